@@ -1,0 +1,33 @@
+# `make repro` and `make test` each set up all they need in .venv first: Python 3.11 or newer, pip,
+# git and make are enough. Both are quick when there is nothing to do.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: repro test bench
+
+repro: $(READY)
+	@$(WITH_VENV) fsr-fer check
+	@$(WITH_VENV) dvc repro
+	@$(WITH_VENV) fsr-fer summary
+
+test: $(READY)
+	@$(WITH_VENV) ruff check src stages tests benchmarks
+	@$(WITH_VENV) ruff format --check src stages tests benchmarks
+	@$(WITH_VENV) mypy
+	@$(WITH_VENV) pytest
+
+bench: $(READY)
+	@$(WITH_VENV) pip install -q -c constraints.txt opencv-python-headless
+	@$(WITH_VENV) pip install -q -c constraints.txt --no-deps resize-right basicsr || true
+	@$(WITH_VENV) python benchmarks/resize.py
+
+# The virtual environment follows pyproject.toml and constraints.txt.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@echo "installing the pinned packages into .venv (a few minutes, once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,429 @@
+"""How fast imresize is beside other resizers, and by how many pixels they differ from it.
+
+    python benchmarks/resize.py [--quick]
+
+100x100 RGB faces to each of x2..x8 and back, in batches of 1, 64 and 4096, on one core and on two.
+Writes benchmarks/resize.json and prints its tables. Needs the package's own dependencies; of the
+peers, OpenCV, resize-right and basicsr are left out with a reason where they are missing:
+
+    pip install opencv-python-headless
+    pip install --no-deps resize-right basicsr   (their dependencies would bring a second torch)
+
+Every library gets one thread; on two cores, two such threads share the batch. Beside the wall clock
+stands the processor time per face, which other work on the machine disturbs less: the ratios are
+taken from it. Methods that take one image at a time and need milliseconds for it are timed on fewer
+faces (`faces_timed`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from PIL import Image, ImageFilter  # noqa: E402
+from skimage.transform import resize as skimage_resize  # noqa: E402
+
+from fsr_fer import imresize  # noqa: E402
+from fsr_fer.files import write_json  # noqa: E402
+from fsr_fer.resize.weights import Axis, build_pass  # noqa: E402
+
+RESULTS = Path(__file__).with_suffix(".json")
+FACTORS = range(2, 9)
+BATCHES = (1, 64, 4096)
+PACKAGES = (
+    "numpy",
+    "pillow",
+    "torch",
+    "scikit-image",
+    "opencv-python-headless",
+    "resize-right",
+    "basicsr",
+)
+
+Resizer: TypeAlias = Callable[[np.ndarray, int, float], np.ndarray]
+"""(uint8 faces [N, H, W, 3], resulting side, scale) to uint8 [N, side, side, 3]."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to resize, and the most faces that one timing may hold."""
+
+    name: str
+    resize: Resizer
+    most_faces: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement; ``different_percent`` and ``largest_difference`` are against imresize."""
+
+    method: str
+    cores: int
+    batch: int
+    direction: str
+    factor: int
+    faces_timed: int
+    faces_per_second: float
+    processor_us_per_face: float
+    different_percent: float
+    largest_difference: int
+
+
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+
+
+def with_fsr_fer(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    return imresize(faces, scale) if scale < 1 else imresize(faces, output_shape=(side, side))
+
+
+def with_pillow(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    result = np.empty((len(faces), side, side, 3), np.uint8)
+    for i, face in enumerate(faces):
+        resized = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
+        result[i] = np.asarray(resized)
+    return result
+
+
+def with_torch(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    batch = torch.from_numpy(faces).permute(0, 3, 1, 2)  # channels last, its fastest layout here
+    result = torch.nn.functional.interpolate(
+        batch, size=(side, side), mode="bicubic", antialias=True
+    )
+    return result.permute(0, 2, 3, 1).numpy()
+
+
+def with_skimage(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    options: dict[str, Any] = {"order": 3, "anti_aliasing": scale < 1, "preserve_range": True}
+    return np.stack([to_uint8(skimage_resize(face, (side, side), **options)) for face in faces])
+
+
+def opencv_resizer(cv2: ModuleType) -> Resizer:
+    cv2.setNumThreads(1)
+
+    def resize(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+        result = np.empty((len(faces), side, side, 3), np.uint8)
+        for i, face in enumerate(faces):
+            cv2.resize(face, (side, side), dst=result[i], interpolation=cv2.INTER_AREA)
+        return result
+
+    return resize
+
+
+def resize_right_resizer(resize_right: ModuleType) -> Resizer:
+    def resize(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+        shape = [len(faces), side, side, 3]
+        step = scale if scale < 1 else side / faces.shape[1]
+        values = resize_right.resize(
+            faces.astype(np.float64), [1, step, step, 1], shape, pad_mode="symmetric"
+        )
+        return to_uint8(values)
+
+    return resize
+
+
+def basicsr_resizer(matlab_functions: ModuleType) -> Resizer:
+    def resize(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+        images = [matlab_functions.imresize(face / 255.0, scale) for face in faces]
+        return to_uint8(np.stack(images)[:, :side, :side] * 255)
+
+    return resize
+
+
+def load_file(package: str, path: str) -> ModuleType:
+    """One module of an installed package without the imports in its ``__init__``."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ImportError(f"No module named {package!r}")
+    spec = importlib.util.spec_from_file_location(
+        f"{package}_file", Path(found.submodule_search_locations[0]) / path
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def find_methods() -> tuple[list[Method], dict[str, str]]:
+    """All methods that can be run here, and why the others cannot."""
+    methods = [
+        Method("fsr-fer imresize", with_fsr_fer, 4096),
+        Method("Pillow BICUBIC", with_pillow, 4096),
+        Method("torch bicubic antialiased", with_torch, 4096),
+        Method("scikit-image order 3", with_skimage, 2),
+    ]
+    skipped = {}
+    peers: list[tuple[str, Callable[[], Resizer], int]] = [
+        (
+            "OpenCV INTER_AREA",
+            lambda: opencv_resizer(importlib.import_module("cv2")),
+            4096,
+        ),
+        (
+            "resize-right",
+            lambda: resize_right_resizer(importlib.import_module("resize_right.resize_right")),
+            64,
+        ),
+        (
+            "basicsr matlab_functions",
+            lambda: basicsr_resizer(load_file("basicsr", "utils/matlab_functions.py")),
+            2,
+        ),
+    ]
+    for name, make, most_faces in peers:
+        try:
+            methods.append(Method(name, make(), most_faces))
+        except ImportError as error:
+            skipped[name] = str(error)
+    return methods, skipped
+
+
+def draw_faces(count: int) -> np.ndarray:
+    """Smooth blobs, hard edges and a little noise, uint8 [count, 100, 100, 3]."""
+    random = np.random.default_rng(0)
+    faces = np.empty((count, 100, 100, 3), np.uint8)
+    for face in faces:
+        coarse = Image.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((100, 100)).filter(ImageFilter.GaussianBlur(2)))
+        top, left = random.integers(10, 60, 2)
+        face[:] = np.clip(smooth + random.normal(0, 4, (100, 100, 3)), 0, 255)
+        face[top : top + 25, left : left + 30] = random.integers(0, 256, 3)
+    return faces
+
+
+def time_best(work: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Least wall clock and least processor time of ``work``, in seconds."""
+    best_wall = best_processor = float("inf")
+    for _ in range(repeats):
+        wall, processor = time.perf_counter(), time.process_time()
+        work()
+        best_wall = min(best_wall, time.perf_counter() - wall)
+        best_processor = min(best_processor, time.process_time() - processor)
+    return best_wall, best_processor
+
+
+def measure(
+    method: Method, faces: np.ndarray, cores: int, factor: int, direction: str, repeats: int
+) -> Row:
+    side = -(-100 // factor)
+    if direction == "down":
+        images, result_side, scale = faces, side, 1 / factor
+    else:
+        images, result_side, scale = imresize(faces, 1 / factor), 100, 100 / side
+    timed = images[: max(method.most_faces, cores)]
+    parts = np.array_split(timed, cores)
+    with ThreadPoolExecutor(cores) as pool:
+
+        def work() -> list[np.ndarray]:
+            if cores == 1:
+                return [method.resize(timed, result_side, scale)]
+            return list(pool.map(lambda part: method.resize(part, result_side, scale), parts))
+
+        result = np.concatenate(work())  # also warms every cache
+        wall, processor = time_best(work, repeats if len(timed) < 1000 else 2)
+    expected = with_fsr_fer(timed, result_side, scale)
+    difference = np.abs(result.astype(np.int16) - expected)
+    return Row(
+        method=method.name,
+        cores=cores,
+        batch=len(faces),
+        direction=direction,
+        factor=factor,
+        faces_timed=len(timed),
+        faces_per_second=round(len(timed) / wall, 1),
+        processor_us_per_face=round(processor / len(timed) * 1e6, 2),
+        different_percent=round(float((difference > 0).mean()) * 100, 3),
+        largest_difference=int(difference.max()),
+    )
+
+
+def run_worker(cores: int, quick: bool) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    methods, skipped = find_methods()
+    faces = draw_faces(64 if quick else max(BATCHES))
+    rows = []
+    for batch in BATCHES[: 2 if quick else 3]:
+        if batch < cores:
+            continue
+        for direction in ("down", "up"):
+            for factor in FACTORS:
+                for method in methods:
+                    if batch > 64 and method.most_faces <= 64:
+                        continue  # timed on these few faces already
+                    row = measure(method, faces[:batch], cores, factor, direction, 5)
+                    rows.append(asdict(row))
+    return {"rows": rows, "skipped": skipped}
+
+
+def count_work() -> list[dict[str, Any]]:
+    """Multiplications and memory traffic of imresize per face, from the plans it really uses."""
+    counts = []
+    for direction in ("down", "up"):
+        for factor in FACTORS:
+            side = -(-100 // factor)
+            size, out = (100, side) if direction == "down" else (side, 100)
+            scale = 1 / factor if direction == "down" else 100 / side
+            axis = Axis(size, out, scale, True, "symmetric")
+            rows, columns = build_pass(axis, 1, "uint8"), build_pass(axis, 3, "uint8")
+            done = sum(b.matrix.size for b in rows.blocks) * size * 3
+            done += sum(b.matrix.size for b in columns.blocks) * out
+            needed = rows.weights.size * size * 3 + columns.weights.size * out
+            # One read and one write of each buffer by the copies, the products and the four
+            # element-wise steps of the rounding (two where the products are exact).
+            steps = 2 if rows.margin == 0 else 5
+            middle, end = out * size * 3, out * out * 3
+            floats = size * size * 3 * 2 + (middle + end) * (2 + 2 * steps)
+            counts.append(
+                {
+                    "direction": direction,
+                    "factor": factor,
+                    "multiplications": done,
+                    "multiplications_needed": needed,
+                    "bytes_in_cache": 4 * floats,
+                    "bytes_in_memory": size * size * 3 + end,
+                }
+            )
+    return counts
+
+
+def measure_limits() -> dict[str, float]:
+    """What one core does at best in a float32 product and in a pass over floats in its cache."""
+    a, b = np.ones((512, 512), np.float32), np.ones((512, 512), np.float32)
+    out = np.empty_like(a)
+    _, product = time_best(lambda: np.matmul(a, b, out=out), 20)
+    values = np.ones(1 << 17, np.float32)
+    _, floor = time_best(lambda: [np.floor(values, out=values) for _ in range(50)], 5)
+    return {
+        "float32_multiplications_per_second": round(512**3 / product),
+        "bytes_per_second_in_cache": round(50 * 2 * values.nbytes / floor),
+    }
+
+
+def processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def describe_machine() -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "missing"
+    return {
+        "processor": processor_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Processor time per face of each method over that of imresize, one core: worst, mean, best."""
+    own = {
+        (row["batch"], row["direction"], row["factor"]): row["processor_us_per_face"]
+        for row in rows
+        if row["method"] == "fsr-fer imresize" and row["cores"] == 1
+    }
+    table: dict[str, list[float]] = {}
+    for row in rows:
+        if row["cores"] == 1 and row["batch"] >= 64 and row["method"] != "fsr-fer imresize":
+            key = (row["batch"], row["direction"], row["factor"])
+            name = f"{row['method']}, batch {row['batch']}"
+            table.setdefault(name, []).append(row["processor_us_per_face"] / own[key])
+    return {
+        name: {
+            "least": round(min(values), 2),
+            "geometric_mean": round(float(np.exp(np.mean(np.log(values)))), 2),
+            "most": round(max(values), 2),
+        }
+        for name, values in table.items()
+    }
+
+
+def print_tables(results: dict[str, Any]) -> None:
+    rows = results["rows"]
+    for cores in (1, 2):
+        for batch in BATCHES:
+            for direction in ("down", "up"):
+                chosen = [
+                    row
+                    for row in rows
+                    if (row["cores"], row["batch"], row["direction"]) == (cores, batch, direction)
+                ]
+                if not chosen:
+                    continue
+                print(f"\n{direction}, batch {batch}, {cores} core(s)")
+                print("faces per second (processor us per face; pixels different, largest)")
+                for name in dict.fromkeys(row["method"] for row in chosen):
+                    cells = [
+                        f"x{row['factor']} {row['faces_per_second']:.0f} "
+                        f"({row['processor_us_per_face']:.0f}; {row['different_percent']:.1f} %, "
+                        f"{row['largest_difference']})"
+                        for row in chosen
+                        if row["method"] == name
+                    ]
+                    print(f"  {name:26s}", "  ".join(cells))
+    print("\nprocessor time per face over that of imresize, one core")
+    for name, ratio in results["ratios"].items():
+        print(f"  {name:40s}", "  ".join(f"{key} {value}" for key, value in ratio.items()))
+    for name, reason in results["skipped"].items():
+        print(f"  left out: {name} ({reason})")
+
+
+def main() -> None:
+    """Run the workers, one per number of cores, and store what they found."""
+    parser = argparse.ArgumentParser(description="Time imresize beside other resizers.")
+    parser.add_argument("--quick", action="store_true", help="leave out the batch of 4096")
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(run_worker(arguments.worker, arguments.quick)))
+        return
+    rows: list[dict[str, Any]] = []
+    skipped: dict[str, str] = {}
+    for cores in (1, 2):
+        command = [sys.executable, __file__, "--worker", str(cores)]
+        command += ["--quick"] if arguments.quick else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        rows += found["rows"]
+        skipped |= found["skipped"]
+    results = {
+        "machine": describe_machine(),
+        "limits_of_one_core": measure_limits(),
+        "work_per_face": count_work(),
+        "ratios": ratios(rows),
+        "skipped": skipped,
+        "rows": rows,
+    }
+    write_json(RESULTS, results)
+    print_tables(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Writing large arrays batch by batch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
+
+from fsr_fer.files import replacing
+
+
+@contextlib.contextmanager
+def writing_array(
+    path: Path, dtype: np.dtype, shape: tuple[int, ...]
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends rows to what becomes the ``.npy`` file ``path`` at the end.
+
+    Written, not memory-mapped: a full disk is then an error, where a mapped file would be a crash.
+
+    Raises:
+        UserError: the disk is full.
+        ValueError: other rows came than ``shape`` announced.
+    """
+    written = 0
+    with replacing(path) as part, open(part, "wb") as file:
+        header = {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        write_array_header_1_0(file, header)
+
+        def append(rows: np.ndarray) -> None:
+            nonlocal written
+            if rows.shape[1:] != shape[1:]:
+                raise ValueError(f"rows are {rows.shape[1:]}, the array has {shape[1:]}")
+            file.write(np.ascontiguousarray(rows, dtype).tobytes())
+            written += len(rows)
+
+        yield append
+        if written != shape[0]:
+            raise ValueError(f"{written} rows were written, {shape[0]} announced")

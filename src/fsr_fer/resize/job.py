@@ -1,0 +1,55 @@
+"""What one call of ``imresize`` amounts to, and how the work lies in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .weights import Axis, Dtype, Pass, build_pass
+
+Side: TypeAlias = Literal["rows", "columns"]
+
+_MOST_INTERLEAVED = 4  # more channels than that are cheaper one plane each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A batch [N, H, W, C] of ``dtype`` to be resized along ``rows`` (H) and ``columns`` (W).
+
+    While it is worked on, the batch lies as [H, n, planes, W, interleaved], n images at a time.
+    Then the pass over rows multiplies from the left and that over columns from the right, and
+    nothing is transposed between them.
+    """
+
+    rows: Axis
+    columns: Axis
+    channels: int
+    dtype: Dtype
+
+    @property
+    def interleaved(self) -> int:
+        return self.channels if self.channels <= _MOST_INTERLEAVED else 1
+
+    @property
+    def planes(self) -> int:
+        return self.channels // self.interleaved
+
+    def passes(self) -> tuple[tuple[Side, Pass], tuple[Side, Pass]]:
+        """Both passes in MATLAB's order: the smaller scale first, rows first when equal."""
+        rows: tuple[Side, Pass] = ("rows", build_pass(self.rows, 1, self.dtype))
+        columns: tuple[Side, Pass] = (
+            "columns",
+            build_pass(self.columns, self.interleaved, self.dtype),
+        )
+        return (rows, columns) if self.rows.scale <= self.columns.scale else (columns, rows)
+
+    @property
+    def image_values(self) -> int:
+        """Values of one image in the largest buffer any step needs."""
+        height = max(self.rows.size, self.rows.out_size)
+        width = max(self.columns.size, self.columns.out_size)
+        return height * width * self.channels
+
+    def images_at_once(self, buffer_values: int) -> int:
+        """How many images fit in buffers of ``buffer_values``; one image always does."""
+        return max(1, buffer_values // self.image_values)

@@ -1,0 +1,130 @@
+"""MATLAB's bicubic resize, plain and slow: the yardstick for fsr_fer.resize.
+
+Written from the definition, one result row and one tap at a time in float64, and sharing nothing
+with the library.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TypeVar
+
+import numpy as np
+
+Number = TypeVar("Number", float, Fraction)
+
+
+def cubic(x: Number) -> Number:
+    """Keys' kernel with a = -1/2; exact when given a fraction."""
+    x = abs(x)
+    square, cube = x * x, x * x * x
+    if x <= 1:
+        return (3 * cube - 5 * square + 2) / 2
+    if x <= 2:
+        return (-cube + 5 * square - 8 * x + 4) / 2
+    return 0 * x
+
+
+def mirrored(position: int, size: int) -> int:
+    """... 1 0 | 0 1 .. size-1 | size-1 size-2 ..."""
+    while not 0 <= position < size:
+        position = -1 - position if position < 0 else 2 * size - 1 - position
+    return position
+
+
+def taps(
+    size: int, result: int, scale: float, antialiasing: bool, boundary: str
+) -> list[tuple[int, float]]:
+    """Input positions and weights of one result, from left to right."""
+    stretch = scale if antialiasing and scale < 1 else 1.0
+    centre = (result + 1) / scale + 0.5 * (1 - 1 / scale)  # pixels count from 1, as in MATLAB
+    first = math.floor(centre - 2 / stretch)
+    positions = range(first, first + math.ceil(4 / stretch) + 2)
+    weights = [stretch * cubic(stretch * (centre - position)) for position in positions]
+    total = 0.0
+    for weight in weights:
+        total += weight
+    places = [
+        mirrored(position - 1, size)
+        if boundary == "symmetric"
+        else min(max(position - 1, 0), size - 1)
+        for position in positions
+    ]
+    return [(place, weight / total) for place, weight in zip(places, weights, strict=True)]
+
+
+def reference_resize(
+    image: np.ndarray,
+    scale: float | None = None,
+    output_shape: tuple[int, int] | None = None,
+    antialiasing: bool = True,
+    boundary: str = "symmetric",
+) -> np.ndarray:
+    """Resize [H, W] or [H, W, C]; uint8 is rounded (halves up) and clipped after each pass."""
+    if output_shape is None:
+        assert scale is not None
+        scales = [scale, scale]
+        sizes = [math.ceil(scale * side) for side in image.shape[:2]]
+    else:
+        sizes = list(output_shape)
+        scales = [out / side for out, side in zip(sizes, image.shape[:2], strict=True)]
+    values = image.astype(np.float64)
+    for axis in sorted((0, 1), key=lambda axis: scales[axis]):
+        lines = np.moveaxis(values, axis, 0)
+        resized = []
+        for result in range(sizes[axis]):
+            line = np.zeros(lines.shape[1:])
+            for place, weight in taps(len(lines), result, scales[axis], antialiasing, boundary):
+                line = line + weight * lines[place]
+            resized.append(line)
+        values = np.moveaxis(np.stack(resized), 0, axis)
+        if image.dtype == np.uint8:
+            values = np.clip(np.floor(values + 0.5), 0, 255)
+    return values.astype(image.dtype)
+
+
+def exact_weights(size: int, scale: Fraction) -> list[dict[int, Fraction]]:
+    """Of each result of the mirrored, antialiased resize by ``scale``: position to true weight."""
+    stretch = min(scale, Fraction(1))
+    rows = []
+    for result in range(math.ceil(scale * size)):
+        centre = (result + Fraction(1, 2)) / scale - Fraction(1, 2)
+        first = math.floor(centre - 2 / stretch)
+        weights: dict[int, Fraction] = {}
+        for position in range(first, first + math.ceil(4 / stretch) + 2):
+            weight = cubic(stretch * (centre - position))
+            place = mirrored(position, size)
+            weights[place] = weights.get(place, Fraction(0)) + weight
+        total = sum(weights.values())
+        rows.append({place: weight / total for place, weight in weights.items()})
+    return rows
+
+
+def columns_on_halves(
+    size: int, scale: Fraction, wanted: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel columns some of whose resized values are exactly a whole number and a half.
+
+    Returns uint8 [size, wanted] and bool [results, wanted], true where the value is such a half.
+    The search is by luck, in whole numbers: nothing is rounded.
+    """
+    rows = exact_weights(size, scale)
+    denominator = math.lcm(*(weight.denominator for row in rows for weight in row.values()))
+    matrix = np.zeros((len(rows), size), np.int64)
+    for result, row in enumerate(rows):
+        for place, weight in row.items():
+            matrix[result, place] = int(weight * denominator)
+    found, halves = [], []
+    count = 0
+    while count < wanted:
+        columns = random.integers(0, 256, (size, 4096))
+        is_half = (2 * (matrix @ columns)) % (2 * denominator) == denominator
+        hit = is_half.any(axis=0)
+        found.append(columns[:, hit])
+        halves.append(is_half[:, hit])
+        count += int(hit.sum())
+    return (
+        np.concatenate(found, axis=1)[:, :wanted].astype(np.uint8),
+        np.concatenate(halves, axis=1)[:, :wanted],
+    )
