@@ -1,0 +1,220 @@
+"""The command line: ``fsr-fer``. Every command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fsr_fer.errors import UserError
+
+if TYPE_CHECKING:
+    from fsr_fer.data.importing import ImportSummary
+
+PROBLEMS_FILE = Path("import-problems.csv")
+
+IMPORT_HELP = """Check your faces, pack them under data/raw/PROFILE and track them with DVC.
+
+\b
+rafdb   RAF-DB as downloaded: EmoLabel/list_patition_label.txt and
+        Image/aligned.zip (or Image/aligned/*_aligned.jpg)
+csv     labels.csv with image,label,split and perhaps subject; the images
+        beside it, in images/ or in images.zip
+folder  split/class/picture, for example train/happiness/1.jpg
+
+Splits are train, test and, if you have one, validation. Pictures of any size, mode and
+orientation will do. If anything is wrong, all of it is listed in import-problems.csv and
+nothing is imported.
+"""
+
+app = typer.Typer(
+    name="fsr-fer",
+    help="Read expressions from faces of few pixels: bring faces in, look results up.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class SourceChoice(StrEnum):
+    """What ``import`` understands."""
+
+    rafdb = "rafdb"
+    csv = "csv"
+    folder = "folder"
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line on stderr and exit code 1, no traceback."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"fsr-fer: {error}", err=True)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"fsr-fer {version('fsr-fer')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command(
+    "import", help=IMPORT_HELP, short_help="Check your faces, pack them and track them with DVC."
+)
+def import_command(
+    source: Annotated[SourceChoice, typer.Argument(metavar="SOURCE", help="rafdb, csv or folder.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The folder that holds them, or a zip.")
+    ],
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Profile of params.yaml they are for [default: the first of SOURCE].",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier import that differs.")
+    ] = False,
+) -> None:
+    """Check a user's faces, pack them under data/raw/ and track them with DVC."""
+    from fsr_fer.data.importing import import_faces
+    from fsr_fer.data.tracking import find_root, track_with_dvc
+    from fsr_fer.progress import bar
+
+    root = find_root(Path.cwd())
+    name, class_names = _profile_for(source.value, profile, root / "params.yaml")
+    target = root / "data" / "raw" / name
+    try:
+        summary = import_faces(
+            source.value,
+            path,
+            target,
+            class_names=class_names,
+            problems_file=PROBLEMS_FILE,
+            force=force,
+            track=bar,
+        )
+    except KeyboardInterrupt:
+        typer.echo("fsr-fer: stopped; nothing was imported", err=True)
+        raise typer.Exit(130) from None
+    relative = target.relative_to(root).as_posix()
+    try:
+        track_with_dvc(target, root=root, push=source is not SourceChoice.rafdb)
+    except KeyboardInterrupt:
+        again = f"the faces are in {relative}, but DVC does not track them yet"
+        typer.echo(f"fsr-fer: stopped; {again}: run `dvc add {relative}`", err=True)
+        raise typer.Exit(130) from None
+    _print_summary(summary, relative, name)
+
+
+@app.command("check", short_help="Check everything params.yaml says.")
+def check_command() -> None:
+    """Check everything params.yaml says, for all profiles, without running anything."""
+    from fsr_fer.data.tracking import find_root
+
+    params = find_root(Path.cwd()) / "params.yaml"
+    names = ", ".join(_checked_params(params)["profiles"])
+    typer.echo(f"{params.name} is right (profiles: {names})")
+
+
+@app.command("summary", short_help="Print the main table of the selected profile.")
+def summary_command() -> None:
+    """Print the accuracies of the selected profile and where its report lies."""
+    import json
+
+    from fsr_fer.data.tracking import find_root
+
+    root = find_root(Path.cwd())
+    profile = _checked_params(root / "params.yaml")["profile"]
+    metrics = root / "metrics" / profile / "accuracy.json"
+    if not metrics.exists():
+        raise UserError(f"profile {profile} has no results yet; `make repro` makes them")
+    table: dict[str, dict[str, float]] = json.loads(metrics.read_text(encoding="utf-8"))
+    columns = ["hr", *_by_factor(table), "mean"]
+    width = max(map(len, table))
+    typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
+    typer.echo(" " * width + "".join(f"{column:>7}" for column in columns))
+    for row, values in table.items():
+        cells = (f"{values[c]:7.1f}" if c in values else f"{'-':>7}" for c in columns)
+        typer.echo(f"{row:<{width}}" + "".join(cells))
+    page = root / "data" / profile / "report" / "index.html"
+    typer.echo(f"Report with intervals, figures and params: {page.relative_to(root)}")
+
+
+def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
+    scales = {column for values in table.values() for column in values if column[0] == "x"}
+    return sorted(scales, key=lambda column: int(column[1:]))
+
+
+def _checked_params(path: Path) -> dict[str, Any]:
+    from fsr_fer.params import check_params, read_yaml
+    from fsr_fer.settings import SettingsError
+
+    values = read_yaml(path)
+    try:
+        check_params(values)
+    except SettingsError as error:
+        raise UserError(f"{path.name}: {error}") from None
+    return values
+
+
+def _profile_for(source: str, wanted: str | None, params: Path) -> tuple[str, tuple[str, ...]]:
+    """The profile an import is for and its class names."""
+    from fsr_fer.settings import DatasetSettings, build
+
+    profiles = {
+        name: build(DatasetSettings, sections["dataset"], f"profiles.{name}.dataset")
+        for name, sections in _checked_params(params)["profiles"].items()
+    }
+    fitting = [name for name, dataset in profiles.items() if dataset.source == source]
+    if wanted is None:
+        if not fitting:
+            raise UserError(
+                f"{params.name}: no profile has dataset.source: {source}; add one (its class_names "
+                "say which labels there are)"
+            )
+        wanted = fitting[0]
+    if wanted not in profiles:
+        raise UserError(f"{params.name} has no profile {wanted!r}; it has {', '.join(profiles)}")
+    if wanted not in fitting:
+        raise UserError(
+            f"profile {wanted} has dataset.source: {profiles[wanted].source}, not {source}; "
+            f"profiles for {source}: {', '.join(fitting) or 'none'} (or change it in {params.name})"
+        )
+    return wanted, profiles[wanted].class_names
+
+
+def _print_summary(summary: ImportSummary, folder: str, profile: str) -> None:
+    total = sum(summary.faces.values())
+    splits = ", ".join(
+        f"{split} {summary.faces[split]:,}"
+        for split in ("train", "validation", "test")
+        if split in summary.faces
+    )
+    people = f" of {summary.subjects:,} known people" if summary.subjects else ""
+    typer.echo(f"imported {total:,} faces{people} into {folder} ({splits})")
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"next: git add {folder}.dvc {Path(folder).parent.as_posix()}/.gitignore")
+    typer.echo(f"      dvc exp run -S profile={profile}")
+    typer.echo(f"  or  write `profile: {profile}` in params.yaml and run `make repro`")

@@ -1,0 +1,145 @@
+"""Stage ``dataset``: the faces of any source in one form, with a validation part held out of train.
+
+Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.arrays import writing_array
+from fsr_fer.data.images import PictureError, pixel_sha256, to_face
+from fsr_fer.data.listing import Face, SourceName
+from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest
+from fsr_fer.data.problems import Problem, raise_problems
+from fsr_fer.data.sources import open_source, read_picture
+from fsr_fer.errors import UserError
+from fsr_fer.progress import Track, quiet
+
+
+def build_dataset(
+    source_name: SourceName,
+    root: Path,
+    directory: Path,
+    *,
+    class_names: tuple[str, ...],
+    validation_fraction: float,
+    seed: int,
+    track: Track = quiet,
+) -> Manifest:
+    """Bring the faces in ``root`` to one form in the folder ``directory``.
+
+    Rows are in the source's order, its train faces first, then its validation faces, then test. A
+    source without a validation split gets one from its train faces (see ``hold_out``).
+
+    Raises:
+        UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
+            ``dataset-problems.csv`` beside ``directory``, which is left as it was.
+    """
+    if not root.exists():
+        raise UserError(
+            f"{root} does not exist; bring faces there with `fsr-fer import`, "
+            "or run `dvc pull` if they were imported before"
+        )
+    source = open_source(source_name, root, class_names)
+    faces = sorted(source.faces, key=lambda face: SPLITS.index(face.split))  # a stable sort
+    problems = list(source.problems)
+    hashes = []
+    listing = directory.with_name("dataset-problems.csv")
+    outcome = f"{root} cannot be used"
+    if not faces:
+        raise_problems(problems, listing, outcome=outcome)
+    shape = (len(faces), IMAGE_SIZE, IMAGE_SIZE, 3)
+    with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
+        for face in track(faces, total=len(faces), task="reading faces"):
+            try:
+                pixels = to_face(read_picture(source.pictures, face.file)[1])
+            except PictureError as error:
+                allowed = "a picture that opens in a viewer"
+                problems.append(Problem(face.file, "file", "", str(error), allowed))
+                continue
+            append(pixels[None])
+            hashes.append(pixel_sha256(pixels))
+        raise_problems(problems, listing, outcome=outcome)
+    manifest = Manifest(
+        ids=tuple(face.id for face in faces),
+        sources=tuple(face.file for face in faces),
+        splits=_final_splits(faces, validation_fraction, seed),
+        labels=np.array([face.label for face in faces], np.int64),
+        subjects=tuple(face.subject for face in faces),
+        sha256=tuple(hashes),
+        class_names=class_names,
+    )
+    manifest.write(directory / "manifest.csv")
+    listing.unlink(missing_ok=True)
+    return manifest
+
+
+def _final_splits(faces: Sequence[Face], fraction: float, seed: int) -> tuple[str, ...]:
+    splits = [face.split for face in faces]
+    if "validation" not in splits:
+        train = [row for row, split in enumerate(splits) if split == "train"]
+        labels = np.array([faces[row].label for row in train], np.int64)
+        subjects = [faces[row].subject for row in train]
+        for position in hold_out(labels, subjects, fraction, seed):
+            splits[train[position]] = "validation"
+    return tuple(splits)
+
+
+def hold_out(labels: np.ndarray, subjects: Sequence[str], fraction: float, seed: int) -> np.ndarray:
+    """Choose which train faces become the validation part.
+
+    ``labels`` are int64 [N], ``subjects`` N names (empty: unknown). Each class aims at ``fraction``
+    of its faces, at least one, and never gives all of them. Where no subject is known each class
+    meets its aim exactly. Otherwise whole subjects are taken, so that nobody is on both sides; a
+    face of an unknown subject counts as a subject of its own. Depends on the arguments alone.
+
+    Returns:
+        Positions, int64, ascending.
+    """
+    generator = np.random.default_rng(seed)
+    counts = np.bincount(labels)
+    aims = np.minimum(np.maximum(np.rint(fraction * counts), 1), np.maximum(counts - 1, 0))
+    if not any(subjects):
+        held: list[int] = []
+        for label, aim in enumerate(aims.astype(int)):
+            held += generator.permutation(np.flatnonzero(labels == label))[:aim].tolist()
+        return np.array(sorted(held), np.int64)
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, subject in enumerate(subjects):
+        groups[f"known {subject}" if subject else f"row {row}"].append(row)
+    members = [np.array(rows) for rows in groups.values()]
+    sizes = np.stack([np.bincount(labels[rows], minlength=len(counts)) for rows in members])
+    chosen = _choose_groups(sizes, aims, counts, generator.permutation(len(members)))
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *(members[i] for i in chosen)]))
+
+
+def _choose_groups(
+    sizes: np.ndarray, aims: np.ndarray, counts: np.ndarray, order: np.ndarray
+) -> list[int]:
+    """Groups whose summed ``sizes`` [G, K] come near ``aims`` [K], tried in the given order.
+
+    First those that fit below every aim, then those that bring the sum nearer (relative to the
+    aims, squared) though they pass one. No class of ``counts`` faces is emptied.
+    """
+    total = np.zeros(len(aims))
+    scale = np.maximum(aims, 1)
+    chosen: list[int] = []
+    left: list[int] = []
+    for group in order:
+        if (total + sizes[group] <= aims).all():
+            total += sizes[group]
+            chosen.append(int(group))
+        else:
+            left.append(int(group))
+    for group in left:
+        after = total + sizes[group]
+        nearer = (((after - aims) / scale) ** 2).sum() < (((total - aims) / scale) ** 2).sum()
+        if nearer and (after < counts)[sizes[group] > 0].all():
+            total = after
+            chosen.append(group)
+    return chosen

@@ -1,0 +1,1 @@
+"""Drawing of synthetic faces: action units, people, geometry and paint."""

@@ -1,0 +1,104 @@
+"""One picture file of any kind to one face: upright RGB, uint8, 100x100.
+
+Contract of every array here: [H, W, 3], channels red, green, blue, 0 to 255.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from fsr_fer.data.manifest import IMAGE_SIZE
+from fsr_fer.resize import imresize
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What Pillow may try: plain pictures, nothing that starts another program."""
+
+SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
+)  # fmt: skip
+
+BACKGROUND = (255, 255, 255)
+"""Behind transparent pixels: white, as the viewers show it in which people label pictures."""
+
+MAXIMUM_16_BIT = 65535
+
+
+class PictureError(ValueError):
+    """A file that is no picture we can read; the message is what is wrong with it."""
+
+
+def decode_picture(data: bytes) -> np.ndarray:
+    """Decode a picture file to upright RGB, uint8 [H, W, 3].
+
+    The EXIF orientation is applied, grey and palettes become RGB, CMYK is converted without a
+    colour profile, transparent pixels are put on white, and 16-bit grey is scaled from its full
+    range (0 to 65535), never clipped. Of an animation the first picture counts.
+
+    Raises:
+        PictureError: the bytes are empty, truncated, no picture, or in an unknown value range.
+    """
+    if not data:
+        raise PictureError("is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                picture.load()
+                return _to_rgb(ImageOps.exif_transpose(picture))
+    except PictureError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise PictureError("is not a picture in a format that can be read") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged bytes make decoders fail in every way there is
+        raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def to_face(rgb: np.ndarray) -> np.ndarray:
+    """Bring RGB uint8 [H, W, 3] of any size to a face, uint8 [100, 100, 3].
+
+    A picture that is not square loses what lies outside its middle square: stretching would
+    change the very proportions (of mouth, eyes and brows) that expressions are read from.
+    """
+    height, width, _ = rgb.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = rgb[top : top + side, left : left + side]
+    if side == IMAGE_SIZE:
+        return np.ascontiguousarray(square)
+    return imresize(square, output_shape=(IMAGE_SIZE, IMAGE_SIZE))
+
+
+def pixel_sha256(face: np.ndarray) -> str:
+    """SHA-256 (hex) of the pixels in row order: equal for equal pictures, however stored."""
+    return hashlib.sha256(np.ascontiguousarray(face).tobytes()).hexdigest()
+
+
+def _to_rgb(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        grey = _scaled_grey(np.asarray(picture))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        behind = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
+        picture = Image.alpha_composite(behind, picture)
+    return np.array(picture.convert("RGB"))
+
+
+def _scaled_grey(values: np.ndarray) -> np.ndarray:
+    """Grey values of more than 8 bits, [H, W], as uint8: 0..65535 or 0.0..1.0 to 0..255."""
+    if not np.isfinite(values).all():
+        raise PictureError("has pixels that are not finite numbers")
+    low, high = values.min(), values.max()
+    full = 1.0 if values.dtype.kind == "f" else float(MAXIMUM_16_BIT)
+    if low < 0 or high > full:
+        raise PictureError(f"has grey values from {low} to {high}; readable are 0 to {full:g}")
+    return np.floor(values.astype(np.float64) * (255.0 / full) + 0.5).astype(np.uint8)

@@ -1,0 +1,50 @@
+"""What is wrong with the data a user gave: collected, so that one run lists everything."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from fsr_fer.errors import UserError
+from fsr_fer.files import write_text
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One offender; ``file`` carries the line where there is one (``labels.csv:12``)."""
+
+    file: str
+    field: str
+    value: str
+    problem: str
+    allowed: str
+
+    def __str__(self) -> str:
+        value = f" {self.value!r}" if self.value else ""
+        return f"{self.file}: {self.field}{value} {self.problem}"
+
+
+def raise_problems(problems: Sequence[Problem], listing: Path, *, outcome: str) -> None:
+    """Do nothing when there is no problem; else write all of them to ``listing`` (CSV) and stop.
+
+    Raises:
+        UserError: one line with ``outcome``, the number of problems and the first three.
+    """
+    if not problems:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Problem)])
+    writer.writerows(astuple(problem) for problem in problems)
+    write_text(listing, text.getvalue())
+    first = problems[0]
+    shown = "; ".join(str(problem) for problem in problems[:SHOWN])
+    more = f"; and {len(problems) - SHOWN:,} more" if len(problems) > SHOWN else ""
+    count = f"{len(problems):,} problem" + ("s" if len(problems) > 1 else "")
+    allowed = f" (allowed: {first.allowed})" if len(problems) == 1 else ""
+    raise UserError(f"{outcome}: {count}, listed in {listing}: {shown}{allowed}{more}")

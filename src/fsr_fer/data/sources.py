@@ -1,0 +1,284 @@
+"""Labelled faces as people have them: RAF-DB's layout, a CSV with images, or folders per class.
+
+Each reader lists the faces and everything that is wrong with the list; no picture is decoded here.
+The same readers serve what a user imports and what ``fsr-fer import`` packed under data/raw/.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from fsr_fer.data.archive import (
+    Files,
+    FolderFiles,
+    UnreadableFileError,
+    ZipFiles,
+    escapes,
+    open_files,
+    open_inner_zip,
+)
+from fsr_fer.data.images import SUFFIXES, PictureError, decode_picture
+from fsr_fer.data.listing import Listing, Source, SourceName, split_name
+from fsr_fer.errors import UserError
+
+RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
+RAFDB_SUBJECTS = "EmoLabel/subject.txt"
+RAFDB_ZIP = "Image/aligned.zip"
+CSV_TABLE = "labels.csv"
+IMAGES_ZIP = "images.zip"
+
+_TABLE_NAMES = ("list_patition_label.txt", "list_partition_label.txt")
+_CSV_REQUIRED = ("image", "label", "split")
+_CSV_COLUMNS = (*_CSV_REQUIRED, "subject")
+
+
+def open_source(name: SourceName, path: Path, class_names: tuple[str, ...]) -> Source:
+    """List the faces of a source in a folder or a zip.
+
+    Raises:
+        UserError: ``path`` is missing, empty, no folder or zip, or holds no source of this kind.
+    """
+    if name == "csv":
+        return _read_csv(path, class_names)
+    if name == "folder":
+        return _read_folder(path, class_names)
+    return _read_rafdb(name, path, class_names)
+
+
+def read_picture(files: Files, name: str) -> tuple[bytes, np.ndarray]:
+    """A picture's bytes as they are stored, and its pixels, upright RGB uint8 [H, W, 3].
+
+    Raises:
+        PictureError: it cannot be read or decoded.
+    """
+    try:
+        content = files.read(name)
+    except UnreadableFileError as error:
+        raise PictureError(str(error)) from error
+    return content, decode_picture(content)
+
+
+# RAF-DB -------------------------------------------------------------------------------------------
+
+
+def _read_rafdb(name: SourceName, path: Path, class_names: tuple[str, ...]) -> Source:
+    files = _open_not_empty(path)
+    tables, table_path = _rafdb_tables(files)
+    pictures = _rafdb_pictures(files)
+    by_name = {
+        PurePosixPath(picture).name: picture
+        for picture in pictures.names
+        if picture.endswith("_aligned.jpg")
+    }
+    listing = Listing(class_names)
+    _note_escaping(listing, files, pictures)
+    subjects = _rafdb_subjects(listing, tables.get(RAFDB_SUBJECTS))
+    file_name = PurePosixPath(table_path).name
+    for number, line in enumerate(_text(tables[RAFDB_TABLE], table_path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{file_name}:{number}"
+        image, *rest = line.strip().rsplit(maxsplit=1)
+        if not rest:
+            listing.problem(where, "line", image, "has no label", "a name and a label")
+            continue
+        aligned = f"{PurePosixPath(image).stem}_aligned.jpg"
+        if aligned not in by_name:
+            listing.problem(where, "image", aligned, f"is not in {pictures.path}", "a file there")
+        split = listing.split(where, image.partition("_")[0])
+        label = listing.label(where, rest[0], first=1)
+        subject = subjects.pop(image, "")
+        listing.add(where, image, by_name.get(aligned), split, label, subject)
+    for image in subjects:
+        listing.problem(RAFDB_SUBJECTS, "name", image, f"is not in {file_name}", "its names")
+    left_out = len(by_name) - len(listing.faces)
+    notes = [f"{left_out:,} pictures without a label were left out"] if left_out > 0 else []
+    return listing.source(name, file_name, pictures, tables, notes)
+
+
+def _rafdb_tables(files: FolderFiles | ZipFiles) -> tuple[dict[str, bytes], str]:
+    """The label table and, if there is one, the subject table beside it; and the table's name.
+
+    A path that holds nothing but the pictures (``Image/``, ``aligned.zip``) is understood too: the
+    table is then looked for where the official layout has it, in ``EmoLabel`` beside or above.
+    """
+    inside = [name for name in files.names if PurePosixPath(name).name in _TABLE_NAMES]
+    if inside:
+        name = min(inside, key=lambda n: (n.count("/"), n))
+        tables = {RAFDB_TABLE: _read_table(files, name)}
+        subjects = (PurePosixPath(name).parent / "subject.txt").as_posix()
+        if subjects in files.names:
+            tables[RAFDB_SUBJECTS] = _read_table(files, subjects)
+        return tables, name
+    for above in files.path.resolve().parents[:2]:
+        for candidate in _TABLE_NAMES:
+            table = above / "EmoLabel" / candidate
+            if table.is_file():
+                tables = {RAFDB_TABLE: table.read_bytes()}
+                beside = table.with_name("subject.txt")
+                if beside.is_file():
+                    tables[RAFDB_SUBJECTS] = beside.read_bytes()
+                return tables, str(table)
+    raise UserError(
+        f"{files.path}: no {_TABLE_NAMES[0]} in it or beside it; expected RAF-DB's layout, "
+        f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
+    )
+
+
+def _rafdb_pictures(files: FolderFiles | ZipFiles) -> FolderFiles | ZipFiles:
+    if any(name.endswith("_aligned.jpg") for name in files.names):
+        return files
+    inner = [name for name in files.names if PurePosixPath(name).name == "aligned.zip"]
+    if inner:
+        return open_inner_zip(files, min(inner, key=lambda n: (n.count("/"), n)))
+    raise UserError(
+        f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or Image/aligned/*_aligned.jpg"
+    )
+
+
+def _rafdb_subjects(listing: Listing, table: bytes | None) -> dict[str, str]:
+    subjects: dict[str, str] = {}
+    for number, line in enumerate(_text(table or b"", RAFDB_SUBJECTS).splitlines(), start=1):
+        words = line.split()
+        if len(words) == 2 and words[0] not in subjects:
+            subjects[words[0]] = words[1]
+        elif words:
+            where = f"{RAFDB_SUBJECTS}:{number}"
+            listing.problem(where, "line", line.strip(), "cannot be read", "name subject, once")
+    return subjects
+
+
+# CSV ----------------------------------------------------------------------------------------------
+
+
+def _read_csv(path: Path, class_names: tuple[str, ...]) -> Source:
+    table = path.name if path.suffix.lower() == ".csv" and path.is_file() else CSV_TABLE
+    files = _open_not_empty(path.parent if table == path.name else path)
+    inside = [name for name in files.names if PurePosixPath(name).name == table]
+    if not inside:
+        raise UserError(
+            f"{files.path}: no {CSV_TABLE} in it; expected one with the columns "
+            f"{','.join(_CSV_COLUMNS)} (subject may be left out), images beside it"
+        )
+    name = min(inside, key=lambda n: (n.count("/"), n))
+    base = name[: -len(table)]
+    pictures, bases = files, (base, base + "images/")
+    if base + IMAGES_ZIP in files.names:
+        pictures, bases = open_inner_zip(files, base + IMAGES_ZIP), ("", "images/")
+    listing = Listing(class_names)
+    _note_escaping(listing, files, pictures)
+    content = _read_table(files, name)
+    notes = _list_csv(listing, table, _text(content, table), pictures, bases)
+    return listing.source("csv", table, pictures, {CSV_TABLE: content}, notes)
+
+
+def _list_csv(
+    listing: Listing, table: str, text: str, pictures: Files, bases: Sequence[str]
+) -> list[str]:
+    """Take in the rows of a label table; the result is what the user should be told about it."""
+    known = set(pictures.names)
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    try:
+        reader.fieldnames = [column.strip().casefold() for column in reader.fieldnames or ()]
+        columns = list(reader.fieldnames)
+        if missing := [column for column in _CSV_REQUIRED if column not in columns]:
+            raise UserError(
+                f"{table}: column {missing[0]!r} is missing; the first line is "
+                f"{','.join(columns)!r}, expected {','.join(_CSV_COLUMNS)} (subject is optional)"
+            )
+        for row in reader:
+            where = f"{table}:{reader.line_num}"
+            value = row["image"].strip()
+            split = listing.split(where, row["split"])
+            label = listing.label(where, row["label"], first=0)
+            image = PurePosixPath(value.replace("\\", "/")).as_posix()
+            file = next((base + image for base in bases if base + image in known), None)
+            if escapes(value):
+                listing.problem(where, "image", value, "leads out of the folder", "a path inside")
+            elif file is None:
+                allowed = "a path from the folder of the table, or from images/ in it"
+                listing.problem(where, "image", value, "is missing", allowed)
+            listing.add(where, image, file, split, label, row.get("subject", "").strip())
+    except csv.Error as error:
+        raise UserError(f"{table}:{reader.line_num}: {error}; expected comma-separated") from error
+    unused = [column for column in columns if column not in _CSV_COLUMNS]
+    return [f"columns that are not used: {', '.join(unused)}"] if unused else []
+
+
+# Folders ------------------------------------------------------------------------------------------
+
+
+def _read_folder(path: Path, class_names: tuple[str, ...]) -> Source:
+    files = _open_not_empty(path)
+    pictures: FolderFiles | ZipFiles = files
+    if files.names == (IMAGES_ZIP,):
+        pictures = open_inner_zip(files, IMAGES_ZIP)
+    listing = Listing(class_names)
+    _note_escaping(listing, files, pictures)
+    base = _wrapping_folder(pictures.names)
+    splits: dict[str, str | None] = {}
+    labels: dict[str, int | None] = {}
+    for file in pictures.names:
+        parts = PurePosixPath(file[len(base) :]).parts
+        if not file.lower().endswith(SUFFIXES):
+            if len(parts) == 3:
+                allowed = "pictures: " + " ".join(SUFFIXES)
+                listing.problem(file, "file", "", "is not named like a picture", allowed)
+            continue
+        if len(parts) != 3:
+            allowed = "split/class/picture"
+            listing.problem(file, "file", "", "is not in a folder of split and class", allowed)
+            listing.doubtful.append(file)
+            continue
+        split, label = parts[:2]
+        if split not in splits:  # a folder that nobody knows is one problem, not one per picture
+            splits[split] = listing.split(f"{split}/", split)
+        if label not in labels:
+            labels[label] = listing.label(f"{split}/{label}/", label, first=0)
+        identity = "/".join(parts)
+        listing.add(identity, identity, file, splits[split], labels[label])
+    return listing.source("folder", str(path), pictures, {})
+
+
+def _wrapping_folder(names: Sequence[str]) -> str:
+    """``name/`` when everything lies in one folder that is not a split, as zips often have it."""
+    tops = {name.partition("/")[0] for name in names if "/" in name}
+    if len(tops) != 1 or any("/" not in name for name in names):
+        return ""
+    top = tops.pop()
+    return "" if split_name(top) else f"{top}/"
+
+
+# Shared -------------------------------------------------------------------------------------------
+
+
+def _open_not_empty(path: Path) -> FolderFiles | ZipFiles:
+    files = open_files(path)
+    if not files.names and not files.escaping:
+        raise UserError(f"{path} is empty: no file in it")
+    return files
+
+
+def _note_escaping(listing: Listing, *places: Files) -> None:
+    for files in {id(files): files for files in places}.values():
+        for name in files.escaping:
+            listing.problem(str(files.path), "entry", name, "leads out of the zip", "names inside")
+
+
+def _read_table(files: Files, name: str) -> bytes:
+    try:
+        return files.read(name)
+    except UnreadableFileError as error:
+        raise UserError(f"{files.path}: {name} {error}") from error
+
+
+def _text(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name} is not UTF-8 text (byte {error.start})") from error

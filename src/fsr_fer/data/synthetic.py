@@ -1,0 +1,133 @@
+"""Synthetic faces: RAF-DB's layout filled with drawn people, and contact sheets to look at them.
+
+A face depends on (seed, split, number) alone, so faces can be drawn in any order, and enlarging
+one split leaves the faces that were there as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from fsr_fer.data.faces.action_units import EXPRESSIONS, draw_action_units
+from fsr_fer.data.faces.drawing import draw_face
+from fsr_fer.data.faces.identity import draw_identity
+from fsr_fer.errors import UserError
+from fsr_fer.files import replacing
+from fsr_fer.progress import Track, quiet
+from fsr_fer.settings import SynthesizeSettings
+
+CLASS_NAMES = tuple(EXPRESSIONS)
+"""The seven classes, in the order of RAF-DB's labels 1 to 7."""
+
+Split = Literal["train", "test"]
+
+_SPLIT_KEYS: dict[Split, int] = {"train": 0, "test": 1}
+_PERSON_KEY, _FACE_KEY = 0, 1
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes on every run
+_JPEG_QUALITY = 95
+
+
+def synthesize(
+    directory: Path,
+    *,
+    settings: SynthesizeSettings,
+    class_names: tuple[str, ...],
+    seed: int,
+    track: Track = quiet,
+) -> None:
+    """Write labelled faces in RAF-DB's layout: an existing ``directory`` is replaced at the end.
+
+    ``EmoLabel/list_patition_label.txt`` (name and label, 1 to 7), ``EmoLabel/subject.txt`` (name
+    and person; our addition, since here everybody is known) and ``Image/aligned.zip`` with
+    ``aligned/<name>_aligned.jpg``, 100x100 RGB. Classes are of equal size (within one face), nobody
+    is in both splits, and the same arguments give the same bytes.
+
+    Raises:
+        UserError: ``class_names`` are not RAF-DB's seven in order, a split cannot hold one face
+            of each class, or the seed is negative.
+    """
+    _check(settings, class_names, seed)
+    counts: dict[Split, int] = {"train": settings.train_faces, "test": settings.test_faces}
+    faces: list[tuple[Split, int]] = [(s, i) for s, count in counts.items() for i in range(count)]
+    labels, subjects = [], []
+    with replacing(directory) as part:
+        (part / "EmoLabel").mkdir(parents=True)
+        (part / "Image").mkdir()
+        with zipfile.ZipFile(part / "Image" / "aligned.zip", "w", zipfile.ZIP_STORED) as pictures:
+            for split, number in track(faces, total=len(faces), task="drawing faces"):
+                name = f"{split}_{number + 1:05d}"
+                pixels = synthetic_face(
+                    split, number, faces_per_subject=settings.faces_per_subject, seed=seed
+                )
+                entry = zipfile.ZipInfo(f"aligned/{name}_aligned.jpg", _ZIP_DATE)
+                entry.external_attr = 0o644 << 16
+                pictures.writestr(entry, _jpeg(pixels))
+                person = number // settings.faces_per_subject + 1
+                if split == "test":
+                    person += -(-settings.train_faces // settings.faces_per_subject)
+                labels.append(f"{name}.jpg {number % len(CLASS_NAMES) + 1}\n")
+                subjects.append(f"{name}.jpg person_{person:04d}\n")
+        for file, lines in (("list_patition_label.txt", labels), ("subject.txt", subjects)):
+            (part / "EmoLabel" / file).write_bytes("".join(lines).encode())
+
+
+def synthetic_face(split: Split, number: int, *, faces_per_subject: int, seed: int) -> np.ndarray:
+    """Face ``number`` (from 0) of a split: uint8 [100, 100, 3] RGB.
+
+    Its expression is ``CLASS_NAMES[number % 7]``, its person the ``number // faces_per_subject``th.
+    """
+    person_number = number // faces_per_subject
+    key = _SPLIT_KEYS[split]
+    person = draw_identity(np.random.default_rng([seed, key, _PERSON_KEY, person_number]))
+    generator = np.random.default_rng([seed, key, _FACE_KEY, number])
+    expression = CLASS_NAMES[number % len(CLASS_NAMES)]
+    units = draw_action_units(expression, person.gains, generator)
+    return draw_face(person, units, generator)
+
+
+def contact_sheet(images: np.ndarray, columns: int, *, gap: int = 2) -> np.ndarray:
+    """Lay pictures (uint8 [N, H, W, 3]) row by row on white: uint8, ``columns`` to a row."""
+    if images.ndim != 4 or len(images) == 0 or columns < 1:
+        raise ValueError(f"images {images.shape} in {columns} columns; expected [N, H, W, 3]")
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    sheet = np.full(size, 255, np.uint8)
+    for position, (top, left) in enumerate(_corners(count, columns, height + gap, width + gap)):
+        sheet[top : top + height, left : left + width] = images[position]
+    return sheet
+
+
+def _corners(count: int, columns: int, height: int, width: int) -> Iterator[tuple[int, int]]:
+    for position in range(count):
+        yield position // columns * height, position % columns * width
+
+
+def _jpeg(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    # Colour at full resolution: halved, it would blur what lies at a scale of a few pixels.
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def _check(settings: SynthesizeSettings, class_names: tuple[str, ...], seed: int) -> None:
+    if class_names != CLASS_NAMES:
+        raise UserError(
+            f"dataset.class_names is {list(class_names)}; synthetic faces need exactly "
+            f"{list(CLASS_NAMES)}, in this order"
+        )
+    for key in ("train_faces", "test_faces"):
+        if getattr(settings, key) < len(CLASS_NAMES):
+            raise UserError(
+                f"synthesize.{key} is {getattr(settings, key)}; allowed: {len(CLASS_NAMES)} or "
+                "more, one face for each class"
+            )
+    if seed < 0:
+        raise UserError(f"seed is {seed}; allowed: whole numbers from 0")

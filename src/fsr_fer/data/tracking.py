@@ -1,0 +1,68 @@
+"""Handing imported data to DVC, so that every result can name the bytes it came from."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from fsr_fer.errors import UserError
+from fsr_fer.files import write_text
+
+
+def find_root(start: Path) -> Path:
+    """The project a folder belongs to: the nearest one upwards with params.yaml and .dvc in it.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / ".dvc").is_dir():
+            return folder
+    raise UserError(
+        f"{start} is not inside the project (no params.yaml with .dvc beside it, here or above); "
+        "run this in the folder you cloned"
+    )
+
+
+def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
+    """Put ``folder`` under DVC's control in the repository ``root``; the result is its .dvc file.
+
+    With ``push=False`` the data never leaves this machine through ``dvc push``: for pictures whose
+    licence forbids to pass them on.
+
+    Raises:
+        UserError: DVC refuses; the message quotes it.
+    """
+    target = folder.relative_to(root).as_posix()
+    command = [sys.executable, "-m", "dvc", "add", target]
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(
+            f"the faces are in {target}, but DVC does not track them: `dvc add {target}` says "
+            f"{_first_error(done.stderr or done.stdout)!r}; mend that and run it again"
+        )
+    tracked = folder.with_name(folder.name + ".dvc")
+    if not push:
+        _forbid_push(tracked)
+    return tracked
+
+
+def _first_error(output: str) -> str:
+    """The line that says most: the first that DVC marks as an error, or else the first."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    marked = [line for line in lines if line.startswith("ERROR")]
+    return (marked or lines or ["nothing"])[0]
+
+
+def _forbid_push(tracked: Path) -> None:
+    content = yaml.safe_load(tracked.read_text(encoding="utf-8"))
+    for out in content["outs"]:
+        out["push"] = False
+    write_text(tracked, yaml.safe_dump(content, sort_keys=False))

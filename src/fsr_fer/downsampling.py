@@ -1,0 +1,55 @@
+"""Small faces made from full-size ones, and put back to full size (paper, section 4.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.arrays import writing_array
+from fsr_fer.data.manifest import IMAGE_SIZE
+from fsr_fer.progress import Track, quiet
+from fsr_fer.resize import imresize
+from fsr_fer.settings import DownsampleSettings
+
+BATCH = 64
+
+
+def restore(images: np.ndarray, scale: int, settings: DownsampleSettings) -> np.ndarray:
+    """Small faces back to full size, uint8 [B, h, w, 3] -> uint8 [B, 100, 100, 3].
+
+    "resize" stretches to 100x100 as the paper's bicubic row does; "crop" enlarges by the factor
+    and cuts the top left, which undoes ``downsample``'s geometry exactly (MODELS section 7, 16).
+    """
+    if settings.restore == "resize":
+        return imresize(images, output_shape=(IMAGE_SIZE, IMAGE_SIZE), boundary=settings.boundary)
+    enlarged = imresize(images, scale=scale, boundary=settings.boundary)
+    return enlarged[:, :IMAGE_SIZE, :IMAGE_SIZE]
+
+
+def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> np.ndarray:
+    """Full-size faces made small, uint8 [B, 100, 100, 3] -> uint8 [B, h, w, 3], h = ceil(100 / s).
+
+    MATLAB's bicubic; "scale" is its call by factor, "size" its call by output size. The two differ
+    where 100 / s is not whole.
+    """
+    if settings.form == "scale":
+        return imresize(images, scale=1 / scale, boundary=settings.boundary)
+    side = -(-IMAGE_SIZE // scale)
+    return imresize(images, output_shape=(side, side), boundary=settings.boundary)
+
+
+def write_downsampled(
+    images: np.ndarray,
+    path: Path,
+    scale: int,
+    settings: DownsampleSettings,
+    track: Track = quiet,
+) -> None:
+    """Make all faces small, batch by batch, into one ``.npy`` file."""
+    side = downsample(images[:1], scale, settings).shape[1]
+    starts = range(0, len(images), BATCH)
+    with writing_array(path, np.dtype(np.uint8), (len(images), side, side, 3)) as append:
+        for start in track(starts, total=len(starts), task=f"downsample x{scale}"):
+            batch = np.asarray(images[start : start + BATCH])
+            append(downsample(batch, scale, settings))

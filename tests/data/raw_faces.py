@@ -1,0 +1,77 @@
+"""Pictures and files that stand for a user's faces."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ("happy", "sad", "angry")
+
+
+def face_pixels(number: int, size: tuple[int, int] = (100, 100)) -> np.ndarray:
+    """A picture that no other number gives: smooth enough to survive JPEG."""
+    generator = np.random.default_rng((11, number))
+    coarse = generator.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+    """The bytes of a picture file."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, kind)
+    return content.getvalue()
+
+
+def zip_of(folder: Path, target: Path, prefix: str = "") -> Path:
+    """A compressed zip of all files below a folder."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                packed.write(file, prefix + file.relative_to(folder).as_posix())
+    return target
+
+
+def write_rafdb(root: Path) -> Path:
+    """RAF-DB's layout: per class four train faces and two test faces, labels from 1."""
+    (root / "EmoLabel").mkdir(parents=True)
+    (root / "Image/aligned").mkdir(parents=True)
+    lines = []
+    for split, count in (("test", 2), ("train", 4)):  # the official file is not sorted either
+        for number in range(count * len(CLASSES)):
+            name = f"{split}_{number:05d}"
+            lines.append(f"{name}.jpg {number % len(CLASSES) + 1}")
+            picture = encoded(face_pixels(number + 100 * (split == "test")), "JPEG")
+            (root / f"Image/aligned/{name}_aligned.jpg").write_bytes(picture)
+    (root / "EmoLabel/list_patition_label.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_csv(root: Path) -> Path:
+    """labels.csv and images/: per class four train faces and two test faces of known people."""
+    (root / "images").mkdir(parents=True)
+    lines = ["image,label,split,subject"]
+    for split, count in (("train", 4), ("test", 2)):
+        for number in range(count * len(CLASSES)):
+            name = f"{split}{number}.png"
+            label = CLASSES[number % len(CLASSES)]
+            lines.append(f"{name},{label},{split},{split} person {number // len(CLASSES)}")
+            picture = encoded(face_pixels(number + 100 * (split == "test")))
+            (root / "images" / name).write_bytes(picture)
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_class_folders(root: Path) -> Path:
+    """split/class/picture, with a validation split of its own."""
+    for position, (split, count) in enumerate((("train", 3), ("val", 1), ("test", 2))):
+        for label, name in enumerate(CLASSES):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = face_pixels(100 * position + 10 * label + number)
+                (folder / f"{number}.png").write_bytes(encoded(pixels))
+    return root

@@ -1,0 +1,157 @@
+"""One form for every source; the validation part is fair, seeded, and never shares a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsr_fer.data.dataset import build_dataset, hold_out
+from fsr_fer.data.images import pixel_sha256
+from fsr_fer.data.importing import import_faces
+from fsr_fer.data.listing import SourceName
+from fsr_fer.data.manifest import Manifest, read_manifest
+from fsr_fer.errors import UserError
+from tests.data.raw_faces import CLASSES, face_pixels
+
+OPEN_FACES = Path(__file__).resolve().parents[2].parent / "shared/data/open-faces"
+
+
+def build(name: SourceName, root: Path, directory: Path, **options: object) -> Manifest:
+    values = {"class_names": CLASSES, "validation_fraction": 0.25, "seed": 5, **options}
+    return build_dataset(name, root, directory, **values)  # type: ignore[arg-type]
+
+
+def test_rows_hold_the_faces_they_name(csv_folder: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "dataset"
+    manifest = build("csv", csv_folder, directory)
+    images = np.load(directory / "images.npy", allow_pickle=False)
+    assert images.dtype == np.uint8
+    assert images.shape == (18, 100, 100, 3)
+    for row, (identity, sha256) in enumerate(zip(manifest.ids, manifest.sha256, strict=True)):
+        split, number = identity.removesuffix(".png")[:-1], identity.removesuffix(".png")
+        position = int(number.removeprefix("train").removeprefix("test"))
+        expected = face_pixels(position + 100 * split.startswith("test"))
+        np.testing.assert_array_equal(images[row], expected)
+        assert sha256 == pixel_sha256(expected)
+        assert manifest.labels[row] == position % len(CLASSES)
+    written = read_manifest(directory / "manifest.csv", CLASSES)
+    assert written.ids == manifest.ids
+    assert written.splits == manifest.splits
+    assert manifest.subjects[0] == "train person 0"
+
+
+def test_train_comes_before_test_in_the_order_of_the_source(rafdb: Path, tmp_path: Path) -> None:
+    manifest = build("synthetic", rafdb, tmp_path / "dataset")  # the table has test first
+    expected = [f"train_{n:05d}.jpg" for n in range(12)] + [f"test_{n:05d}.jpg" for n in range(6)]
+    assert list(manifest.ids) == expected
+    assert manifest.splits[12:] == ("test",) * 6
+    assert set(manifest.splits[:12]) == {"train", "validation"}
+
+
+def test_an_import_gives_the_same_dataset_as_the_original(csv_folder: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    problems = tmp_path / "problems.csv"
+    import_faces("csv", csv_folder, raw, class_names=CLASSES, problems_file=problems)
+    build("csv", csv_folder, tmp_path / "one")
+    build("csv", raw, tmp_path / "two")
+    one, two = tmp_path / "one/images.npy", tmp_path / "two/images.npy"
+    assert one.read_bytes() == two.read_bytes()
+    manifests = [read_manifest(tmp_path / n / "manifest.csv", CLASSES) for n in ("one", "two")]
+    assert manifests[0].ids == manifests[1].ids
+    assert manifests[0].splits == manifests[1].splits
+
+
+def test_twice_gives_the_same_bytes(rafdb: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        build("rafdb", rafdb, tmp_path / name)
+    for file in ("images.npy", "manifest.csv"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_a_validation_split_of_the_source_is_kept(class_folders: Path, tmp_path: Path) -> None:
+    manifest = build("folder", class_folders, tmp_path / "dataset")
+    held = [manifest.ids[row] for row in manifest.rows("validation")]
+    assert held == ["val/angry/0.png", "val/happy/0.png", "val/sad/0.png"]
+
+
+def test_missing_raw_faces_name_the_way_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"does not exist; .*fsr-fer import.*dvc pull"):
+        build("csv", tmp_path / "raw", tmp_path / "dataset")
+
+
+def test_broken_faces_are_listed_and_an_earlier_dataset_stays(
+    csv_folder: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "out/dataset"
+    build("csv", csv_folder, directory)
+    before = (directory / "images.npy").read_bytes()
+    for name in ("train1.png", "test1.png"):
+        (csv_folder / "images" / name).write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"cannot be used: 2 problems, listed in .*train1\.png"):
+        build("csv", csv_folder, directory)
+    listed = (tmp_path / "out/dataset-problems.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in listed] == [
+        "file",
+        "images/train1.png",
+        "images/test1.png",
+    ]
+    assert (directory / "images.npy").read_bytes() == before
+    assert sorted(file.name for file in directory.iterdir()) == ["images.npy", "manifest.csv"]
+
+
+LABELS = np.repeat([0, 1, 2], [1000, 100, 10])
+NOBODY = [""] * len(LABELS)
+
+
+def test_without_subjects_each_class_gives_its_share() -> None:
+    held = hold_out(LABELS, NOBODY, 0.15, seed=1)
+    assert np.bincount(LABELS[held]).tolist() == [150, 15, 2]
+    assert (np.diff(held) > 0).all()
+    np.testing.assert_array_equal(held, hold_out(LABELS, NOBODY, 0.15, seed=1))
+    assert held.tolist() != hold_out(LABELS, NOBODY, 0.15, seed=2).tolist()
+
+
+def test_a_class_gives_at_least_one_face_and_keeps_one() -> None:
+    labels = np.array([0] * 50 + [1] * 2 + [2])
+    held = hold_out(labels, [""] * 53, 0.1, seed=0)
+    assert np.bincount(labels[held], minlength=3).tolist() == [5, 1, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_subjects_whole_people_are_held_out_near_each_share(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    people = np.sort(generator.integers(0, 150, 2000) ** 2 // 150)  # few with many faces
+    labels = generator.choice(3, 2000, p=[0.7, 0.25, 0.05])
+    subjects = [f"person {person}" for person in people]
+    held = hold_out(labels, subjects, 0.2, seed)
+    assert not set(people[held]) & set(np.delete(people, held))
+    share = np.bincount(labels[held], minlength=3) / np.bincount(labels)
+    assert np.abs(share - 0.2).max() < 0.05
+
+
+def test_faces_of_unknown_people_may_be_held_out_one_by_one() -> None:
+    labels = np.zeros(40, np.int64)
+    subjects = ["ann"] * 30 + [""] * 10
+    held = hold_out(labels, subjects, 0.2, seed=3)
+    assert len(held) == 8
+    assert held.min() >= 30
+
+
+def test_nobody_takes_a_whole_class_along() -> None:
+    labels = np.array([0] * 20 + [1] * 4)
+    subjects = [f"person {row}" for row in range(20)] + ["the only one who is sad"] * 4
+    held = hold_out(labels, subjects, 0.25, seed=0)
+    assert np.bincount(labels[held], minlength=2).tolist() == [5, 0]
+
+
+def test_real_faces(tmp_path: Path) -> None:
+    if not OPEN_FACES.is_dir():
+        pytest.skip("the open faces are not on this machine")
+    names = ("neutral", "happiness", "surprise", "anger", "sadness")
+    manifest = build("csv", OPEN_FACES, tmp_path / "d", class_names=names, validation_fraction=0.1)
+    assert len(manifest) == 4721
+    counts = np.bincount(manifest.labels[manifest.rows("validation")])
+    assert counts.tolist() == [156, 153, 23, 16, 7]
+    assert len(set(manifest.sha256)) == 4721

@@ -1,0 +1,188 @@
+"""An import is all or nothing, finds every fault at once, and packs the same bytes again."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from fsr_fer.data.importing import ImportSummary, import_faces
+from fsr_fer.data.listing import SourceName
+from fsr_fer.data.sources import open_source
+from fsr_fer.errors import UserError
+from fsr_fer.progress import quiet
+from tests.data.raw_faces import CLASSES, encoded, face_pixels
+
+Edit = Callable[[Path, int, str], None]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "data/raw/mine"
+
+
+def run(name: SourceName, path: Path, target: Path, **options: object) -> ImportSummary:
+    return import_faces(
+        name,
+        path,
+        target,
+        class_names=CLASSES,
+        problems_file=target.parents[2] / "import-problems.csv",
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def stored(target: Path) -> dict[str, bytes]:
+    files = (file for file in sorted(target.rglob("*")) if file.is_file())
+    return {file.relative_to(target).as_posix(): file.read_bytes() for file in files}
+
+
+def read_problems(target: Path) -> list[dict[str, str]]:
+    with open(target.parents[2] / "import-problems.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "fixture", "files"),
+    [
+        ("rafdb", "rafdb", ["EmoLabel/list_patition_label.txt", "Image/aligned.zip"]),
+        ("csv", "csv_folder", ["images.zip", "labels.csv"]),
+        ("folder", "class_folders", ["images.zip"]),
+    ],
+)
+def test_what_was_imported_reads_like_the_original(
+    name: SourceName, fixture: str, files: list[str], target: Path, request: pytest.FixtureRequest
+) -> None:
+    path: Path = request.getfixturevalue(fixture)
+    summary = run(name, path, target)
+    assert sorted(stored(target)) == files
+    original, imported = (open_source(name, place, CLASSES) for place in (path, target))
+    assert sum(summary.faces.values()) == len(original.faces) > 0
+    assert len(imported.faces) == len(original.faces)
+    for before, after in zip(original.faces, imported.faces, strict=True):
+        assert (after.id, after.split, after.label) == (before.id, before.split, before.label)
+        assert imported.pictures.read(after.file) == original.pictures.read(before.file)
+    assert summary.subjects == (6 if name == "csv" else 0)
+
+
+def test_the_same_faces_give_the_same_bytes(rafdb: Path, target: Path, tmp_path: Path) -> None:
+    run("rafdb", rafdb, target)
+    copied = shutil.copytree(rafdb, tmp_path / "copy", copy_function=shutil.copyfile)
+    second = tmp_path / "a/b/second"
+    run("rafdb", copied, second)
+    assert stored(second) == stored(target)
+    with zipfile.ZipFile(target / "Image/aligned.zip") as packed:
+        assert {info.compress_type for info in packed.infolist()} == {zipfile.ZIP_STORED}
+        assert packed.namelist()[0] == "aligned/test_00000_aligned.jpg"
+
+
+def test_every_fault_is_listed_and_nothing_is_imported(
+    csv_folder: Path, target: Path, edit_line: Edit
+) -> None:
+    images = csv_folder / "images"
+    table = csv_folder / "labels.csv"
+    (images / "train0.png").write_text("a text named like a picture")
+    (images / "train1.png").write_bytes(b"")
+    whole = (images / "train2.png").read_bytes()
+    (images / "train2.png").write_bytes(whole[: len(whole) // 2])
+    (images / "train3.png").unlink()
+    shutil.copy(images / "train4.png", images / "test1.png")  # sad in train and in test
+    edit_line(table, 13, "train11.png,9,train,ann")
+    edit_line(table, 14, "test0.png,happy,exam,ann")
+    (images / "train11.png").write_text("wrong label and no picture: both are found")
+    with pytest.raises(UserError) as caught:
+        run("csv", csv_folder, target)
+    found = {(row["file"], row["field"], row["value"]) for row in read_problems(target)}
+    assert found == {
+        ("labels.csv:5", "image", "train3.png"),
+        ("labels.csv:13", "label", "9"),
+        ("labels.csv:14", "split", "exam"),
+        ("images/train0.png", "file", ""),
+        ("images/train1.png", "file", ""),
+        ("images/train2.png", "file", ""),
+        ("images/train11.png", "file", ""),
+        ("images/test1.png", "split", "test"),
+    }
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("nothing was imported: 8 problems, listed in ")
+    assert message.endswith("; and 5 more")
+    assert message.count("labels.csv:") == 3
+    assert not target.exists()
+    assert not list(target.parent.glob("*"))
+
+
+def test_the_same_pixels_in_two_splits_are_found_in_another_file_format(
+    csv_folder: Path, target: Path
+) -> None:
+    pixels = face_pixels(4)
+    (csv_folder / "images/test1.png").write_bytes(encoded(pixels, "BMP"))
+    with pytest.raises(UserError, match=r"the same picture as images/train4\.png in train"):
+        run("csv", csv_folder, target)
+
+
+def test_a_class_without_test_faces_is_a_problem(csv_folder: Path, target: Path) -> None:
+    table = csv_folder / "labels.csv"
+    kept = [line for line in table.read_text().splitlines() if ",sad,test" not in line]
+    table.write_text("\n".join(kept) + "\n")
+    with pytest.raises(UserError, match=r"label 'sad' has no faces in test \(allowed: each class"):
+        run("csv", csv_folder, target)
+
+
+def test_no_test_split_is_one_problem(csv_folder: Path, target: Path) -> None:
+    table = csv_folder / "labels.csv"
+    table.write_text(table.read_text().replace(",test,", ",train,"))
+    with pytest.raises(UserError, match=r": 1 problem, .* split 'test' has no faces"):
+        run("csv", csv_folder, target)
+
+
+def test_another_import_is_replaced_only_with_force(
+    csv_folder: Path, target: Path, edit_line: Edit
+) -> None:
+    run("csv", csv_folder, target)
+    before = stored(target)
+    run("csv", csv_folder, target)  # the same again is no conflict
+    edit_line(csv_folder / "labels.csv", 2, "train0.png,sad,train,ann")
+    with pytest.raises(UserError, match=r"already holds another import.*--force"):
+        run("csv", csv_folder, target)
+    assert stored(target) == before
+    run("csv", csv_folder, target, force=True)
+    assert stored(target)["labels.csv"] == (csv_folder / "labels.csv").read_bytes()
+
+
+def test_a_faulty_import_leaves_the_earlier_one_even_with_force(
+    csv_folder: Path, target: Path
+) -> None:
+    run("csv", csv_folder, target)
+    before = stored(target)
+    (csv_folder / "images/train5.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"train5\.png: file is empty \(0 bytes\)"):
+        run("csv", csv_folder, target, force=True)
+    assert stored(target) == before
+    (csv_folder / "images/train5.png").write_bytes(encoded(face_pixels(5)))
+    run("csv", csv_folder, target)
+    assert not (target.parents[2] / "import-problems.csv").exists()
+
+
+def test_an_interrupted_import_leaves_nothing(csv_folder: Path, target: Path) -> None:
+    def interrupted(items: Iterable[object], **about: object) -> Iterable[object]:
+        for number, item in enumerate(quiet(items, total=0, task="")):
+            if number == 5:
+                raise KeyboardInterrupt
+            yield item
+
+    with pytest.raises(KeyboardInterrupt):
+        run("csv", csv_folder, target, track=interrupted)
+    assert not list(target.parent.glob("*"))
+
+
+def test_unusual_sizes_are_noted(csv_folder: Path, target: Path) -> None:
+    (csv_folder / "images/train0.png").write_bytes(encoded(face_pixels(500, (120, 100))))
+    (csv_folder / "images/train1.png").write_bytes(encoded(face_pixels(501, (48, 48))))
+    notes = run("csv", csv_folder, target).notes
+    assert notes[0].startswith("pictures that are not square: 1")
+    assert notes[1].startswith("pictures smaller than 100x100 pixels: 1")

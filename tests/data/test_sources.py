@@ -1,0 +1,227 @@
+"""Every form of source, as folder and as zip, gives the same faces; the lists' faults are named."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsr_fer.data.images import PictureError
+from fsr_fer.data.listing import Source, class_position, split_name
+from fsr_fer.data.sources import open_source, read_picture
+from fsr_fer.errors import UserError
+from tests.data.raw_faces import CLASSES, encoded, face_pixels, zip_of
+
+Edit = Callable[[Path, int, str], None]
+
+
+def listed(source: Source) -> list[tuple[str, str, int, str]]:
+    assert source.problems == ()
+    return [(face.id, face.split, face.label, face.subject) for face in source.faces]
+
+
+def pixels(source: Source) -> np.ndarray:
+    return np.stack([read_picture(source.pictures, face.file)[1] for face in source.faces])
+
+
+def problems(source: Source) -> list[tuple[str, str, str]]:
+    return [(problem.file, problem.field, problem.value) for problem in source.problems]
+
+
+def test_rafdb_labels_count_from_1_and_keep_the_order_of_the_table(rafdb: Path) -> None:
+    faces = listed(open_source("rafdb", rafdb, CLASSES))
+    assert len(faces) == 18
+    assert faces[0] == ("test_00000.jpg", "test", 0, "")
+    assert faces[7] == ("train_00001.jpg", "train", 1, "")
+
+
+def test_rafdb_forms_are_equal(rafdb: Path, tmp_path: Path) -> None:
+    plain = open_source("rafdb", rafdb, CLASSES)
+    packed = tmp_path / "packed"
+    (packed / "Image").mkdir(parents=True)
+    shutil.copytree(rafdb / "EmoLabel", packed / "EmoLabel")
+    aligned = zip_of(rafdb / "Image/aligned", packed / "Image/aligned.zip", "aligned/")
+    places = {
+        "folder with aligned.zip": packed,
+        "the folder that holds aligned.zip": packed / "Image",
+        "aligned.zip itself": aligned,
+        "zip of plain files": zip_of(rafdb, tmp_path / "plain.zip", "basic/"),
+        "zip in a zip": zip_of(packed, tmp_path / "nested.zip", "basic/"),
+        "unpacked pictures alone": rafdb / "Image",
+    }
+    for form, place in places.items():
+        source = open_source("rafdb", place, CLASSES)
+        assert listed(source) == listed(plain), form
+        np.testing.assert_array_equal(pixels(source), pixels(plain), form)
+
+
+def test_rafdb_subjects_are_an_extension(rafdb: Path, edit_line: Edit) -> None:
+    table = rafdb / "EmoLabel/subject.txt"
+    table.write_text("train_00001.jpg ann\ntest_00000.jpg bob\n")
+    faces = {name: subject for name, _, _, subject in listed(open_source("rafdb", rafdb, CLASSES))}
+    assert faces["train_00001.jpg"] == "ann"
+    assert faces["train_00002.jpg"] == ""
+    edit_line(table, 2, "nobody.jpg bob")
+    found = problems(open_source("rafdb", rafdb, CLASSES))
+    assert found == [("EmoLabel/subject.txt", "name", "nobody.jpg")]
+
+
+def test_rafdb_faults_are_named_with_their_line(rafdb: Path, edit_line: Edit) -> None:
+    table = rafdb / "EmoLabel/list_patition_label.txt"
+    edit_line(table, 1, "test_00000.jpg 9")
+    edit_line(table, 2, "test_00001.jpg")
+    edit_line(table, 3, "holdout_00002.jpg 3")
+    edit_line(table, 5, "test_00003.jpg 1")
+    source = open_source("rafdb", rafdb, CLASSES)
+    assert problems(source) == [
+        ("list_patition_label.txt:1", "label", "9"),
+        ("list_patition_label.txt:2", "line", "test_00001.jpg"),
+        ("list_patition_label.txt:3", "image", "holdout_00002_aligned.jpg"),
+        ("list_patition_label.txt:3", "split", "holdout"),
+        ("list_patition_label.txt:5", "id", "test_00003.jpg"),
+    ]
+    assert source.problems[0].allowed == "1 to 3, standing for happy, sad, angry"
+    assert "list_patition_label.txt:4" in source.problems[-1].problem
+
+
+def test_csv_places_are_equal(csv_folder: Path, tmp_path: Path) -> None:
+    plain = open_source("csv", csv_folder, CLASSES)
+    assert listed(plain)[4] == ("train4.png", "train", 1, "train person 1")
+    beside = tmp_path / "beside"
+    shutil.copytree(csv_folder / "images", beside)
+    shutil.copy(csv_folder / "labels.csv", beside)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    shutil.copy(csv_folder / "labels.csv", packed)
+    zip_of(csv_folder / "images", packed / "images.zip")
+    whole = zip_of(csv_folder, tmp_path / "whole.zip", "faces/")
+    for place in (beside, packed, whole, csv_folder / "labels.csv"):
+        source = open_source("csv", place, CLASSES)
+        assert listed(source) == listed(plain)
+        np.testing.assert_array_equal(pixels(source), pixels(plain))
+
+
+def test_csv_takes_positions_other_cases_aliases_and_a_byte_order_mark(csv_folder: Path) -> None:
+    (csv_folder / "labels.csv").write_bytes(
+        b"\xef\xbb\xbfImage,Label, split ,age\r\ntrain0.png,0,TRAIN,3\r\n"
+        b"./images/test0.png,Angry,val,4\r\n"
+    )
+    source = open_source("csv", csv_folder, CLASSES)
+    assert listed(source) == [
+        ("train0.png", "train", 0, ""),
+        ("images/test0.png", "validation", 2, ""),
+    ]
+    assert source.notes == ("columns that are not used: age",)
+
+
+def test_csv_faults_are_named_with_their_line(csv_folder: Path, edit_line: Edit) -> None:
+    table = csv_folder / "labels.csv"
+    edit_line(table, 2, "train0.png,3,train,ann")
+    edit_line(table, 3, "gone.png,sad,train,ann")
+    edit_line(table, 4, "train2.png,angry,holdout,ann")
+    edit_line(table, 5, "../../etc/passwd,happy,train,ann")
+    edit_line(table, 7, "train3.png,sad")
+    source = open_source("csv", csv_folder, CLASSES)
+    assert problems(source) == [
+        ("labels.csv:2", "label", "3"),
+        ("labels.csv:3", "image", "gone.png"),
+        ("labels.csv:4", "split", "holdout"),
+        ("labels.csv:5", "image", "../../etc/passwd"),
+        ("labels.csv:7", "split", ""),
+    ]
+    assert source.doubtful == ("images/train0.png", "images/train2.png", "images/train3.png")
+
+
+def test_an_id_twice_is_a_problem(csv_folder: Path, edit_line: Edit) -> None:
+    edit_line(csv_folder / "labels.csv", 3, "./train0.png,sad,train,ann")
+    assert problems(open_source("csv", csv_folder, CLASSES)) == [
+        ("labels.csv:3", "id", "train0.png")
+    ]
+
+
+def test_folders_and_their_zip_are_equal(class_folders: Path, tmp_path: Path) -> None:
+    (class_folders / "train/happy/.DS_Store").write_bytes(b"junk")
+    plain = open_source("folder", class_folders, CLASSES)
+    assert listed(plain)[0] == ("test/angry/0.png", "test", 2, "")
+    assert {split for _, split, _, _ in listed(plain)} == {"train", "validation", "test"}
+    packed = open_source("folder", zip_of(class_folders, tmp_path / "f.zip", "my faces/"), CLASSES)
+    assert listed(packed) == listed(plain)
+    np.testing.assert_array_equal(pixels(packed), pixels(plain))
+
+
+def test_folder_faults_are_named_once_per_folder(class_folders: Path) -> None:
+    (class_folders / "train/happy").rename(class_folders / "train/joy")
+    (class_folders / "test").rename(class_folders / "holdout")
+    (class_folders / "train/sad/notes.txt").write_text("hello")
+    (class_folders / "stray.png").write_bytes(encoded(face_pixels(5)))
+    assert sorted(problems(open_source("folder", class_folders, CLASSES))) == [
+        ("holdout/", "split", "holdout"),
+        ("stray.png", "file", ""),
+        ("train/joy/", "label", "joy"),
+        ("train/sad/notes.txt", "file", ""),
+    ]
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/etc/evil.png", "C:\\evil.png", "a/../../b.png"])
+def test_zip_entries_that_escape_are_problems(class_folders: Path, name: str) -> None:
+    path = zip_of(class_folders, class_folders.with_suffix(".zip"))
+    with zipfile.ZipFile(path, "a") as packed:
+        packed.writestr(name, b"")
+    source = open_source("folder", path, CLASSES)
+    assert problems(source) == [(str(path), "entry", name)]
+    assert name not in source.pictures.names
+
+
+def test_a_damaged_entry_is_no_picture(class_folders: Path) -> None:
+    path = class_folders.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("train/sad/1.png", encoded(face_pixels(1)))
+    content = bytearray(path.read_bytes())
+    content[200] ^= 255
+    path.write_bytes(content)
+    source = open_source("folder", path, CLASSES)
+    with pytest.raises(PictureError, match="damaged inside the zip"):
+        read_picture(source.pictures, source.faces[0].file)
+
+
+@pytest.mark.parametrize("name", ["rafdb", "csv", "folder"])
+def test_places_without_faces_are_user_errors(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        open_source(name, tmp_path / "nowhere", CLASSES)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="is empty"):
+        open_source(name, tmp_path, CLASSES)  # type: ignore[arg-type]
+    (tmp_path / "faces.zip").write_bytes(b"this is no zip")
+    with pytest.raises(UserError, match="not a zip file"):
+        open_source(name, tmp_path / "faces.zip", CLASSES)  # type: ignore[arg-type]
+
+
+def test_a_csv_without_its_columns_is_a_user_error(csv_folder: Path) -> None:
+    (csv_folder / "labels.csv").write_text("image;label;split\na.png;sad;train\n")
+    with pytest.raises(UserError, match=r"'image' is missing; .* 'image;label;split', expected"):
+        open_source("csv", csv_folder, CLASSES)
+
+
+def test_names_of_splits_and_classes() -> None:
+    assert [split_name(name) for name in ("Train", " valid ", "VAL", "tests")] == [
+        "train",
+        "validation",
+        "validation",
+        None,
+    ]
+    numbers = ("2", "0", "1")  # a name wins over a position
+    assert [class_position(value, numbers, 0) for value in ("0", "1", "2", "3", "-1", "²")] == [
+        1,
+        2,
+        0,
+        None,
+        None,
+        None,
+    ]
+    assert class_position("A", ("a", "b"), 0) == 0
+    assert class_position("B", ("a", "b", "B"), 0) == 2
+    assert class_position("7", tuple("abcdefg"), 1) == 6
+    assert class_position("0", tuple("abcdefg"), 1) is None

@@ -1,0 +1,268 @@
+"""Each expectation lets good data pass and names what breaks it; the verdict is stable."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fsr_fer.data.dataset import build_dataset
+from fsr_fer.data.image_statistics import CHUNK, image_statistics, open_images
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.data.validation import Validation, validate_dataset
+from fsr_fer.data.validation_report import raise_if_failed, write_report, write_verdict
+from fsr_fer.errors import UserError
+from fsr_fer.settings import ValidateSettings
+from tests.data.raw_faces import CLASSES
+
+SETTINGS = ValidateSettings(minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0)
+ALWAYS = (
+    "columns",
+    "labels",
+    "splits",
+    "ids",
+    "shape",
+    "dtype",
+    "pixels",
+    "contrast",
+    "duplicates",
+)
+
+
+@pytest.fixture
+def dataset(csv_folder: Path, tmp_path: Path) -> Path:
+    directory = tmp_path / "dataset"
+    build_dataset(
+        "csv", csv_folder, directory, class_names=CLASSES, validation_fraction=0.25, seed=5
+    )
+    return directory
+
+
+@pytest.fixture
+def edit_images(dataset: Path) -> Callable[[Callable[[np.ndarray], np.ndarray | None]], None]:
+    """Change images.npy; the manifest keeps saying what it said."""
+
+    def edit(change: Callable[[np.ndarray], np.ndarray | None]) -> None:
+        images = np.load(dataset / "images.npy")
+        changed = change(images)
+        np.save(dataset / "images.npy", images if changed is None else changed)
+
+    return edit
+
+
+def edit_manifest(dataset: Path, pattern: str, replacement: str) -> None:
+    path = dataset / "manifest.csv"
+    text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+    assert count, "the test changes nothing"
+    path.write_text(text)
+
+
+def validate(dataset: Path, settings: ValidateSettings = SETTINGS) -> Validation:
+    return validate_dataset(dataset, settings=settings, class_names=CLASSES)
+
+
+def failures(validation: Validation) -> dict[str, list[tuple[int | None, str, str]]]:
+    return {
+        check.name: [(o.row, o.name, o.value) for o in check.offenders]
+        for check in validation.failed
+    }
+
+
+def test_good_faces_pass_every_check(dataset: Path) -> None:
+    exact = replace(SETTINGS, train_faces=12, test_faces=6)
+    validation = validate(dataset, exact)
+    assert failures(validation) == {}
+    names = [check.name for check in validation.checks]
+    assert names == [*ALWAYS, "subjects", "faces_per_class", "train_faces", "test_faces"]
+    assert validation.counts.tolist() == [[3, 3, 3], [1, 1, 1], [2, 2, 2]]
+    assert validation.subjects == 6
+
+
+def test_persons_are_checked_only_where_they_are_known(dataset: Path) -> None:
+    edit_manifest(dataset, r",(train|test) person \d,", ",,")
+    assert "subjects" not in [check.name for check in validate(dataset).checks]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "expected"),
+    [
+        ("^(train1.png.*),sad,", r"\1,glad,", {"labels": (1, "train1.png", "glad")}),
+        (
+            ",test,happy,test person 0,",
+            ",exam,happy,someone,",
+            {"splits": (12, "test0.png", "exam")},
+        ),
+        ("^train1.png", "train0.png", {"ids": (0, "train0.png", "train0.png")}),
+        (
+            "test person 0",
+            "train person 0",
+            {"subjects": (0, "train0.png", "train+test")},
+        ),
+        ("[0-9a-f]{64}$", "0" * 64, {"pixels": (0, "train0.png", "other")}),
+        ("^id,source", "name,source", {"columns": (None, "id", "missing")}),
+    ],
+)
+def test_a_wrong_manifest_fails_the_check_for_it(
+    dataset: Path, pattern: str, replacement: str, expected: dict[str, tuple[int, str, str]]
+) -> None:
+    edit_manifest(dataset, pattern, replacement)
+    found = failures(validate(dataset))
+    assert set(found) == set(expected)
+    for name, first in expected.items():
+        assert found[name][0] == first
+
+
+def test_blank_faces_are_named(dataset: Path, edit_images: Callable[..., None]) -> None:
+    def blank(images: np.ndarray) -> None:
+        images[2] = (200, 30, 90)  # one colour: no contrast, though the channels differ
+        images[7] = 0
+
+    edit_images(blank)
+    found = failures(validate(dataset))
+    assert found["contrast"] == [(2, "train2.png", "0.00"), (7, "train7.png", "0.00")]
+    assert set(found) == {"contrast", "pixels"}
+
+
+def test_a_picture_in_two_splits_is_named_on_both_sides(
+    dataset: Path, edit_images: Callable[..., None]
+) -> None:
+    def copy(images: np.ndarray) -> None:
+        images[13] = images[1]
+
+    edit_images(copy)
+    splits = validate(dataset).checks
+    rows = next(check for check in splits if check.name == "duplicates").offenders
+    assert [(offender.row, offender.name) for offender in rows] == [
+        (1, "train1.png"),
+        (13, "test1.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "value"),
+    [
+        (lambda images: images[:, :64, :64], "shape", "64x64x3"),
+        (lambda images: images.astype(np.int16), "dtype", "int16"),
+    ],
+)
+def test_another_shape_or_type_fails(
+    dataset: Path,
+    edit_images: Callable[..., None],
+    change: Callable[[np.ndarray], np.ndarray],
+    check: str,
+    value: str,
+) -> None:
+    edit_images(change)
+    found = failures(validate(dataset))
+    assert len(found[check]) == 18
+    assert found[check][0] == (0, "train0.png", value)
+
+
+def test_too_few_faces_name_the_group(dataset: Path) -> None:
+    settings = replace(SETTINGS, minimum_per_class=2, train_faces=12271, test_faces=3068)
+    assert failures(validate(dataset, settings)) == {
+        "faces_per_class": [(None, f"{name} in validation", "1") for name in CLASSES],
+        "train_faces": [(None, "train", "12")],
+        "test_faces": [(None, "test", "6")],
+    }
+
+
+def test_files_that_cannot_be_read_are_user_errors(dataset: Path) -> None:
+    images = np.load(dataset / "images.npy")
+    np.save(dataset / "images.npy", images[:-1])
+    with pytest.raises(UserError, match=r"holds 17 faces, manifest\.csv 18 rows"):
+        validate(dataset)
+    np.save(dataset / "images.npy", np.zeros((18, 3), np.uint8))
+    with pytest.raises(UserError, match=r"holds uint8 \[18, 3\]; expected uint8"):
+        validate(dataset)
+    (dataset / "images.npy").write_bytes(b"broken")
+    with pytest.raises(UserError, match="cannot be read as an array"):
+        validate(dataset)
+    (dataset / "manifest.csv").unlink()
+    with pytest.raises(UserError, match="cannot be read as a table"):
+        validate(dataset)
+
+
+def test_the_verdict_is_flat_sorted_and_repeatable(dataset: Path, tmp_path: Path) -> None:
+    for name in ("one.json", "two.json"):
+        write_verdict(validate(dataset), tmp_path / name)
+    text = (tmp_path / "one.json").read_text()
+    assert text == (tmp_path / "two.json").read_text()
+    verdict = json.loads(text)
+    assert list(verdict) == sorted(verdict)
+    assert verdict["passed"] is True
+    assert verdict["faces"] == {"train": 9, "validation": 3, "test": 6}
+    assert verdict["smallest_class"] == 1
+    assert set(verdict["checks"].values()) == {True}
+
+
+def test_a_failure_is_one_line_and_everything_is_written(
+    dataset: Path, edit_images: Callable[..., None], tmp_path: Path
+) -> None:
+    def blank(images: np.ndarray) -> None:
+        images[2:7] = 9
+
+    edit_images(blank)
+    edit_manifest(dataset, "^train4.png", "<b>train4</b>.png")
+    validation = validate(dataset)
+    page = tmp_path / "page"
+    write_report(validation, open_images(dataset / "images.npy"), page, "mine")
+    write_verdict(validation, tmp_path / "verdict.json")
+    with pytest.raises(UserError) as caught:
+        raise_if_failed(validation, page)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "contrast: row 2 train2.png = 0.00, row 3 train3.png = 0.00, row 4" in message
+    assert "and 2 more" in message
+    listed = (page / "offenders.csv").read_text().splitlines()
+    assert listed[0] == "check,row,id,value"
+    assert "contrast,6,train6.png,0.00" in listed
+    assert json.loads((tmp_path / "verdict.json").read_text())["checks"]["contrast"] is False
+    html = (page / "index.html").read_text()
+    assert "<b>train4" not in html
+    assert "row 6, train6.png: 0.00" in html
+    assert html.count("data:image/png;base64,") == 10  # five faces in two failed checks
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
+
+
+def test_data_docs_come_on_request(dataset: Path, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    validate_dataset(dataset, settings=SETTINGS, class_names=CLASSES, data_docs=docs)
+    assert (docs / "index.html").is_file()
+
+
+def test_statistics_are_those_of_the_pixels_in_every_chunk() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (CHUNK + 3, 6, 5, 3), dtype=np.uint8)
+    statistics = image_statistics(images)
+    assert len(statistics) == CHUNK + 3
+    flat = images.reshape(len(images), -1)
+    np.testing.assert_array_equal(statistics.minimum, flat.min(axis=1))
+    np.testing.assert_array_equal(statistics.maximum, flat.max(axis=1))
+    np.testing.assert_allclose(statistics.mean, flat.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        statistics.contrast, images.std(axis=(1, 2)).mean(axis=1), rtol=1e-12
+    )
+    assert statistics.shape == "6x5x3"
+    assert len(set(statistics.sha256)) == CHUNK + 3
+
+
+def test_manifest_round_trip_is_what_is_validated(dataset: Path) -> None:
+    manifest = Manifest(
+        ids=("a,b",),
+        sources=("x",),
+        splits=("test",),
+        labels=np.array([1]),
+        subjects=("NA",),  # pandas would read a missing value here
+        sha256=("0",),
+        class_names=CLASSES,
+    )
+    manifest.write(dataset / "manifest.csv")
+    np.save(dataset / "images.npy", np.load(dataset / "images.npy")[:1])
+    validation = validate(dataset)
+    assert validation.subjects == 1
+    assert failures(validation)["pixels"] == [(0, "a,b", "other")]

@@ -1,0 +1,195 @@
+"""What a user meets at the command line: help, one-line errors, exit codes, an import with DVC."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fsr_fer import cli
+from fsr_fer.data import importing, tracking
+from fsr_fer.errors import UserError
+from tests.data.raw_faces import CLASSES, write_csv, write_rafdb
+
+PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    """The project's own params, with the classes of the small test faces."""
+    values: dict[str, Any] = yaml.safe_load(PARAMS.read_text())
+    for profile in values["profiles"].values():
+        if profile["dataset"]["source"] != "synthetic":
+            profile["dataset"]["class_names"] = list(CLASSES)
+    return values
+
+
+@pytest.fixture
+def project(tmp_path: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which DVC is not asked; the current folder is one below its top."""
+    root = tmp_path / "project"
+    (root / ".dvc").mkdir(parents=True)
+    (root / "below").mkdir()
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    monkeypatch.chdir(root / "below")
+    monkeypatch.setattr(tracking, "track_with_dvc", lambda folder, *, root, push: folder)
+    return root
+
+
+@pytest.fixture
+def csv_folder(tmp_path: Path) -> Path:
+    return write_csv(tmp_path / "csv")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``fsr-fer`` with these words; the result is exit code, stdout, stderr."""
+
+    def run_with(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fsr-fer", *(str(word) for word in words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        code = caught.value.code
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
+
+    return run_with
+
+
+def test_help_imports_nothing_slow() -> None:
+    program = (
+        "import sys\n"
+        "from fsr_fer import cli\n"
+        "sys.argv = ['fsr-fer', '--help']\n"
+        "try:\n    cli.main()\n"
+        "except SystemExit:\n"
+        "    slow = {'torch', 'dvc', 'pandas', 'great_expectations', 'matplotlib', 'PIL', 'yaml'}\n"
+        "    print('SLOW', sorted(slow & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "import" in done.stdout
+    assert done.stdout.splitlines()[-1] == "SLOW []"
+
+
+def test_help_explains_the_forms(run: Run) -> None:
+    code, out, _ = run("import", "--help")
+    assert code == 0
+    for word in ("list_patition_label.txt", "labels.csv", "split/class/picture", "--force"):
+        assert word in out
+
+
+def test_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("fsr-fer 0.")
+
+
+def test_an_import_says_what_came_and_what_to_type_next(
+    project: Path,
+    run: Run,
+    csv_folder: Path,
+) -> None:
+    code, out, err = run("import", "csv", csv_folder)
+    assert (code, err) == (0, "")
+    assert "imported 18 faces of 6 known people into data/raw/open_faces" in out
+    assert "(train 12, test 6)" in out
+    assert "dvc exp run -S profile=open_faces" in out
+    assert (project / "data/raw/open_faces/labels.csv").is_file()
+
+
+def test_faulty_faces_are_one_line_and_exit_code_1(
+    project: Path,
+    run: Run,
+    csv_folder: Path,
+) -> None:
+    (csv_folder / "images/train0.png").write_text("a text")
+    code, out, err = run("import", "csv", csv_folder)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "nothing was imported: 1 problem, listed in import-problems.csv" in err
+    assert (project / "below/import-problems.csv").is_file()
+    assert not (project / "data/raw/open_faces").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["csv", "nowhere"], "nowhere does not exist"),
+        (["csv", ".", "--profile", "mine"], "has no profile 'mine'; it has small, "),
+        (["csv", ".", "--profile", "paper"], "profile paper has dataset.source: rafdb, not csv"),
+        (["folder", "."], "is empty"),
+    ],
+)
+def test_mistakes_are_one_line(project: Path, run: Run, words: list[str], message: str) -> None:
+    code, out, err = run("import", *words)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["import", "jpeg", "."], ["import", "csv"], ["imprt"]])
+def test_usage_errors_are_exit_code_2(project: Path, run: Run, words: list[str]) -> None:
+    code, _, err = run(*words)
+    assert code == 2
+    assert "Usage" in err
+
+
+def test_a_typo_in_params_is_named(project: Path, run: Run, params: dict[str, Any]) -> None:
+    assert run("check")[0] == 0
+    params["reweight"]["sigmma"] = 2.0
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    for words in (["check"], ["import", "csv", "."]):
+        code, _, err = run(*words)
+        assert code == 1
+        assert "params.yaml: reweight.sigmma is not a known key" in err
+
+
+def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("import", "csv", ".")
+    assert code == 1
+    assert "is not inside the project" in err
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(
+    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importing, "import_faces", interrupted)
+    code, out, err = run("import", "csv", ".")
+    assert (code, out) == (130, "")
+    assert err == "fsr-fer: stopped; nothing was imported\n"
+
+
+def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
+    tmp_path: Path,
+    params: dict[str, Any],
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=root, check=True)
+    monkeypatch.chdir(root)
+    code, _, err = run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))
+    assert (code, err) == (0, "")
+    tracked = yaml.safe_load((root / "data/raw/paper.dvc").read_text())
+    (entry,) = tracked["outs"]
+    assert entry["path"] == "paper"
+    assert entry["nfiles"] == 2
+    assert entry["push"] is False
+    (root / "dvc.yaml").write_text("stages: wrong\n")
+    with pytest.raises(UserError, match=r"DVC does not track them: `dvc add data/raw/paper` says"):
+        tracking.track_with_dvc(root / "data/raw/paper", root=root, push=True)
