@@ -1,0 +1,38 @@
+"""Which device the work runs on: a matter of the machine, never of the params."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from fsr_fer.errors import UserError
+
+VARIABLE = "FSR_FER_DEVICE"
+
+
+def choose_device() -> torch.device:
+    """The device named by FSR_FER_DEVICE: auto (default: CUDA if there is one), cpu, cuda[:n], mps.
+
+    On anything but the CPU it also asks torch for its deterministic kernels, which the promise of
+    equal bytes needs. The CPU's are deterministic by themselves, and asking costs seconds there.
+
+    Raises:
+        UserError: the name is unknown or this machine has no such device.
+    """
+    name = os.environ.get(VARIABLE, "auto")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{VARIABLE}={name} cannot be used here ({reason}); use auto, cpu, cuda or cuda:N"
+        ) from error
+    if device.type != "cpu":
+        # cuBLAS needs its workspace fixed before the first call to be deterministic.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    return device

@@ -1,0 +1,71 @@
+"""The terms of equations 7 to 11, unweighted and per face.
+
+Every function returns one value per face, [B]; the training step weighs, sums and averages them.
+Signs follow equations 7 and 8 to the letter: the discriminator ends low on real features and high
+on generated ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def generator_gan(fake_scores: Tensor) -> Tensor:
+    """L_gan(G), equation 7: D(F_sr), which the generator minimises."""
+    return fake_scores
+
+
+def discriminator_gan(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """The first two terms of L_gan(D), equation 8: D(F_hr) - D(F_sr)."""
+    return real_scores - fake_scores
+
+
+def slope_squared(
+    discriminator: Callable[[Tensor], Tensor], hr_features: Tensor, sr_features: Tensor, mix: Tensor
+) -> Tensor:
+    """Squared L2 norm of D's gradient at a mix of real and generated features, [B].
+
+    ``mix`` in [0, 1], [B]: 0 is the real one. The norm runs over all entries of a map. The graph is
+    kept, so that the penalty made of it can be differentiated.
+    """
+    weight = mix.view(-1, *[1] * (hr_features.dim() - 1))
+    between = (hr_features + weight * (sr_features.detach() - hr_features)).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    return gradient.square().flatten(1).sum(dim=1)
+
+
+def divergence_penalty(squared_slope: Tensor, k: float, p: float) -> Tensor:
+    """The last term of equation 8: k * ||gradient||**p.
+
+    Taken from the squared norm: a root would have no gradient at 0.
+    """
+    return k * squared_slope ** (p / 2)
+
+
+def perceptual(sr_embedding: Tensor, hr_embedding: Tensor) -> Tensor:
+    """L_p, equation 9: squared distance of the embeddings C(F)."""
+    return (sr_embedding - hr_embedding).square().sum(dim=1)
+
+
+def feature_l2(
+    sr_features: Tensor, hr_features: Tensor, reduction: Literal["sum", "mean"]
+) -> Tensor:
+    """L_2 of equation 10: squared distance of the log-matrices.
+
+    "sum" over the entries is Tan et al.'s; "mean" makes the term d*d times smaller.
+    """
+    squares = (sr_features - hr_features).square().flatten(1)
+    return squares.sum(dim=1) if reduction == "sum" else squares.mean(dim=1)
+
+
+def classification_weights(logits: Tensor, labels: Tensor, sigma: float, r: float) -> Tensor:
+    """Equation 11: w_i = (sigma - p_i)**r, p_i the probability of the true class, [B].
+
+    ``logits`` [B, classes], ``labels`` int64 [B]. With sigma > 1 every weight is positive.
+    """
+    probability = logits.softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
+    return (sigma - probability) ** r

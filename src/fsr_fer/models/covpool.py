@@ -1,0 +1,155 @@
+"""CovPoolFER: second-order features of a face and the classifier above them (MODELS section 1).
+
+Split where FSR-FER splits it: ``extractor`` ends at the log-matrix F (equations 1 and 2),
+``classifier`` holds C() and the logits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fsr_fer.models.spd import BiMap, covariance_pool, log_eig
+from fsr_fer.settings import ExtractorSettings
+
+POOL_AFTER = (0, 1, 3)
+"""Positions of the convolutions that a 2x2 max-pooling follows."""
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Per-image standardisation: [B, H, W, 3] of 0..255, any dtype -> float32 [B, 3, H, W].
+
+    (x - mean) / max(std, 1 / sqrt(n)) over all n = 3*H*W values, population std.
+    """
+    values = images.permute(0, 3, 1, 2).to(torch.float32)
+    count = values[0].numel()
+    std, mean = torch.std_mean(values, dim=(1, 2, 3), correction=0, keepdim=True)
+    return (values - mean) / std.clamp_min(count**-0.5)
+
+
+class BetaNorm(nn.Module):
+    """Batch normalisation with a learned shift and no learned scale, over dimension 1."""
+
+    def __init__(self, features: int, *, momentum: float, eps: float) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.beta = nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return functional.batch_norm(
+            values,
+            self.get_buffer("running_mean"),
+            self.get_buffer("running_var"),
+            bias=self.beta,
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
+        )
+
+
+class FeatureExtractor(nn.Module):
+    """F() and SPD(): standardised faces [B, 3, H, W] -> log-matrices [B, d, d]."""
+
+    def __init__(self, settings: ExtractorSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        inputs = (3, *settings.widths[:-1])
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 3, padding=1, bias=False)
+            for i, o in zip(inputs, settings.widths, strict=True)
+        )
+        self.norms = nn.ModuleList(_norm(width, settings) for width in settings.widths)
+        self.bimap = BiMap(settings.widths[-1], settings.bimap_dim)
+        _init_weights(self.conv_weights(), settings.init_std)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return self.second_order(self.maps(faces))
+
+    def conv_weights(self) -> list[Tensor]:
+        """Weights of the convolutions, first to last."""
+        return [conv.weight for conv in self.convs if isinstance(conv, nn.Conv2d)]
+
+    def maps(self, faces: Tensor) -> Tensor:
+        """The convolutions alone, [B, 3, H, W] -> [B, C, H // 8, W // 8]."""
+        values = faces.contiguous(memory_format=torch.channels_last)
+        for position, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+            # Outside training a normalisation is part of the convolution before it.
+            values = norm(conv(values)) if self.training else _folded(conv, norm, values)
+            # ReLU and maximum commute; in this order ReLU touches a quarter of the values.
+            if position in POOL_AFTER:
+                values = functional.max_pool2d(values, 2)
+            values = functional.relu(values)
+        return values
+
+    def second_order(self, maps: Tensor) -> Tensor:
+        """Covariance, BiMap, ReEig and LogEig: [B, C, H, W] -> [B, d, d]."""
+        settings = self.settings
+        covariance = covariance_pool(maps, settings.covariance_ridge)
+        return log_eig(self.bimap(covariance), settings.eigenvalue_min, settings.eigenvalue_max)
+
+
+class ExpressionClassifier(nn.Module):
+    """What follows the log-matrix: C() up to the embedding, and the logits above it."""
+
+    def __init__(self, settings: ExtractorSettings, num_classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(settings.bimap_dim**2, settings.hidden_dim, bias=False)
+        self.hidden_norm = _norm(settings.hidden_dim, settings)
+        self.bottleneck = nn.Linear(settings.hidden_dim, settings.embedding_dim, bias=False)
+        self.bottleneck_norm = _norm(settings.embedding_dim, settings)
+        self.logits = nn.Linear(settings.embedding_dim, num_classes)
+        layers = [self.hidden, self.bottleneck, self.logits]
+        _init_weights([layer.weight for layer in layers], settings.init_std)
+        nn.init.zeros_(self.logits.bias)
+
+    def embedding(self, features: Tensor) -> Tensor:
+        """C() of equation 9: [B, d, d] or [B, 1, d, d] -> [B, embedding_dim]."""
+        values = functional.relu(self.hidden_norm(self.hidden(features.flatten(1))))
+        embedding: Tensor = self.bottleneck_norm(self.bottleneck(values))
+        return embedding
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Embedding [B, embedding_dim] and logits [B, classes]."""
+        embedding = self.embedding(features)
+        return embedding, self.logits(embedding)
+
+
+class CovPoolFER(nn.Module):
+    """The whole network: standardised faces -> (embedding, logits)."""
+
+    def __init__(self, settings: ExtractorSettings, num_classes: int) -> None:
+        super().__init__()
+        self.extractor = FeatureExtractor(settings)
+        self.classifier = ExpressionClassifier(settings, num_classes)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        embedding, logits = self.classifier(self.extractor(faces))
+        return embedding, logits
+
+    def decayed_weights(self) -> list[Tensor]:
+        """Weights of all convolutions and linear layers: what weight decay applies to."""
+        classifier = self.classifier
+        layers = [classifier.hidden, classifier.bottleneck, classifier.logits]
+        return [*self.extractor.conv_weights(), *(layer.weight for layer in layers)]
+
+
+def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
+    """What ``norm(conv(values))`` is in eval mode, in one convolution."""
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, BetaNorm)
+    factor = (norm.get_buffer("running_var") + norm.eps).rsqrt()
+    shift = norm.beta - norm.get_buffer("running_mean") * factor
+    weight = conv.weight * factor[:, None, None, None]
+    return functional.conv2d(values, weight, shift, padding=conv.padding)
+
+
+def _norm(features: int, settings: ExtractorSettings) -> BetaNorm:
+    return BetaNorm(features, momentum=settings.batch_norm_momentum, eps=settings.batch_norm_eps)
+
+
+def _init_weights(weights: list[Tensor], std: float) -> None:
+    for weight in weights:
+        nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)

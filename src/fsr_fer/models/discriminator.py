@@ -1,0 +1,53 @@
+"""The discriminator: ESRGAN's without batch normalisation (MODELS section 3, paper section 3.4)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fsr_fer.settings import DiscriminatorSettings
+
+LEAK = 0.2
+
+
+class Discriminator(nn.Module):
+    """Log-matrices [B, 1, d, d] -> one number each, [B]; linear output, low on real features.
+
+    Each number of filters stands for a 3x3 convolution and a 4x4 one that halves the map.
+    """
+
+    def __init__(self, settings: DiscriminatorSettings, feature_dim: int) -> None:
+        super().__init__()
+        halvings = len(settings.filters)
+        side = feature_dim >> halvings
+        if side < 1 or side << halvings != feature_dim:
+            raise ValueError(
+                f"discriminator.filters has {halvings} numbers, but maps of {feature_dim} "
+                f"cannot be halved {halvings} times"
+            )
+        layers: list[nn.Module] = []
+        channels = 1
+        # Not in place: the gradient penalty differentiates through these twice.
+        for filters in settings.filters:
+            layers += [
+                nn.Conv2d(channels, filters, 3, padding=1, bias=settings.bias),
+                nn.LeakyReLU(LEAK),
+                nn.Conv2d(filters, filters, 4, stride=2, padding=1, bias=settings.bias),
+                nn.LeakyReLU(LEAK),
+            ]
+            channels = filters
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Linear(channels * side * side, settings.hidden_dim),
+            nn.LeakyReLU(LEAK),
+            nn.Linear(settings.hidden_dim, 1),
+        )
+        # Torch's own initialisation leaves the output almost constant and the penalty nil.
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        result: Tensor = self.classifier(self.features(features).flatten(1)).squeeze(1)
+        return result

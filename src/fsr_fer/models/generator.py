@@ -1,0 +1,112 @@
+"""The generator: residual-in-residual dense blocks at constant size (MODELS section 2).
+
+It maps the log-matrix of a small face to that of the full-size one, F_sr = G(F_lr) (equation 3).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fsr_fer.settings import GeneratorSettings
+
+LEAK = 0.2
+DENSE_BLOCKS = 3
+DENSE_CONVS = 5
+
+
+class Generator(nn.Module):
+    """F_lr [B, 1, d, d] -> F_sr [B, 1, d, d]; linear output, not symmetrised."""
+
+    def __init__(self, settings: GeneratorSettings) -> None:
+        super().__init__()
+        self.long_skip = settings.long_skip
+        filters, tail = settings.filters, settings.tail_kernel
+        self.conv_first = SameConv(1, filters, 3)
+        self.body = nn.Sequential(*(ResidualInResidual(settings) for _ in range(settings.blocks)))
+        self.conv_body = SameConv(filters, filters, 3)
+        self.conv_hr = SameConv(filters, filters, tail)
+        self.conv_last = SameConv(filters, 1, tail)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            for module in self.body.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.weight *= settings.init_scale
+            if settings.long_skip:
+                self.conv_last.weight.zero_()  # starts as the identity, not as noise on top of it
+
+    def forward(self, lr_features: Tensor) -> Tensor:
+        first = self.conv_first(lr_features)
+        trunk = first + self.conv_body(self.body(first))
+        output: Tensor = self.conv_last(functional.leaky_relu(self.conv_hr(trunk), LEAK))
+        return lr_features + output if self.long_skip else output
+
+
+class ResidualInResidual(nn.Module):
+    """Three dense blocks inside one scaled residual connection (RRDB)."""
+
+    def __init__(self, settings: GeneratorSettings) -> None:
+        super().__init__()
+        self.scale = settings.residual_scale
+        self.dense = nn.Sequential(*(DenseBlock(settings) for _ in range(DENSE_BLOCKS)))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.scale * self.dense(values)
+
+
+class DenseBlock(nn.Module):
+    """Five convolutions, each reading everything before it, in a scaled residual connection."""
+
+    def __init__(self, settings: GeneratorSettings) -> None:
+        super().__init__()
+        self.scale = settings.residual_scale
+        filters, growth = settings.filters, settings.growth
+        widths = [growth] * (DENSE_CONVS - 1) + [filters]
+        # An affine after the convolution makes its bias redundant.
+        bias = not settings.channel_affine
+        self.convs = nn.ModuleList(
+            nn.Conv2d(filters + i * growth, width, 3, padding=1, bias=bias)
+            for i, width in enumerate(widths)
+        )
+        self.affines = nn.ModuleList(
+            ChannelAffine(width) if settings.channel_affine else nn.Identity() for width in widths
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        seen = [values]
+        for conv, affine in zip(self.convs[:-1], self.affines[:-1], strict=True):
+            seen.append(functional.leaky_relu(affine(conv(torch.cat(seen, dim=1))), LEAK))
+        last: Tensor = self.affines[-1](self.convs[-1](torch.cat(seen, dim=1)))
+        return values + self.scale * last
+
+
+class ChannelAffine(nn.Module):
+    """Scale and shift per channel: what batch normalisation in inference mode comes down to."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels, 1, 1))
+        self.beta = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.gamma * values + self.beta
+
+
+class SameConv(nn.Conv2d):
+    """Convolution that keeps height and width for any kernel, as TensorFlow's SAME padding.
+
+    An even kernel pads one more at the bottom and right.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__(in_channels, out_channels, kernel)
+        self.before, self.after = (kernel - 1) // 2, kernel // 2
+
+    def forward(self, values: Tensor) -> Tensor:
+        padded = functional.pad(values, (self.before, self.after, self.before, self.after))
+        return super().forward(padded)

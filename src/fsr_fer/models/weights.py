@@ -1,0 +1,89 @@
+"""Trained networks on disk: one safetensors file, the settings that rebuild the network in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fsr_fer.errors import UserError
+from fsr_fer.files import replacing
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.generator import Generator
+from fsr_fer.settings import ExtractorSettings, GeneratorSettings, build
+
+#: The header's one entry: the network's settings as JSON.
+HEADER = "fsr_fer"
+
+
+def save_extractor(path: Path, network: CovPoolFER, class_names: tuple[str, ...]) -> None:
+    """Write CovPoolFER with its settings and class names."""
+    settings = asdict(network.extractor.settings)
+    _save(path, network, {"extractor": settings, "class_names": class_names})
+
+
+def load_extractor(path: Path) -> tuple[CovPoolFER, tuple[str, ...]]:
+    """Read CovPoolFER in eval mode, frozen, and its class names.
+
+    Raises:
+        UserError: the file is no such network.
+    """
+    header, tensors = _load(path, "extractor", "class_names")
+    settings = build(ExtractorSettings, header["extractor"], f"{path}: extractor")
+    class_names = tuple(header["class_names"])
+    network = CovPoolFER(settings, len(class_names))
+    _fill(path, network, tensors)
+    return network, class_names
+
+
+def save_generator(path: Path, network: Generator, settings: GeneratorSettings) -> None:
+    """Write the generator with its settings."""
+    _save(path, network, {"generator": asdict(settings)})
+
+
+def load_generator(path: Path) -> Generator:
+    """Read the generator in eval mode, frozen.
+
+    Raises:
+        UserError: the file is no such network.
+    """
+    header, tensors = _load(path, "generator")
+    network = Generator(build(GeneratorSettings, header["generator"], f"{path}: generator"))
+    _fill(path, network, tensors)
+    return network
+
+
+def _save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    # One entry only: safetensors writes several in a random order, so equal networks would give
+    # different bytes, and DVC would take them for a change.
+    metadata = {HEADER: json.dumps(header, sort_keys=True)}
+    with replacing(path) as part:
+        save_file(tensors, part, metadata)
+
+
+def _load(path: Path, *keys: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a readable safetensors file: {error}") from error
+    header = json.loads(metadata.get(HEADER, "{}"))
+    if missing := [key for key in keys if key not in header]:
+        raise UserError(f"{path} has no {missing[0]!r} in its header; it was not written by us")
+    return header, tensors
+
+
+def _fill(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} does not fit its own settings: {reason}") from error
+    network.eval().requires_grad_(False)

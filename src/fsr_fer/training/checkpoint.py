@@ -1,0 +1,103 @@
+"""Where an interrupted training goes on from.
+
+A checkpoint lies outside DVC's outputs, which DVC deletes before a stage runs, in a folder named by
+a key made of everything the result depends on. A run with other params, data or code has another
+key and never sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fsr_fer.errors import UserError
+from fsr_fer.files import replacing
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The one file a training saves to and resumes from; ``folder=None`` keeps nothing."""
+
+    folder: Path | None
+
+    def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Replace the checkpoint; a kill while it is written leaves the one before."""
+        if self.folder is None:
+            return
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with replacing(self.folder / "state.safetensors") as part:
+            save_file(plain, part, {"progress": json.dumps(progress)})
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """What was saved last, or None.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        if self.folder is None:
+            return None
+        path = self.folder / "state.safetensors"
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return tensors, json.loads(file.metadata()["progress"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is damaged ({error}); delete it to start over") from error
+
+    def discard(self) -> None:
+        """Delete it, once the training's result is complete on disk."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[Checkpoint]:
+    """The checkpoint in ``folder``, held by this process alone.
+
+    Killing ``dvc`` can leave the training it started running; a second one must not write beside
+    it. The lock is the operating system's, so it ends with the process whatever happens.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(folder.name + ".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"the same training is already running (it holds {lock}); wait for it or stop it"
+            ) from None
+        yield Checkpoint(folder)
+    finally:
+        os.close(descriptor)
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors under ``prefix.name``."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of ``tensors`` that ``prefixed`` put under ``prefix``, under their own names."""
+    start = prefix + "."
+    return {
+        name.removeprefix(start): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(start)
+    }

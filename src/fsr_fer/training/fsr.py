@@ -1,0 +1,363 @@
+"""Generator and discriminator trained on stored features (paper, sections 3.2 to 3.4)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fsr_fer import losses
+from fsr_fer.evaluation import classify_features
+from fsr_fer.features import FeaturePairs
+from fsr_fer.models.covpool import ExpressionClassifier
+from fsr_fer.models.discriminator import Discriminator
+from fsr_fer.models.generator import Generator
+from fsr_fer.progress import Track, quiet
+from fsr_fer.randomness import EpochOrder, stream, stream_seed
+from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.statistics import mean_class_accuracy, total_accuracy
+from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
+from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.record import Recorder, history_of, no_record, require_finite
+
+ADAM_EPSILON = 1e-8  # TensorFlow's default; neither paper nor release changes it
+
+
+class FsrTrainer:
+    """G, D, their optimisers and the frozen classifier; ``step`` is one iteration."""
+
+    def __init__(
+        self,
+        settings: FsrSettings,
+        loss_settings: LossSettings,
+        reweight: ReweightSettings | None,
+        classifier: ExpressionClassifier,
+        *,
+        feature_dim: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.settings, self.losses, self.reweight = settings, loss_settings, reweight
+        self.classifier = classifier.to(device).eval().requires_grad_(False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(seed, "fsr", "weights"))
+            generator = Generator(settings.generator)
+            discriminator = Discriminator(settings.discriminator, feature_dim)
+        # Channels last is what the convolution kernels of CPUs and GPUs alike are fastest in.
+        layout = torch.channels_last
+        self.generator = generator.to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        self.discriminator = discriminator.to(device).to(  # type: ignore[call-overload]
+            memory_format=layout
+        )
+        self.generator_optimizer = self._optimizer(self.generator)
+        self.discriminator_optimizer = self._optimizer(self.discriminator)
+
+    def _optimizer(self, network: nn.Module) -> TensorFlowAdam:
+        return TensorFlowAdam(
+            network.parameters(),
+            learning_rate=self.settings.learning_rate,
+            beta1=self.settings.beta1,
+            beta2=self.settings.beta2,
+            epsilon=ADAM_EPSILON,
+        )
+
+    def step(
+        self,
+        lr_features: Tensor,
+        hr_features: Tensor,
+        labels: Tensor,
+        mixes: Tensor,
+        *,
+        iteration: int = 0,
+        diagnose: bool = False,
+    ) -> dict[str, float]:
+        """Update D, then G, from features [B, 1, d, d] and labels int64 [B]; returns named terms.
+
+        ``mixes`` [discriminator_steps, B] in [0, 1] places the penalty's points. G does not
+        change before its own update, so F_sr is generated once for both. With ``diagnose`` the
+        gradient norm that each of G's terms has at F_sr is returned too.
+
+        Raises:
+            UserError: a term or a gradient is not finite; that player was not updated.
+        """
+        sr_features = self.generator(lr_features)
+        terms: dict[str, float] = {}
+        if self.losses.gan_weight > 0:
+            for mix in mixes:
+                fixed = sr_features.detach()
+                terms |= self._update_discriminator(
+                    lr_features, hr_features, fixed, labels, mix, iteration
+                )
+        return terms | self._update_generator(
+            lr_features, hr_features, sr_features, labels, iteration, diagnose
+        )
+
+    def l2_step(
+        self, lr_features: Tensor, hr_features: Tensor, *, iteration: int = 0
+    ) -> dict[str, float]:
+        """Update G alone with the feature L2 loss (the release's first phase)."""
+        loss = losses.feature_l2(
+            self.generator(lr_features), hr_features, self.losses.feature_l2_reduction
+        ).mean()
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        terms = {
+            "g/feature_l2": float(loss.detach()),
+            "g/gradient_norm": _gradient_norm(self.generator),
+        }
+        require_finite(terms, step=iteration, kind="L2 iteration")
+        self.generator_optimizer.step()
+        return terms
+
+    def _update_discriminator(
+        self,
+        lr_features: Tensor,
+        hr_features: Tensor,
+        sr_features: Tensor,
+        labels: Tensor,
+        mix: Tensor,
+        iteration: int,
+    ) -> dict[str, float]:
+        self.discriminator.requires_grad_(True)
+        real, fake = self.discriminator(hr_features), self.discriminator(sr_features)
+        squared_slope = losses.slope_squared(self.discriminator, hr_features, sr_features, mix)
+        penalty = losses.divergence_penalty(
+            squared_slope, self.losses.penalty_k, self.losses.penalty_p
+        )
+        weights = torch.ones_like(real)
+        if self.reweight is not None and self.reweight.discriminator:
+            weights = self._weights(lr_features, sr_features, labels).detach()
+        distance = weights * losses.discriminator_gan(real, fake)
+        loss = (distance + penalty).mean()
+        self.discriminator_optimizer.zero_grad()
+        loss.backward()
+        terms = {
+            "d/real": float(real.detach().mean()),
+            "d/fake": float(fake.detach().mean()),
+            "d/penalty": float(penalty.detach().mean()),
+            "d/slope": float(squared_slope.detach().sqrt().mean()),
+            "d/total": float(loss.detach()),
+            "d/gradient_norm": _gradient_norm(self.discriminator),
+        }
+        require_finite(terms, step=iteration, kind="iteration")
+        self.discriminator_optimizer.step()
+        return terms
+
+    def _update_generator(
+        self,
+        lr_features: Tensor,
+        hr_features: Tensor,
+        sr_features: Tensor,
+        labels: Tensor,
+        iteration: int,
+        diagnose: bool,
+    ) -> dict[str, float]:
+        self.discriminator.requires_grad_(False)
+        # The losses see a copy of F_sr; its gradient then goes through G once, whatever they were.
+        seen = sr_features.detach().requires_grad_(True)
+        parts = self._generator_terms(hr_features, seen)
+        if self.reweight is None:
+            weights = torch.ones_like(labels, dtype=seen.dtype)
+        else:
+            weights = self._weights(lr_features, seen, labels)
+            if self.reweight.detach:
+                weights = weights.detach()
+        loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
+        terms = {f"g/{name}": float(part.detach().mean()) for name, part in parts.items()}
+        if diagnose:
+            terms |= {
+                f"g/slope_{name}": float(_slope_at(part, seen)) for name, part in parts.items()
+            }
+        (gradient,) = torch.autograd.grad(loss, seen)
+        self.generator_optimizer.zero_grad()
+        sr_features.backward(gradient)
+        terms |= {
+            "g/total": float(loss.detach()),
+            "g/weight": float(weights.detach().mean()),
+            "g/gradient_norm": _gradient_norm(self.generator),
+        }
+        require_finite(terms, step=iteration, kind="iteration")
+        self.generator_optimizer.step()
+        return terms
+
+    def _generator_terms(self, hr_features: Tensor, sr_features: Tensor) -> dict[str, Tensor]:
+        """The weighted terms of equation 10 per face, [B] each; those of weight 0 are left out."""
+        weights, parts = self.losses, {}
+        if weights.gan_weight > 0:
+            scores = self.discriminator(sr_features)
+            parts["gan"] = weights.gan_weight * losses.generator_gan(scores)
+        if weights.perceptual_weight > 0:
+            with torch.no_grad():
+                hr_embedding = self.classifier.embedding(hr_features)
+            sr_embedding = self.classifier.embedding(sr_features)
+            parts["perceptual"] = weights.perceptual_weight * losses.perceptual(
+                sr_embedding, hr_embedding
+            )
+        if weights.feature_l2_weight > 0:
+            parts["feature_l2"] = weights.feature_l2_weight * losses.feature_l2(
+                sr_features, hr_features, weights.feature_l2_reduction
+            )
+        return parts
+
+    def _weights(self, lr_features: Tensor, sr_features: Tensor, labels: Tensor) -> Tensor:
+        """Equation 11's weight of each face, [B]."""
+        assert self.reweight is not None
+        source = sr_features if self.reweight.probability_from == "sr" else lr_features
+        _, logits = self.classifier(source)
+        return losses.classification_weights(logits, labels, self.reweight.sigma, self.reweight.r)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The whole state, by name."""
+        return (
+            prefixed("generator", self.generator.state_dict())
+            | prefixed("discriminator", self.discriminator.state_dict())
+            | prefixed("generator_optimizer", self.generator_optimizer.state_tensors())
+            | prefixed("discriminator_optimizer", self.discriminator_optimizer.state_tensors())
+        )
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Bring back a state that ``tensors`` gave."""
+        self.generator.load_state_dict(unprefixed("generator", tensors))
+        self.discriminator.load_state_dict(unprefixed("discriminator", tensors))
+        self.generator_optimizer.load_state_tensors(unprefixed("generator_optimizer", tensors))
+        self.discriminator_optimizer.load_state_tensors(
+            unprefixed("discriminator_optimizer", tensors)
+        )
+
+
+def _gradient_norm(network: nn.Module) -> float:
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def _slope_at(part: Tensor, seen: Tensor) -> Tensor:
+    """Mean norm over the faces of a term's gradient at F_sr."""
+    (gradient,) = torch.autograd.grad(part.sum(), seen, retain_graph=True)
+    return gradient.flatten(1).norm(dim=1).mean()
+
+
+def validate(
+    generator: Generator,
+    classifier: ExpressionClassifier,
+    pairs: FeaturePairs,
+    device: torch.device,
+) -> dict[str, float]:
+    """Accuracies in percent on held-out faces: total at each scale, both kinds on average."""
+    generator.eval()
+    values: dict[str, float] = {}
+    class_means = []
+    for scale, table in pairs.lr.items():
+        predicted = classify_features(table, classifier, generator, device)
+        values[f"validation/x{scale}"] = total_accuracy(pairs.labels, predicted)
+        class_means.append(mean_class_accuracy(pairs.labels, predicted))
+    generator.train()
+    mean = sum(values.values()) / len(values)
+    return values | {
+        "validation/total_accuracy": mean,
+        "validation/mean_class_accuracy": sum(class_means) / len(class_means),
+    }
+
+
+def train_fsr(
+    train: FeaturePairs,
+    validation: FeaturePairs,
+    classifier: ExpressionClassifier,
+    settings: FsrSettings,
+    loss_settings: LossSettings,
+    reweight: ReweightSettings | None,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Checkpoint,
+    track: Track = quiet,
+    record: Recorder = no_record,
+    task: str = "fsr",
+) -> Generator:
+    """Train G against D and return G as it was when best on the validation faces.
+
+    Plain and re-weighted runs of one seed start from the same weights and see the same faces in
+    the same order. ``checkpoint`` is saved at every validation and resumed from; what is recorded
+    there are means over the iterations since the one before.
+    """
+    trainer = FsrTrainer(
+        settings,
+        loss_settings,
+        reweight,
+        classifier,
+        feature_dim=train.dim,
+        seed=seed,
+        device=device,
+    )
+    best: dict[str, Tensor] = {}
+    progress: dict[str, Any] = {"iterations": 0, "best": -math.inf, "history": []}
+    if saved := checkpoint.load():
+        tensors, progress = saved
+        trainer.load(unprefixed("now", tensors))
+        best = unprefixed("best", tensors)
+        for step, values in history_of(progress):
+            record(step, values)
+    total = settings.l2_iterations + settings.iterations
+    first = progress["iterations"]
+    order = EpochOrder(len(train.labels), seed, "fsr")
+    seen: dict[str, list[float]] = {}
+    for iteration in track(range(first, total), total=total, task=task, done=first):
+        last = iteration + 1 == total
+        validating = (iteration + 1) % settings.validation_every == 0 or last
+        terms = _iterate(trainer, train, order, seed, iteration, device, diagnose=validating)
+        for name, value in terms.items():
+            seen.setdefault(name, []).append(value)
+        if not validating:
+            continue
+        values = {name: sum(numbers) / len(numbers) for name, numbers in seen.items()}
+        seen = {}
+        values |= validate(trainer.generator, trainer.classifier, validation, device)
+        score = values["validation/total_accuracy"]
+        if score > progress["best"]:
+            progress["best"] = score
+            best = {name: t.clone() for name, t in trainer.generator.state_dict().items()}
+        progress["iterations"] = iteration + 1
+        progress["history"].append((iteration + 1, values))
+        record(iteration + 1, values)
+        checkpoint.save(prefixed("now", trainer.tensors()) | prefixed("best", best), progress)
+    trainer.generator.load_state_dict(best)
+    return trainer.generator.eval()
+
+
+def _iterate(
+    trainer: FsrTrainer,
+    train: FeaturePairs,
+    order: EpochOrder,
+    seed: int,
+    iteration: int,
+    device: torch.device,
+    *,
+    diagnose: bool,
+) -> dict[str, float]:
+    """One iteration: faces, scales and mixes are functions of (seed, iteration)."""
+    settings = trainer.settings
+    generator = stream(seed, "fsr", "batch", iteration)
+    faces = order.batch(iteration, settings.batch_size)
+    factors = torch.tensor(list(train.lr))
+    picks = torch.randint(len(factors), (settings.batch_size,), generator=generator)
+    mixes = torch.rand(settings.discriminator_steps, settings.batch_size, generator=generator).to(
+        device
+    )
+    lr_features, hr_features, labels = train.batch(faces, factors[picks], device)
+    if iteration < settings.l2_iterations:
+        halvings = iteration / settings.l2_decay_iterations
+        trainer.generator_optimizer.set_learning_rate(settings.l2_learning_rate * 0.5**halvings)
+        return trainer.l2_step(lr_features, hr_features, iteration=iteration)
+    position = iteration - settings.l2_iterations
+    rate = stepped_learning_rate(
+        settings.learning_rate,
+        settings.learning_rate_milestones,
+        settings.learning_rate_factor,
+        position,
+    )
+    trainer.generator_optimizer.set_learning_rate(rate)
+    trainer.discriminator_optimizer.set_learning_rate(rate)
+    return trainer.step(
+        lr_features, hr_features, labels, mixes, iteration=iteration, diagnose=diagnose
+    )

@@ -1,0 +1,96 @@
+"""Adam as TensorFlow defines it, which is what both trainings of the paper were run with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class TensorFlowAdam(torch.optim.Optimizer):
+    """Adam with TensorFlow's "epsilon hat".
+
+    step = rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Torch divides v by
+    1 - beta2^t before it adds epsilon; with CovPoolFER's epsilon of 0.1 its first steps would be
+    some thirty times larger. ``weight_decay`` adds that multiple of the weight to the gradient, as
+    an L2 term in the loss does.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter] | Sequence[dict[str, Any]],
+        *,
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+    ) -> None:
+        defaults = {
+            "learning_rate": learning_rate,
+            "beta1": beta1,
+            "beta2": beta2,
+            "epsilon": epsilon,
+            "weight_decay": 0.0,
+        }
+        super().__init__(parameters, defaults)
+        self.steps = 0
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["mean"] = torch.zeros_like(parameter)
+                self.state[parameter]["square"] = torch.zeros_like(parameter)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Use ``learning_rate`` from the next step on, in every group."""
+        for group in self.param_groups:
+            group["learning_rate"] = learning_rate
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every parameter; each must have a gradient."""
+        self.steps += 1
+        for group in self.param_groups:
+            parameters = group["params"]
+            gradients = [parameter.grad for parameter in parameters]
+            means = [self.state[parameter]["mean"] for parameter in parameters]
+            squares = [self.state[parameter]["square"] for parameter in parameters]
+            if group["weight_decay"]:
+                decay = group["weight_decay"]
+                gradients = list(torch._foreach_add(gradients, parameters, alpha=decay))
+            beta1, beta2 = group["beta1"], group["beta2"]
+            torch._foreach_lerp_(means, gradients, 1 - beta1)
+            torch._foreach_mul_(squares, beta2)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+            denominator = torch._foreach_sqrt(squares)
+            torch._foreach_add_(denominator, group["epsilon"])
+            correction = (1 - beta2**self.steps) ** 0.5 / (1 - beta1**self.steps)
+            rate = -group["learning_rate"] * correction
+            torch._foreach_addcdiv_(parameters, means, denominator, rate)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, by name; the tensors are the live ones."""
+        tensors = {"steps": torch.tensor(self.steps)}
+        for index, parameter in enumerate(self._parameters()):
+            for name, tensor in self.state[parameter].items():
+                tensors[f"{index}.{name}"] = tensor
+        return tensors
+
+    @torch.no_grad()
+    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Bring back what ``state_tensors`` gave."""
+        self.steps = int(tensors["steps"])
+        for index, parameter in enumerate(self._parameters()):
+            for name, tensor in self.state[parameter].items():
+                tensor.copy_(tensors[f"{index}.{name}"])
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+
+def stepped_learning_rate(
+    initial: float, milestones: tuple[int, ...], factor: float, position: int
+) -> float:
+    """``initial`` times ``factor`` for each milestone that ``position`` has reached."""
+    reached = sum(position >= milestone for milestone in milestones)
+    return float(initial * factor**reached)

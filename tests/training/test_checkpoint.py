@@ -1,0 +1,82 @@
+"""Checkpoints: round trip, damage, the lock, and random streams that do not depend on the past."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fsr_fer.errors import UserError
+from fsr_fer.randomness import EpochOrder, stream
+from fsr_fer.training.checkpoint import Checkpoint, exclusive, prefixed, unprefixed
+
+
+def test_round_trip_and_discard(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "key")
+    assert checkpoint.load() is None
+    tensors = {"a.b": torch.randn(3, 2, dtype=torch.float64), "steps": torch.tensor(7)}
+    checkpoint.save(tensors, {"iterations": 5, "history": [[1, {"x": 0.1}]]})
+    loaded = checkpoint.load()
+    assert loaded is not None
+    assert loaded[1] == {"iterations": 5, "history": [[1, {"x": 0.1}]]}
+    assert all(torch.equal(loaded[0][name], tensor) for name, tensor in tensors.items())
+    checkpoint.discard()
+    assert checkpoint.load() is None
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "key")
+    checkpoint.save({"a": torch.ones(100)}, {})
+    path = tmp_path / "key/state.safetensors"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
+        checkpoint.load()
+
+
+def test_a_failed_save_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint(tmp_path / "key")
+    checkpoint.save({"a": torch.ones(2)}, {"n": 1})
+
+    def broken(_: object, path: Path, __: object) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fsr_fer.training.checkpoint.save_file", broken)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save({"a": torch.zeros(2)}, {"n": 2})
+    loaded = checkpoint.load()
+    assert loaded is not None
+    assert loaded[1] == {"n": 1}
+
+
+def test_only_one_process_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "key"
+    with exclusive(folder), pytest.raises(UserError, match="already running"), exclusive(folder):
+        pass
+    with exclusive(folder):
+        pass
+
+
+def test_prefixes_round_trip() -> None:
+    tensors = {"a": torch.ones(1), "b.c": torch.zeros(1)}
+    assert unprefixed("x", prefixed("x", tensors) | prefixed("xy", tensors)).keys() == {"a", "b.c"}
+
+
+def test_streams_depend_on_their_place_alone() -> None:
+    first = torch.rand(3, generator=stream(1, "fsr", 5))
+    stream(1, "fsr", 4)
+    assert torch.equal(first, torch.rand(3, generator=stream(1, "fsr", 5)))
+    for other in (stream(2, "fsr", 5), stream(1, "fsr", 6), stream(1, "pretrain", 5)):
+        assert not torch.equal(first, torch.rand(3, generator=other))
+
+
+def test_batches_cover_each_epoch_once_and_cross_its_end() -> None:
+    order = EpochOrder(10, seed=3, purpose="test")
+    seen = torch.cat([order.batch(number, 4) for number in range(5)])
+    assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+    fresh = EpochOrder(10, seed=3, purpose="test")
+    assert torch.equal(fresh.batch(2, 4), seen[8:12])

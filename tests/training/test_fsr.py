@@ -1,0 +1,295 @@
+"""The GAN step: who learns from what, what stays frozen, what stops it, what resumes it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fsr_fer.errors import UserError
+from fsr_fer.features import FeaturePairs, pack
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.checkpoint import Checkpoint
+from fsr_fer.training.fsr import FsrTrainer, train_fsr
+from tests import sections
+
+DIM, CLASSES, CPU = 8, 3, torch.device("cpu")
+
+
+def classifier() -> nn.Module:
+    torch.manual_seed(5)
+    return CovPoolFER(sections.extractor(), CLASSES).eval().classifier
+
+
+def trainer(
+    loss: LossSettings | None = None,
+    reweight: ReweightSettings | None = None,
+    settings: FsrSettings | None = None,
+) -> FsrTrainer:
+    return FsrTrainer(
+        settings or sections.fsr(),
+        loss or sections.losses(),
+        reweight,
+        classifier(),  # type: ignore[arg-type]
+        feature_dim=DIM,
+        seed=1,
+        device=CPU,
+    )
+
+
+def batch(size: int = 4, steps: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    lr, hr = torch.randn(2, size, 1, DIM, DIM, generator=generator)
+    labels = torch.randint(CLASSES, (size,), generator=generator)
+    return lr, hr, labels, torch.rand(steps, size, generator=generator)
+
+
+def state(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
+
+
+def test_a_step_names_its_terms() -> None:
+    terms = trainer(reweight=sections.reweight()).step(*batch(), diagnose=True)
+    assert set(terms) == {
+        *("g/gan", "g/perceptual", "g/feature_l2", "g/total", "g/weight", "g/gradient_norm"),
+        *("g/slope_gan", "g/slope_perceptual", "g/slope_feature_l2"),
+        *("d/real", "d/fake", "d/penalty", "d/slope", "d/total", "d/gradient_norm"),
+    }
+    assert all(math.isfinite(value) for value in terms.values())
+
+
+def test_a_step_changes_every_weight_of_both_players_and_nothing_of_the_classifier() -> None:
+    subject = trainer(reweight=sections.reweight())
+    players = [subject.generator, subject.discriminator]
+    before = [state(player) for player in players]
+    frozen = state(subject.classifier)
+    for _ in range(3):
+        subject.step(*batch())
+    # D's last bias moves both of its means alike, so equation 8 gives it no gradient.
+    for player, old, fixed in zip(players, before, [set(), {"classifier.2.bias"}], strict=True):
+        assert changed(player, old) == set(old) - fixed
+    assert changed(subject.classifier, frozen) == set()
+    assert not subject.classifier.training
+    assert all(p.grad is None for p in subject.classifier.parameters())
+
+
+def test_terms_equal_the_formulas_applied_by_hand() -> None:
+    subject = trainer(sections.losses(perceptual_weight=3.0, feature_l2_weight=0.5))
+    lr, hr, labels, mixes = batch()
+    sr = subject.generator(lr).detach()
+    real, fake = subject.discriminator(hr), subject.discriminator(sr)
+    terms = subject.step(lr, hr, labels, mixes)
+    assert terms["d/real"] == pytest.approx(real.mean().item(), rel=1e-5)
+    assert terms["d/total"] == pytest.approx(
+        (real - fake).mean().item() + terms["d/penalty"], rel=1e-4
+    )
+    l2 = (sr - hr).square().sum(dim=(1, 2, 3)).mean().item()
+    assert terms["g/feature_l2"] == pytest.approx(0.5 * l2, rel=1e-5)
+    with torch.no_grad():
+        distance = subject.classifier.embedding(sr) - subject.classifier.embedding(hr)
+    assert terms["g/perceptual"] == pytest.approx(
+        3.0 * distance.square().sum(1).mean().item(), rel=1e-5
+    )
+    # G is judged by the discriminator as it is after its own update.
+    assert terms["g/gan"] == pytest.approx(subject.discriminator(sr).mean().item(), rel=1e-5)
+    assert terms["g/total"] == pytest.approx(
+        terms["g/gan"] + terms["g/perceptual"] + terms["g/feature_l2"], rel=1e-5
+    )
+
+
+def test_discriminator_learns_low_on_real_and_high_on_fake() -> None:
+    subject = trainer(settings=sections.fsr(learning_rate=1e-3))
+    lr, hr, labels, mixes = batch()
+    for _ in range(60):
+        terms = subject.step(lr, hr + 1.0, labels, mixes)
+    assert terms["d/real"] < terms["d/fake"]
+    assert terms["d/total"] < 0
+
+
+def test_generator_alone_overfits_a_batch_with_l2() -> None:
+    settings = sections.fsr(
+        generator=sections.generator(filters=16, growth=8), learning_rate=2e-3, beta1=0.9
+    )
+    subject = trainer(
+        sections.losses(gan_weight=0.0, perceptual_weight=0.0), None, settings=settings
+    )
+    lr, hr, labels, mixes = batch(2)
+    first = subject.step(lr, hr, labels, mixes)["g/feature_l2"]
+    for _ in range(400):
+        last = subject.step(lr, hr, labels, mixes)["g/feature_l2"]
+    assert last < 0.05 * first
+
+
+def generator_gradient(**changes: Any) -> Tensor:
+    subject = trainer(reweight=sections.reweight(**changes))
+    lr, hr, labels, mixes = batch()
+    subject.step(lr, hr, labels, mixes)
+    gradients = [p.grad for p in subject.generator.parameters()]
+    return torch.cat([g.flatten() for g in gradients if g is not None])
+
+
+def test_weights_scale_the_generators_loss_per_face() -> None:
+    subject = trainer(sections.losses(gan_weight=0.0), sections.reweight(probability_from="lr"))
+    lr, hr, labels, mixes = batch()
+    with torch.no_grad():
+        sr = subject.generator(lr)
+        probability = subject.classifier(lr)[1].softmax(1)[torch.arange(4), labels]
+        per_face = (sr - hr).square().sum(dim=(1, 2, 3)) + (
+            subject.classifier.embedding(sr) - subject.classifier.embedding(hr)
+        ).square().sum(1)
+    terms = subject.step(lr, hr, labels, mixes)
+    expected = ((1.5 - probability) * per_face).mean().item()
+    assert terms["g/total"] == pytest.approx(expected, rel=1e-5)
+    assert terms["g/weight"] == pytest.approx((1.5 - probability).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"r": 2.0}, {"sigma": 2.0}, {"detach": False}, {"probability_from": "lr"}]
+)
+def test_every_reweighting_choice_changes_the_generators_gradient(changes: dict[str, Any]) -> None:
+    assert not torch.allclose(generator_gradient(), generator_gradient(**changes), rtol=1e-4)
+
+
+def test_without_detach_the_weight_itself_pulls_towards_the_right_class() -> None:
+    """The gradient is that of sum w(sr) * L(sr), worked out here by autograd as a whole."""
+    subject = trainer(sections.losses(gan_weight=0.0), sections.reweight(detach=False))
+    lr, hr, labels, mixes = batch()
+    sr = subject.generator(lr)
+    embedding, logits = subject.classifier(sr)
+    weight = 1.5 - logits.softmax(1)[torch.arange(4), labels]
+    with torch.no_grad():
+        target = subject.classifier.embedding(hr)
+    loss = (sr - hr).square().sum(dim=(1, 2, 3)) + (embedding - target).square().sum(1)
+    expected = torch.autograd.grad((weight * loss).mean(), list(subject.generator.parameters()))
+    subject.step(lr, hr, labels, mixes)
+    for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_discriminator_is_weighted_only_when_asked() -> None:
+    results = []
+    for choice in (None, sections.reweight(), sections.reweight(discriminator=True)):
+        results.append(trainer(reweight=choice).step(*batch())["d/total"])
+    assert results[0] == results[1] != results[2]
+
+
+@pytest.mark.parametrize(
+    ("loss", "missing"),
+    [
+        ({"gan_weight": 0.0}, {"g/gan", "d/real", "d/penalty"}),
+        ({"perceptual_weight": 0.0}, {"g/perceptual"}),
+        ({"feature_l2_weight": 0.0}, {"g/feature_l2"}),
+    ],
+)
+def test_terms_of_weight_zero_are_left_out(loss: dict[str, float], missing: set[str]) -> None:
+    subject = trainer(sections.losses(**loss))
+    before = state(subject.discriminator)
+    assert not missing & set(subject.step(*batch()))
+    if "gan_weight" in loss:
+        assert changed(subject.discriminator, before) == set()
+
+
+@pytest.mark.parametrize(("where", "term"), [(0, "g/"), (1, "d/")])
+def test_a_non_finite_value_stops_before_the_update_and_is_named(where: int, term: str) -> None:
+    subject = trainer(sections.losses(gan_weight=float(where)))
+    values = list(batch())
+    values[where][0, 0, 0, 0] = math.nan
+    before = state(subject.generator), state(subject.discriminator)
+    with pytest.raises(UserError, match=rf"iteration 17: {term}.*learning_rate"):
+        subject.step(*values, iteration=17)
+    assert changed(subject.generator, before[0]) == set()
+    assert changed(subject.discriminator, before[1]) == set()
+
+
+def pairs(count: int) -> FeaturePairs:
+    generator = torch.Generator().manual_seed(count)
+
+    def table(noise: float) -> np.ndarray:
+        values = torch.randn(count, DIM, DIM, generator=generator) * noise + base
+        return pack((values + values.mT) / 2).numpy()
+
+    base = torch.randn(count, DIM, DIM, generator=generator)
+    labels = torch.randint(CLASSES, (count,), generator=generator).numpy()
+    return FeaturePairs(table(0.0), {2: table(0.3), 8: table(1.0)}, labels)
+
+
+def run(
+    checkpoint: Checkpoint, stop_after: int | None = None, **changes: Any
+) -> tuple[dict[str, Tensor], list[tuple[int, dict[str, float]]]]:
+    records: list[tuple[int, dict[str, float]]] = []
+
+    def record(step: int, values: dict[str, float]) -> None:
+        records.append((step, values))
+        if stop_after is not None and step > stop_after:
+            raise KeyboardInterrupt
+
+    network = train_fsr(
+        pairs(12),
+        pairs(9),
+        classifier(),  # type: ignore[arg-type]
+        sections.fsr(**changes),
+        sections.losses(),
+        sections.reweight(),
+        seed=4,
+        device=CPU,
+        checkpoint=checkpoint,
+        record=record,
+    )
+    return network.state_dict(), records
+
+
+@pytest.mark.parametrize("stop_after", [0, 2, 4])
+def test_an_interrupted_run_ends_with_the_same_weights_and_curves(
+    tmp_path: Path, stop_after: int
+) -> None:
+    changes = {"l2_iterations": 2}
+    expected, curves = run(Checkpoint(None), **changes)
+    checkpoint = Checkpoint(tmp_path / "key")
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, stop_after, **changes)
+    resumed, resumed_curves = run(checkpoint, **changes)
+    assert resumed_curves == curves
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_same_seed_same_weights_other_seed_others() -> None:
+    first, _ = run(Checkpoint(None))
+    second, _ = run(Checkpoint(None))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_kept_generator_is_the_one_best_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([50.0, 70.0, 60.0])
+    seen: list[dict[str, Tensor]] = []
+
+    def scored(generator: nn.Module, *_: object) -> dict[str, float]:
+        seen.append(state(generator))
+        return {"validation/total_accuracy": next(scores)}
+
+    monkeypatch.setattr("fsr_fer.training.fsr.validate", scored)
+    kept, _ = run(Checkpoint(None))
+    assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
+
+
+def test_learning_rates_follow_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    original = FsrTrainer._update_generator
+
+    def watched(self: FsrTrainer, *arguments: Any) -> dict[str, float]:
+        rates.append(self.generator_optimizer.param_groups[0]["learning_rate"])
+        return original(self, *arguments)
+
+    monkeypatch.setattr(FsrTrainer, "_update_generator", watched)
+    run(Checkpoint(None), learning_rate=0.2, learning_rate_milestones=(2, 5))
+    assert rates == pytest.approx([0.2, 0.2, 0.1, 0.1, 0.1, 0.05])
