@@ -1,0 +1,106 @@
+"""What the report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.errors import UserError
+from fsr_fer.predictions import HR, Predictions
+from fsr_fer.settings import DownsampleSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """Everything ``write_report`` reads.
+
+    The first of ``rows`` is the baseline that the others are compared with. ``images_path`` is
+    uint8 [N, 100, 100, 3] in the manifest's order and ``downsampled`` the same faces, uint8
+    [N, h, w, 3], keyed "x2", "x3", ...; both are memory-mapped. ``downsample`` says how they were
+    made and are put back. ``curves`` are folders of TSV files
+    with a column ``step``, keyed by the run: runs whose keys agree up to the first "/" are drawn
+    together ("fsr/plain", "fsr/reweighted"). ``confidence`` is between 0 and 1.
+    """
+
+    profile: str
+    source: str
+    class_names: tuple[str, ...]
+    scales: tuple[int, ...]
+    rows: Mapping[str, Predictions]
+    manifest: Manifest
+    images_path: Path
+    downsampled: Mapping[str, Path]
+    downsample: DownsampleSettings
+    curves: Mapping[str, Path]
+    effective_params: Mapping[str, Any]
+    confidence: float
+    resamples: int
+    example_faces: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise UserError(
+                "report: no row is named; name at least the baseline, for example bicubic"
+            )
+        test = self.manifest.rows("test")
+        expected_ids = tuple(self.manifest.ids[i] for i in test)
+        for name, predictions in self.rows.items():
+            if predictions.ids != expected_ids:
+                raise UserError(
+                    f"predictions of {name!r}: the {len(predictions)} faces are not the "
+                    f"{len(test)} test faces of the manifest, in its order; run `dvc repro`"
+                )
+            if not np.array_equal(predictions.labels, self.manifest.labels[test]):
+                raise UserError(
+                    f"predictions of {name!r}: labels differ from the manifest's; run `dvc repro`"
+                )
+            if unknown := [c for c in predictions.predicted if c not in self.columns]:
+                raise UserError(
+                    f"predictions of {name!r}: {unknown[0]!r} is none of {list(self.columns)}"
+                )
+        if missing := [name for name in self.scale_names if name not in self.downsampled]:
+            raise ValueError(f"downsampled has no {missing[0]}")
+
+    @property
+    def scale_names(self) -> tuple[str, ...]:
+        """Names of the scales in the order of params: "x2", "x3" and so on."""
+        return tuple(f"x{scale}" for scale in self.scales)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The sizes at which faces are read: "hr", "x2", "x3" and so on."""
+        return (HR, *self.scale_names)
+
+    @property
+    def baseline(self) -> str:
+        """Name of the row the others are compared with."""
+        return next(iter(self.rows))
+
+    @cached_property
+    def pixels(self) -> dict[str, int]:
+        """Height of a face in pixels for each of ``columns``."""
+        paths = {HR: self.images_path, **self.downsampled}
+        return {name: open_faces(paths[name]).shape[1] for name in self.columns}
+
+
+def open_faces(path: Path) -> np.ndarray:
+    """Memory-map uint8 [N, h, w, 3] faces.
+
+    Raises:
+        UserError: the file is missing.
+        ValueError: it holds something else.
+    """
+    try:
+        faces = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
+        raise ValueError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")
+    return faces

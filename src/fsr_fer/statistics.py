@@ -1,0 +1,205 @@
+"""Scores of predictions and how sure they are. All scores, bounds and differences are percent.
+
+``labels`` is int64 [N]. ``predicted`` is int64 [N], or [S, N] for S scales of the same N faces: the
+score is then the mean over the scales, and resampling keeps a face's S answers together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+Score = Literal["total_accuracy", "mean_class_accuracy"]
+Seed = int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds in percent, ``low`` at most ``high``."""
+
+    low: float
+    high: float
+
+
+def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Share of faces read right (the paper's score)."""
+    return _observed(labels, predicted, "total_accuracy")
+
+
+def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean of the recalls of the classes that occur in ``labels``; each class counts the same."""
+    return _observed(labels, predicted, "mean_class_accuracy")
+
+
+def class_recall(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Recall of each class, float64 [num_classes]; NaN for a class that no face has."""
+    matrix = confusion_matrix(labels, predicted, num_classes)
+    totals = matrix.sum(axis=1)
+    recall = np.full(num_classes, np.nan)
+    np.divide(100.0 * np.diagonal(matrix), totals, out=recall, where=totals > 0)
+    return recall
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Numbers of faces, int64 [num_classes, num_classes]: rows true, columns predicted."""
+    if labels.shape != predicted.shape or labels.ndim != 1:
+        raise ValueError(f"labels {labels.shape} and predicted {predicted.shape} do not match")
+    cells = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def bootstrap_interval(
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    score: Score,
+    confidence: float,
+    resamples: int,
+    seed: Seed,
+) -> Interval:
+    """Percentile bootstrap over faces; ``confidence`` is between 0 and 1."""
+    scores = _resampled(
+        labels,
+        _times_right(labels, predicted),
+        num_scales=_num_scales(predicted),
+        score=score,
+        resamples=resamples,
+        seed=seed,
+    )
+    return _percentiles(scores, confidence)
+
+
+def paired_bootstrap(
+    labels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    score: Score,
+    confidence: float,
+    resamples: int,
+    seed: Seed,
+) -> Interval:
+    """Percentile bootstrap of score(first) - score(second), both read on the same faces."""
+    if first.shape != second.shape:
+        raise ValueError(f"first is {first.shape}, second {second.shape}; expected the same")
+    differences = _resampled(
+        labels,
+        _times_right(labels, first) - _times_right(labels, second),
+        num_scales=_num_scales(first),
+        score=score,
+        resamples=resamples,
+        seed=seed,
+    )
+    return _percentiles(differences, confidence)
+
+
+def wilson_interval(successes: int, total: int, confidence: float) -> Interval:
+    """Wilson's score interval of a share (JASA 22, 1927), without continuity correction."""
+    if not 0 <= successes <= total or total == 0:
+        raise ValueError(f"{successes} of {total} is no share")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / total
+    spread = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
+    middle = share + z**2 / (2 * total)
+    low, high = ((middle + sign * spread) / (1 + z**2 / total) for sign in (-1, 1))
+    return Interval(100 * max(0.0, low), 100 * min(1.0, high))
+
+
+def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
+    """Numbers of faces that only ``first`` and that only ``second`` reads right; all int64 [N]."""
+    first_right, second_right = first == labels, second == labels
+    return int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
+
+
+def mcnemar_exact(first_only: int, second_only: int) -> float:
+    """Two-sided exact McNemar test on the faces that only one of two readers reads right.
+
+    The p-value (0 to 1) that, of ``first_only + second_only`` tosses of a fair coin, one side comes
+    up as rarely as the rarer side here.
+    """
+    tosses = first_only + second_only
+    if min(first_only, second_only) < 0:
+        raise ValueError(f"numbers of faces cannot be {first_only}, {second_only}")
+    if first_only == second_only:
+        return 1.0
+    log_terms = np.array(
+        [
+            math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1)
+            for k in range(min(first_only, second_only) + 1)
+        ]
+    )  # summed as logarithms: 2 ** -tosses alone is 0 in floating point from 1075 tosses on
+    largest = log_terms.max()
+    log_tail = largest + math.log(np.exp(log_terms - largest).sum()) - tosses * math.log(2)
+    return min(1.0, 2.0 * math.exp(log_tail))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjustment (Scand. J. Stat. 6, 1979) for having made all these tests, same order."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    ascending = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    for rank, i in enumerate(ascending):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _num_scales(predicted: np.ndarray) -> int:
+    return 1 if predicted.ndim == 1 else predicted.shape[0]
+
+
+def _times_right(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """At how many of the S scales each face is read right, int64 [N]."""
+    if labels.ndim != 1 or labels.size == 0:
+        raise ValueError(f"labels are {labels.shape}, expected one number for each of 1 or more")
+    if predicted.ndim not in (1, 2) or predicted.shape[-1] != labels.size:
+        raise ValueError(f"predicted is {predicted.shape}, labels {labels.shape}")
+    return (np.atleast_2d(predicted) == labels).sum(axis=0)
+
+
+def _observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
+    right = np.bincount(labels, weights=_times_right(labels, predicted))
+    return float(_score(right, np.bincount(labels) * _num_scales(predicted), score))
+
+
+def _score(right: np.ndarray, asked: np.ndarray, score: Score) -> np.ndarray:
+    """Percent from right answers and answers asked for per class, [..., K] -> [...]."""
+    if score == "total_accuracy":
+        return 100.0 * right.sum(axis=-1) / asked.sum(axis=-1)
+    present = asked > 0
+    recall = np.divide(right, asked, out=np.zeros(right.shape), where=present)
+    return 100.0 * recall.sum(axis=-1) / present.sum(axis=-1)
+
+
+def _resampled(
+    labels: np.ndarray,
+    gained: np.ndarray,
+    *,
+    num_scales: int,
+    score: Score,
+    resamples: int,
+    seed: Seed,
+) -> np.ndarray:
+    """Scores of ``resamples`` draws of N faces with replacement, float64 [resamples].
+
+    ``gained`` (int64 [N]) are the right answers a face adds. Faces of one class that add the same
+    are interchangeable, so drawing how often each such kind comes up (a multinomial) is the same as
+    drawing faces, and its size does not grow with N.
+    """
+    values, value_index = np.unique(gained, return_inverse=True)
+    num_classes = int(labels.max()) + 1
+    kinds = np.bincount(labels * values.size + value_index, minlength=num_classes * values.size)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(labels.size, kinds / labels.size, size=resamples)
+    drawn = drawn.reshape(resamples, num_classes, values.size)
+    return _score(drawn @ values, drawn.sum(axis=-1) * num_scales, score)
+
+
+def _percentiles(scores: np.ndarray, confidence: float) -> Interval:
+    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high))

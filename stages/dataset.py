@@ -1,0 +1,28 @@
+"""Stage ``dataset``: raw faces of any source to images.npy and manifest.csv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fsr_fer.data.dataset import build_dataset
+from fsr_fer.params import load_stage
+from fsr_fer.progress import bar
+from fsr_fer.stage import run_stage
+
+
+def main() -> None:
+    """Build the dataset of the selected profile."""
+    stage = load_stage("dataset")
+    build_dataset(
+        stage.dataset.source,
+        Path("data/raw") / stage.profile,
+        Path("data") / stage.profile / "dataset",
+        class_names=stage.dataset.class_names,
+        validation_fraction=stage.dataset.validation_fraction,
+        seed=stage.seed,
+        track=bar,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,51 @@
+"""Predict the test faces with one row of the table: ``python stages/evaluate.py ROW``."""
+
+import sys
+from pathlib import Path
+
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.device import choose_device
+from fsr_fer.evaluation import predict
+from fsr_fer.features import open_features
+from fsr_fer.models.weights import load_extractor, load_generator
+from fsr_fer.params import load_stage
+from fsr_fer.predictions import Predictions
+from fsr_fer.progress import bar
+from fsr_fer.stage import run_stage
+
+
+def main() -> None:
+    """Write ``data/<profile>/predictions/ROW.csv``."""
+    row = sys.argv[1]
+    stage = load_stage("evaluate", row)
+    data, models = Path("data") / stage.profile, Path("models") / stage.profile
+    manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
+    rows = manifest.rows("test")
+    device = choose_device()
+    network, _ = load_extractor(models / "pretrain.safetensors")
+    generator = None
+    if row.startswith("fsr_"):
+        variant = row.removeprefix("fsr_")
+        generator = load_generator(models / f"fsr/{variant}.safetensors").to(device)
+    predicted = predict(
+        open_features(data / "features/test/hr.npy", len(rows)),
+        {
+            scale: open_features(data / f"features/test/x{scale}.npy", len(rows))
+            for scale in stage.scales
+        },
+        network.classifier.to(device),
+        generator,
+        device,
+        track=bar,
+        task=f"evaluate {row}",
+    )
+    Predictions(
+        ids=tuple(manifest.ids[i] for i in rows),
+        labels=manifest.labels[rows],
+        class_names=stage.class_names,
+        predicted=predicted,
+    ).write(data / f"predictions/{row}.csv")
+
+
+if __name__ == "__main__":
+    run_stage(main)

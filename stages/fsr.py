@@ -1,0 +1,57 @@
+"""Train the generator: ``python stages/fsr.py plain`` or ``... reweighted``."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.device import choose_device
+from fsr_fer.features import FeaturePairs, open_features
+from fsr_fer.models.weights import load_extractor, save_generator
+from fsr_fer.params import load_stage
+from fsr_fer.progress import bar
+from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.stage import run_stage
+from fsr_fer.training.fsr import train_fsr
+
+
+def main() -> None:
+    """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
+    variant = sys.argv[1]
+    stage = load_stage("fsr", variant)
+    data, models = Path("data") / stage.profile, Path("models") / stage.profile
+    manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
+    rows = manifest.rows("train", "validation")
+    tables = {
+        name: open_features(data / f"features/train/{name}.npy", len(rows))
+        for name in ("hr", *(f"x{scale}" for scale in stage.scales))
+    }
+    pairs = FeaturePairs(
+        hr=tables["hr"],
+        lr={scale: tables[f"x{scale}"] for scale in stage.scales},
+        labels=manifest.labels[rows],
+    )
+    held_out = np.isin(rows, manifest.rows("validation"))
+    network, _ = load_extractor(models / "pretrain.safetensors")
+    curves = Path("metrics") / stage.profile / "fsr" / variant
+    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+        generator = train_fsr(
+            pairs.take(np.flatnonzero(~held_out)),
+            pairs.take(np.flatnonzero(held_out)),
+            network.classifier,
+            stage.fsr,
+            stage.losses,
+            stage.reweight if variant == "reweighted" else None,
+            seed=stage.seed,
+            device=choose_device(),
+            checkpoint=checkpoint,
+            track=bar,
+            record=record,
+            task=f"fsr {variant}",
+        )
+        save_generator(models / f"fsr/{variant}.safetensors", generator, stage.fsr.generator)
+
+
+if __name__ == "__main__":
+    run_stage(main)

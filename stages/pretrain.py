@@ -1,0 +1,46 @@
+"""Train CovPoolFER on full-size faces: ``python stages/pretrain.py``."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.device import choose_device
+from fsr_fer.models.weights import save_extractor
+from fsr_fer.params import load_stage
+from fsr_fer.progress import bar
+from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.stage import run_stage
+from fsr_fer.training.pretrain import LabelledFaces, train_extractor
+
+
+def main() -> None:
+    """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
+    stage = load_stage("pretrain")
+    data = Path("data") / stage.profile / "dataset"
+    manifest = read_manifest(data / "manifest.csv", stage.class_names)
+    images = np.load(data / "images.npy", mmap_mode="r")
+
+    def part(split: str) -> LabelledFaces:
+        rows = manifest.rows(split)
+        return LabelledFaces(images, rows, manifest.labels[rows])
+
+    curves = Path("metrics") / stage.profile / "pretrain"
+    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+        network = train_extractor(
+            part("train"),
+            part("validation"),
+            stage.pretrain,
+            num_classes=len(stage.class_names),
+            seed=stage.seed,
+            device=choose_device(),
+            checkpoint=checkpoint,
+            track=bar,
+            record=record,
+        )
+        path = Path("models") / stage.profile / "pretrain.safetensors"
+        save_extractor(path, network, stage.class_names)
+
+
+if __name__ == "__main__":
+    run_stage(main)

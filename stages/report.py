@@ -1,0 +1,43 @@
+"""Write metrics, figures and the page: ``python stages/report.py BASELINE ROW ...``."""
+
+import sys
+from pathlib import Path
+
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.params import load_stage
+from fsr_fer.predictions import read_predictions
+from fsr_fer.report import ReportInputs, write_report
+from fsr_fer.stage import run_stage
+
+
+def main() -> None:
+    """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
+    rows = sys.argv[1:]
+    stage = load_stage("report")
+    data, metrics = Path("data") / stage.profile, Path("metrics") / stage.profile
+    runs = ["pretrain", *(row.replace("_", "/", 1) for row in rows if row.startswith("fsr_"))]
+    inputs = ReportInputs(
+        profile=stage.profile,
+        source=stage.dataset.source,
+        class_names=stage.dataset.class_names,
+        scales=stage.scales,
+        rows={
+            row: read_predictions(data / f"predictions/{row}.csv", stage.dataset.class_names)
+            for row in rows
+        },
+        manifest=read_manifest(data / "dataset/manifest.csv", stage.dataset.class_names),
+        images_path=data / "dataset/images.npy",
+        downsampled={f"x{scale}": data / f"downsample/x{scale}.npy" for scale in stage.scales},
+        downsample=stage.downsample,
+        curves={run: metrics / run / "plots/metrics" for run in runs},
+        effective_params=stage.effective,
+        confidence=stage.evaluate.confidence,
+        resamples=stage.evaluate.resamples,
+        example_faces=stage.report.example_faces,
+        seed=stage.seed,
+    )
+    write_report(inputs, data / "report", metrics)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,26 @@
+"""Draw the synthetic faces of one profile: ``python stages/synthesize.py PROFILE``."""
+
+import sys
+from pathlib import Path
+
+from fsr_fer.data.synthetic import synthesize
+from fsr_fer.params import load_stage
+from fsr_fer.progress import bar
+from fsr_fer.stage import run_stage
+
+
+def main() -> None:
+    """Write ``data/raw/PROFILE`` in RAF-DB's layout."""
+    profile = sys.argv[1]
+    stage = load_stage("synthesize", profile)
+    synthesize(
+        Path("data/raw") / profile,
+        settings=stage.synthesize_of(profile),
+        class_names=stage.class_names_of(profile),
+        seed=stage.seed,
+        track=bar,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,123 @@
+"""The metric files say what anybody computes again from the predictions."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fsr_fer.errors import UserError
+from fsr_fer.predictions import Predictions
+from fsr_fer.report.scores import compute_scores
+from fsr_fer.statistics import mcnemar_exact
+
+
+def load(written, name):
+    return json.loads((written.metrics / name).read_text())
+
+
+def test_accuracy_equals_the_share_of_right_faces(written):
+    accuracy = load(written, "accuracy.json")
+    assert list(accuracy) == ["bicubic", "fsr_plain", "rcan"]
+    for name, row in written.inputs.rows.items():
+        for column, predicted in row.predicted.items():
+            right = sum(a == b for a, b in zip(row.labels, predicted, strict=True))
+            assert accuracy[name][column] == round(100 * right / len(row), 3)
+    assert accuracy["bicubic"]["x2"] == 80.952  # 34 of 42
+    assert accuracy["bicubic"]["mean"] == pytest.approx(100 * (34 + 21) / 84, abs=5e-4)
+
+
+def test_mean_class_accuracy_is_the_mean_recall(written):
+    scores = load(written, "mean_class_accuracy.json")
+    row = written.inputs.rows["bicubic"]
+    recalls = [100 * np.mean(row.predicted["x8"][row.labels == k] == k) for k in range(3)]
+    assert scores["bicubic"]["x8"] == pytest.approx(np.mean(recalls), abs=5e-4)
+
+
+def test_a_row_without_a_scale_has_neither_it_nor_a_mean(written):
+    for name in ("accuracy.json", "mean_class_accuracy.json"):
+        assert set(load(written, name)["rcan"]) == {"hr", "x8"}
+
+
+def test_intervals_enclose_the_scores(written):
+    intervals = json.loads((written.directory / "intervals.json").read_text())
+    for score, name in (
+        ("total_accuracy", "accuracy.json"),
+        ("mean_class_accuracy", "mean_class_accuracy.json"),
+    ):
+        for row, columns in load(written, name).items():
+            for column, value in columns.items():
+                bounds = intervals[score][row][column]
+                assert 0 <= bounds["low"] <= value <= bounds["high"] <= 100
+
+
+def read_csv(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_comparisons_are_with_the_first_row(written):
+    lines = read_csv(written.directory / "comparisons.csv")
+    comparisons = {(line["row"], line["column"]): line for line in lines}
+    assert {row for row, _ in comparisons} == {"fsr_plain", "rcan"}
+    at_x8 = comparisons["fsr_plain", "x8"]
+    assert float(at_x8["difference"]) == pytest.approx(100 * 13 / 42, abs=5e-4)
+    assert (at_x8["only_this_right"], at_x8["only_baseline_right"]) == ("13", "0")
+    # Five comparisons: three sizes of fsr_plain and two of rcan; this one is the clearest.
+    assert float(at_x8["adjusted_p_value"]) == pytest.approx(5 * mcnemar_exact(13, 0), rel=1e-2)
+    assert comparisons["fsr_plain", "mean"]["adjusted_p_value"] == ""
+
+
+def test_accuracy_by_scale_is_the_same_table_in_long_form(written):
+    lines = read_csv(written.metrics / "accuracy_by_scale.csv")
+    accuracy = load(written, "accuracy.json")
+    assert len(lines) == 8
+    for line in lines:
+        column = "hr" if line["scale"] == "1" else f"x{line['scale']}"
+        assert float(line["accuracy"]) == accuracy[line["row"]][column]
+        assert line["pixels"] == {"hr": "100", "x2": "50", "x8": "13"}[column]
+
+
+def test_confusion_counts_every_face_once(written):
+    lines = read_csv(written.directory / "confusion.csv")
+    mine = [line for line in lines if (line["row"], line["column"]) == ("bicubic", "x8")]
+    assert sum(int(line["faces"]) for line in mine) == 42
+    right = sum(int(line["faces"]) for line in mine if line["label"] == line["predicted"])
+    assert right == 21
+
+
+def test_a_rows_numbers_do_not_depend_on_the_other_rows(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path)
+    alone = replace(inputs, rows={"rcan": inputs.rows["rcan"]})
+    for score, table in compute_scores(alone).tables.items():
+        assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]
+
+
+def shortened(row: Predictions) -> Predictions:
+    return Predictions(
+        ids=row.ids[1:],
+        labels=row.labels[1:],
+        class_names=row.class_names,
+        predicted={name: values[1:] for name, values in row.predicted.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shortened, "'rcan': the 41 faces are not the 42 test faces"),
+        (lambda row: replace(row, labels=(row.labels + 1) % 3), "'rcan': labels differ"),
+        (lambda row: replace(row, predicted={"x5": row.labels}), "'rcan': 'x5' is none of"),
+    ],
+)
+def test_predictions_of_something_else_are_refused(make_inputs, tmp_path, change, message):
+    inputs = make_inputs(tmp_path)
+    rows = {**inputs.rows, "rcan": change(inputs.rows["rcan"])}
+    with pytest.raises(UserError, match=message):
+        replace(inputs, rows=rows)
+
+
+def test_no_row_at_all_is_refused(make_inputs, tmp_path):
+    with pytest.raises(UserError, match="no row is named"):
+        make_inputs(tmp_path, rows={})

@@ -1,0 +1,79 @@
+"""Predictions come back as they were written; files that say something else are refused."""
+
+import numpy as np
+import pytest
+
+from fsr_fer.errors import UserError
+from fsr_fer.predictions import Predictions, read_predictions
+
+NAMES = ("happiness", 'odd, "name"', "neutral")
+
+
+def make(**changes) -> Predictions:
+    values = {
+        "ids": ("a", "b,1", "c"),
+        "labels": np.array([0, 1, 2]),
+        "class_names": NAMES,
+        "predicted": {"hr": np.array([0, 1, 1]), "x8": np.array([2, 2, 2])},
+    }
+    return Predictions(**(values | changes))
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "predictions/row.csv"
+    written = make()
+    written.write(path)
+    read = read_predictions(path, NAMES)
+    assert (read.ids, read.class_names) == (written.ids, NAMES)
+    assert list(read.predicted) == ["hr", "x8"]
+    np.testing.assert_array_equal(read.labels, written.labels)
+    for name, values in written.predicted.items():
+        np.testing.assert_array_equal(read.predicted[name], values)
+    first = path.read_bytes()
+    read.write(path)
+    assert path.read_bytes() == first
+    assert first.startswith(b"id,label,hr,x8\na,happiness,happiness,neutral\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ids": ("a", "a", "c")}, "twice"),
+        ({"labels": np.array([0, 1, 3])}, "outside 0..2"),
+        ({"labels": np.array([0.0, 1.0, 2.0])}, "int64"),
+        ({"predicted": {"x8": np.array([0, 1])}}, "expected int64"),
+        ({"predicted": {"x1": np.array([0, 1, 2])}}, "expected hr, x2"),
+    ],
+)
+def test_impossible_predictions_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected id, label, hr, x2"),
+        ("id,label\n", "expected id, label, hr, x2"),
+        ("id,label,hr,hr\n", "column 'hr' comes twice"),
+        ("id,label,x1\n", "column 'x1' is unknown"),
+        ("id,label,hr\n", "no face is listed"),
+        ("id,label,hr\na,neutral\n", "line 2: 2 values, expected 3"),
+        ("id,label,hr\na,neutral,anger\n", "line 2: 'anger' is none of"),
+        ("id,label,hr\na,neutral,neutral\na,neutral,neutral\n", "line 3: id 'a' comes twice"),
+    ],
+)
+def test_bad_files_are_named_with_line_and_value(tmp_path, text, message):
+    path = tmp_path / "row.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"row\.csv") as error:
+        read_predictions(path, NAMES)
+    assert message in str(error.value)
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        read_predictions(tmp_path / "none.csv", NAMES)
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00id")
+    with pytest.raises(UserError, match="UTF-8"):
+        read_predictions(tmp_path / "binary.csv", NAMES)

@@ -1,0 +1,153 @@
+"""Scores and intervals against values worked out by hand, and their invariants."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fsr_fer.statistics import (
+    bootstrap_interval,
+    class_recall,
+    confusion_matrix,
+    discordant,
+    holm,
+    mcnemar_exact,
+    mean_class_accuracy,
+    paired_bootstrap,
+    total_accuracy,
+    wilson_interval,
+)
+
+LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, 2])
+PREDICTED = np.array([0, 0, 0, 1, 2, 0, 1, 0, 2, 2])  # recalls 4/6, 1/2, 2/2
+RANDOM = np.random.default_rng(7)
+MANY_LABELS = RANDOM.integers(0, 3, 500)
+MANY_PREDICTED = np.where(RANDOM.random(500) < 0.8, MANY_LABELS, (MANY_LABELS + 1) % 3)
+SETTINGS = {"confidence": 0.95, "resamples": 4000, "seed": (1, 2)}
+
+
+def test_scores_of_a_table_worked_out_by_hand():
+    assert total_accuracy(LABELS, PREDICTED) == pytest.approx(70.0)
+    assert mean_class_accuracy(LABELS, PREDICTED) == pytest.approx(100 * (4 / 6 + 1 / 2 + 1) / 3)
+    assert confusion_matrix(LABELS, PREDICTED, 4).tolist() == [
+        [4, 1, 1, 0],
+        [1, 1, 0, 0],
+        [0, 0, 2, 0],
+        [0, 0, 0, 0],
+    ]
+    recall = class_recall(LABELS, PREDICTED, 4)
+    assert recall[:3] == pytest.approx([400 / 6, 50, 100])
+    assert math.isnan(recall[3])
+
+
+def test_classes_without_faces_do_not_count():
+    assert mean_class_accuracy(np.array([0, 0, 5]), np.array([0, 1, 5])) == pytest.approx(75.0)
+
+
+@pytest.mark.parametrize("score", [total_accuracy, mean_class_accuracy])
+def test_score_over_scales_is_the_mean_of_the_scores(score):
+    other = np.roll(PREDICTED, 1)
+    both = score(LABELS, np.stack([PREDICTED, other]))
+    assert both == pytest.approx((score(LABELS, PREDICTED) + score(LABELS, other)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted"), [(LABELS, PREDICTED[:-1]), (LABELS[:0], PREDICTED[:0])]
+)
+def test_scores_refuse_other_lengths_and_nothing(labels, predicted):
+    with pytest.raises(ValueError, match="labels"):
+        total_accuracy(labels, predicted)
+
+
+@pytest.mark.parametrize(
+    ("successes", "total", "low", "high"),
+    [(81, 263, 25.5, 36.6), (15, 148, 6.2, 16.0), (0, 20, 0.0, 16.1), (1, 29, 0.6, 17.2)],
+)
+def test_wilson_gives_newcombes_published_intervals(successes, total, low, high):
+    interval = wilson_interval(successes, total, 0.95)
+    assert (round(interval.low, 1), round(interval.high, 1)) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("first_only", "second_only", "p_value"),
+    [(0, 0, 1), (3, 3, 1), (1, 0, 1), (5, 0, 2 / 32), (0, 5, 2 / 32), (8, 2, 2 * 56 / 1024)],
+)
+def test_mcnemar_of_small_tables(first_only, second_only, p_value):
+    assert mcnemar_exact(first_only, second_only) == pytest.approx(p_value, rel=1e-12)
+
+
+def test_mcnemar_of_large_tables_agrees_with_whole_numbers():
+    exact = 2 * sum(math.comb(2000, k) for k in range(901)) / 2**2000
+    assert mcnemar_exact(900, 1100) == pytest.approx(exact, rel=1e-9)
+
+
+def test_discordant_faces_are_those_that_one_alone_reads_right():
+    first, second = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 1])
+    assert discordant(np.array([0, 0, 0, 0, 1]), first, second) == (1, 1)
+
+
+def test_holm_of_an_example_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+
+
+def test_bootstrap_is_seeded_and_its_seed_matters():
+    def interval(seed):
+        options = SETTINGS | {"seed": seed}
+        return bootstrap_interval(MANY_LABELS, MANY_PREDICTED, score="total_accuracy", **options)
+
+    assert interval((1, 2)) == interval((1, 2))
+    assert interval((1, 2)) != interval((1, 3))
+
+
+def test_bootstrap_of_total_accuracy_is_that_of_a_share():
+    ours = bootstrap_interval(MANY_LABELS, MANY_PREDICTED, score="total_accuracy", **SETTINGS)
+    share = total_accuracy(MANY_LABELS, MANY_PREDICTED) / 100
+    half = 100 * 1.96 * math.sqrt(share * (1 - share) / MANY_LABELS.size)
+    assert ours.low == pytest.approx(100 * share - half, abs=0.3)
+    assert ours.high == pytest.approx(100 * share + half, abs=0.3)
+
+
+@pytest.mark.parametrize("score", ["total_accuracy", "mean_class_accuracy"])
+@pytest.mark.parametrize("num_scales", [1, 3])
+def test_bootstrap_agrees_with_drawing_face_by_face(score, num_scales):
+    generator = np.random.default_rng(3)
+    predicted = np.stack([np.roll(MANY_PREDICTED, 2 * k) for k in range(num_scales)])
+    function = total_accuracy if score == "total_accuracy" else mean_class_accuracy
+    drawn = []
+    for _ in range(4000):
+        faces = generator.integers(0, MANY_LABELS.size, MANY_LABELS.size)
+        drawn.append(function(MANY_LABELS[faces], predicted[:, faces]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    ours = bootstrap_interval(MANY_LABELS, predicted, score=score, **SETTINGS)
+    assert ours.low == pytest.approx(low, abs=0.35)
+    assert ours.high == pytest.approx(high, abs=0.35)
+
+
+def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(11)
+    covered = 0
+    for trial in range(400):
+        labels = generator.integers(0, 4, 300)
+        predicted = np.where(generator.random(300) < 0.7, labels, (labels + 1) % 4)
+        interval = bootstrap_interval(
+            labels, predicted, score="total_accuracy", confidence=0.9, resamples=400, seed=trial
+        )
+        covered += interval.low <= 70 <= interval.high
+    assert 0.85 < covered / 400 < 0.95
+
+
+def test_paired_bootstrap_knows_that_the_faces_are_the_same():
+    same = paired_bootstrap(
+        MANY_LABELS, MANY_PREDICTED, MANY_PREDICTED, score="total_accuracy", **SETTINGS
+    )
+    assert (same.low, same.high) == (0, 0)
+    better = MANY_PREDICTED.copy()
+    wrong = np.flatnonzero(better != MANY_LABELS)[:25]  # 5 points of 500 faces
+    better[wrong] = MANY_LABELS[wrong]
+    gain = paired_bootstrap(MANY_LABELS, better, MANY_PREDICTED, score="total_accuracy", **SETTINGS)
+    half = 100 * 1.96 * math.sqrt(0.05 * 0.95 / 500)
+    assert gain.low == pytest.approx(5 - half, abs=0.4)
+    assert gain.high == pytest.approx(5 + half, abs=0.4)
+    loss = paired_bootstrap(MANY_LABELS, MANY_PREDICTED, better, score="total_accuracy", **SETTINGS)
+    assert loss.high < 0
