@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 from pathlib import Path
 
 from fsr_fer.data.dataset import build_dataset
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
 
 
 def main() -> None:

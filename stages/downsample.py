@@ -1,5 +1,8 @@
 """Make every face small: ``python stages/downsample.py SCALE``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import sys
 from pathlib import Path
 
@@ -8,7 +11,6 @@ import numpy as np
 from fsr_fer.downsampling import write_downsampled
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
 """Predict the test faces with one row of the table: ``python stages/evaluate.py ROW``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import sys
 from pathlib import Path
 
@@ -11,7 +14,6 @@ from fsr_fer.models.weights import load_extractor, load_generator
 from fsr_fer.params import load_stage
 from fsr_fer.predictions import Predictions
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
 """Store second-order features: ``python stages/features.py hr`` or ``... SCALE``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import sys
 from pathlib import Path
 
@@ -11,7 +14,6 @@ from fsr_fer.features import write_features
 from fsr_fer.models.weights import load_extractor
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
 
 
 def main() -> None:

@@ -1,5 +1,8 @@
 """Train the generator: ``python stages/fsr.py plain`` or ``... reweighted``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import sys
 from pathlib import Path
 
@@ -12,7 +15,6 @@ from fsr_fer.models.weights import load_extractor, save_generator
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
-from fsr_fer.stage import run_stage
 from fsr_fer.training.fsr import train_fsr
 
 

@@ -1,5 +1,8 @@
 """Train CovPoolFER on full-size faces: ``python stages/pretrain.py``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,6 @@ from fsr_fer.models.weights import save_extractor
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
-from fsr_fer.stage import run_stage
 from fsr_fer.training.pretrain import LabelledFaces, train_extractor
 
 

@@ -1,5 +1,8 @@
 """Write metrics, figures and the page: ``python stages/report.py BASELINE ROW ...``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import sys
 from pathlib import Path
 
@@ -7,7 +10,7 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.params import load_stage
 from fsr_fer.predictions import read_predictions
 from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.stage import run_stage
+from fsr_fer.runs import forget_finished
 
 
 def main() -> None:
@@ -37,6 +40,7 @@ def main() -> None:
         seed=stage.seed,
     )
     write_report(inputs, data / "report", metrics)
+    forget_finished(stage.profile)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Draw the synthetic faces of one profile: ``python stages/synthesize.py PROFILE``."""
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import sys
 from pathlib import Path
 
 from fsr_fer.data.synthetic import synthesize
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
 
 
 def main() -> None:

@@ -6,6 +6,9 @@ DIR as well; they load scripts and a logo from the network when they are opened.
 
 from __future__ import annotations
 
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
 import argparse
 from pathlib import Path
 
@@ -14,7 +17,6 @@ from fsr_fer.data.validation import validate_dataset
 from fsr_fer.data.validation_report import raise_if_failed, write_report, write_verdict
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from voluptuous import Invalid
 
 from fsr_fer import cli
 from fsr_fer.data import importing, tracking
@@ -151,6 +152,49 @@ def test_a_typo_in_params_is_named(project: Path, run: Run, params: dict[str, An
         code, _, err = run(*words)
         assert code == 1
         assert "params.yaml: reweight.sigmma is not a known key" in err
+
+
+LOCK = """schema: '2.0'
+stages:
+  validate:
+    cmd: python stages/validate.py
+    deps:
+    - path: stages/validate.py
+      hash: md5
+      md5: 6a02a6dbff90ea71ab4bd83ae5fd7e1c
+      size: 1181
+    outs:
+    - path: metrics/small/validation.json
+      hash: md5
+      md5: 3a59c0d9ba1d8ab6bd5a5c2a6dbf4f9e
+      size: 512
+"""
+
+
+def test_a_lock_file_cut_off_where_dvc_cannot_read_it_is_told(project: Path, run: Run) -> None:
+    from dvc.exceptions import DvcException
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+
+    def dvc_reads(text: str) -> bool:
+        try:
+            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
+        except (yaml.YAMLError, DvcException, Invalid):
+            return False
+        return True
+
+    lock = project / "dvc.lock"
+    told = 0
+    for length in range(0, len(LOCK), 5):
+        lock.write_text(LOCK[:length])
+        if not dvc_reads(LOCK[:length]):
+            code, _, err = run("check")
+            told += 1
+            assert code == 1, LOCK[:length]
+            assert err.count("\n") == 1
+            assert "git checkout dvc.lock" in err
+    assert told > 20
+    lock.write_text(LOCK)
+    assert run("check")[0] == 0
 
 
 def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

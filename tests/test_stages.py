@@ -134,8 +134,45 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(finished: Path, tmp_path
             assert (finished / file).read_bytes() == (again / file).read_bytes(), file
 
 
-def test_finished_trainings_leave_no_checkpoint(finished: Path) -> None:
+def test_the_last_stage_leaves_no_checkpoint(finished: Path) -> None:
     assert not list((finished / ".ckpt").rglob("*.safetensors"))
+
+
+def test_a_finished_training_that_dvc_did_not_record_is_not_trained_again(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "unrecorded"
+    shutil.copytree(finished, folder, symlinks=True)
+    expected = (folder / "models/small/fsr/plain.safetensors").read_bytes()
+    assert stage(folder, "fsr", "plain").returncode == 0
+    (kept,) = (folder / ".ckpt").rglob("state.safetensors")
+    saved = kept.stat().st_mtime_ns
+    # What DVC does before it runs a stage that it has no record of.
+    (folder / "models/small/fsr/plain.safetensors").unlink()
+    shutil.rmtree(folder / "metrics/small/fsr/plain")
+    assert stage(folder, "fsr", "plain").returncode == 0
+    assert (folder / "models/small/fsr/plain.safetensors").read_bytes() == expected
+    assert kept.stat().st_mtime_ns == saved
+    assert stage(folder, "report", *ROWS).returncode == 0
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("loading", ["numpy", "torch._C", "fsr_fer.features"])
+def test_ctrl_c_while_a_stage_loads_prints_nothing(finished: Path, loading: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "stages/evaluate.py", "bicubic"],
+        cwd=finished,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    for line in process.stderr:
+        if line.rpartition("|")[2].strip().startswith(loading):
+            break
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert "Traceback" not in said
+    assert process.returncode == -signal.SIGINT
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])

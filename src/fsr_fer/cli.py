@@ -129,10 +129,15 @@ def import_command(
 
 @app.command("check", short_help="Check everything params.yaml says.")
 def check_command() -> None:
-    """Check everything params.yaml says, for all profiles, without running anything."""
-    from fsr_fer.data.tracking import find_root
+    """Check everything params.yaml says, for all profiles, without running anything.
 
-    params = find_root(Path.cwd()) / "params.yaml"
+    A dvc.lock that an interrupt cut off is told too, for `dvc repro` does not get past it.
+    """
+    from fsr_fer.data.tracking import check_lock, find_root
+
+    root = find_root(Path.cwd())
+    params = root / "params.yaml"
+    check_lock(root / "dvc.lock")
     names = ", ".join(_checked_params(params)["profiles"])
     typer.echo(f"{params.name} is right (profiles: {names})")
 

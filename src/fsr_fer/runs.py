@@ -10,26 +10,37 @@ from pathlib import Path
 
 from fsr_fer.errors import UserError
 from fsr_fer.params import Stage
-from fsr_fer.training.checkpoint import Checkpoint, exclusive
+from fsr_fer.training.checkpoint import Checkpoint, discard_finished, exclusive
 from fsr_fer.training.record import Recorder
 
 
 @contextlib.contextmanager
 def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
-    """The stage's checkpoint, held for the time of the training; deleted when it is through.
+    """The stage's checkpoint, held for the time of the training; marked when it is through.
 
     It lies below ``.ckpt`` of the main workspace (DVC_ROOT), where experiments run in a temporary
-    folder find it too. Checkpoints that other params, data or code left there are removed.
+    folder find it too. Checkpoints that other params, data or code left there are removed. A
+    finished one stays until ``forget_finished``: if DVC is stopped before it has recorded the
+    result, the next ``dvc repro`` runs the stage again, and the training is not lost.
     """
     instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
-    folder = Path(os.environ.get("DVC_ROOT", ".")) / ".ckpt" / stage.profile / instance
+    folder = _checkpoints(stage.profile) / instance
     key = stage.fingerprint()
     with exclusive(folder / key) as checkpoint:
         yield checkpoint
         for other in folder.iterdir():
             if other.is_dir() and other.name != key and not _in_use(other):
                 shutil.rmtree(other, ignore_errors=True)
-        checkpoint.discard()
+        checkpoint.finish()
+
+
+def forget_finished(profile: str) -> None:
+    """Delete finished trainings' checkpoints; for the last stage, when DVC has all the results."""
+    discard_finished(_checkpoints(profile))
+
+
+def _checkpoints(profile: str) -> Path:
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".ckpt" / profile
 
 
 def _in_use(folder: Path) -> bool:

@@ -1,16 +1,24 @@
-"""What every stage script does around its work: a user's mistake in one line, no traceback."""
+"""What every stage script does around its work: a user's mistake in one line, no traceback.
+
+Stage scripts import this first. From then on, and until the work begins, Ctrl-C ends the process at
+once: libraries take seconds to load, and where they happened to be is of no use to anybody.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
 
 from fsr_fer.errors import UserError
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's ``main`` and exit: 1 and one line for a user's mistake, 130 for Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
@@ -20,6 +28,11 @@ def run_stage(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
         sys.exit(130)
+    # At once: in the half second in which the interpreter takes torch down it ignores Ctrl-C, and
+    # `dvc repro` would go on to the next stage.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _terminate(signum: int, frame: object) -> None:

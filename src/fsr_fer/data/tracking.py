@@ -28,6 +28,38 @@ def find_root(start: Path) -> Path:
     )
 
 
+def check_lock(path: Path) -> None:
+    """Find out whether dvc.lock is whole; a project without one is fine.
+
+    DVC writes it in place, after every stage: a process that ends meanwhile leaves half of it, and
+    DVC's own words for that name a line and a column, not the way out.
+
+    Raises:
+        UserError: it was cut off.
+    """
+    if not path.is_file():
+        return
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        entries = [
+            entry
+            for stage in content["stages"].values()
+            for entry in stage.get("deps", []) + stage.get("outs", [])
+        ]
+        whole = all(
+            isinstance(entry.get("size", 0), int) and None not in entry.values()
+            for entry in entries
+        )
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{path.name} was cut off while DVC wrote it; delete it or `git checkout {path.name}`, "
+            "then DVC brings all finished stages back from its cache"
+        )
+
+
 def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
     """Put ``folder`` under DVC's control in the repository ``root``; the result is its .dvc file.
 

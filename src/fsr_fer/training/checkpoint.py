@@ -24,6 +24,8 @@ from torch import Tensor
 from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 
+FINISHED = "finished"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -57,10 +59,16 @@ class Checkpoint:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it to start over") from error
 
-    def discard(self) -> None:
-        """Delete it, once the training's result is complete on disk."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def finish(self) -> None:
+        """Mark it as one of a training that is through."""
+        if self.folder is not None and self.folder.exists():
+            (self.folder / FINISHED).touch()
+
+
+def discard_finished(folder: Path) -> None:
+    """Delete the checkpoints below ``folder`` that are marked as finished."""
+    for mark in list(folder.rglob(FINISHED)):
+        shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 @contextlib.contextmanager
