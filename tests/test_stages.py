@@ -251,3 +251,17 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
     assert result.returncode == 1
     assert "FSR_FER_DEVICE=gpu cannot be used here" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_full_disk_below_a_library_is_one_line() -> None:
+    program = (
+        "from fsr_fer.stage import run_stage\n"
+        "def main(): raise OSError(28, 'No space left on device', 'metrics/x.tsv')\n"
+        "run_stage(main)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: the disk is full: metrics/x.tsv could not be written")
+    assert result.stderr.count("\n") == 1

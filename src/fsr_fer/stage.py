@@ -6,6 +6,7 @@ once: libraries take seconds to load, and where they happened to be is of no use
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -24,6 +25,16 @@ def run_stage(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        # Files of ours say so themselves; this is for those that libraries write.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f": {error.filename} could not be written" if error.filename else ""
+        print(
+            f"error: the disk is full{where}; free some space on it, then `dvc repro`",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
