@@ -9,8 +9,8 @@ from pathlib import Path
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.evaluation import predict
-from fsr_fer.features import open_features
-from fsr_fer.models.weights import load_extractor, load_generator
+from fsr_fer.features.tables import open_table
+from fsr_fer.models.weights import load_extractor, load_generator, sha256_of
 from fsr_fer.params import load_stage
 from fsr_fer.predictions import Predictions
 from fsr_fer.progress import bar
@@ -25,14 +25,15 @@ def main() -> None:
     rows = manifest.rows("test")
     device = choose_device()
     network, _ = load_extractor(models / "pretrain.safetensors")
+    extractor = sha256_of(models / "pretrain.safetensors")
     generator = None
     if row.startswith("fsr_"):
         variant = row.removeprefix("fsr_")
         generator = load_generator(models / f"fsr/{variant}.safetensors").to(device)
     predicted = predict(
-        open_features(data / "features/test/hr.npy", len(rows)),
+        open_table(data / "features/test/hr", len(rows), extractor),
         {
-            scale: open_features(data / f"features/test/x{scale}.npy", len(rows))
+            scale: open_table(data / f"features/test/x{scale}", len(rows), extractor)
             for scale in stage.scales
         },
         network.classifier.to(device),

@@ -10,14 +10,18 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.features import write_features
-from fsr_fer.models.weights import load_extractor
+from fsr_fer.distributed import join_ranks, run_in_processes
+from fsr_fer.features.extraction import Faces, publish, write_shards
+from fsr_fer.features.tables import Layout
+from fsr_fer.models.weights import load_extractor, sha256_of
 from fsr_fer.params import load_stage
-from fsr_fer.progress import bar
+from fsr_fer.progress import bar, quiet
+from fsr_fer.runs import shared_work
 
 
 def main() -> None:
-    """Write ``data/<profile>/features/{train,test}/<resolution>.npy``; train holds validation."""
+    """Write ``data/<profile>/features/{train,test}/<resolution>/``; train holds validation."""
+    run_in_processes()
     scale = None if sys.argv[1] == "hr" else int(sys.argv[1])
     stage = load_stage("features_hr") if scale is None else load_stage("features", sys.argv[1])
     resolution = "hr" if scale is None else f"x{scale}"
@@ -25,20 +29,35 @@ def main() -> None:
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     small = data / f"downsample/{resolution}.npy"
     images = np.load(data / "dataset/images.npy" if scale is None else small, mmap_mode="r")
-    network, _ = load_extractor(Path("models") / stage.profile / "pretrain.safetensors")
-    device = choose_device()
-    for part, splits in {"train": ("train", "validation"), "test": ("test",)}.items():
-        write_features(
-            network.extractor.to(device),
-            images,
-            manifest.rows(*splits),
-            data / "features" / part / f"{resolution}.npy",
-            restored=None if scale is None else (scale, stage.downsample),
+    path = Path("models") / stage.profile / "pretrain.safetensors"
+    network, _ = load_extractor(path)
+    device, ranks = choose_device(), join_ranks()
+    parts = {"train": manifest.rows("train", "validation"), "test": manifest.rows("test")}
+    layouts = {
+        part: Layout(
+            faces=len(rows),
+            dim=network.extractor.settings.bimap_dim,
             dtype=stage.features.dtype,
-            device=device,
-            track=bar,
-            task=f"features {resolution} {part}",
+            extractor=sha256_of(path),
         )
+        for part, rows in parts.items()
+    }
+    with shared_work(stage, ranks) as work:
+        for part, rows in parts.items():
+            write_shards(
+                network.extractor.to(device),
+                Faces(images, rows, None if scale is None else (scale, stage.downsample)),
+                work / part,
+                layouts[part],
+                device=device,
+                ranks=ranks,
+                track=bar if ranks.first else quiet,
+                task=f"features {resolution} {part}",
+            )
+        ranks.wait_for_all()
+        if ranks.first:
+            for part, layout in layouts.items():
+                publish(work / part, layout, data / "features" / part / resolution)
 
 
 if __name__ == "__main__":

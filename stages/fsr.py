@@ -10,8 +10,9 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.features import FeaturePairs, open_features
-from fsr_fer.models.weights import load_extractor, save_generator
+from fsr_fer.features.pairs import FeaturePairs
+from fsr_fer.features.tables import open_table
+from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
 from fsr_fer.params import load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
@@ -25,8 +26,10 @@ def main() -> None:
     data, models = Path("data") / stage.profile, Path("models") / stage.profile
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     rows = manifest.rows("train", "validation")
+    network, _ = load_extractor(models / "pretrain.safetensors")
+    extractor = sha256_of(models / "pretrain.safetensors")
     tables = {
-        name: open_features(data / f"features/train/{name}.npy", len(rows))
+        name: open_table(data / f"features/train/{name}", len(rows), extractor)
         for name in ("hr", *(f"x{scale}" for scale in stage.scales))
     }
     pairs = FeaturePairs(
@@ -35,7 +38,6 @@ def main() -> None:
         labels=manifest.labels[rows],
     )
     held_out = np.isin(rows, manifest.rows("validation"))
-    network, _ = load_extractor(models / "pretrain.safetensors")
     curves = Path("metrics") / stage.profile / "fsr" / variant
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         generator = train_fsr(

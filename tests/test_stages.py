@@ -157,6 +157,41 @@ def test_a_finished_training_that_dvc_did_not_record_is_not_trained_again(
     assert not kept.exists()
 
 
+def test_features_by_several_processes_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "several"
+    shutil.copytree(finished, folder, symlinks=True)
+    written = folder / "data/small/features/train/x8"
+    expected = {path.name: path.read_bytes() for path in written.iterdir()}
+    for launcher in (
+        {"FSR_FER_PROCESSES": "2"},
+        {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"},
+    ):
+        shutil.rmtree(written)
+        shutil.rmtree(folder / ".ckpt", ignore_errors=True)
+        result = subprocess.run(
+            [sys.executable, "stages/features.py", "8"],
+            cwd=folder,
+            env={**os.environ, **launcher},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert {path.name: path.read_bytes() for path in written.iterdir()} == expected
+
+
+def test_features_of_another_extractor_are_refused(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "changed"
+    shutil.copytree(finished, folder, symlinks=True)
+    path = folder / "data/small/features/test/x2/manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"extractor": "0" * 64}))
+    result = stage(folder, "evaluate", "bicubic")
+    assert result.returncode == 1
+    assert "was made by another extractor (000000000000..., not" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("loading", ["numpy", "torch._C", "fsr_fer.features"])
 def test_ctrl_c_while_a_stage_loads_prints_nothing(finished: Path, loading: str) -> None:
     process = subprocess.Popen(

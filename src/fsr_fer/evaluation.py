@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fsr_fer.features import unpack
+from fsr_fer.features.packing import unpack
+from fsr_fer.features.tables import Table, in_order
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.progress import Track, quiet
 
@@ -17,20 +18,19 @@ BATCH = 64
 
 @torch.inference_mode()
 def classify_features(
-    table: np.ndarray,
+    table: Table,
     classifier: ExpressionClassifier,
     generator: nn.Module | None,
     device: torch.device,
 ) -> np.ndarray:
-    """Predicted class of each row of a packed feature table [N, P], int64 [N].
+    """Predicted class of each face of a table of features, int64 [N].
 
     With a generator the features go through it first (equation 3). Both networks must be in eval
     mode.
     """
     predicted = []
-    for start in range(0, len(table), BATCH):
-        packed = np.array(table[start : start + BATCH], np.float32)
-        maps = unpack(torch.from_numpy(packed).to(device))[:, None]
+    for positions in in_order(len(table), BATCH):
+        maps = unpack(table.read(positions).to(device).to(torch.float32))[:, None]
         if generator is not None:
             maps = generator(maps)
         _, logits = classifier(maps)
@@ -39,8 +39,8 @@ def classify_features(
 
 
 def predict(
-    hr_features: np.ndarray,
-    lr_features: Mapping[int, np.ndarray],
+    hr_features: Table,
+    lr_features: Mapping[int, Table],
     classifier: ExpressionClassifier,
     generator: nn.Module | None,
     device: torch.device,

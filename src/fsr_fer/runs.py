@@ -1,4 +1,4 @@
-"""What a training stage keeps beside its result: a checkpoint to go on from, and live curves."""
+"""What a long stage keeps beside its result: a place to go on from, and live curves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from fsr_fer.distributed import Ranks
 from fsr_fer.errors import UserError
 from fsr_fer.params import Stage
 from fsr_fer.training.checkpoint import Checkpoint, discard_finished, exclusive
@@ -23,24 +24,42 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
     finished one stays until ``forget_finished``: if DVC is stopped before it has recorded the
     result, the next ``dvc repro`` runs the stage again, and the training is not lost.
     """
-    instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
-    folder = _checkpoints(stage.profile) / instance
-    key = stage.fingerprint()
-    with exclusive(folder / key) as checkpoint:
+    own = _folder_of(stage)
+    with exclusive(own) as checkpoint:
         yield checkpoint
-        for other in folder.iterdir():
-            if other.is_dir() and other.name != key and not _in_use(other):
+        for other in own.parent.iterdir():
+            if other.is_dir() and other != own and not _in_use(other):
                 shutil.rmtree(other, ignore_errors=True)
         checkpoint.finish()
 
 
+@contextlib.contextmanager
+def shared_work(stage: Stage, ranks: Ranks) -> Iterator[Path]:
+    """A folder for what a stage has finished so far, kept as ``checkpoint_of`` keeps its own.
+
+    Several processes share it; the first one holds it for all.
+    """
+    folder = _folder_of(stage)
+    if not ranks.first:
+        yield folder
+        return
+    with checkpoint_of(stage):
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
 def forget_finished(profile: str) -> None:
-    """Delete finished trainings' checkpoints; for the last stage, when DVC has all the results."""
+    """Delete what finished stages kept; for the last stage, when DVC has all the results."""
     discard_finished(_checkpoints(profile))
 
 
 def _checkpoints(profile: str) -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")) / ".ckpt" / profile
+
+
+def _folder_of(stage: Stage) -> Path:
+    instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
+    return _checkpoints(stage.profile) / instance / stage.fingerprint()
 
 
 def _in_use(folder: Path) -> bool:

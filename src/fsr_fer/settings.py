@@ -179,7 +179,7 @@ class PretrainSettings:
 class FeaturesSettings:
     """How second-order features are stored."""
 
-    dtype: Literal["float32", "float16"]
+    dtype: Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)

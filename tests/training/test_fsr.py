@@ -6,13 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fsr_fer.errors import UserError
-from fsr_fer.features import FeaturePairs, pack
+from fsr_fer.features.packing import pack
+from fsr_fer.features.pairs import FeaturePairs
+from fsr_fer.features.tables import MemoryTable
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
 from fsr_fer.training.checkpoint import Checkpoint
@@ -214,9 +215,9 @@ def test_a_non_finite_value_stops_before_the_update_and_is_named(where: int, ter
 def pairs(count: int) -> FeaturePairs:
     generator = torch.Generator().manual_seed(count)
 
-    def table(noise: float) -> np.ndarray:
+    def table(noise: float) -> MemoryTable:
         values = torch.randn(count, DIM, DIM, generator=generator) * noise + base
-        return pack((values + values.mT) / 2).numpy()
+        return MemoryTable(pack((values + values.mT) / 2), DIM)
 
     base = torch.randn(count, DIM, DIM, generator=generator)
     labels = torch.randint(CLASSES, (count,), generator=generator).numpy()

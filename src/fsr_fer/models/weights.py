@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +57,12 @@ def load_generator(path: Path) -> Generator:
     network = Generator(build(GeneratorSettings, header["generator"], f"{path}: generator"))
     _fill(path, network, tensors)
     return network
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a network's file, by which features name their extractor."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:

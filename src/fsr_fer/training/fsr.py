@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fsr_fer import losses
 from fsr_fer.evaluation import classify_features
-from fsr_fer.features import FeaturePairs
+from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
+from fsr_fer.prefetch import ahead
 from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import EpochOrder, stream, stream_seed
 from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
@@ -300,12 +304,17 @@ def train_fsr(
             record(step, values)
     total = settings.l2_iterations + settings.iterations
     first = progress["iterations"]
-    order = EpochOrder(len(train.labels), seed, "fsr")
+    train, validation = train.resident(device), validation.resident(device)
+    # Read from the disk ahead of the training; from the GPU's own memory there is nothing to wait
+    # for, and its work must be queued by one thread.
+    draws = _draws(train, settings, seed, range(first, total))
+    draws = draws if device.type == "cuda" else ahead(draws)
     seen: dict[str, list[float]] = {}
-    for iteration in track(range(first, total), total=total, task=task, done=first):
+    for draw in track(draws, total=total, task=task, done=first):
+        iteration = draw.iteration
         last = iteration + 1 == total
         validating = (iteration + 1) % settings.validation_every == 0 or last
-        terms = _iterate(trainer, train, order, seed, iteration, device, diagnose=validating)
+        terms = _iterate(trainer, draw, device, diagnose=validating)
         for name, value in terms.items():
             seen.setdefault(name, []).append(value)
         if not validating:
@@ -325,26 +334,37 @@ def train_fsr(
     return trainer.generator.eval()
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What one iteration works on, a function of (seed, iteration) alone."""
+
+    iteration: int
+    packed: Tensor  # [2, B, P]: small and full size, as stored
+    labels: Tensor  # int64 [B]
+    mixes: Tensor  # [discriminator_steps, B], where the penalty's points lie
+
+
+def _draws(
+    train: FeaturePairs, settings: FsrSettings, seed: int, iterations: range
+) -> Iterator[Draw]:
+    """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
+    order = EpochOrder(len(train.labels), seed, "fsr")
+    factors = np.array(list(train.lr))
+    for iteration in iterations:
+        generator = stream(seed, "fsr", "batch", iteration)
+        faces = order.batch(iteration, settings.batch_size)
+        picks = torch.randint(len(factors), (settings.batch_size,), generator=generator)
+        mixes = torch.rand(settings.discriminator_steps, settings.batch_size, generator=generator)
+        packed, labels = train.read(faces.numpy(), factors[picks.numpy()])
+        yield Draw(iteration, packed, labels, mixes)
+
+
 def _iterate(
-    trainer: FsrTrainer,
-    train: FeaturePairs,
-    order: EpochOrder,
-    seed: int,
-    iteration: int,
-    device: torch.device,
-    *,
-    diagnose: bool,
+    trainer: FsrTrainer, draw: Draw, device: torch.device, *, diagnose: bool
 ) -> dict[str, float]:
-    """One iteration: faces, scales and mixes are functions of (seed, iteration)."""
-    settings = trainer.settings
-    generator = stream(seed, "fsr", "batch", iteration)
-    faces = order.batch(iteration, settings.batch_size)
-    factors = torch.tensor(list(train.lr))
-    picks = torch.randint(len(factors), (settings.batch_size,), generator=generator)
-    mixes = torch.rand(settings.discriminator_steps, settings.batch_size, generator=generator).to(
-        device
-    )
-    lr_features, hr_features, labels = train.batch(faces, factors[picks], device)
+    """One iteration of the release's L2 phase, or of the training proper."""
+    settings, iteration = trainer.settings, draw.iteration
+    lr_features, hr_features, labels = as_maps(draw.packed, draw.labels, device)
     if iteration < settings.l2_iterations:
         halvings = iteration / settings.l2_decay_iterations
         trainer.generator_optimizer.set_learning_rate(settings.l2_learning_rate * 0.5**halvings)
@@ -359,5 +379,10 @@ def _iterate(
     trainer.generator_optimizer.set_learning_rate(rate)
     trainer.discriminator_optimizer.set_learning_rate(rate)
     return trainer.step(
-        lr_features, hr_features, labels, mixes, iteration=iteration, diagnose=diagnose
+        lr_features,
+        hr_features,
+        labels,
+        draw.mixes.to(device),
+        iteration=iteration,
+        diagnose=diagnose,
     )

@@ -1,0 +1,1 @@
+"""Second-order features of faces: packed, stored in shards, read back in batches."""

@@ -1,0 +1,73 @@
+"""Symmetric matrices as their upper triangles, and numbers as the bytes that are stored."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STORED: dict[str, tuple[torch.dtype, str]] = {
+    "float32": (torch.float32, "<f4"),
+    "float16": (torch.float16, "<f2"),
+    # NumPy has no bfloat16: its bits are stored as whole numbers.
+    "bfloat16": (torch.bfloat16, "<u2"),
+}
+"""By the name that params use: torch's dtype and the one of the ``.npy`` file."""
+
+
+def triangle_size(dim: int) -> int:
+    """Numbers in the upper triangle of a [dim, dim] matrix, its diagonal included."""
+    return dim * (dim + 1) // 2
+
+
+def dim_of(size: int) -> int:
+    """The inverse of ``triangle_size``.
+
+    Raises:
+        ValueError: no matrix has a triangle of that size.
+    """
+    dim = int(((8 * size + 1) ** 0.5 - 1) / 2)
+    if triangle_size(dim) != size:
+        raise ValueError(f"{size} numbers are no triangle of a square matrix")
+    return dim
+
+
+def pack(matrices: Tensor) -> Tensor:
+    """Upper triangles of symmetric matrices, row by row: [B, d, d] -> [B, d * (d + 1) / 2]."""
+    flat, _ = _positions(matrices.shape[1], matrices.device)
+    return matrices.flatten(1).index_select(1, flat)
+
+
+def unpack(triangles: Tensor) -> Tensor:
+    """Symmetric matrices from their upper triangles, [B, d * (d + 1) / 2] -> [B, d, d]."""
+    dim = dim_of(triangles.shape[1])
+    _, square = _positions(dim, triangles.device)
+    return triangles.index_select(1, square).view(-1, dim, dim)
+
+
+@functools.lru_cache(maxsize=8)
+def _positions(dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where each number of the triangle lies in the flat matrix, and the other way round."""
+    rows, columns = torch.triu_indices(dim, dim)
+    square = torch.empty(dim, dim, dtype=torch.int64)
+    square[rows, columns] = torch.arange(len(rows))
+    square[columns, rows] = torch.arange(len(rows))
+    return (rows * dim + columns).to(device), square.flatten().to(device)
+
+
+def encode(packed: Tensor, dtype: str) -> np.ndarray:
+    """Packed features as they are stored, [B, P] in NumPy's dtype of ``STORED``."""
+    return bits(packed.to(STORED[dtype][0]).cpu())
+
+
+def bits(values: Tensor) -> np.ndarray:
+    """A CPU tensor as NumPy sees it, bfloat16 as whole numbers; the memory is shared."""
+    return (values.view(torch.uint16) if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def decode(stored: np.ndarray, dtype: str) -> Tensor:
+    """The inverse of ``encode``, in torch's dtype, sharing the memory."""
+    values = torch.from_numpy(stored)
+    return values.view(torch.bfloat16) if dtype == "bfloat16" else values
