@@ -23,7 +23,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -39,6 +38,7 @@ os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from machine import describe_machine  # noqa: E402
 from PIL import Image, ImageFilter  # noqa: E402
 from skimage.transform import resize as skimage_resize  # noqa: E402
 
@@ -319,29 +319,6 @@ def measure_limits() -> dict[str, float]:
     }
 
 
-def processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
-def describe_machine() -> dict[str, Any]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "missing"
-    return {
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
 def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Processor time per face of each method over that of imresize, one core: worst, mean, best."""
     own = {
@@ -414,7 +391,7 @@ def main() -> None:
         rows += found["rows"]
         skipped |= found["skipped"]
     results = {
-        "machine": describe_machine(),
+        "machine": describe_machine(PACKAGES),
         "limits_of_one_core": measure_limits(),
         "work_per_face": count_work(),
         "ratios": ratios(rows),

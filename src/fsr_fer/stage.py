@@ -15,6 +15,9 @@ from collections.abc import Callable
 from fsr_fer.errors import UserError
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+# Threads of NumPy's linear algebra wait by spinning, on cores that torch's threads need. Read when
+# NumPy loads, which is later.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def run_stage(main: Callable[[], None]) -> None:

@@ -11,10 +11,11 @@ import itertools
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,9 +28,11 @@ from fsr_fer.features.packing import encode, pack
 from fsr_fer.features.tables import MANIFEST, Layout, close_folder, is_whole
 from fsr_fer.files import replacing
 from fsr_fer.models.covpool import FeatureExtractor, standardise
-from fsr_fer.prefetch import ahead
 from fsr_fer.progress import Track, quiet
 from fsr_fer.settings import DownsampleSettings
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 BATCH = {"cpu": 32, "cuda": 256}
 """Faces extracted at once. On a CPU more of them leave its caches; a GPU wants more to do."""
@@ -84,21 +87,79 @@ def write_shards(
     left = [shard for shard in mine if not is_whole(folder / layout.file(shard), layout, shard)]
     done = sum(len(_cuts(layout, shard, size)) for shard in mine if shard not in left)
     cuts = [cut for shard in left for cut in _cuts(layout, shard, size)]
-    stream = ahead((faces.read(*cut) for cut in cuts), AHEAD)
-    tracked = iter(track(stream, total=done + len(cuts), task=task, done=done))
-    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
-        for shard in left:
-            path = folder / layout.file(shard)
-            with writing_array(path, layout.stored_dtype, layout.shape(shard)) as append:
-                pending: deque[Future[None]] = deque()
-                for batch in itertools.islice(tracked, len(_cuts(layout, shard, size))):
-                    packed = extract(extractor, batch, device)
-                    # The writer waits for the device, so that the next batch is under way by then.
-                    pending.append(writer.submit(lambda p: append(encode(p, layout.dtype)), packed))
-                    if len(pending) > AHEAD:
-                        pending.popleft().result()
-                for future in pending:
-                    future.result()
+    if device.type == "cpu":
+        stream = _by_cores(extractor, faces, cuts, layout.dtype)
+    else:
+        stream = _by_device(extractor, faces, cuts, layout.dtype, device)
+    stored = iter(track(stream, total=done + len(cuts), task=task, done=done))
+    for shard in left:
+        path = folder / layout.file(shard)
+        with writing_array(path, layout.stored_dtype, layout.shape(shard)) as append:
+            for rows in itertools.islice(stored, len(_cuts(layout, shard, size))):
+                append(rows)
+
+
+def _by_cores(
+    extractor: FeatureExtractor, faces: Faces, cuts: Sequence[tuple[int, int]], dtype: str
+) -> Iterator[np.ndarray]:
+    """Stored features of each cut, in order; every core works on a batch of its own.
+
+    Decompositions of small matrices do not split over threads and convolutions do so with loss:
+    whole batches side by side keep all cores busy with either. It also makes the bytes the same
+    whatever the number of threads.
+    """
+    cpu = torch.device("cpu")
+
+    def work(cut: tuple[int, int]) -> np.ndarray:
+        return encode(extract(extractor, faces.read(*cut), cpu), dtype)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # of each thread that starts from here on
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="extract") as pool:
+            yield from _in_turn(pool, work, cuts, threads + AHEAD)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _by_device(
+    extractor: FeatureExtractor,
+    faces: Faces,
+    cuts: Sequence[tuple[int, int]],
+    dtype: str,
+    device: torch.device,
+) -> Iterator[np.ndarray]:
+    """Stored features of each cut, in order: cores read and resize, the device extracts."""
+    readers = torch.get_num_threads()
+
+    def fetch(packed: Tensor) -> np.ndarray:
+        return encode(packed, dtype)
+
+    with (
+        ThreadPoolExecutor(readers, thread_name_prefix="read") as reading,
+        ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching,
+    ):
+        batches = _in_turn(reading, lambda cut: faces.read(*cut), cuts, readers + AHEAD)
+        packed = (extract(extractor, batch, device) for batch in batches)
+        # The thread that fetches waits for the device; by then the next batch is under way.
+        yield from _in_turn(fetching, fetch, packed, AHEAD)
+
+
+def _in_turn(
+    pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], depth: int
+) -> Iterator[T]:
+    """``work`` done on each item by the pool, results in the items' order, ``depth`` under way."""
+    under_way: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) >= depth:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.cancel()
 
 
 def publish(work: Path, layout: Layout, folder: Path) -> None:

@@ -307,14 +307,14 @@ def train_fsr(
     train, validation = train.resident(device), validation.resident(device)
     # Read from the disk ahead of the training; from the GPU's own memory there is nothing to wait
     # for, and its work must be queued by one thread.
-    draws = _draws(train, settings, seed, range(first, total))
-    draws = draws if device.type == "cuda" else ahead(draws)
+    drawn = draws(train, settings, seed, range(first, total))
+    drawn = drawn if device.type == "cuda" else ahead(drawn)
     seen: dict[str, list[float]] = {}
-    for draw in track(draws, total=total, task=task, done=first):
+    for draw in track(drawn, total=total, task=task, done=first):
         iteration = draw.iteration
         last = iteration + 1 == total
         validating = (iteration + 1) % settings.validation_every == 0 or last
-        terms = _iterate(trainer, draw, device, diagnose=validating)
+        terms = iterate(trainer, draw, device, diagnose=validating)
         for name, value in terms.items():
             seen.setdefault(name, []).append(value)
         if not validating:
@@ -344,7 +344,7 @@ class Draw:
     mixes: Tensor  # [discriminator_steps, B], where the penalty's points lie
 
 
-def _draws(
+def draws(
     train: FeaturePairs, settings: FsrSettings, seed: int, iterations: range
 ) -> Iterator[Draw]:
     """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
@@ -359,7 +359,7 @@ def _draws(
         yield Draw(iteration, packed, labels, mixes)
 
 
-def _iterate(
+def iterate(
     trainer: FsrTrainer, draw: Draw, device: torch.device, *, diagnose: bool
 ) -> dict[str, float]:
     """One iteration of the release's L2 phase, or of the training proper."""
