@@ -22,7 +22,7 @@ def choose_device() -> torch.device:
     """
     name = os.environ.get(VARIABLE, "auto")
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = _own_gpu() if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -36,3 +36,9 @@ def choose_device() -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     return device
+
+
+def _own_gpu() -> str:
+    """The GPU of this process where several share the machine (torchrun's LOCAL_RANK)."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank != "0" else "cuda"
