@@ -8,11 +8,11 @@ from fsr_fer.stage import run_stage  # first: see there
 from pathlib import Path
 
 from fsr_fer.data.dataset import build_dataset
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 
 
-def main() -> None:
+def main() -> Stage:
     """Build the dataset of the selected profile."""
     stage = load_stage("dataset")
     build_dataset(
@@ -24,6 +24,7 @@ def main() -> None:
         seed=stage.seed,
         track=bar,
     )
+    return stage
 
 
 if __name__ == "__main__":

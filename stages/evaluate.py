@@ -11,12 +11,12 @@ from fsr_fer.device import choose_device
 from fsr_fer.evaluation import predict
 from fsr_fer.features.tables import open_table
 from fsr_fer.models.weights import load_extractor, load_generator, sha256_of
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import Predictions
 from fsr_fer.progress import bar
 
 
-def main() -> None:
+def main() -> Stage:
     """Write ``data/<profile>/predictions/ROW.csv``."""
     row = sys.argv[1]
     stage = load_stage("evaluate", row)
@@ -48,6 +48,7 @@ def main() -> None:
         class_names=stage.class_names,
         predicted=predicted,
     ).write(data / f"predictions/{row}.csv")
+    return stage
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ from fsr_fer.distributed import join_ranks, run_in_processes
 from fsr_fer.features.extraction import Faces, publish, write_shards
 from fsr_fer.features.tables import Layout
 from fsr_fer.models.weights import load_extractor, sha256_of
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import shared_work
 
 
-def main() -> None:
+def main() -> Stage:
     """Write ``data/<profile>/features/{train,test}/<resolution>/``; train holds validation."""
     run_in_processes()
     scale = None if sys.argv[1] == "hr" else int(sys.argv[1])
@@ -55,9 +55,11 @@ def main() -> None:
                 task=f"features {resolution} {part}",
             )
         ranks.wait_for_all()
-        if ranks.first:
-            for part, layout in layouts.items():
-                publish(work / part, layout, data / "features" / part / resolution)
+        if not ranks.first:
+            sys.exit(0)
+        for part, layout in layouts.items():
+            publish(work / part, layout, data / "features" / part / resolution)
+    return stage
 
 
 if __name__ == "__main__":

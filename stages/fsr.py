@@ -13,13 +13,13 @@ from fsr_fer.device import choose_device
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.features.tables import open_table
 from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.training.fsr import train_fsr
 
 
-def main() -> None:
+def main() -> Stage:
     """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
     variant = sys.argv[1]
     stage = load_stage("fsr", variant)
@@ -55,6 +55,7 @@ def main() -> None:
             task=f"fsr {variant}",
         )
         save_generator(models / f"fsr/{variant}.safetensors", generator, stage.fsr.generator)
+    return stage
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import numpy as np
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.models.weights import save_extractor
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.training.pretrain import LabelledFaces, train_extractor
 
 
-def main() -> None:
+def main() -> Stage:
     """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
     stage = load_stage("pretrain")
     data = Path("data") / stage.profile / "dataset"
@@ -42,6 +42,7 @@ def main() -> None:
         )
         path = Path("models") / stage.profile / "pretrain.safetensors"
         save_extractor(path, network, stage.class_names)
+    return stage
 
 
 if __name__ == "__main__":

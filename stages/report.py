@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import read_predictions
 from fsr_fer.report import ReportInputs, write_report
 from fsr_fer.runs import forget_finished
 
 
-def main() -> None:
+def main() -> Stage:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
     rows = sys.argv[1:]
     stage = load_stage("report")
@@ -41,6 +41,7 @@ def main() -> None:
     )
     write_report(inputs, data / "report", metrics)
     forget_finished(stage.profile)
+    return stage
 
 
 if __name__ == "__main__":

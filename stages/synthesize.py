@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from fsr_fer.data.synthetic import synthesize
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 
 
-def main() -> None:
+def main() -> Stage:
     """Write ``data/raw/PROFILE`` in RAF-DB's layout."""
     profile = sys.argv[1]
     stage = load_stage("synthesize", profile)
@@ -22,6 +22,7 @@ def main() -> None:
         seed=stage.seed,
         track=bar,
     )
+    return stage
 
 
 if __name__ == "__main__":

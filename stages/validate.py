@@ -15,11 +15,11 @@ from pathlib import Path
 from fsr_fer.data.image_statistics import open_images
 from fsr_fer.data.validation import validate_dataset
 from fsr_fer.data.validation_report import raise_if_failed, write_report, write_verdict
-from fsr_fer.params import load_stage
+from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 
 
-def main() -> None:
+def main() -> Stage:
     """Check the selected profile's dataset; write the verdict, then fail if it is bad."""
     parser = argparse.ArgumentParser(description="Check the faces of the selected profile.")
     parser.add_argument("--data-docs", type=Path, metavar="DIR", help="also write Data Docs there")
@@ -37,6 +37,7 @@ def main() -> None:
     write_verdict(validation, Path("metrics") / stage.profile / "validation.json")
     write_report(validation, open_images(dataset / "images.npy"), directory, stage.profile)
     raise_if_failed(validation, directory)
+    return stage
 
 
 if __name__ == "__main__":

@@ -10,22 +10,31 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fsr_fer.errors import UserError
 
+if TYPE_CHECKING:
+    from fsr_fer.params import Stage
+
+_STARTED = time.time()  # here, so that loading the libraries counts
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 # Threads of NumPy's linear algebra wait by spinning, on cores that torch's threads need. Read when
 # NumPy loads, which is later.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage's ``main`` and exit: 1 and one line for a user's mistake, 130 for Ctrl-C."""
+def run_stage(main: Callable[[], Stage]) -> None:
+    """Run a stage's ``main`` and exit: 1 and one line for a user's mistake, 130 for Ctrl-C.
+
+    What ``main`` returns says which stage it was; a record of the run is then left beside.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        main()
+        _record(main())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -47,6 +56,15 @@ def run_stage(main: Callable[[], None]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _record(stage: Stage) -> None:
+    try:
+        from fsr_fer.provenance.record import write_record  # nothing before the work begins
+
+        write_record(stage, _STARTED)
+    except Exception as error:  # whatever it is: the work is done, and nothing reads the record
+        print(f"note: this run was not recorded ({error!r})", file=sys.stderr)
 
 
 def _terminate(signum: int, frame: object) -> None:
