@@ -30,6 +30,28 @@ orientation will do. If anything is wrong, all of it is listed in import-problem
 nothing is imported.
 """
 
+TRACE_HELP = """Show where a number, a figure or a file comes from, back to raw data.
+
+\b
+accuracy.fsr_reweighted.x8             a value of a JSON output
+metrics/small/accuracy.json:bicubic.x8 the same, as DVC writes it
+predictions.fsr_plain.test_00001.jpg   what a row read on one face
+data/small/report/accuracy.svg         any output, or a file in one
+data/raw/small                         any input
+evaluate@bicubic                       a stage
+
+Exit code 1 if anything in the chain is not in the workspace as dvc.lock has it. With --rev it is
+the past chain that is held against the workspace.
+"""
+
+VERIFY_HELP = """Recompute every hash and hold dvc.lock against all that can contradict it.
+
+TARGET is what `trace` understands; the default is the whole pipeline of the selected profile.
+With --replay the stages named, or those that write the targets, run again in a scratch copy, and
+each of their outputs is compared: same bytes, same within the tolerance, or changed. A difference
+is one line and exit code 1.
+"""
+
 app = typer.Typer(
     name="fsr-fer",
     help="Read expressions from faces of few pixels: bring faces in, look results up.",
@@ -164,6 +186,83 @@ def summary_command() -> None:
         typer.echo(f"{row:<{width}}" + "".join(cells))
     page = root / "data" / profile / "report" / "index.html"
     typer.echo(f"Report with intervals, figures and params: {page.relative_to(root)}")
+
+
+@app.command("trace", help=TRACE_HELP, short_help="Show where a number or a file comes from.")
+def trace_command(
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="Value, file or stage.")],
+    revision: Annotated[
+        str | None,
+        typer.Option("--rev", metavar="REV", help="A Git revision or a DVC experiment's name."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="A graph for docs.")] = False,
+) -> None:
+    """Show the chain of stages, params and data behind something."""
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.provenance import rendering
+    from fsr_fer.provenance.trace import trace
+
+    if as_json and as_mermaid:
+        raise UserError("--json and --mermaid exclude each other")
+    traced = trace(find_root(Path.cwd()), metric, revision, Path.cwd())
+    render = rendering.as_json if as_json else rendering.as_tree
+    typer.echo((rendering.as_mermaid if as_mermaid else render)(traced))
+    if traced.findings:
+        raise typer.Exit(1)
+
+
+@app.command("verify", help=VERIFY_HELP, short_help="Hold dvc.lock against all it speaks of.")
+def verify_command(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET]...", help="Value, file or stage.")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Run the stages again and compare outputs.")
+    ] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(metavar="X", min=0, help="How far a replayed number may be off, relative."),
+    ] = 1e-4,
+) -> None:
+    """Check hashes, dvc.lock and, on demand, whether stages give the same again."""
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.provenance.verify import verify
+
+    root = find_root(Path.cwd())
+    verdict = verify(root, targets or [], Path.cwd())
+    for finding in verdict.findings:
+        typer.echo(f"{finding.kind:<9}{finding}")
+    failed = len(verdict.findings)
+    stages = len(verdict.stages)
+    checked = f"{stages} stage{'s' * (stages != 1)}, {verdict.paths} files and folders"
+    typer.echo(f"{checked}: {f'{failed} findings' if failed != 1 else '1 finding'}")
+    if verdict.committed_only:
+        typer.echo(
+            f"note: only Git vouches for {', '.join(verdict.committed_only)} (no run record and no "
+            "entry in DVC's run cache here); --replay asks the code itself"
+        )
+    if replay:
+        failed += _replay(root, verdict.named, tolerance)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _replay(root: Path, names: tuple[str, ...], tolerance: float) -> int:
+    """Run stages again and print how each output came out; how many came out changed."""
+    from fsr_fer.provenance.replay import ABSOLUTE_TOLERANCE, CHANGED
+    from fsr_fer.provenance.replay import replay as run_again
+
+    typer.echo(
+        f"replay of {len(names)} stages; tolerance {tolerance:g} relative, "
+        f"{ABSOLUTE_TOLERANCE:g} absolute"
+    )
+    changed = 0
+    for result in run_again(root, names, tolerance):
+        detail = f" ({result.detail})" if result.detail else ""
+        typer.echo(f"{result.stage}: {result.path}: {result.outcome}{detail}")
+        changed += result.outcome == CHANGED
+    return changed
 
 
 def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:

@@ -16,7 +16,7 @@ IGNORE_FILE = ".dvcignore"
 
 @dataclass(frozen=True)
 class Content:
-    """What is at a path: ``md5`` (of a folder: with DVC's suffix .dir), bytes, files in a folder."""
+    """What is at a path: MD5 (a folder's has DVC's suffix .dir), bytes, and files in a folder."""
 
     md5: str
     size: int

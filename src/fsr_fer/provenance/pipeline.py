@@ -102,7 +102,7 @@ class Snapshot:
             where = path if self.revision is None else f"{path} at {self.revision[:10]}"
             content = self.read(path)
             try:
-                values = {} if content is None else yaml.load(content, Loader=_Loader) or {}
+                values = {} if content is None else load_yaml(content) or {}
             except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
                 message = f"{where} cannot be read: {' '.join(str(error).split())}"
                 raise UserError(message) from None
@@ -188,6 +188,11 @@ class Snapshot:
                 return Entry(candidate, "", problem=f"{candidate}.dvc speaks of {entry.path}")
             return Entry(candidate, entry.md5, entry.size, entry.nfiles, entry.problem)
         return None
+
+
+def load_yaml(content: bytes) -> Any:
+    """What YAML says, with DVC's reading of numbers."""
+    return yaml.load(content, Loader=_Loader)
 
 
 def git_bytes(root: Path, *words: str) -> bytes | None:
@@ -317,8 +322,10 @@ def _definition(name: str, body: Mapping[str, Any], context: Mapping[str, Any]) 
 
 
 def _fill_value(value: Any, context: Mapping[str, Any]) -> Any:
-    """A value in which strings may hold templates; one that is nothing but a template is replaced
-    by what it stands for, whatever that is."""
+    """A value with the templates in its strings filled in.
+
+    A string that is nothing but a template becomes what it stands for, whatever that is.
+    """
     if isinstance(value, Mapping):
         return {key: _fill_value(inner, context) for key, inner in value.items()}
     if isinstance(value, list):

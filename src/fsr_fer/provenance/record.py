@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 RECORDS_FOLDER = ".runs"
 
 
-def record_key(
-    params: Mapping[str, Any], deps: Mapping[str, str], outs: Mapping[str, str]
-) -> str:
+def record_key(params: Mapping[str, Any], deps: Mapping[str, str], outs: Mapping[str, str]) -> str:
     """The name of a record: params by dotted key, MD5 of deps and outs by path."""
     text = json.dumps([dict(params), dict(deps), dict(outs)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -75,7 +73,7 @@ def write_record(stage: Stage, started: float) -> Path:
 
 def _device() -> str:
     """What the stage computed on."""
-    # Looked up, not imported: a stage that never chose a device ran on the CPU, and torch stays out.
+    # Looked up, not imported: a stage that never chose a device ran on the CPU, without torch.
     module = sys.modules.get("fsr_fer.device")
     device = str(module.choose_device()) if module else "cpu"
     if device.startswith("cuda"):
