@@ -89,7 +89,7 @@ def check_workspace(
                 text = f"the workspace has no stage {name}"
                 found.append(Finding("command", PIPELINE_FILE, text, (name,)))
             elif run:
-                found += _definition(workspace.stages[name], run, "of the workspace ")
+                found += _definition(workspace.stages[name], run, " in the workspace")
         found += _params(lineage.snapshot, lineage, names, workspace.snapshot)
     found += _files(lineage.snapshot, names, hashes)
     found += _sources(workspace, lineage, names, hashes)
@@ -138,9 +138,9 @@ def _form(run: Run) -> Iterator[Finding]:
                 yield Finding("lock", LOCK_FILE, text, (run.name,))
 
 
-def _definition(stage: Definition, run: Run, whose: str) -> Iterator[Finding]:
+def _definition(stage: Definition, run: Run, where: str) -> Iterator[Finding]:
     if stage.cmd != run.cmd:
-        text = f"command {whose}of {run.name} is `{stage.cmd}`; dvc.lock: it ran as `{run.cmd}`"
+        text = f"command of {run.name}{where} is `{stage.cmd}`; it ran as `{run.cmd}`"
         yield Finding("command", PIPELINE_FILE, text, (run.name,))
     declared: list[tuple[str, set[str], set[str]]] = [
         ("deps", set(stage.deps), {entry.path for entry in run.deps}),
@@ -152,10 +152,10 @@ def _definition(stage: Definition, run: Run, whose: str) -> Iterator[Finding]:
             declared.append(("params", keys, set(run.params.get(file, {}))))
     for kind, now, then in declared:
         for path in sorted(now - then):
-            text = f"{run.name} has {path} among its {kind} {whose}; dvc.lock does not know it"
+            text = f"{run.name} has {path} among its {kind}{where}; dvc.lock does not"
             yield Finding("declared", PIPELINE_FILE, text, (run.name,))
         for path in sorted(then - now):
-            text = f"{run.name} no more has {path} among its {kind} {whose}; dvc.lock does"
+            text = f"{run.name} no more has {path} among its {kind}{where}; dvc.lock does"
             yield Finding("declared", PIPELINE_FILE, text, (run.name,))
 
 
@@ -242,11 +242,11 @@ def _files(snapshot: Snapshot, names: Iterable[str], hashes: WorkspaceHashes) ->
                 f"{_measure(Content(entry.md5, entry.size or 0, entry.nfiles))}: it was edited"
             )
         else:
-            role = "as written" if wrote else "as read"
-            verb = "changed since" if kind == "code" else "not what it was:"
-            text = f"{verb} {some(stages)} ran" if kind == "code" else verb
-            text += f" {short(content.md5)} here, {short(entry.md5)} in dvc.lock"
-            text += "" if kind == "code" else f" ({role} by {some(stages)})"
+            writer = uses[0][2] if wrote else ""
+            readers = [name for name in stages if name != writer]
+            text = f"changed since {some(readers)} read it" if readers else "changed"
+            text = f"is not what {writer} wrote" if writer else text
+            text += f": {short(content.md5)} here, {short(entry.md5)} in dvc.lock"
             if changed := _changed_in(snapshot, path, entry, hashes):
                 text += f"; in it: {some(changed)}"
         yield Finding(kind, path, text, stages)

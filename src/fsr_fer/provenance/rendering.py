@@ -86,8 +86,10 @@ def as_mermaid(trace: Trace) -> str:
     for i, group in enumerate(groups):
         mark = ":::changed" if any(step.name in changed for step in group.steps) else ""
         lines.append(f'  s{i}["{group.name}"]{mark}')
-    value = "" if trace.target.value is None else f" = {_plain(trace.target.value)}"
-    lines.append(f'  target(["{trace.target.label}{value}"])')
+    value = trace.target.value
+    number = "" if value is None or isinstance(value, Mapping) else f" = {_plain(value)}"
+    label = f"{trace.target.label}{number}".replace('"', "'")
+    lines.append(f'  target(["{label}"])')
     for i, group in enumerate(groups):
         read = {file.path for step in group.steps for file in step.inputs}
         lines += [f"  raw{j} --> s{i}" for j, file in enumerate(trace.raw) if file.path in read]

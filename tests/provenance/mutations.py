@@ -1,0 +1,303 @@
+"""Ways in which a finished pipeline goes stale or is forged, enumerated; each changes one thing."""
+
+from __future__ import annotations
+
+import copy
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fsr_fer.provenance.hashing import ignore_rules, measure
+
+Mutation = tuple[str, Callable[[Path], None]]
+"""A name, and what does it to the pipeline at a path."""
+
+OTHER_MD5 = "0123456789abcdef0123456789abcdef"
+
+
+def read(root: Path, name: str) -> Any:
+    """A YAML file of the pipeline."""
+    return yaml.safe_load((root / name).read_text())
+
+
+def write(root: Path, name: str, values: Any) -> None:
+    """Write it back."""
+    (root / name).write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def all_mutations(root: Path) -> dict[str, list[Mutation]]:
+    """Every mutation of the pipeline at ``root`` by kind."""
+    return {
+        "file": [*_files(root)],
+        "lock entry": [*_lock_entries(root)],
+        "lock stage": [*_lock_stages(root)],
+        "params": [*_params(root)],
+        "dvc.yaml": [*_definitions(root)],
+        "import": [*_imports()],
+        "forged output": [*_forged_outputs(root)],
+        "forged inputs": [*_forged_inputs(root)],
+    }
+
+
+def chosen(root: Path, count: int, seed: int) -> list[Mutation]:
+    """``count`` mutations, in turn of each kind as long as it has some."""
+    kinds = all_mutations(root)
+    generator = random.Random(seed)
+    for mutations in kinds.values():
+        generator.shuffle(mutations)
+    picked: list[Mutation] = []
+    while len(picked) < count and any(kinds.values()):
+        for mutations in kinds.values():
+            if mutations and len(picked) < count:
+                picked.append(mutations.pop())
+    return picked
+
+
+def lock_paths(root: Path) -> list[str]:
+    """Every file or folder that dvc.lock speaks of."""
+    stages = read(root, "dvc.lock")["stages"].values()
+    return sorted({e["path"] for s in stages for e in [*s.get("deps", []), *s.get("outs", [])]})
+
+
+def _all_files(root: Path) -> list[Path]:
+    ignored = ignore_rules(root)
+    found = set()
+    for name in lock_paths(root):
+        path = root / name
+        inside = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        found |= {file.relative_to(root) for file in inside if not ignored(str(file), False)}
+    return sorted(found)
+
+
+def _files(root: Path) -> Iterator[Mutation]:
+    def flip(path: Path) -> None:
+        """Same size, same modification time: the quietest edit there is."""
+        before = path.stat()
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def append(path: Path) -> None:
+        path.write_bytes(path.read_bytes() + b" ")
+
+    def empty(path: Path) -> None:
+        path.write_bytes(b"")
+
+    def swap(path: Path) -> None:
+        path.write_bytes(b"another file's bytes")
+
+    for file in _all_files(root):
+        for change in (flip, append, empty, swap, Path.unlink):
+            yield f"{change.__name__} {file}", lambda at, f=file, c=change: c(at / f)
+    for name in lock_paths(root):
+        if (root / name).is_dir():
+            yield f"add to {name}", lambda at, n=name: (at / n / "new.txt").write_text("new")
+
+
+def _entries(root: Path) -> Iterator[tuple[str, str, int]]:
+    for stage, values in read(root, "dvc.lock")["stages"].items():
+        for kind in ("deps", "outs"):
+            for i in range(len(values.get(kind, []))):
+                yield stage, kind, i
+
+
+def _lock_entries(root: Path) -> Iterator[Mutation]:
+    changes: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "md5": lambda e: e.update(md5=OTHER_MD5 + ".dir" * e["md5"].endswith(".dir")),
+        "size": lambda e: e.update(size=e["size"] + 1),
+        "path": lambda e: e.update(path=e["path"] + "x"),
+        "nfiles": lambda e: e.update(nfiles=e.get("nfiles", 0) + 1),
+        "hash": lambda e: e.update(hash="sha256"),
+    }
+    for stage, kind, i in _entries(root):
+        for name, change in changes.items():
+
+            def apply(at: Path, s=stage, k=kind, i=i, change=change) -> None:
+                lock = read(at, "dvc.lock")
+                change(lock["stages"][s][k][i])
+                write(at, "dvc.lock", lock)
+
+            yield f"dvc.lock {stage} {kind} {i} {name}", apply
+
+
+def _lock_stages(root: Path) -> Iterator[Mutation]:
+    def changing(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+        def apply(at: Path) -> None:
+            lock = read(at, "dvc.lock")
+            change(lock["stages"])
+            write(at, "dvc.lock", lock)
+
+        return apply
+
+    for stage, values in read(root, "dvc.lock")["stages"].items():
+        yield f"dvc.lock without {stage}", changing(lambda all_, s=stage: all_.pop(s))
+        yield (
+            f"dvc.lock {stage} cmd",
+            changing(lambda all_, s=stage: all_[s].update(cmd=all_[s]["cmd"] + " --more")),
+        )
+        for kind in ("deps", "outs"):
+            yield (
+                f"dvc.lock {stage} without its first of {kind}",
+                changing(lambda all_, s=stage, k=kind: _without_first_path(all_[s][k])),
+            )
+        for file, params in values.get("params", {}).items():
+            for key, value in params.items():
+                yield (
+                    f"dvc.lock {stage} without {key}",
+                    changing(lambda all_, s=stage, f=file, k=key: all_[s]["params"][f].pop(k)),
+                )
+                yield (
+                    f"dvc.lock {stage} {key}",
+                    changing(
+                        lambda all_, s=stage, f=file, k=key, v=value: all_[s]["params"][f].update(
+                            {k: _other(v)}
+                        )
+                    ),
+                )
+
+
+def _without_first_path(entries: list[dict[str, Any]]) -> None:
+    """All entries of the first path (dvc.yaml may name one twice, which means nothing)."""
+    first = entries[0]["path"]
+    entries[:] = [entry for entry in entries if entry["path"] != first]
+
+
+def _other(value: Any) -> Any:
+    """Another value of the same kind, somewhere inside."""
+    if isinstance(value, dict):
+        first = next(iter(value))
+        return {**value, first: _other(value[first])}
+    if isinstance(value, list):
+        return [*value[:-1], _other(value[-1])]
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int | float) else f"{value}x"
+
+
+def _leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        for key, value in items:
+            yield from _leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def _params(root: Path) -> Iterator[Mutation]:
+    for path in _leaves(read(root, "params.yaml")):
+        if path[:2] == ("profiles", "large"):
+            continue  # of another profile: nothing here has read it
+
+        def apply(at: Path, path=path) -> None:
+            params = read(at, "params.yaml")
+            inner = params
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = "large" if path == ("profile",) else _other(inner[path[-1]])
+            write(at, "params.yaml", params)
+
+        yield f"params.yaml {path}", apply
+
+
+def _definitions(root: Path) -> Iterator[Mutation]:
+    def changing(stage: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+        def apply(at: Path) -> None:
+            pipeline = read(at, "dvc.yaml")
+            node = pipeline["stages"][stage]
+            change(node.get("do", node))
+            write(at, "dvc.yaml", pipeline)
+
+        return apply
+
+    for stage, node in read(root, "dvc.yaml")["stages"].items():
+        body = node.get("do", node)
+        yield f"dvc.yaml {stage} cmd", changing(stage, lambda b: b.update(cmd=b["cmd"] + " more"))
+        yield (
+            f"dvc.yaml {stage} more deps",
+            changing(stage, lambda b: b["deps"].append("params.yaml")),
+        )
+        for kind in ("deps", "outs", "params", "metrics", "plots"):
+            if kind in body:
+                yield (
+                    f"dvc.yaml {stage} without the first of {kind}",
+                    changing(stage, lambda b, k=kind: b[k].pop(0)),
+                )
+
+
+def _imports() -> Iterator[Mutation]:
+    for key, value in (("md5", OTHER_MD5 + ".dir"), ("size", 1), ("path", "others")):
+
+        def apply(at: Path, key=key, value=value) -> None:
+            tracked = read(at, "data/raw.dvc")
+            tracked["outs"][0][key] = value
+            write(at, "data/raw.dvc", tracked)
+
+        yield f"data/raw.dvc {key}", apply
+
+
+def _forged_outputs(root: Path) -> Iterator[Mutation]:
+    """A result is edited, and dvc.lock with it wherever it occurs: all hashes fit again."""
+    outs = {e["path"] for s in read(root, "dvc.lock")["stages"].values() for e in s["outs"]}
+    for out in sorted(outs):
+        files = [file for file in _all_files(root) if file.as_posix().startswith(out)]
+        for file in files:
+
+            def apply(at: Path, file=file) -> None:
+                path = at / file
+                path.write_bytes(path.read_bytes() + b"forged")
+                relock(at)
+
+            yield f"forge {file}", apply
+
+
+def relock(root: Path) -> None:
+    """Make dvc.lock fit the files, whatever they are."""
+    ignored = ignore_rules(root)
+    lock = read(root, "dvc.lock")
+    for stage in lock["stages"].values():
+        for entry in [*stage.get("deps", []), *stage["outs"]]:
+            content = measure(root / entry["path"], ignored)
+            assert content
+            entry |= {"md5": content.md5, "size": content.size}
+    write(root, "dvc.lock", lock)
+
+
+def _forged_inputs(root: Path) -> Iterator[Mutation]:
+    """A param, a command or code is changed, and dvc.lock as if it had run that way."""
+    for name in ("src/tool.py", "stages/step.py", "stages/predict.py", "stages/report.py"):
+
+        def edit_code(at: Path, name=name) -> None:
+            (at / name).write_text((at / name).read_text() + "# edited\n")
+            relock(at)
+
+        yield f"forge {name}", edit_code
+
+    def forge_param(at: Path, key: str) -> None:
+        params, lock = read(at, "params.yaml"), read(at, "dvc.lock")
+        inner: Any = params
+        *parts, last = key.split(".")
+        for part in parts:
+            inner = inner[part]
+        inner[last] = _other(inner[last])
+        for stage in lock["stages"].values():
+            values = stage.get("params", {}).get("params.yaml", {})
+            if key in values:
+                values[key] = copy.deepcopy(inner[last])
+        write(at, "params.yaml", params)
+        write(at, "dvc.lock", lock)
+
+    for key in ("seed", "other", "sharpen"):
+        yield f"forge {key}", lambda at, k=key: forge_param(at, k)
+
+    def forge_command(at: Path) -> None:
+        for name in ("dvc.yaml", "dvc.lock"):
+            values = read(at, name)
+            values["stages"]["report"]["cmd"] = "python -O stages/report.py"
+            write(at, name, values)
+
+    yield "forge the command of report", forge_command
