@@ -134,6 +134,18 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(finished: Path, tmp_path
             assert (finished / file).read_bytes() == (again / file).read_bytes(), file
 
 
+def test_every_run_is_recorded(finished: Path) -> None:
+    records = [json.loads(path.read_text()) for path in (finished / ".runs").glob("*/*.json")]
+    names = {record["stage"] for record in records}
+    assert len(records) == len(names) == 15
+    assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
+    for record in records:
+        assert record["device"].startswith("cpu (")
+        assert record["packages"]["torch"]
+        assert record["seconds"] > 0
+        assert "missing" not in {**record["deps"], **record["outs"]}.values()
+
+
 def test_the_last_stage_leaves_no_checkpoint(finished: Path) -> None:
     assert not list((finished / ".ckpt").rglob("*.safetensors"))
 

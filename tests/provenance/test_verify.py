@@ -93,7 +93,9 @@ def test_findings_say_what_where_and_what_it_means(pipeline: Path) -> None:
     told = "\n".join(findings(pipeline))
     assert "metrics/tiny/accuracy.json: is not what report wrote: " in told
     assert "src/tool.py: changed since prepare, shrink@2, shrink@3, train@plain and 1 more" in told
-    assert "params.yaml: sharpen.sigma is 0.2; shrink@2, shrink@3, train@sharp ran with 0.15" in told
+    assert (
+        "params.yaml: sharpen.sigma is 0.2; shrink@2, shrink@3, train@sharp ran with 0.15" in told
+    )
     assert "data/tiny/report: is not what report wrote: " in told
     assert "in dvc.lock; in it: figure.svg" in told
     assert "models/tiny/sharp.json: is not here; `dvc checkout` or `dvc pull`" in told
@@ -214,8 +216,10 @@ def test_what_is_no_close_number_is_changed(
 def test_a_damaged_lock_is_a_users_mistake(pipeline: Path) -> None:
     lock = pipeline / "dvc.lock"
     text = lock.read_text()
-    lock.write_text(text[: text.index("  shrink@2")] + "  shrink@2:\n    cmd: x\n    deps:\n    - p")
-    with pytest.raises(UserError, match="dvc.lock"):
+    lock.write_text(
+        text[: text.index("  shrink@2")] + "  shrink@2:\n    cmd: x\n    deps:\n    - p"
+    )
+    with pytest.raises(UserError, match=r"dvc\.lock"):
         findings(pipeline)
     lock.unlink()
     assert findings(pipeline) == ["dvc.lock: is not here; nothing has run yet: `dvc repro`"]

@@ -109,8 +109,8 @@ def find_target(lineage: Lineage, words: str, folder: Path) -> Target:
             return found
     outs = [out for stage in lineage.stages.values() for out in stage.outs]
     names = [PurePosixPath(out).stem for out in outs if out.endswith(".json")]
-    near = difflib.get_close_matches(words, [*outs, *lineage.stages], n=2, cutoff=0.5)
-    near += difflib.get_close_matches(words.partition(".")[0], names, n=2, cutoff=0.5)
+    near = difflib.get_close_matches(words.partition(".")[0], names, n=2, cutoff=0.5)
+    near += difflib.get_close_matches(words, [*outs, *lineage.stages], n=2, cutoff=0.5)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise UserError(
         f"{words!r} is neither a metric (accuracy.fsr_plain.x8), an output, an input, a stage nor "

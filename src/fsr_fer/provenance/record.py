@@ -106,7 +106,10 @@ def _git(stage: Stage) -> dict[str, Any]:
     """The commit and which of the files that decide the result were not as committed."""
 
     def git(*words: str) -> list[str]:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:  # no Git on this machine
+            return []
         return done.stdout.splitlines() if done.returncode == 0 else []
 
     commit = git("rev-parse", "HEAD")

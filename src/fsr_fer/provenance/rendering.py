@@ -6,7 +6,7 @@ import json
 import os
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -190,12 +190,6 @@ class _Tree:
 def _facts(group: Group, machines: Mapping[str, str]) -> list[list[str]]:
     """Lines for each fact, the first with its label."""
     steps = group.steps
-    command = steps[0].command
-    if len(steps) > 1:
-        items = ",".join(step.name.partition("@")[2] for step in steps)
-        item = steps[0].name.partition("@")[2]
-        head, found, tail = command.rpartition(item)
-        command = f"{head}{{{items}}}{tail}" if found else command
     keys = dict.fromkeys(key for step in steps for values in step.params.values() for key in values)
     # What all of them read comes first.
     common = {file for file in steps[0].inputs if all(file in step.inputs for step in steps)}
@@ -205,13 +199,39 @@ def _facts(group: Group, machines: Mapping[str, str]) -> list[list[str]]:
     )
     outputs = {file.path: file for step in steps for file in step.outputs}
     return [
-        _labelled("command", _wrapped(command)),
+        _labelled("command", _wrapped(_command([step.command for step in steps]))),
         _labelled("params", _wrapped(", ".join(keys) or "none")),
         _labelled("code", _wrapped(_code(steps[0].code))),
         _labelled("reads", [_file_line(file) for file in inputs] or ["nothing"]),
         _labelled("writes", [_file_line(file, origin=False) for file in outputs.values()]),
         _labelled("ran", _runs(steps, machines)),
     ]
+
+
+def _command(commands: list[str]) -> str:
+    """Alike commands as one: ``features.py {2,3,4}``."""
+    words = [command.split(" ") for command in commands]
+    if len(set(map(len, words))) > 1:
+        return f"{commands[0]} (and alike)"
+    return " ".join(_braced(choices) for choices in zip(*words, strict=True))
+
+
+def _braced(choices: Sequence[str]) -> str:
+    """Words that differ in the middle, as the shell would write them."""
+    if len(set(choices)) == 1:
+        return choices[0]
+    head = _common_start(choices)
+    rest = [choice[len(head) :] for choice in choices]
+    tail = _common_start([part[::-1] for part in rest])[::-1]
+    inner = ",".join(part[: len(part) - len(tail)] for part in rest)
+    return f"{head}{{{inner}}}{tail}"
+
+
+def _common_start(words: Sequence[str]) -> str:
+    for end, letters in enumerate(zip(*words, strict=False)):
+        if len(set(letters)) > 1:
+            return words[0][:end]
+    return min(words, key=len)
 
 
 def _labelled(label: str, lines: list[str]) -> list[str]:
