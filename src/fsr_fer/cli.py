@@ -254,7 +254,7 @@ def _replay(root: Path, names: tuple[str, ...], tolerance: float) -> int:
     from fsr_fer.provenance.replay import replay as run_again
 
     typer.echo(
-        f"replay of {len(names)} stages; tolerance {tolerance:g} relative, "
+        f"replay of {len(names)} stage{'s' * (len(names) != 1)}; tolerance {tolerance:g} relative, "
         f"{ABSOLUTE_TOLERANCE:g} absolute"
     )
     changed = 0

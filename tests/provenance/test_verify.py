@@ -109,6 +109,15 @@ def test_targets_limit_what_is_checked(pipeline: Path) -> None:
     assert len(findings(pipeline, "accuracy.plain.x2")) == 1
 
 
+def test_raw_data_is_a_target_too(pipeline: Path) -> None:
+    assert findings(pipeline, "data/raw") == []
+    (pipeline / "data/raw/one.txt").write_text("won")
+    (told,) = findings(pipeline, "data/raw")
+    assert told.startswith("data/raw: is not the data that its .dvc file names")
+    shell(pipeline, "dvc", "add", "-q", "data/raw")
+    assert findings(pipeline, "data/raw") == ["data/raw: changed since prepare read it"]
+
+
 def test_a_run_of_the_pipeline_with_other_params_is_no_finding(pipeline: Path) -> None:
     text = (pipeline / "params.yaml").read_text().replace("1.5e-1", "0.3")
     (pipeline / "params.yaml").write_text(text)

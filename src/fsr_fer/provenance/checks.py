@@ -96,6 +96,28 @@ def check_workspace(
     return found
 
 
+def check_raw(lineage: Lineage, path: str, hashes: WorkspaceHashes) -> list[Finding]:
+    """Raw data, which no stage writes, against its .dvc file and the stages that read it."""
+    source = lineage.snapshot.source(path)
+    content = hashes.content(path)
+    if source and source.path == path and not _fits(source, content):
+        text = (
+            source.problem or "is not the data that its .dvc file names; changed after the import"
+        )
+        return [Finding("source", path, text)]
+    readers = [
+        name
+        for name in lineage.stages
+        if name in lineage.snapshot.runs
+        and any(
+            dep.path == path and not _fits(dep, content) for dep in lineage.snapshot.runs[name].deps
+        )
+    ]
+    if not readers:
+        return []
+    return [Finding("content", path, f"changed since {some(readers)} read it", tuple(readers))]
+
+
 def check_committed(lineage: Lineage, names: Iterable[str]) -> list[Finding]:
     """For a revision: the files that its commit holds against its own dvc.lock."""
     snapshot = lineage.snapshot

@@ -124,7 +124,8 @@ def as_tree(trace: Trace) -> str:
         lines += ["", *_machine_lines(trace.steps, machines)]
     lines.append("")
     if trace.findings:
-        lines.append(f"differs from the workspace in {len(trace.findings)}:")
+        count = len(trace.findings)
+        lines.append(f"differs in {count} place{'s' * (count != 1)}:")
         for finding in trace.findings:
             lines += textwrap.wrap(f"- {finding}", WIDTH, subsequent_indent="  ", **_WHOLE)
     else:

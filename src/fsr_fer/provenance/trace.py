@@ -11,6 +11,7 @@ from fsr_fer.provenance.checks import (
     Finding,
     check_committed,
     check_lock,
+    check_raw,
     check_workspace,
     code_file,
 )
@@ -93,6 +94,8 @@ def trace(root: Path, words: str, revision: str | None, folder: Path) -> Trace:
     if commit is not None:
         findings += check_committed(lineage, names)
     findings += check_workspace(lineage, names, hashes, workspace)
+    if target.path and not target.stages:
+        findings += check_raw(lineage, target.path, hashes)
     hashes.save()
     steps = _steps(lineage, names)
     raw = {file.path: file for step in steps for file in step.inputs if not file.stages}

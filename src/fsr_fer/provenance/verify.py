@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsr_fer.provenance.checks import Finding, check_lock, check_workspace
+from fsr_fer.provenance.checks import Finding, check_lock, check_raw, check_workspace
 from fsr_fer.provenance.hash_cache import WorkspaceHashes
 from fsr_fer.provenance.lineage import Lineage, find_target
 from fsr_fer.provenance.pipeline import Snapshot
@@ -49,6 +49,9 @@ def verify(root: Path, targets: Sequence[str], folder: Path) -> Verdict:
     hashes = WorkspaceHashes(root, remember=False)
     findings = check_lock(lineage, names)
     findings += check_workspace(lineage, names, hashes, lineage)
+    for target in found:
+        if target.path and not target.stages:
+            findings += check_raw(lineage, target.path, hashes)
     doubts = [finding for run in runs for finding in witnesses.check(run)]
     findings += doubts
     doubted = {name for finding in doubts for name in finding.stages}
