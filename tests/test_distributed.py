@@ -27,6 +27,7 @@ def main():
     ranks.wait_for_all()
     if ranks.first:
         print(sorted(path.name for path in Path().glob("*-of-*")))
+    sys.exit(0)
 
 run_stage(main)
 """
