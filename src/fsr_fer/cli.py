@@ -265,6 +265,50 @@ def _replay(root: Path, names: tuple[str, ...], tolerance: float) -> int:
     return changed
 
 
+@app.command(
+    "diff", short_help="Show what a change does to the accuracies, and whether it is noise."
+)
+def diff_command(
+    revisions: Annotated[
+        str,
+        typer.Argument(
+            metavar="[REV]",
+            help="A commit, branch, tag or experiment to compare the workspace with, or A..B.",
+        ),
+    ] = "HEAD",
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Profile to compare [default: the later one's]."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
+    fail_below: Annotated[
+        bool,
+        typer.Option(
+            "--fail-below", help="Exit with 1 if an accuracy fell by more than `review` allows."
+        ),
+    ] = False,
+) -> None:
+    """Compare accuracies, params, data and code of two revisions.
+
+    Differences are tested face by face on the stored predictions of both.
+    """
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.review import rendering, review
+    from fsr_fer.review.gate import breaches, limits_of
+
+    if markdown and as_json:
+        raise UserError("--md and --json exclude each other")
+    comparison = review(find_root(Path.cwd()), revisions, profile)
+    reasons = breaches(comparison, limits_of(comparison)) if fail_below else None
+    render = rendering.as_text
+    if markdown or as_json:
+        render = rendering.as_markdown if markdown else rendering.as_json
+    typer.echo(render(comparison, reasons), nl=False)
+    if reasons:
+        raise UserError(f"gate: {'; '.join(reasons)}")
+
+
 def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
     scales = {column for values in table.values() for column in values if column[0] == "x"}
     return sorted(scales, key=lambda column: int(column[1:]))

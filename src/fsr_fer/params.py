@@ -26,6 +26,7 @@ from fsr_fer.settings import (
     LossSettings,
     PretrainSettings,
     ReportSettings,
+    ReviewSettings,
     ReweightSettings,
     SettingsError,
     SynthesizeSettings,
@@ -45,6 +46,7 @@ COMMON_SECTIONS: dict[str, type] = {
     "reweight": ReweightSettings,
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
+    "review": ReviewSettings,
 }
 PROFILE_SECTIONS: dict[str, type] = {
     "dataset": DatasetSettings,

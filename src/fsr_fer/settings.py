@@ -299,6 +299,18 @@ class ReportSettings:
         _require(1 <= self.example_faces <= 12, "example_faces", self.example_faces, "1 to 12")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReviewSettings:
+    """How much worse a change may be: points of total accuracy. No stage reads this."""
+
+    largest_drop_of_mean: float
+    largest_drop_at_a_size: float
+    only_beyond_noise: bool
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "largest_drop_of_mean", "largest_drop_at_a_size")
+
+
 def check_scales(scales: Sequence[int]) -> tuple[int, ...]:
     """Check the list of downsampling factors.
 

@@ -1,0 +1,78 @@
+"""The gate of ``fsr-fer diff --fail-below``: which changes for the worse are too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fsr_fer.errors import UserError
+from fsr_fer.predictions import HR
+from fsr_fer.review.comparison import Cell, Comparison
+from fsr_fer.review.results import MEAN
+from fsr_fer.settings import ReviewSettings, SettingsError, build
+
+
+def limits_of(comparison: Comparison) -> ReviewSettings:
+    """The limits in params.yaml of the later revision.
+
+    Raises:
+        UserError: it has none, or one is wrong.
+    """
+    results = comparison.after
+    if "review" not in results.params:
+        raise UserError(
+            f"params.yaml of {results.revision.title} has no section review; "
+            "the limits of --fail-below are kept there"
+        )
+    try:
+        return build(ReviewSettings, results.params["review"], "review")
+    except SettingsError as error:
+        raise UserError(f"params.yaml of {results.revision.title}: {error}") from None
+
+
+def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
+    """Each reason why the change should not pass; none if it may.
+
+    Numbers that stand on sand pass no gate: results that are missing, are not of this code and
+    these params, or are contradicted by their own predictions, are reasons too.
+    """
+    for results in (comparison.before, comparison.after):
+        if not results.accuracy:
+            return [f"{results.revision.title} has no results of profile {results.profile}"]
+    reasons = list(comparison.doubts)
+    for row, cells in comparison.table.items():
+        if row not in comparison.after.accuracy:
+            reasons.append(f"row {row} is gone")
+            continue
+        for column in comparison.columns:
+            if column in cells:
+                reasons += _breach(comparison, limits, row, column, cells[column])
+    return reasons
+
+
+def _breach(
+    comparison: Comparison, limits: ReviewSettings, row: str, column: str, cell: Cell
+) -> Iterator[str]:
+    if cell.before is None:
+        return
+    where = (
+        f"{row}, {'mean over the scales' if column == MEAN else column.replace(HR, 'full size')}"
+    )
+    if cell.difference is None:
+        yield f"{where}: no result any more"
+        return
+    limit = limits.largest_drop_of_mean if column == MEAN else limits.largest_drop_at_a_size
+    drop = -cell.difference
+    if drop <= limit:
+        return
+    fell = f"{where}: fell by {drop:.2f} points to {cell.after:.2f} %, allowed {limit:g}"
+    if cell.p_value is None:
+        yield f"{fell} (not tested for noise)"
+    elif comparison.is_clear(cell):
+        yield f"{fell} (more than noise, p {p_text(cell.p_value)})"
+    elif not limits.only_beyond_noise:
+        yield f"{fell} (may be noise, p {p_text(cell.p_value)})"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value with three decimals."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
