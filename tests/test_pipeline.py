@@ -145,6 +145,11 @@ def test_only_evaluate_and_report_depend_on_what_test_faces_became() -> None:
             assert name in ("evaluate", "report")
 
 
+@pytest.mark.parametrize("name", NODES)
+def test_no_stage_runs_again_for_the_limits_of_a_review(name: str) -> None:
+    assert not [param for param in NODES[name]["params"] if param.startswith("review")]
+
+
 def test_changing_params_the_way_dvc_does_changes_nothing_else() -> None:
     """DVC rewrites params.yaml for ``-S``; in this form nothing but the value changes."""
     from dvc.utils.serialize import modify_yaml

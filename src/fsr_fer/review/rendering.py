@@ -99,7 +99,7 @@ def _text_table(comparison: Comparison) -> list[str]:
         lines.append(row)
         shown = [cells.get(column, Cell(before=None, after=None)) for column in columns]
         if all(cell.before == cell.after for cell in shown):
-            lines.append("  unchanged " + _numbers([cell.after for cell in shown]))
+            lines.append("  both      " + _numbers([cell.after for cell in shown]))
             continue
         lines.append("  before    " + _numbers([cell.before for cell in shown]))
         lines.append("  after     " + _numbers([cell.after for cell in shown]))

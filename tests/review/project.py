@@ -1,0 +1,130 @@
+"""A project with made-up results: what DVC and the stages leave behind, without running them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fsr_fer.predictions import Predictions
+from fsr_fer.statistics import total_accuracy
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = ("neutral", "happiness")
+FACES = 200
+LABELS = np.arange(FACES) % 2
+CODE = "stages/report.py"
+
+Table = Mapping[str, Mapping[str, int]]
+"""Row, column, number of faces read wrong: always the first ones."""
+
+
+class Project:
+    """Params, dvc.yaml and a lock file of the profile ``small``, two scales, a cache of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / ".dvc").mkdir(parents=True)
+        (root / ".dvc/.gitignore").write_text("/cache\n/config.local\n")
+        (root / ".gitignore").write_text("/data/small/\n")
+        (root / "stages").mkdir()
+        (root / CODE).write_text("print('report')\n")
+        (root / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+        self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.params["scales"] = [2, 8]
+        self.params["profiles"]["small"]["dataset"]["class_names"] = list(CLASSES)
+        self.write_params()
+        self.git("init", "-q", "-b", "main")
+        self.git("config", "user.email", "tests@example.org")
+        self.git("config", "user.name", "Tests")
+
+    def git(self, *words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=self.root, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def write_params(self) -> None:
+        (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
+
+    def commit(self, message: str = "a change") -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def reproduce(self, wrong: Table, *, faces: str = "a", drop: tuple[str, ...] = ()) -> None:
+        """Leave what a finished run leaves; ``faces`` names the pictures, ``drop`` lock entries."""
+        self.write_params()
+        outs = {"data/small/dataset/manifest.csv": self._manifest(faces)}
+        accuracy: dict[str, dict[str, float]] = {}
+        for row, columns in wrong.items():
+            readings = {column: _reading(count) for column, count in columns.items()}
+            predictions = Predictions(
+                ids=tuple(f"face{i}" for i in range(FACES)),
+                labels=LABELS,
+                class_names=CLASSES,
+                predicted=readings,
+            )
+            path = f"data/small/predictions/{row}.csv"
+            predictions.write(self.root / path)
+            outs[path] = (self.root / path).read_bytes()
+            accuracy[row] = {c: round(total_accuracy(LABELS, v), 3) for c, v in readings.items()}
+            small = np.stack([v for column, v in readings.items() if column != "hr"])
+            accuracy[row]["mean"] = round(total_accuracy(LABELS, small), 3)
+        metrics = self.root / "metrics/small/accuracy.json"
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text(json.dumps(accuracy))
+        self._lock({path: self._keep(path, content) for path, content in outs.items()}, faces, drop)
+
+    def _manifest(self, faces: str) -> bytes:
+        lines = ["id,source,split,label,subject,sha256"]
+        lines += [
+            f"face{i},s{i},test,{CLASSES[LABELS[i]]},,{md5(f'{faces}{i}'.encode())}"
+            for i in range(FACES)
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    def _keep(self, path: str, content: bytes) -> str:
+        key = md5(content)
+        for file in (self.cached(key), self.root / path):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return key
+
+    def cached(self, key: str) -> Path:
+        return self.root / ".dvc/cache/files/md5" / key[:2] / key[2:]
+
+    def _lock(self, outs: Mapping[str, str], faces: str, drop: tuple[str, ...]) -> None:
+        code = {"path": CODE, "hash": "md5", "md5": md5((self.root / CODE).read_bytes()), "size": 1}
+        raw = {"path": "data/raw/small", "md5": md5(faces.encode()), "size": 7, "nfiles": FACES}
+        read = ("seed", "scales", "downsample", "losses", "reweight", "evaluate", "report")
+        params = {name: self.params[name] for name in read}
+        params["profiles.small"] = self.params["profiles"]["small"]
+        stages: dict[str, Any] = {
+            "synthesize@small": {"cmd": "", "outs": [raw]},
+            "dataset": {"cmd": "", "outs": []},
+            "report": {"cmd": "", "deps": [code], "params": {"params.yaml": params}},
+        }
+        for path, key in outs.items():
+            name = Path(path).stem
+            stage = "dataset" if name == "manifest" else f"evaluate@{name}"
+            entry = {"path": path, "hash": "md5", "md5": key}
+            stages.setdefault(stage, {"cmd": ""}).setdefault("outs", []).append(entry)
+        kept = {name: stage for name, stage in stages.items() if name not in drop}
+        (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": kept}))
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def _reading(count: int) -> np.ndarray:
+    reading = LABELS.copy()
+    reading[:count] = 1 - reading[:count]
+    return reading
