@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Reproduces BASE and what is checked out over one DVC cache and writes what a reviewer wants to
+# know into OUT: comment.md, gate (passed, failed or broken), logs, the page with its figures.
+#
+#   .github/scripts/review.sh BASE [OUT]      for example: .github/scripts/review.sh origin/main
+#
+# Exit code 1 if the gate of params.yaml (section review) stops the change, or it does not run.
+# The same here and on GitHub; nothing is committed to a branch, nothing is sent anywhere.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=$PWD
+base=$(git rev-parse --verify --quiet "$1^{commit}") || { echo "error: no revision $1" >&2; exit 1; }
+out=${2:-build/review}
+export DVC_NO_ANALYTICS=1 FSR_FER_DEVICE=${FSR_FER_DEVICE:-cpu}
+
+rm -rf "$out"
+mkdir -p "$out"
+scratch=$(mktemp -d)
+trap 'git worktree remove --force "$scratch/base" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+
+# PYTHONPATH: each side runs its own code, whichever copy is installed.
+reproduce() { PYTHONPATH=src dvc repro >"$here/$out/$1.log" 2>&1; }
+
+# The numbers committed at BASE may come from another machine, so it is reproduced here. Stages that
+# the change leaves alone then come from the cache for the head, and differ in nothing.
+git worktree add --quiet --detach "$scratch/base" "$base"
+reproduced=$base
+cd "$scratch/base"
+dvc config --local cache.dir "$here/.dvc/cache"
+note=
+if reproduce base; then
+  git add --all metrics dvc.lock
+  git -c user.name=review -c user.email=review@localhost -c commit.gpgsign=false \
+    commit --quiet --no-verify --allow-empty --message "$(git log -1 --format=%s), reproduced"
+  reproduced=$(git rev-parse HEAD)
+else
+  note="> The base itself does not run; the numbers committed there are compared instead."
+fi
+cd "$here"
+
+comment() {
+  [ -z "$note" ] || printf '%s\n\n' "$note"
+  cat "$scratch/diff.md"
+  for kind in metrics params; do
+    printf '\n<details><summary><code>dvc %s diff</code></summary>\n\n' "$kind"
+    dvc "$kind" diff --md "$reproduced" || true
+    printf '\n</details>\n'
+  done
+}
+
+if ! reproduce head; then
+  echo broken >"$out/gate"
+  {
+    printf '### The pipeline does not run with this change\n\n```\n'
+    grep -v '^ *$' "$out/head.log" | tail -n 25 | sed 's/```/'"'''"'/g' || true
+    printf '```\n'
+  } >"$out/comment.md"
+  echo "error: the pipeline does not run with this change; see $out/head.log" >&2
+  exit 1
+fi
+code=0
+fsr-fer diff "$reproduced" --md --fail-below >"$scratch/diff.md" 2>"$out/gate.log" || code=$?
+fsr-fer diff "$reproduced" --json >"$out/diff.json" || true
+if [ ! -s "$scratch/diff.md" ]; then
+  printf '### The results cannot be compared\n\n%s\n' "$(tail -n 1 "$out/gate.log")" >"$scratch/diff.md"
+fi
+if [ "$code" = 0 ]; then echo passed >"$out/gate"; else echo failed >"$out/gate"; fi
+comment >"$out/comment.md"
+cp -r data/*/report "$out/" 2>/dev/null || true
+cat "$out/gate.log" >&2
+exit "$code"
