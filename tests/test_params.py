@@ -54,7 +54,11 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("losses.feature_l2_reduction", "avg", r"is 'avg'; allowed: one of sum, mean"),
         ("downsample.boundary", "mirror", r"is 'mirror'; allowed: one of symmetric, replicate"),
         ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
-        ("review.largest_drop_of_mean", -1, r"largest_drop_of_mean is -1\.0; allowed: 0 or greater"),
+        (
+            "review.largest_drop_of_mean",
+            -1,
+            r"largest_drop_of_mean is -1\.0; allowed: 0 or greater",
+        ),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
         ("profiles.small.pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: greater than 0"),
         ("profiles.small.pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),

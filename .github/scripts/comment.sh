@@ -27,12 +27,12 @@ if [ "$head" != "$HEAD_SHA" ]; then
   exit 0
 fi
 
-# GitHub takes 65,536 characters. Mentions would send mail in our name: a zero-width space stops them.
+# The cut may split a character, which iconv drops and complains of. GitHub takes 65,536 characters. Mentions would send mail in our name: a zero-width space stops them.
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 {
   printf '%s\n' "$marker"
-  head -c 60000 "$folder/comment.md" | iconv -c -f utf-8 -t utf-8 | tr -d '\000' | sed 's/@/@\xe2\x80\x8b/g'
+  head -c 60000 "$folder/comment.md" | { iconv -c -f utf-8 -t utf-8 2>/dev/null || true; } | tr -d '\000' | sed 's/@/@\xe2\x80\x8b/g'
   printf '\n\n<sub>%s</sub>\n' "Base and head reproduced in one job; figures are in the run's artifact. ${HEAD_SHA:0:7}"
 } >"$body"
 

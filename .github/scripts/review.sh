@@ -16,7 +16,12 @@ export DVC_NO_ANALYTICS=1 FSR_FER_DEVICE=${FSR_FER_DEVICE:-cpu}
 rm -rf "$out"
 mkdir -p "$out"
 scratch=$(mktemp -d)
-trap 'git worktree remove --force "$scratch/base" 2>/dev/null || true; rm -rf "$scratch"' EXIT
+clean() {
+  git -C "$here" worktree remove --force "$scratch/base" 2>/dev/null || true
+  git -C "$here" update-ref -d refs/review/base
+  rm -rf "$scratch"
+}
+trap clean EXIT
 
 # PYTHONPATH: each side runs its own code, whichever copy is installed.
 reproduce() { PYTHONPATH=src dvc repro >"$here/$out/$1.log" 2>&1; }
@@ -37,13 +42,14 @@ else
   note="> The base itself does not run; the numbers committed there are compared instead."
 fi
 cd "$here"
+git update-ref refs/review/base "$reproduced"   # a name to read instead of a number
 
 comment() {
   [ -z "$note" ] || printf '%s\n\n' "$note"
   cat "$scratch/diff.md"
   for kind in metrics params; do
     printf '\n<details><summary><code>dvc %s diff</code></summary>\n\n' "$kind"
-    dvc "$kind" diff --md "$reproduced" || true
+    dvc "$kind" diff --md review/base || true
     printf '\n</details>\n'
   done
 }
@@ -59,8 +65,8 @@ if ! reproduce head; then
   exit 1
 fi
 code=0
-fsr-fer diff "$reproduced" --md --fail-below >"$scratch/diff.md" 2>"$out/gate.log" || code=$?
-fsr-fer diff "$reproduced" --json >"$out/diff.json" || true
+fsr-fer diff review/base --md --fail-below >"$scratch/diff.md" 2>"$out/gate.log" || code=$?
+fsr-fer diff review/base --json >"$out/diff.json" || true
 if [ ! -s "$scratch/diff.md" ]; then
   printf '### The results cannot be compared\n\n%s\n' "$(tail -n 1 "$out/gate.log")" >"$scratch/diff.md"
 fi

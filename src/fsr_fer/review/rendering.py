@@ -39,7 +39,7 @@ def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
         lines += [*(f"- {_escape(reason)}" for reason in reasons), ""] if reasons else []
     if _has_table(comparison):
         lines += [*_markdown_table(comparison), ""]
-    lines += [*(_escape(line) for line in _verdict(comparison)), ""]
+    lines += [*(f"- {_escape(line)}" for line in _verdict(comparison)), ""]
     for heading, changes in _groups(comparison):
         listed = [f"- {_code(line)}" for line in _listed(changes)]
         lines += [f"<details><summary>{heading} ({len(changes)})</summary>", ""]

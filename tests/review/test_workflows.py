@@ -1,0 +1,204 @@
+"""The workflows: their schema, what they may do, and the script that comments."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+SCRIPTS = sorted((ROOT / ".github/scripts").glob("*.sh"))
+SHA = "0123456789abcdef0123456789abcdef01234567"
+
+
+def load(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
+    return values
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    return [step for job in load(name)["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("check_jsonschema") is None, reason="check-jsonschema is not installed"
+)
+def test_the_workflows_fit_their_schema() -> None:
+    words = ["--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)]
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_and_say_their_version(path: Path) -> None:
+    used = re.findall(r"uses: (.+)", path.read_text())
+    assert used
+    for line in used:
+        assert re.fullmatch(r"actions/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+@pytest.mark.parametrize("name", ["tests", "pipeline"])
+def test_what_runs_a_pull_requests_code_may_only_read(name: str) -> None:
+    workflow = load(name)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("permissions" not in job for job in workflow["jobs"].values())
+    assert "secrets." not in (ROOT / f".github/workflows/{name}.yml").read_text()
+    for step in steps(name):
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
+
+
+def test_what_may_write_never_runs_a_pull_requests_code() -> None:
+    workflow = load("comment")
+    assert workflow["permissions"] == {}
+    (job,) = workflow["jobs"].values()
+    assert {key for key, value in job["permissions"].items() if value == "write"} == {
+        "pull-requests"
+    }
+    assert list(workflow[True]) == ["workflow_run"]  # YAML 1.1 reads `on` as true
+    (checkout,) = [step for step in job["steps"] if "checkout" in step.get("uses", "")]
+    assert checkout["with"]["ref"] == "${{ github.event.repository.default_branch }}"
+
+
+@pytest.mark.parametrize("name", ["tests", "pipeline", "comment"])
+def test_no_shell_line_takes_an_expression(name: str) -> None:
+    """A branch's name put into a shell line would be run; through the environment it is text."""
+    for step in steps(name):
+        assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_the_scripts_are_shell(path: Path) -> None:
+    assert os.access(path, os.X_OK)
+    subprocess.run(["bash", "-n", str(path)], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", "--severity=warning", str(path)], check=True)
+
+
+GH = r"""#!/usr/bin/env python3
+# A GitHub of one pull request, number 7, in state.json.
+import json, os, pathlib, subprocess, sys
+words = sys.argv[2:]
+state = pathlib.Path(os.environ["STATE"])
+data = json.loads(state.read_text())
+def option(name):
+    return words[words.index(name) + 1] if name in words else None
+method = option("--method") or "GET"
+path = next(word for word in words if word.startswith("repos/"))
+if method == "GET":
+    if path == "repos/o/r/pulls/7":
+        value = {"head": {"sha": data["head"]}}
+    elif path == "repos/o/r/issues/7/comments":
+        value = data["comments"]
+    else:
+        sys.exit("gh: Not Found (HTTP 404)")
+    done = subprocess.run(["jq", "-r", option("--jq")], input=json.dumps(value), text=True)
+    sys.exit(done.returncode)
+body = json.load(sys.stdin)["body"]
+if method == "POST":
+    bot = {"login": "github-actions[bot]"}
+    data["comments"].append({"id": 100 + len(data["comments"]), "user": bot, "body": body})
+else:
+    (comment,) = [c for c in data["comments"] if path.endswith(f"/{c['id']}")]
+    comment["body"] = body
+state.write_text(json.dumps(data))
+"""
+
+
+class GitHub:
+    """Runs comment.sh against the GitHub above."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.review = folder, folder / "review"
+        self.review.mkdir()
+        (folder / "bin").mkdir()
+        (folder / "bin/gh").write_text(GH)
+        (folder / "bin/gh").chmod(0o755)
+        self.state = folder / "state.json"
+        stranger = {"id": 1, "user": {"login": "mallory"}, "body": "<!-- fsr-fer review --> mine"}
+        self.state.write_text(json.dumps({"head": SHA, "comments": [stranger]}))
+        self.leave("7\n", "### Gate passed\n")
+
+    def leave(self, number: str, comment: str) -> None:
+        (self.review / "number").write_text(number)
+        (self.review / "comment.md").write_text(comment)
+
+    def run(self, sha: str = SHA) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "STATE": str(self.state),
+            "REPOSITORY": "o/r",
+            "HEAD_SHA": sha,
+        }
+        script = ROOT / ".github/scripts/comment.sh"
+        words = ["bash", str(script), str(self.review)]
+        return subprocess.run(words, env=environment, capture_output=True, text=True)
+
+    @property
+    def comments(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.state.read_text())["comments"]
+        return found
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> GitHub:
+    if missing := [tool for tool in ("bash", "jq", "iconv") if shutil.which(tool) is None]:
+        pytest.skip(f"{missing[0]} is not installed")
+    return GitHub(tmp_path)
+
+
+def test_one_comment_that_later_pushes_update(github: GitHub) -> None:
+    assert github.run().returncode == 0
+    github.leave("7\n", "### Gate failed\n")
+    done = github.run()
+    assert done.returncode == 0, done.stderr
+    assert len(github.comments) == 2
+    assert github.comments[0]["body"].endswith("mine")
+    assert "Gate failed" in github.comments[1]["body"]
+    assert "Gate passed" not in github.comments[1]["body"]
+
+
+def test_a_number_that_is_not_of_this_commit_is_not_commented(github: GitHub) -> None:
+    done = github.run(sha="f" * 40)
+    assert done.returncode == 0
+    assert "no comment" in done.stdout
+    assert len(github.comments) == 1
+
+
+@pytest.mark.parametrize("number", ["", "x", "7/../8", "7 --method DELETE", "$(id)", "07", "8"])
+def test_a_forged_number_stops(github: GitHub, number: str) -> None:
+    github.leave(number, "text")
+    assert github.run().returncode != 0
+    assert len(github.comments) == 1
+
+
+def test_a_link_in_the_artifact_is_not_followed(github: GitHub) -> None:
+    (github.review / "comment.md").unlink()
+    (github.review / "comment.md").symlink_to("/etc/passwd")
+    assert github.run().returncode == 1
+    assert len(github.comments) == 1
+
+
+def test_what_a_stranger_wrote_stays_text(github: GitHub) -> None:
+    text = "@everyone $(touch hacked) `touch hacked` \x00 " + "ä" * 100_000
+    github.leave("7", text)
+    done = github.run()
+    assert done.returncode == 0, done.stderr
+    body = github.comments[1]["body"]
+    assert "@everyone" not in body
+    assert "$(touch hacked)" in body
+    assert len(body) < 65_536
+    assert not list(github.folder.rglob("hacked"))
