@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from fsr_fer.distributed import Ranks
 from fsr_fer.errors import UserError
 from fsr_fer.params import Stage
-from fsr_fer.training.checkpoint import Checkpoint, discard_finished, exclusive
+from fsr_fer.training.checkpoint import STATE, Checkpoint, discard_finished, exclusive
 from fsr_fer.training.record import Recorder
+
+KEPT_SECONDS = 7 * 24 * 3600
+"""How long an interrupted training is kept while other settings are trained."""
 
 
 @contextlib.contextmanager
@@ -20,15 +24,16 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
     """The stage's checkpoint, held for the time of the training; marked when it is through.
 
     It lies below ``.ckpt`` of the main workspace (DVC_ROOT), where experiments run in a temporary
-    folder find it too. Checkpoints that other params, data or code left there are removed. A
-    finished one stays until ``forget_finished``: if DVC is stopped before it has recorded the
-    result, the next ``dvc repro`` runs the stage again, and the training is not lost.
+    folder find it too. What other params, data or code left there is removed after a week: a
+    queue's other experiments may be waiting to go on from it. A finished one stays until
+    ``forget_finished``: if DVC is stopped before it has recorded the result, the next ``dvc repro``
+    runs the stage again, and the training is not lost.
     """
     own = _folder_of(stage)
     with exclusive(own) as checkpoint:
         yield checkpoint
         for other in own.parent.iterdir():
-            if other.is_dir() and other != own and not _in_use(other):
+            if other.is_dir() and other != own and _is_abandoned(other):
                 shutil.rmtree(other, ignore_errors=True)
         checkpoint.finish()
 
@@ -60,6 +65,16 @@ def _checkpoints(profile: str) -> Path:
 def _folder_of(stage: Stage) -> Path:
     instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
     return _checkpoints(stage.profile) / instance / stage.fingerprint()
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Whether nobody has saved into this folder for long, nor trains into it just now."""
+    state = folder / STATE
+    try:
+        saved = (state if state.exists() else folder).stat().st_mtime
+    except FileNotFoundError:  # removed by its own process meanwhile
+        return False
+    return time.time() - saved > KEPT_SECONDS and not _in_use(folder)
 
 
 def _in_use(folder: Path) -> bool:

@@ -25,6 +25,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 
 FINISHED = "finished"
+STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Checkpoint:
         if self.folder is None:
             return
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        with replacing(self.folder / "state.safetensors") as part:
+        with replacing(self.folder / STATE) as part:
             save_file(plain, part, {"progress": json.dumps(progress)})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -49,7 +50,7 @@ class Checkpoint:
         """
         if self.folder is None:
             return None
-        path = self.folder / "state.safetensors"
+        path = self.folder / STATE
         if not path.exists():
             return None
         try:

@@ -1,0 +1,62 @@
+"""Experiments of a queue share the checkpoints' folder: none may lose another's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fsr_fer.params import Stage
+from fsr_fer.runs import KEPT_SECONDS, checkpoint_of
+from fsr_fer.training.checkpoint import Checkpoint
+
+STATE = "state.safetensors"
+
+
+def stage(sigma: float) -> Stage:
+    return Stage(
+        name="fsr",
+        item="reweighted",
+        profile="small",
+        params={"reweight": {"sigma": sigma}},
+        deps=(),
+        outs=(),
+    )
+
+
+def interrupted(sigma: float) -> Path:
+    checkpoint = Checkpoint(None)
+    with contextlib.suppress(KeyboardInterrupt), checkpoint_of(stage(sigma)) as checkpoint:
+        checkpoint.save({"weight": torch.ones(1)}, {"iteration": 3})
+        raise KeyboardInterrupt
+    assert checkpoint.folder
+    return checkpoint.folder
+
+
+def test_a_killed_task_goes_on_after_another_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    interrupted(1.2)
+    with checkpoint_of(stage(2.0)) as checkpoint:
+        checkpoint.save({"weight": torch.zeros(1)}, {"iteration": 9})
+    with checkpoint_of(stage(1.2)) as checkpoint:
+        loaded = checkpoint.load()
+    assert loaded is not None
+    assert loaded[1] == {"iteration": 3}
+
+
+def test_what_nobody_came_back_to_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    folder = interrupted(1.2)
+    long_ago = time.time() - KEPT_SECONDS - 60
+    os.utime(folder / STATE, (long_ago, long_ago))
+    with checkpoint_of(stage(2.0)):
+        pass
+    assert not folder.exists()
