@@ -12,7 +12,6 @@ import torch
 
 from fsr_fer.params import Stage
 from fsr_fer.runs import KEPT_SECONDS, checkpoint_of
-from fsr_fer.training.checkpoint import Checkpoint
 
 STATE = "state.safetensors"
 
@@ -29,7 +28,6 @@ def stage(sigma: float) -> Stage:
 
 
 def interrupted(sigma: float) -> Path:
-    checkpoint = Checkpoint(None)
     with contextlib.suppress(KeyboardInterrupt), checkpoint_of(stage(sigma)) as checkpoint:
         checkpoint.save({"weight": torch.ones(1)}, {"iteration": 3})
         raise KeyboardInterrupt
