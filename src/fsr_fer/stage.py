@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fsr_fer.errors import UserError
@@ -24,6 +25,25 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 # Threads of NumPy's linear algebra wait by spinning, on cores that torch's threads need. Read when
 # NumPy loads, which is later.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+_OWN_CODE = Path("src") / "fsr_fer"
+
+
+def _run_own_code() -> None:
+    """Start over with the code that lies here, if another copy of it was imported.
+
+    DVC runs a queue's experiments in folders of their own, Git has worktrees; an installed package
+    still is the main folder's. dvc.lock would name code that did not run.
+    """
+    if not _OWN_CODE.is_dir() or _OWN_CODE.samefile(Path(__file__).parent):
+        return
+    path = os.pathsep.join(filter(None, [str(Path("src").resolve()), os.environ.get("PYTHONPATH")]))
+    if os.environ.get("PYTHONPATH") != path and sys.argv[0].startswith("stages"):
+        os.environ["PYTHONPATH"] = path
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+_run_own_code()
 
 
 def run_stage(main: Callable[[], Stage]) -> None:

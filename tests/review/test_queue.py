@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import torch
 from fsr_fer.params import Stage
 from fsr_fer.runs import KEPT_SECONDS, checkpoint_of
 
+ROOT = Path(__file__).resolve().parents[2]
 STATE = "state.safetensors"
 
 
@@ -58,3 +62,21 @@ def test_what_nobody_came_back_to_is_removed(
     with checkpoint_of(stage(2.0)):
         pass
     assert not folder.exists()
+
+
+def test_a_stage_runs_the_code_that_lies_beside_it(tmp_path: Path) -> None:
+    """The installed package is another folder's; DVC would record code that did not run."""
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    (tmp_path / "stages").mkdir()
+    script = "from fsr_fer.stage import run_stage\nimport fsr_fer\nprint(fsr_fer.__file__)\n"
+    (tmp_path / "stages/show.py").write_text(script)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "stages/show.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()) == tmp_path / "src/fsr_fer/__init__.py"
