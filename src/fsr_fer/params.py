@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 
 from fsr_fer.errors import UserError
+from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.settings import (
     DatasetSettings,
     DownsampleSettings,
@@ -34,6 +35,7 @@ from fsr_fer.settings import (
     build,
     check_scales,
 )
+from fsr_fer.yaml12 import with_exponents
 
 T = TypeVar("T")
 
@@ -79,6 +81,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+@with_exponents
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Reads numbers such as 2e-4 as YAML 1.2 does, and refuses a key said twice."""
 
@@ -92,13 +95,6 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
-
-
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
 
 
 def check_params(params: Mapping[str, Any]) -> None:
@@ -310,20 +306,23 @@ class Stage:
             values[section] = asdict(self._own(section, kind))
         return values
 
+    @cached_property
+    def input_hashes(self) -> dict[str, str]:
+        """MD5 of each dep as DVC hashes it, when first asked: inputs may be large, so only once."""
+        return hashes_of(self.deps)
+
     def fingerprint(self) -> str:
         """A key made of all that the stage's result depends on: params, inputs, code.
 
         A checkpoint under it can only be found by a run that would give the same result.
         """
-        digest = hashlib.sha256(repr((self.name, self.item, sorted(self.params.items()))).encode())
-        for dep in self.deps:
-            files = sorted(dep.rglob("*")) if dep.is_dir() else [dep]
-            for file in files:
-                if file.is_file() and "__pycache__" not in file.parts:
-                    with open(file, "rb") as stream:
-                        content = hashlib.file_digest(stream, "sha256").hexdigest()
-                    digest.update(f"{file.as_posix()} {content}\n".encode())
-        return digest.hexdigest()[:32]
+        parts = (
+            self.name,
+            self.item,
+            sorted(self.params.items()),
+            sorted(self.input_hashes.items()),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

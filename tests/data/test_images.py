@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.data.images import PictureError, decode_picture, pixel_sha256, to_face
+from fsr_fer.data.images import PictureError, decode_picture, to_face
+from fsr_fer.data.manifest import pixel_sha256
 
 
 def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:

@@ -73,7 +73,7 @@ def test_a_cut_off_shard_is_named(tmp_path: Path, keep: int) -> None:
     folder = write(tmp_path / "x2")
     shard = folder / "00001.npy"
     shard.write_bytes(shard.read_bytes()[:keep])
-    assert not is_whole(shard, layout(), 1)
+    assert not is_whole(folder, layout(), 1)
     with pytest.raises(UserError, match=r"00001\.npy is damaged or cut off; a shard of 4 faces"):
         StoredTable(folder)
     with pytest.raises(UserError, match=r"00001\.npy is damaged"):

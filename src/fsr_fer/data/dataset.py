@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from fsr_fer.arrays import writing_array
-from fsr_fer.data.images import PictureError, pixel_sha256, to_face
+from fsr_fer.data.images import PictureError, to_face
 from fsr_fer.data.listing import Face, SourceName
-from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest
+from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
 from fsr_fer.data.problems import Problem, raise_problems
 from fsr_fer.data.sources import open_source, read_picture
 from fsr_fer.errors import UserError

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fsr_fer.data.manifest import pixel_sha256
 from fsr_fer.errors import UserError
 from fsr_fer.progress import Track, quiet
 
@@ -63,7 +63,7 @@ def image_statistics(images: np.ndarray, track: Track = quiet) -> ImageStatistic
         values[1, place] = pixels.max(axis=(1, 2))
         values[2, place] = pixels.mean(axis=(1, 2), dtype=np.float64)
         values[3, place] = pixels.std(axis=1, dtype=np.float64).mean(axis=1)
-        hashes += [hashlib.sha256(face.tobytes()).hexdigest() for face in chunk]
+        hashes += [pixel_sha256(face) for face in chunk]
     return ImageStatistics(
         shape="x".join(str(length) for length in images.shape[1:]),
         dtype=str(images.dtype),

@@ -5,7 +5,6 @@ Contract of every array here: [H, W, 3], channels red, green, blue, 0 to 255.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import warnings
 
@@ -73,11 +72,6 @@ def to_face(rgb: np.ndarray) -> np.ndarray:
     if side == IMAGE_SIZE:
         return np.ascontiguousarray(square)
     return imresize(square, output_shape=(IMAGE_SIZE, IMAGE_SIZE))
-
-
-def pixel_sha256(face: np.ndarray) -> str:
-    """SHA-256 (hex) of the pixels in row order: equal for equal pictures, however stored."""
-    return hashlib.sha256(np.ascontiguousarray(face).tobytes()).hexdigest()
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from fsr_fer.data.archive import ZipWriter
-from fsr_fer.data.images import PictureError, pixel_sha256, to_face
+from fsr_fer.data.images import PictureError, to_face
 from fsr_fer.data.listing import Face, Source, SourceName
-from fsr_fer.data.manifest import IMAGE_SIZE
+from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
 from fsr_fer.data.problems import Problem, raise_problems
 from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source, read_picture
 from fsr_fer.errors import UserError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,3 +87,8 @@ def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
         sha256=column("sha256"),
         class_names=tuple(class_names),
     )
+
+
+def pixel_sha256(face: np.ndarray) -> str:
+    """SHA-256 (hex) of the pixels in row order: equal for equal pictures, however stored."""
+    return hashlib.sha256(np.ascontiguousarray(face).tobytes()).hexdigest()

@@ -11,6 +11,7 @@ import yaml
 
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_text
+from fsr_fer.yaml12 import load_yaml
 
 
 def find_root(start: Path) -> Path:
@@ -40,8 +41,7 @@ def check_lock(path: Path) -> None:
     if not path.is_file():
         return
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        content = load_yaml(path.read_bytes())
         entries = [
             entry
             for stage in content["stages"].values()

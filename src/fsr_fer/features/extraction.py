@@ -10,12 +10,10 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,11 +26,9 @@ from fsr_fer.features.packing import encode, pack
 from fsr_fer.features.tables import MANIFEST, Layout, close_folder, is_whole
 from fsr_fer.files import replacing
 from fsr_fer.models.covpool import FeatureExtractor, standardise
+from fsr_fer.prefetch import in_turn
 from fsr_fer.progress import Track, quiet
 from fsr_fer.settings import DownsampleSettings
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 BATCH = {"cpu": 32, "cuda": 256}
 """Faces extracted at once. On a CPU more of them leave its caches; a GPU wants more to do."""
@@ -84,7 +80,7 @@ def write_shards(
     extractor.eval()
     size = BATCH.get(device.type, BATCH["cpu"])
     mine = layout.shards[ranks.rank :: ranks.world]
-    left = [shard for shard in mine if not is_whole(folder / layout.file(shard), layout, shard)]
+    left = [shard for shard in mine if not is_whole(folder, layout, shard)]
     done = sum(len(_cuts(layout, shard, size)) for shard in mine if shard not in left)
     cuts = [cut for shard in left for cut in _cuts(layout, shard, size)]
     if device.type == "cpu":
@@ -117,7 +113,7 @@ def _by_cores(
     torch.set_num_threads(1)  # of each thread that starts from here on
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="extract") as pool:
-            yield from _in_turn(pool, work, cuts, threads + AHEAD)
+            yield from in_turn(pool, work, cuts, threads + AHEAD)
     finally:
         torch.set_num_threads(threads)
 
@@ -139,27 +135,10 @@ def _by_device(
         ThreadPoolExecutor(readers, thread_name_prefix="read") as reading,
         ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching,
     ):
-        batches = _in_turn(reading, lambda cut: faces.read(*cut), cuts, readers + AHEAD)
+        batches = in_turn(reading, lambda cut: faces.read(*cut), cuts, readers + AHEAD)
         packed = (extract(extractor, batch, device) for batch in batches)
         # The thread that fetches waits for the device; by then the next batch is under way.
-        yield from _in_turn(fetching, fetch, packed, AHEAD)
-
-
-def _in_turn(
-    pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], depth: int
-) -> Iterator[T]:
-    """``work`` done on each item by the pool, results in the items' order, ``depth`` under way."""
-    under_way: deque[Future[T]] = deque()
-    try:
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) >= depth:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        for future in under_way:
-            future.cancel()
+        yield from in_turn(fetching, fetch, packed, AHEAD)
 
 
 def publish(work: Path, layout: Layout, folder: Path) -> None:
@@ -181,11 +160,7 @@ def publish(work: Path, layout: Layout, folder: Path) -> None:
                 shutil.copyfile(work / name, part / name)
 
 
-def _cuts(layout: Layout, shard: int, size: int) -> Sequence[tuple[int, int]]:
+def _cuts(layout: Layout, shard: int, size: int) -> list[tuple[int, int]]:
     """The batches of a shard: they never cross its ends, so every process cuts alike."""
-    return list(_cut(layout.rows(shard), size))
-
-
-def _cut(rows: slice, size: int) -> Iterator[tuple[int, int]]:
-    for start in range(rows.start, rows.stop, size):
-        yield start, min(start + size, rows.stop)
+    rows = layout.rows(shard)
+    return [(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]

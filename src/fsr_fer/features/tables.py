@@ -182,25 +182,31 @@ def close_folder(folder: Path, layout: Layout) -> None:
     write_json(folder / MANIFEST, asdict(layout))
 
 
-def is_whole(path: Path, layout: Layout, shard: int) -> bool:
-    """Whether this file is the whole shard."""
+def is_whole(folder: Path, layout: Layout, shard: int) -> bool:
+    """Whether the folder holds the whole shard."""
+    return _mapped(folder, layout, shard) is not None
+
+
+def _mapped(folder: Path, layout: Layout, shard: int) -> np.ndarray | None:
+    """A shard mapped into memory; None if it is missing or not what the layout says."""
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        stored: np.ndarray = np.load(folder / layout.file(shard), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):  # an empty file is an EOFError
-        return False
-    return stored.shape == layout.shape(shard) and stored.dtype == layout.stored_dtype
+        return None
+    fits = stored.shape == layout.shape(shard) and stored.dtype == layout.stored_dtype
+    return stored if fits else None
 
 
 def _map_shard(folder: Path, layout: Layout, shard: int) -> np.ndarray:
-    path = folder / layout.file(shard)
-    if not is_whole(path, layout, shard):
+    stored = _mapped(folder, layout, shard)
+    if stored is None:
+        path = folder / layout.file(shard)
         faces, numbers = layout.shape(shard)
         state = "is missing" if not path.exists() else "is damaged or cut off"
         raise UserError(
             f"{path} {state}; a shard of {faces} faces with {numbers} numbers each was expected"
         )
-    mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
+    return stored
 
 
 def _read_manifest(folder: Path) -> Layout:

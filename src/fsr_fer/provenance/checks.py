@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fsr_fer.git import read_blobs
+from fsr_fer.provenance.cache import cached_object
 from fsr_fer.provenance.hash_cache import WorkspaceHashes
 from fsr_fer.provenance.hashing import Content, md5_of_bytes
-from fsr_fer.provenance.lineage import Lineage, cached_object
+from fsr_fer.provenance.lineage import Lineage
 from fsr_fer.provenance.pipeline import (
     LOCK_FILE,
     MISSING,
@@ -123,23 +124,10 @@ def check_committed(lineage: Lineage, names: Iterable[str]) -> list[Finding]:
     snapshot = lineage.snapshot
     expected = _expected(snapshot, names)
     paths = [path for path in expected if not path.endswith("/")]
-    request = "".join(f"{snapshot.revision}:{path}\n" for path in paths).encode()
-    done = subprocess.run(
-        ["git", "cat-file", "--batch"],
-        cwd=snapshot.root,
-        input=request,
-        capture_output=True,
-        check=False,
-    )
-    found, rest = [], done.stdout
-    for path in paths:
-        header, _, rest = rest.partition(b"\n")
-        words = header.split()
-        if len(words) != 3:  # "missing": in DVC's cache, not in Git
-            continue
-        size = int(words[2])
-        blob, rest = rest[:size], rest[size + 1 :]
-        if words[1] != b"blob":
+    blobs = read_blobs(snapshot.root, str(snapshot.revision), paths)
+    found = []
+    for path, blob in blobs.items():
+        if blob is None:  # in DVC's cache, not in Git
             continue
         md5 = md5_of_bytes(blob)
         if md5 not in {entry.md5 for entry, _, _ in expected[path]}:

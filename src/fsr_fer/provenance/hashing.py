@@ -61,6 +61,13 @@ def measure(
     )
 
 
+def hashes_of(paths: Iterable[Path]) -> dict[str, str]:
+    """MD5 of files and folders of the current folder, by path; "missing" where nothing is."""
+    ignored = ignore_rules(Path())
+    contents = {path.as_posix(): measure(path, ignored) for path in paths}
+    return {path: content.md5 if content else "missing" for path, content in contents.items()}
+
+
 def list_files(folder: Path, ignored: Callable[[str, bool], bool]) -> list[Path]:
     """All files below a folder that DVC counts."""
     found = []

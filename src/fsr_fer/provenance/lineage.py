@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fsr_fer.errors import UserError
+from fsr_fer.provenance.cache import cached_object
 from fsr_fer.provenance.pipeline import MISSING, Snapshot, holds, lookup, overlap
 
 SHOWN_NAMES = 8
@@ -215,26 +216,3 @@ def content_of(snapshot: Snapshot, path: str) -> bytes | None:
                 if out.path == path:
                     return cached_object(snapshot.root, out.md5)
     return content
-
-
-def cache_folder(root: Path) -> Path:
-    """DVC's cache, as the project's configuration has it."""
-    import configparser
-
-    configuration = configparser.ConfigParser(interpolation=None)
-    place = "cache"
-    for file in (root / ".dvc/config", root / ".dvc/config.local"):
-        try:
-            configuration.read(file, encoding="utf-8")
-            place = configuration.get("cache", "dir", fallback=place)
-        except configparser.Error:
-            break  # DVC itself will complain
-    return root / ".dvc" / place
-
-
-def cached_object(root: Path, md5: str) -> bytes | None:
-    """What DVC's cache keeps under an MD5; None if nothing."""
-    try:
-        return (cache_folder(root) / "files/md5" / md5[:2] / md5[2:]).read_bytes()
-    except OSError:
-        return None

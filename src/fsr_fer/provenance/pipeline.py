@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,23 +17,14 @@ from typing import Any
 import yaml
 
 from fsr_fer.errors import UserError
+from fsr_fer.git import experiments, git_bytes, git_line
+from fsr_fer.yaml12 import load_yaml
 
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
 PARAMS_FILE = "params.yaml"
 MISSING = object()
 """Stands for a param that is not there."""
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Fast, and reads numbers such as 2e-4 as DVC does (YAML 1.2)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
 
 
 @dataclass(frozen=True)
@@ -190,26 +180,6 @@ class Snapshot:
         return None
 
 
-def load_yaml(content: bytes) -> Any:
-    """What YAML says, with DVC's reading of numbers."""
-    return yaml.load(content, Loader=_Loader)
-
-
-def git_bytes(root: Path, *words: str) -> bytes | None:
-    """What a git command prints; None if it fails or there is no git."""
-    try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def git_line(root: Path, *words: str) -> str:
-    """The first line of what a git command prints; empty if it fails."""
-    lines = (git_bytes(root, *words) or b"").decode("utf-8", "replace").splitlines()
-    return lines[0] if lines else ""
-
-
 def resolve_revision(root: Path, name: str) -> str:
     """The commit behind a revision of Git or the name of a DVC experiment.
 
@@ -218,10 +188,7 @@ def resolve_revision(root: Path, name: str) -> str:
     """
     if commit := git_line(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
         return commit
-    listing = git_bytes(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
-    refs = dict(line.split() for line in (listing or b"").decode().splitlines())
-    # refs/exps/<2 of the base commit>/<38 of it>/<name>
-    found = {commit for ref, commit in refs.items() if ref.split("/")[4:] == [name]}
+    found = set(experiments(root, name).values())
     if len(found) > 1:
         raise UserError(f"{len(found)} experiments are called {name}; give one's commit instead")
     if not found:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsr_fer.files import write_json
-from fsr_fer.provenance.hashing import ignore_rules, measure
+from fsr_fer.provenance.hashing import hashes_of
 
 if TYPE_CHECKING:
     from fsr_fer.params import Stage
@@ -43,14 +43,7 @@ def record_key(params: Mapping[str, Any], deps: Mapping[str, str], outs: Mapping
 def write_record(stage: Stage, started: float) -> Path:
     """Write the record of a run that has just made all outputs (``started``: as of time.time)."""
     seconds = time.time() - started
-    ignored = ignore_rules(Path())
-    hashes = {}
-    for path in (*stage.deps, *stage.outs):
-        content = measure(path, ignored)
-        hashes[path.as_posix()] = content.md5 if content else "missing"
-    params = dict(stage.params)
-    deps = {path.as_posix(): hashes[path.as_posix()] for path in stage.deps}
-    outs = {path.as_posix(): hashes[path.as_posix()] for path in stage.outs}
+    params, deps, outs = dict(stage.params), stage.input_hashes, hashes_of(stage.outs)
     instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
     folder = Path(os.environ.get("DVC_ROOT", "."), RECORDS_FOLDER, instance)
     path = folder / f"{record_key(params, deps, outs)}.json"
@@ -78,10 +71,11 @@ def _device() -> str:
     device = str(module.choose_device()) if module else "cpu"
     if device.startswith("cuda"):
         return f"{device} ({sys.modules['torch'].cuda.get_device_name(device)})"
-    return f"{device} ({_processor()}, {os.cpu_count()} cores)"
+    return f"{device} ({processor_name()}, {os.cpu_count()} cores)"
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """The CPU as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from fsr_fer.errors import UserError
+from fsr_fer.git import git_bytes
 from fsr_fer.provenance.hashing import ignore_rules, list_files
 from fsr_fer.provenance.lineage import Lineage
-from fsr_fer.provenance.pipeline import Definition, Snapshot, git_bytes, overlap
+from fsr_fer.provenance.pipeline import Definition, Snapshot, overlap
 
 SAME, CLOSE, CHANGED = "same bytes", "same within tolerance", "changed"
 ABSOLUTE_TOLERANCE = 1e-6

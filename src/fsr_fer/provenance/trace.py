@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fsr_fer.git import git_bytes, git_line
 from fsr_fer.provenance.checks import (
     Finding,
     check_committed,
@@ -24,8 +25,6 @@ from fsr_fer.provenance.pipeline import (
     Entry,
     Run,
     Snapshot,
-    git_bytes,
-    git_line,
     resolve_revision,
 )
 from fsr_fer.provenance.witness import Witnesses

@@ -20,10 +20,12 @@ from typing import Any
 import yaml
 
 from fsr_fer.errors import UserError
+from fsr_fer.git import EXPERIMENTS, git_bytes
+from fsr_fer.provenance.cache import cache_folder
 from fsr_fer.provenance.checks import Finding
-from fsr_fer.provenance.lineage import cache_folder
-from fsr_fer.provenance.pipeline import LOCK_FILE, Run, Snapshot, git_bytes, load_yaml
+from fsr_fer.provenance.pipeline import LOCK_FILE, Run, Snapshot
 from fsr_fer.provenance.record import RECORDS_FOLDER, record_key
+from fsr_fer.yaml12 import load_yaml
 
 MAX_REVISIONS = 50
 """How many experiments are asked at most."""
@@ -107,7 +109,7 @@ class Witnesses:
     def _committed_locks(self) -> list[dict[str, Run]]:
         """The entries of dvc.lock at HEAD and in experiments, each version once."""
         listing = (
-            git_bytes(self._root, "for-each-ref", "--format=%(objectname)", "refs/exps") or b""
+            git_bytes(self._root, "for-each-ref", "--format=%(objectname)", EXPERIMENTS) or b""
         )
         commits = ["HEAD", *listing.decode().split()[:MAX_REVISIONS]]
         commit_of: dict[bytes, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import re
@@ -19,6 +18,7 @@ import yaml
 
 from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR, Predictions, read_predictions
+from fsr_fer.provenance.hashing import md5_of_bytes
 from fsr_fer.review.revisions import Revision, flatten, same
 from fsr_fer.review.storage import find
 from fsr_fer.statistics import total_accuracy
@@ -172,11 +172,12 @@ class Results:
             return
         yield from self._stale_params(name, report)
         files = self.revision.read_all(self.inputs)
+        md5s = {path: None if f is None else md5_of_bytes(f) for path, f in files.items()}
         changed = [
             path
             for stage in self.lock.values()
             for entry in stage.get("deps", [])
-            if (path := entry["path"]) in files and _md5(files[path]) != entry.get("md5")
+            if (path := entry["path"]) in md5s and md5s[path] != entry.get("md5")
         ]
         if changed := sorted(set(changed)):
             yield f"{name}: the results were made with other code ({_some(changed)})"
@@ -251,7 +252,3 @@ def _contradicted(row: Mapping[str, float], predictions: Predictions) -> list[st
 def _some(names: list[str]) -> str:
     rest = len(names) - 3
     return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _md5(content: bytes | None) -> str | None:
-    return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -6,8 +6,7 @@ No DVC: importing it takes longer than everything that a review of a change comp
 from __future__ import annotations
 
 import math
-import re
-import subprocess
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 import yaml
 
 from fsr_fer.errors import UserError
+from fsr_fer.git import experiments, git_bytes, read_blobs
+from fsr_fer.yaml12 import load_yaml
 
 WORKSPACE = "workspace"
-EXPERIMENTS = "refs/exps"
-_NO_EXPERIMENTS = ("stash", "queue", "failed", "exec", "celery", "apply")
-"""What else DVC keeps below ``refs/exps``: its own notes, not results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class Revision:
         if self.commit is None:
             files = {path: self.root / path for path in paths}
             return {path: f.read_bytes() if f.is_file() else None for path, f in files.items()}
-        return _read_blobs(self.root, self.commit, list(paths))
+        return read_blobs(self.root, self.commit, paths)
 
     def read_yaml(self, path: str) -> dict[str, Any]:
         """A YAML file's keys, none if it is missing.
@@ -60,7 +58,7 @@ class Revision:
         if content is None:
             return {}
         try:
-            values = yaml.load(content.decode("utf-8"), Loader=_Loader)
+            values = load_yaml(content)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{path} of {self.title} cannot be read: {' '.join(str(error).split())}"
@@ -77,20 +75,6 @@ class Revision:
             words = ["ls-tree", "-z", "-r", "--name-only", self.commit]
         listed = (_git(self.root, *words) or b"").decode("utf-8", "surrogateescape").split("\0")
         return sorted({path for path in listed if Path(path).suffix == ".dvc"})
-
-
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Base):
-    """Reads numbers such as 2e-05, which is how DVC writes them, as numbers."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
 
 
 def parse_range(root: Path, text: str) -> tuple[Revision, Revision]:
@@ -133,14 +117,7 @@ def resolve(root: Path, name: str) -> Revision:
 
 def _experiment(root: Path, name: str) -> bytes | None:
     """The commit of ``dvc exp``'s experiment; one that started from HEAD goes first, as in DVC."""
-    form = "--format=%(refname) %(objectname)"
-    listed = (_git(root, "for-each-ref", form, EXPERIMENTS) or b"").decode().splitlines()
-    found: dict[str, str] = {}
-    for line in listed:
-        ref, commit = line.split()
-        parts = ref.removeprefix(EXPERIMENTS + "/").split("/")
-        if parts[0] not in _NO_EXPERIMENTS and len(parts) == 3 and parts[2] == name:
-            found[parts[0] + parts[1]] = commit
+    found = experiments(root, name)
     head = (_git(root, "rev-parse", "HEAD") or b"").decode().strip()
     if head in found:
         return found[head].encode()
@@ -155,40 +132,9 @@ def _experiment(root: Path, name: str) -> bytes | None:
 
 def _git(root: Path, *words: str) -> bytes | None:
     """What Git prints, None if it fails."""
-    try:
-        done = subprocess.run(
-            ["git", *words], cwd=root, capture_output=True, stdin=subprocess.DEVNULL, check=False
-        )
-    except FileNotFoundError:
-        raise UserError("git is not installed, or not on the PATH") from None
-    return None if done.returncode else done.stdout
-
-
-def _read_blobs(root: Path, commit: str, paths: list[str]) -> dict[str, bytes | None]:
-    """Many files of a commit from one Git process."""
-    prefix = (_git(root, "rev-parse", "--show-prefix") or b"").decode().strip()
-    asked = "".join(f"{commit}:{prefix}{path}\n" for path in paths)
-    done = subprocess.run(
-        ["git", "cat-file", "--batch"],
-        cwd=root,
-        input=asked.encode("utf-8", "surrogateescape"),
-        capture_output=True,
-        check=True,
-    )
-    contents: dict[str, bytes | None] = {}
-    position = 0
-    for path in paths:
-        end = done.stdout.index(b"\n", position)
-        words = done.stdout[position:end].split()
-        position = end + 1
-        if len(words) >= 3 and words[-2] in (b"blob", b"tree", b"commit"):
-            size = int(words[-1])
-            content = done.stdout[position : position + size]
-            contents[path] = content if words[-2] == b"blob" else None
-            position += size + 1
-        else:  # "<name> missing"
-            contents[path] = None
-    return contents
+    if shutil.which("git") is None:
+        raise UserError("git is not installed, or not on the PATH")
+    return git_bytes(root, *words)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +22,8 @@ from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.record import Recorder, history_of, no_record, require_finite
+from fsr_fer.training.record import Recorder, no_record, require_finite
+from fsr_fer.training.selection import Selection
 
 ADAM_EPSILON = 1e-8  # TensorFlow's default; neither paper nor release changes it
 
@@ -294,16 +293,9 @@ def train_fsr(
         seed=seed,
         device=device,
     )
-    best: dict[str, Tensor] = {}
-    progress: dict[str, Any] = {"iterations": 0, "best": -math.inf, "history": []}
-    if saved := checkpoint.load():
-        tensors, progress = saved
-        trainer.load(unprefixed("now", tensors))
-        best = unprefixed("best", tensors)
-        for step, values in history_of(progress):
-            record(step, values)
+    selection = Selection(trainer, trainer.generator, checkpoint, record)
     total = settings.l2_iterations + settings.iterations
-    first = progress["iterations"]
+    first = selection.done
     train, validation = train.resident(device), validation.resident(device)
     # Read from the disk ahead of the training; from the GPU's own memory there is nothing to wait
     # for, and its work must be queued by one thread.
@@ -322,16 +314,9 @@ def train_fsr(
         values = {name: sum(numbers) / len(numbers) for name, numbers in seen.items()}
         seen = {}
         values |= validate(trainer.generator, trainer.classifier, validation, device)
-        score = values["validation/total_accuracy"]
-        if score > progress["best"]:
-            progress["best"] = score
-            best = {name: t.clone() for name, t in trainer.generator.state_dict().items()}
-        progress["iterations"] = iteration + 1
-        progress["history"].append((iteration + 1, values))
-        record(iteration + 1, values)
-        checkpoint.save(prefixed("now", trainer.tensors()) | prefixed("best", best), progress)
-    trainer.generator.load_state_dict(best)
-    return trainer.generator.eval()
+        selection.keep(iteration + 1, values, values["validation/total_accuracy"])
+    selection.finish()
+    return trainer.generator
 
 
 @dataclass(frozen=True)

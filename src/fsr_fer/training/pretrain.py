@@ -18,7 +18,8 @@ from fsr_fer.settings import PretrainSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.record import Recorder, history_of, no_record, require_finite
+from fsr_fer.training.record import Recorder, no_record, require_finite
+from fsr_fer.training.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -174,17 +175,10 @@ def train_extractor(
     ``checkpoint`` is saved after each epoch and resumed from; the result is the same either way.
     """
     trainer = ExtractorTrainer(settings, num_classes, seed, device)
-    best: dict[str, Tensor] = {}
-    progress: dict[str, Any] = {"epochs": 0, "best": -math.inf, "history": []}
-    if saved := checkpoint.load():
-        tensors, progress = saved
-        trainer.load(unprefixed("now", tensors))
-        best = unprefixed("best", tensors)
-        for step, values in history_of(progress):
-            record(step, values)
+    selection = Selection(trainer, trainer.network, checkpoint, record)
     batch_size = min(settings.batch_size, len(train))
     batches = len(train) // batch_size
-    first = progress["epochs"] * batches
+    first = selection.done * batches
     total = settings.epochs * batches
     order = EpochOrder(len(train), seed, "pretrain")
     sums: dict[str, float] = {}
@@ -211,16 +205,9 @@ def train_extractor(
             "validation/mean_class_accuracy": mean_class_accuracy(validation.labels, predicted),
         }
         sums = {}
-        score = values[f"validation/{settings.selection}"]
-        if score > progress["best"]:
-            progress["best"] = score
-            best = {name: t.clone() for name, t in trainer.network.state_dict().items()}
-        progress["epochs"] = epoch + 1
-        progress["history"].append((epoch + 1, values))
-        record(epoch + 1, values)
-        checkpoint.save(prefixed("now", trainer.tensors()) | prefixed("best", best), progress)
-    trainer.network.load_state_dict(best)
-    return trainer.network.eval()
+        selection.keep(epoch + 1, values, values[f"validation/{settings.selection}"])
+    selection.finish()
+    return trainer.network
 
 
 def _augmented_batch(
