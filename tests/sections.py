@@ -3,13 +3,18 @@
 from typing import Any
 
 from fsr_fer.settings import (
+    AugmentSettings,
     DiscriminatorSettings,
+    DownsampleSettings,
     ExtractorSettings,
+    FinetuneSettings,
     FsrSettings,
     GeneratorSettings,
     LossSettings,
     PretrainSettings,
     ReweightSettings,
+    SizesSettings,
+    TeacherSettings,
 )
 
 
@@ -117,3 +122,63 @@ def reweight(**changes: Any) -> ReweightSettings:
         "discriminator": False,
     }
     return ReweightSettings(**values | changes)
+
+
+def downsample(**changes: Any) -> DownsampleSettings:
+    """Small faces as the paper makes them."""
+    values: dict[str, Any] = {"form": "scale", "boundary": "symmetric", "restore": "resize"}
+    return DownsampleSettings(**values | changes)
+
+
+def augment(**changes: Any) -> AugmentSettings:
+    """Every kind of variation switched on."""
+    values: dict[str, Any] = {
+        "rotation_degrees": 10.0,
+        "flip": True,
+        "zoom": 0.1,
+        "shift_pixels": 4.0,
+        "hidden_share": 0.3,
+    }
+    return AugmentSettings(**values | changes)
+
+
+def sizes(**changes: Any) -> SizesSettings:
+    """Full size, scales and any number of pixels."""
+    values: dict[str, Any] = {"full_size_share": 0.2, "any_size_share": 0.3, "smallest_pixels": 8}
+    return SizesSettings(**values | changes)
+
+
+def teacher(**changes: Any) -> TeacherSettings:
+    """No teacher."""
+    values: dict[str, Any] = {
+        "network": "none",
+        "logits_weight": 1.0,
+        "temperature": 2.0,
+        "embedding_weight": 0.5,
+        "features_weight": 0.25,
+    }
+    return TeacherSettings(**values | changes)
+
+
+def finetune(**changes: Any) -> FinetuneSettings:
+    """A short training of the very small CovPoolFER on faces of all sizes."""
+    values: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "final_learning_rate": 0.001,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "adam_epsilon": 1e-5,
+        "weight_decay": 1e-4,
+        "label_smoothing": 0.0,
+        "class_balance": 0.0,
+        "average_decay": 0.0,
+        "augment": augment(),
+        "sizes": sizes(),
+        "teacher": teacher(),
+        "validation_every": 1,
+        "selection": "both",
+        "repeat": 0,
+    }
+    return FinetuneSettings(**values | changes)

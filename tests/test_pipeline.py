@@ -27,14 +27,15 @@ PARAMS_OF = {
     "pretrain": ["profiles.${profile}.pretrain"],
     "features": ["profiles.${profile}.features"],
     "fsr": ["profiles.${profile}.fsr"],
-    "losses": ["losses", "profiles.${profile}.losses"],
+    "finetune": ["profiles.${profile}.${item}"],
+    "losses": ["losses", "${item.terms}", "profiles.${profile}.losses"],
     "reweight": ["${item.weighting}", "profiles.${profile}.${item.weighting}"],
     "evaluate": ["evaluate"],
     "report": ["report"],
     "synthesize_of": ["profiles.${item}.synthesize"],
     "class_names_of": ["profiles.${item}.dataset.class_names"],
     "effective": [
-        *("seed", "scales", "downsample", "losses", "reweight", "evaluate", "report"),
+        *("seed", "scales", "downsample", "losses", "fsr_l2", "reweight", "evaluate", "report"),
         "profiles.${profile}",
     ],
 }

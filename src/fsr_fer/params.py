@@ -23,6 +23,7 @@ from fsr_fer.settings import (
     DownsampleSettings,
     EvaluateSettings,
     FeaturesSettings,
+    FinetuneSettings,
     FsrSettings,
     LossSettings,
     PretrainSettings,
@@ -56,9 +57,13 @@ PROFILE_SECTIONS: dict[str, type] = {
     "pretrain": PretrainSettings,
     "features": FeaturesSettings,
     "fsr": FsrSettings,
+    "mixed_resolution": FinetuneSettings,
+    "best": FinetuneSettings,
 }
 OVERRIDABLE_SECTIONS = ("losses", "reweight")
 """Common sections of which a profile may replace single values."""
+LOSS_SECTIONS = ("fsr_l2",)
+"""Rows of ``fsr`` that replace single values of ``losses``; each section is named after its row."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -103,7 +108,7 @@ def check_params(params: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: one message for the first thing that is wrong.
     """
-    known = ["profile", "seed", "scales", *COMMON_SECTIONS, "profiles"]
+    known = ["profile", "seed", "scales", *COMMON_SECTIONS, *LOSS_SECTIONS, "profiles"]
     for key in params:
         if key not in known:
             raise SettingsError(f"{key} is not a known key; known: {', '.join(known)}")
@@ -119,6 +124,8 @@ def check_params(params: Mapping[str, Any]) -> None:
         raise SettingsError(f"profile is {params['profile']!r}; known: {', '.join(profiles)}")
     for section, kind in COMMON_SECTIONS.items():
         build(kind, params[section], section)
+    for section in LOSS_SECTIONS:
+        _overridden(params["losses"], params[section], "losses", section)
     for name, profile in profiles.items():
         _check_profile(name, profile, params)
 
@@ -258,9 +265,18 @@ class Stage:
         return self._own("fsr", FsrSettings)
 
     @property
+    def finetune(self) -> FinetuneSettings:
+        """How the row that this instance of the stage is named after goes on to learn."""
+        assert self.item is not None
+        return self._own(self.item, FinetuneSettings)
+
+    @property
     def losses(self) -> LossSettings:
-        """The loss terms, the profile's own values put over the common ones."""
+        """The loss terms: the common values, the profile's own over them, the row's own on top."""
         settings: LossSettings = self._both("losses")
+        own = f"{self.name}_{self.item}"
+        if own in LOSS_SECTIONS:
+            settings = _overridden(asdict(settings), self._value(own), "losses", own)
         return settings
 
     @property
@@ -298,6 +314,7 @@ class Stage:
             "scales": list(self.scales),
             "downsample": asdict(self.downsample),
             "losses": asdict(self.losses),
+            "fsr_l2": dict(self._value("fsr_l2")),
             "reweight": asdict(self.reweight),
             "evaluate": asdict(self.evaluate),
             "report": asdict(self.report),

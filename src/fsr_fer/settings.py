@@ -176,6 +176,102 @@ class PretrainSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """How train faces are varied before they are made small."""
+
+    rotation_degrees: float
+    flip: bool
+    zoom: float
+    shift_pixels: float
+    hidden_share: float
+
+    def __post_init__(self) -> None:
+        degrees = self.rotation_degrees
+        _require(0 <= degrees <= 180, "rotation_degrees", degrees, "0 to 180")
+        _not_negative(self, "zoom", "shift_pixels")
+        share = self.hidden_share
+        _require(0 <= share <= 1, "hidden_share", share, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizesSettings:
+    """At which sizes train faces are seen."""
+
+    full_size_share: float
+    any_size_share: float
+    smallest_pixels: int
+
+    def __post_init__(self) -> None:
+        for name in ("full_size_share", "any_size_share"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, name, value, "0 to 1")
+        together = self.full_size_share + self.any_size_share
+        _require(
+            together <= 1,
+            "any_size_share",
+            self.any_size_share,
+            f"at most 1 - full_size_share, {1 - self.full_size_share:g}",
+        )
+        pixels = self.smallest_pixels
+        _require(
+            MINIMUM_LR_PIXELS <= pixels <= FULL_SIZE,
+            "smallest_pixels",
+            pixels,
+            f"{MINIMUM_LR_PIXELS} to {FULL_SIZE}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings:
+    """A network that reads the full-size face, whose answer the small face's should equal."""
+
+    network: Literal["none", "pretrained", "average"]
+    logits_weight: float
+    temperature: float
+    embedding_weight: float
+    features_weight: float
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "logits_weight", "embedding_weight", "features_weight")
+        _positive(self, "temperature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """How the pretrained extractor goes on to learn from faces of all sizes."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    final_learning_rate: float
+    beta1: float
+    beta2: float
+    adam_epsilon: float
+    weight_decay: float
+    label_smoothing: float
+    class_balance: float
+    average_decay: float
+    augment: AugmentSettings
+    sizes: SizesSettings
+    teacher: TeacherSettings
+    validation_every: int
+    selection: Literal["total_accuracy", "mean_class_accuracy", "both"]
+    repeat: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "epochs", "learning_rate", "adam_epsilon", "validation_every")
+        _require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or greater")
+        _not_negative(self, "final_learning_rate", "weight_decay", "class_balance", "repeat")
+        _in_unit(self, "beta1", "beta2", "label_smoothing", "average_decay")
+        _require(
+            self.teacher.network != "average" or self.average_decay > 0,
+            "average_decay",
+            self.average_decay,
+            "above 0, since teacher.network is average",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesSettings:
     """How second-order features are stored."""
 

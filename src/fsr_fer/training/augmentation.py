@@ -1,0 +1,82 @@
+"""Pictures of a face varied as photographs vary: turned, mirrored, moved, nearer, partly hidden."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fsr_fer.settings import AugmentSettings
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How each face of a batch is varied; every field has one value per face, [B].
+
+    ``angles`` in radians, counter-clockwise as seen; ``flips`` bool; ``zooms`` above 1 bring the
+    face nearer; ``shifts`` [B, 2] in pixels, right and down; ``holes`` [B, 4] are left, top, right
+    and bottom of a rectangle in pixels that shows nothing.
+    """
+
+    angles: Tensor
+    flips: Tensor
+    zooms: Tensor
+    shifts: Tensor
+    holes: Tensor
+
+
+def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces: int) -> Variation:
+    """A variation of ``faces`` faces of 100x100, uniform within what ``settings`` allow."""
+    turns = torch.rand(faces, generator=generator) * 2 - 1
+    flips = torch.rand(faces, generator=generator) < (0.5 if settings.flip else 0.0)
+    nearer = torch.rand(faces, generator=generator) * 2 - 1
+    moved = torch.rand(faces, 2, generator=generator) * 2 - 1
+    centre = torch.rand(faces, 2, generator=generator) * 100
+    extent = torch.rand(faces, 2, generator=generator) * 40
+    hidden = torch.rand(faces, generator=generator) < settings.hidden_share
+    holes = torch.cat([centre - extent / 2, centre + extent / 2], dim=1) * hidden[:, None]
+    return Variation(
+        angles=turns * math.radians(settings.rotation_degrees),
+        flips=flips,
+        zooms=(nearer * math.log1p(settings.zoom)).exp(),
+        shifts=moved * settings.shift_pixels,
+        holes=holes,
+    )
+
+
+def vary(images: Tensor, variation: Variation) -> Tensor:
+    """Float [B, H, W, 3] of 0..255 -> the same, bicubic, same canvas, black where nothing was."""
+    turned = images.permute(0, 3, 1, 2)
+    height, width = turned.shape[2:]
+    mirror = torch.where(variation.flips, -1.0, 1.0).to(turned)
+    reach = 1 / variation.zooms.to(turned)
+    cosine, sine = variation.angles.to(turned).cos(), variation.angles.to(turned).sin()
+    # Rows give where an output pixel is read from: moved back, mirrored, turned back, brought near.
+    right = variation.shifts[:, 0].to(turned) * 2 / width
+    down = variation.shifts[:, 1].to(turned) * 2 / height
+    a, b = mirror * cosine * reach, -sine * reach
+    c, d = mirror * sine * reach, cosine * reach
+    matrix = torch.stack(
+        [
+            torch.stack([a, b, -(a * right + b * down)], dim=1),
+            torch.stack([c, d, -(c * right + d * down)], dim=1),
+        ],
+        dim=1,
+    )
+    grid = functional.affine_grid(matrix, list(turned.shape), align_corners=False)
+    turned = functional.grid_sample(turned, grid, mode="bicubic", align_corners=False)
+    hidden = _inside(variation.holes.to(turned), height, width)
+    return (turned.clamp(0, 255) * ~hidden[:, None]).permute(0, 2, 3, 1)
+
+
+def _inside(holes: Tensor, height: int, width: int) -> Tensor:
+    """Which pixel centres lie in a face's rectangle, bool [B, H, W]."""
+    rows = torch.arange(height, device=holes.device) + 0.5
+    columns = torch.arange(width, device=holes.device) + 0.5
+    left, top, right, bottom = (holes[:, i, None] for i in range(4))
+    across = (columns >= left) & (columns < right)
+    along = (rows >= top) & (rows < bottom)
+    return along[:, :, None] & across[:, None, :]

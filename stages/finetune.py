@@ -1,0 +1,55 @@
+"""Teach the pretrained extractor faces of all sizes: ``python stages/finetune.py ROW``."""
+
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.device import choose_device
+from fsr_fer.models.weights import load_extractor, save_extractor
+from fsr_fer.params import Stage, load_stage
+from fsr_fer.progress import bar
+from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.training.finetune import finetune
+from fsr_fer.training.pretrain import LabelledFaces
+
+
+def main() -> Stage:
+    """Write ``models/<profile>/finetune/<row>.safetensors`` and the curves beside the metrics."""
+    row = sys.argv[1]
+    stage = load_stage("finetune", row)
+    data, models = Path("data") / stage.profile / "dataset", Path("models") / stage.profile
+    manifest = read_manifest(data / "manifest.csv", stage.class_names)
+    images = np.load(data / "images.npy", mmap_mode="r")
+    pretrained, _ = load_extractor(models / "pretrain.safetensors")
+
+    def part(split: str) -> LabelledFaces:
+        rows = manifest.rows(split)
+        return LabelledFaces(images, rows, manifest.labels[rows])
+
+    curves = Path("metrics") / stage.profile / "finetune" / row
+    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+        network = finetune(
+            pretrained,
+            part("train"),
+            part("validation"),
+            stage.finetune,
+            stage.downsample,
+            scales=stage.scales,
+            seed=stage.seed,
+            device=choose_device(),
+            checkpoint=checkpoint,
+            track=bar,
+            record=record,
+            task=f"finetune {row}",
+        )
+        save_extractor(models / f"finetune/{row}.safetensors", network, stage.class_names)
+    return stage
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,226 @@
+"""The extractor taught faces of all sizes: sizes, teacher, average, balance, resuming."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fsr_fer.downsampling import downsample, restore
+from fsr_fer.errors import UserError
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.resize import imresize
+from fsr_fer.settings import SettingsError
+from fsr_fer.training.checkpoint import Checkpoint
+from fsr_fer.training.finetune import (
+    FinetuneTrainer,
+    cosine_learning_rate,
+    draw_sizes,
+    finetune,
+    make_small,
+    validate,
+)
+from tests import sections
+from tests.training.test_pretrain import faces
+
+CPU = torch.device("cpu")
+SCALES = (2, 3, 8)
+
+
+def network(seed: int = 5) -> CovPoolFER:
+    torch.manual_seed(seed)
+    made = CovPoolFER(sections.extractor(), 3)
+    for name, buffer in made.named_buffers():
+        if name.endswith("running_var"):
+            buffer.fill_(2.0)
+    return made.eval().requires_grad_(False)
+
+
+def trainer(shares: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3), **changes: Any) -> FinetuneTrainer:
+    log_shares = torch.tensor(shares).log()
+    return FinetuneTrainer(sections.finetune(**changes), network(), log_shares, CPU)
+
+
+def batch(count: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+    """Small faces, full-size faces, labels."""
+    images, labels = faces(count).batch(torch.arange(count))
+    small = make_small(images.numpy(), torch.full((count,), 8), sections.downsample())
+    return standardise(torch.from_numpy(small)), standardise(images), labels
+
+
+def test_sizes_are_drawn_with_their_shares() -> None:
+    drawn = draw_sizes(sections.sizes(), SCALES, torch.Generator().manual_seed(1), 20000)
+    assert (drawn == 0).float().mean() == pytest.approx(0.2, abs=0.01)
+    for scale in SCALES:
+        assert (drawn == scale).float().mean() == pytest.approx(0.5 / 3, abs=0.01)
+    pixels = -drawn[drawn < 0].double()
+    assert set(drawn[drawn > 0].tolist()) == set(SCALES)
+    assert (pixels.min(), pixels.max()) == (8, 100)
+    # Uniform in the logarithm: as many between 8 and 28 as between 28 and 100.
+    assert (pixels < math.sqrt(8 * 101)).double().mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_faces_are_made_small_as_the_downsample_stage_and_the_test_do_it() -> None:
+    images = faces(5).images
+    settings = sections.downsample(restore="crop")
+    seen = make_small(images, torch.tensor([0, 3, -11, 8, 3]), settings)
+    assert np.array_equal(seen[0], images[0])
+    for position, scale in ((1, 3), (3, 8), (4, 3)):
+        face = images[position : position + 1]
+        expected = restore(downsample(face, scale, settings), scale, settings)
+        assert np.array_equal(seen[position], expected[0])
+    small = imresize(images[2], output_shape=(11, 11))
+    assert np.array_equal(seen[2], imresize(small, output_shape=(100, 100)))
+
+
+def test_balance_adds_the_log_share_to_the_logits_in_training_alone() -> None:
+    shares = (0.7, 0.2, 0.1)
+    balanced = trainer(shares, class_balance=0.5)
+    small, full, labels = batch()
+    with torch.no_grad():
+        _, logits = balanced.network(small)  # in training mode, as the step sees it
+    adjusted = logits + 0.5 * torch.tensor(shares).log()
+    picked = adjusted[torch.arange(len(labels)), labels]
+    expected = (adjusted.exp().sum(dim=1).log() - picked).mean()
+    values = trainer(shares, class_balance=0.5).step(small, full, labels)
+    assert values["train/cross_entropy"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_teacher_terms_by_hand() -> None:
+    small, full, labels = batch()
+    taught = trainer(teacher=sections.teacher(network="pretrained"))
+    with torch.no_grad():
+        features = taught.network.extractor(small)
+        embedding, logits = taught.network.classifier(features)
+        known = network().extractor(full)
+        known_embedding, known_logits = network().classifier(known)
+    p, q = (known_logits / 2).softmax(dim=1), (logits / 2).softmax(dim=1)
+    expected = {
+        "train/teacher_logits": 4 * (p * (p / q).log()).sum(dim=1).mean(),
+        "train/teacher_embedding": 0.5 * (embedding - known_embedding).square().mean(),
+        "train/teacher_features": 0.25 * (features - known).square().mean(),
+    }
+    values = trainer(teacher=sections.teacher(network="pretrained")).step(small, full, labels)
+    for name, value in expected.items():
+        assert values[name] == pytest.approx(float(value), rel=1e-3), name
+
+
+def test_only_the_learner_learns_and_without_a_teacher_nobody_is_asked() -> None:
+    taught = trainer(teacher=sections.teacher(network="pretrained"))
+    before = network().state_dict()
+    values = taught.step(*batch())
+    for name, tensor in taught.pretrained.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    learned = taught.network.state_dict()
+    assert all(not torch.equal(learned[n], before[n]) for n in before if n.endswith("weight"))
+    assert not [name for name in trainer().step(*batch()) if "teacher" in name]
+    assert "train/teacher_logits" in values
+
+
+def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
+    averaging = trainer(average_decay=0.9)
+    start = {name: tensor.clone() for name, tensor in averaging.average.state_dict().items()}
+    averaging.step(*batch())
+    learned = averaging.network.state_dict()
+    for name, tensor in averaging.average.state_dict().items():
+        if "bimap" not in name:
+            torch.testing.assert_close(tensor, 0.9 * start[name] + 0.1 * learned[name])
+    weight = averaging.average.extractor.bimap.weight
+    torch.testing.assert_close(weight.mT @ weight, torch.eye(8), rtol=0, atol=1e-5)
+    assert averaging.kept is averaging.average
+    assert trainer().kept is not None
+    assert trainer(average_decay=0.0).kept.training
+
+
+def test_learning_rate_falls_along_half_a_cosine() -> None:
+    rates = [cosine_learning_rate(1.0, 0.2, position, 4) for position in range(5)]
+    half = math.sqrt(0.5)
+    expected = [1.0, 0.6 + 0.4 * half, 0.6, 0.6 - 0.4 * half, 0.2]
+    assert rates == pytest.approx(expected)
+
+
+def test_divergence_stops_before_the_update() -> None:
+    broken = trainer()
+    with torch.no_grad():
+        broken.network.classifier.logits.bias[0] = math.inf
+    before = broken.network.classifier.hidden.weight.detach().clone()
+    with pytest.raises(UserError, match=r"step 4: train/cross_entropy = .*learning_rate"):
+        broken.step(*batch(), step=4)
+    assert torch.equal(broken.network.classifier.hidden.weight.detach(), before)
+
+
+def run(
+    checkpoint: Checkpoint, stop_after: int | None = None, **changes: Any
+) -> tuple[dict[str, Tensor], list[tuple[int, dict[str, float]]]]:
+    records: list[tuple[int, dict[str, float]]] = []
+
+    def record(step: int, values: dict[str, float]) -> None:
+        records.append((step, values))
+        if stop_after is not None and step > stop_after:
+            raise KeyboardInterrupt
+
+    kept = finetune(
+        network(),
+        faces(24),
+        faces(12),
+        sections.finetune(
+            **{
+                "teacher": sections.teacher(network="average"),
+                "average_decay": 0.8,
+                **changes,
+            }
+        ),
+        sections.downsample(),
+        scales=SCALES,
+        seed=7,
+        device=CPU,
+        checkpoint=checkpoint,
+        record=record,
+    )
+    return kept.state_dict(), records
+
+
+def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
+    expected, curves = run(Checkpoint(None), epochs=3)
+    checkpoint = Checkpoint(tmp_path / "key")
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint, 1, epochs=3)
+    resumed, resumed_curves = run(checkpoint, epochs=3)
+    assert resumed_curves == curves
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_training_learns_and_another_repeat_is_another_training() -> None:
+    changes: dict[str, Any] = {
+        "epochs": 8,
+        "augment": sections.augment(zoom=0.0, rotation_degrees=0.0, flip=False, hidden_share=0.0),
+        "teacher": sections.teacher(),
+    }
+    first, records = run(Checkpoint(None), **changes)
+    assert records[-1][1]["train/cross_entropy"] < 0.8 * records[0][1]["train/cross_entropy"]
+    second, _ = run(Checkpoint(None), repeat=1, **changes)
+    assert not torch.equal(first["classifier.logits.weight"], second["classifier.logits.weight"])
+
+
+def test_validation_means_are_over_the_scales_without_full_size() -> None:
+    pictures = {"hr": faces(12).images, "x2": faces(12).images, "x8": faces(12).images[::-1].copy()}
+    values = validate(network(), pictures, faces(12).labels, CPU)
+    mean = (values["validation/x2"] + values["validation/x8"]) / 2
+    assert values["validation/total_accuracy"] == pytest.approx(mean)
+    both = (values["validation/total_accuracy"] + values["validation/mean_class_accuracy"]) / 2
+    assert values["validation/both"] == pytest.approx(both)
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(SettingsError, match="average_decay"):
+        sections.finetune(teacher=sections.teacher(network="average"))
+    with pytest.raises(SettingsError, match="any_size_share"):
+        sections.sizes(full_size_share=0.8, any_size_share=0.3)
+    with pytest.raises(SettingsError, match="smallest_pixels"):
+        sections.sizes(smallest_pixels=3)
