@@ -1,4 +1,4 @@
-"""Writing large arrays batch by batch."""
+"""Large arrays: written batch by batch, read as far as they are needed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
+from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 
 
@@ -39,3 +40,19 @@ def writing_array(
         yield append
         if written != shape[0]:
             raise ValueError(f"{written} rows were written, {shape[0]} announced")
+
+
+def open_faces(path: Path) -> np.ndarray:
+    """Memory-map uint8 [N, h, w, 3] faces.
+
+    Raises:
+        UserError: the file is missing.
+        ValueError: it holds something else.
+    """
+    try:
+        faces = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
+        raise ValueError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")
+    return faces

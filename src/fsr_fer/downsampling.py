@@ -35,8 +35,13 @@ def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> 
     """
     if settings.form == "scale":
         return imresize(images, scale=1 / scale, boundary=settings.boundary)
-    side = -(-IMAGE_SIZE // scale)
+    side = small_side(scale)
     return imresize(images, output_shape=(side, side), boundary=settings.boundary)
+
+
+def small_side(scale: int) -> int:
+    """Height and width of a face made smaller by ``scale``, in pixels: ceil(100 / scale)."""
+    return -(-IMAGE_SIZE // scale)
 
 
 def write_downsampled(

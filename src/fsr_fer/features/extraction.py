@@ -10,10 +10,11 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ from fsr_fer.models.covpool import FeatureExtractor, standardise
 from fsr_fer.prefetch import in_turn
 from fsr_fer.progress import Track, quiet
 from fsr_fer.settings import DownsampleSettings
+
+T = TypeVar("T")
 
 BATCH = {"cpu": 32, "cuda": 256}
 """Faces extracted at once. On a CPU more of them leave its caches; a GPU wants more to do."""
@@ -78,16 +81,20 @@ def write_shards(
         UserError: the disk is full.
     """
     extractor.eval()
-    size = BATCH.get(device.type, BATCH["cpu"])
+    size = batch_size(device)
     mine = layout.shards[ranks.rank :: ranks.world]
     left = [shard for shard in mine if not is_whole(folder, layout, shard)]
     done = sum(len(_cuts(layout, shard, size)) for shard in mine if shard not in left)
     cuts = [cut for shard in left for cut in _cuts(layout, shard, size)]
-    if device.type == "cpu":
-        stream = _by_cores(extractor, faces, cuts, layout.dtype)
-    else:
-        stream = _by_device(extractor, faces, cuts, layout.dtype, device)
-    stored = iter(track(stream, total=done + len(cuts), task=task, done=done))
+
+    def compute(batch: np.ndarray) -> Tensor:
+        return extract(extractor, batch, device)
+
+    def fetch(packed: Tensor) -> np.ndarray:
+        return encode(packed, layout.dtype)
+
+    made = stream(faces, cuts, compute, fetch, device)
+    stored = iter(track(made, total=done + len(cuts), task=task, done=done))
     for shard in left:
         path = folder / layout.file(shard)
         with writing_array(path, layout.stored_dtype, layout.shape(shard)) as append:
@@ -95,19 +102,48 @@ def write_shards(
                 append(rows)
 
 
+def batch_size(device: torch.device) -> int:
+    """How many faces are extracted at once on a device."""
+    return BATCH.get(device.type, BATCH["cpu"])
+
+
+def cuts_of(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+    """Batches of ``size`` from ``start`` to before ``stop``; the last one may be smaller."""
+    return [(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def stream(
+    faces: Faces,
+    cuts: Sequence[tuple[int, int]],
+    compute: Callable[[np.ndarray], Tensor],
+    fetch: Callable[[Tensor], T],
+    device: torch.device,
+) -> Iterator[T]:
+    """What ``fetch`` makes of what ``compute`` makes of the faces of each cut, in order.
+
+    ``compute`` takes uint8 [B, 100, 100, 3] and gives a tensor on ``device``; ``fetch`` waits for
+    it and brings it here. Threads of their own call both.
+    """
+    if device.type == "cpu":
+        return _by_cores(faces, cuts, compute, fetch)
+    return _by_device(faces, cuts, compute, fetch)
+
+
 def _by_cores(
-    extractor: FeatureExtractor, faces: Faces, cuts: Sequence[tuple[int, int]], dtype: str
-) -> Iterator[np.ndarray]:
-    """Stored features of each cut, in order; every core works on a batch of its own.
+    faces: Faces,
+    cuts: Sequence[tuple[int, int]],
+    compute: Callable[[np.ndarray], Tensor],
+    fetch: Callable[[Tensor], T],
+) -> Iterator[T]:
+    """``stream`` where every core works on a batch of its own.
 
     Decompositions of small matrices do not split over threads and convolutions do so with loss:
     whole batches side by side keep all cores busy with either. It also makes the bytes the same
     whatever the number of threads.
     """
-    cpu = torch.device("cpu")
 
-    def work(cut: tuple[int, int]) -> np.ndarray:
-        return encode(extract(extractor, faces.read(*cut), cpu), dtype)
+    def work(cut: tuple[int, int]) -> T:
+        return fetch(compute(faces.read(*cut)))
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # of each thread that starts from here on
@@ -119,26 +155,21 @@ def _by_cores(
 
 
 def _by_device(
-    extractor: FeatureExtractor,
     faces: Faces,
     cuts: Sequence[tuple[int, int]],
-    dtype: str,
-    device: torch.device,
-) -> Iterator[np.ndarray]:
-    """Stored features of each cut, in order: cores read and resize, the device extracts."""
+    compute: Callable[[np.ndarray], Tensor],
+    fetch: Callable[[Tensor], T],
+) -> Iterator[T]:
+    """``stream`` where cores read and resize, and the device computes."""
     readers = torch.get_num_threads()
-
-    def fetch(packed: Tensor) -> np.ndarray:
-        return encode(packed, dtype)
-
     with (
         ThreadPoolExecutor(readers, thread_name_prefix="read") as reading,
         ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching,
     ):
         batches = in_turn(reading, lambda cut: faces.read(*cut), cuts, readers + AHEAD)
-        packed = (extract(extractor, batch, device) for batch in batches)
+        computed = (compute(batch) for batch in batches)
         # The thread that fetches waits for the device; by then the next batch is under way.
-        yield from in_turn(fetching, fetch, packed, AHEAD)
+        yield from in_turn(fetching, fetch, computed, AHEAD)
 
 
 def publish(work: Path, layout: Layout, folder: Path) -> None:
@@ -163,4 +194,4 @@ def publish(work: Path, layout: Layout, folder: Path) -> None:
 def _cuts(layout: Layout, shard: int, size: int) -> list[tuple[int, int]]:
     """The batches of a shard: they never cross its ends, so every process cuts alike."""
     rows = layout.rows(shard)
-    return [(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]
+    return cuts_of(rows.start, rows.stop, size)

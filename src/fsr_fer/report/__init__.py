@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fsr_fer.arrays import open_faces
 from fsr_fer.downsampling import restore
 from fsr_fer.files import replacing, write_text
 from fsr_fer.predictions import HR
 from fsr_fer.report.curves import read_groups
 from fsr_fer.report.figures import ExampleFace, accuracy_figure, curves_figure, faces_figure
-from fsr_fer.report.inputs import ReportInputs, open_faces
+from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.page import write_page
 from fsr_fer.report.scores import compute_scores, write_details, write_metrics
 

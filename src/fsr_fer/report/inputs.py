@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fsr_fer.arrays import open_faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR, Predictions
@@ -88,19 +89,3 @@ class ReportInputs:
         """Height of a face in pixels for each of ``columns``."""
         paths = {HR: self.images_path, **self.downsampled}
         return {name: open_faces(paths[name]).shape[1] for name in self.columns}
-
-
-def open_faces(path: Path) -> np.ndarray:
-    """Memory-map uint8 [N, h, w, 3] faces.
-
-    Raises:
-        UserError: the file is missing.
-        ValueError: it holds something else.
-    """
-    try:
-        faces = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-    if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
-        raise ValueError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")
-    return faces
