@@ -30,7 +30,7 @@ def main() -> Stage:
     if row.startswith("fsr_"):
         variant = row.removeprefix("fsr_")
         generator = load_generator(models / f"fsr/{variant}.safetensors").to(device)
-    predicted = predict(
+    answers = predict(
         open_table(data / "features/test/hr", len(rows), extractor),
         {
             scale: open_table(data / f"features/test/x{scale}", len(rows), extractor)
@@ -46,7 +46,8 @@ def main() -> Stage:
         ids=tuple(manifest.ids[i] for i in rows),
         labels=manifest.labels[rows],
         class_names=stage.class_names,
-        predicted=predicted,
+        predicted={column: some.classes for column, some in answers.items()},
+        confidence={column: some.confidence for column, some in answers.items()},
     ).write(data / f"predictions/{row}.csv")
     return stage
 

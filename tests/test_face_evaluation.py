@@ -13,7 +13,7 @@ from fsr_fer.data.manifest import Manifest
 from fsr_fer.downsampling import downsample, restore
 from fsr_fer.errors import UserError
 from fsr_fer.evaluation import predict
-from fsr_fer.face_evaluation import classify_faces, open_test_faces, plain_reader, predict_faces
+from fsr_fer.face_evaluation import answer_faces, open_test_faces, plain_reader, predict_faces
 from fsr_fer.features.extraction import Faces, publish, write_shards
 from fsr_fer.features.tables import Layout, StoredTable
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -86,9 +86,10 @@ def test_pictures_and_stored_features_give_the_same_answers(
     stored = predict(tables["hr"], small, network.classifier, None, CPU)
     read = predict_faces(faces, plain_reader(network), CPU)
     assert list(read) == list(stored) == ["hr", "x2", "x6"]
-    for column, classes in stored.items():
-        assert len(set(classes.tolist())) > 1
-        np.testing.assert_array_equal(read[column], classes)
+    for column, answers in stored.items():
+        assert len(set(answers.classes.tolist())) > 1
+        np.testing.assert_array_equal(read[column].classes, answers.classes)
+        np.testing.assert_allclose(read[column].confidence, answers.confidence, atol=1e-5)
 
 
 def test_restored_test_faces_are_read_as_they_are(
@@ -97,8 +98,9 @@ def test_restored_test_faces_are_read_as_they_are(
     small = predict_faces(opened(data, "small", manifest), plain_reader(network), CPU)
     restored = predict_faces(opened(data, "restored", manifest), plain_reader(network), CPU)
     assert list(restored) == ["hr", "x6"]  # the folder has no x2
-    for column, classes in restored.items():
-        np.testing.assert_array_equal(classes, small[column])
+    for column, answers in restored.items():
+        np.testing.assert_array_equal(answers.classes, small[column].classes)
+        np.testing.assert_array_equal(answers.confidence, small[column].confidence)
 
 
 def test_the_network_is_told_how_small_the_faces_were(data: Path, manifest: Manifest) -> None:
@@ -115,13 +117,14 @@ def test_the_network_is_told_how_small_the_faces_were(data: Path, manifest: Mani
         told.clear()
         predicted = predict_faces(opened(data, name, manifest), read, CPU)
         assert told == dict.fromkeys(sizes, len(TEST))
-        assert set(predicted["x6"]) == {17 % 3}
+        assert set(predicted["x6"].classes) == {17 % 3}
 
 
 def test_no_face_at_all(network: CovPoolFER) -> None:
     nobody = Faces(np.empty((0, 100, 100, 3), np.uint8), np.arange(0))
-    predicted = classify_faces(nobody, 100, plain_reader(network), CPU)
-    assert (predicted.shape, predicted.dtype) == ((0,), np.int64)
+    answers = answer_faces(nobody, 100, plain_reader(network), CPU)
+    assert (answers.classes.shape, answers.classes.dtype) == ((0,), np.int64)
+    assert (answers.confidence.shape, answers.confidence.dtype) == ((0,), np.float64)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,29 @@ def test_round_trip(tmp_path):
     assert first.startswith(b"id,label,hr,x8\na,happiness,happiness,neutral\n")
 
 
+def test_confidences_come_back_with_three_decimals(tmp_path):
+    path = tmp_path / "row.csv"
+    given = np.array([0.12345, 1.0, 0.9996])
+    make(confidence={"x8": given}).write(path)
+    assert path.read_text().splitlines()[:2] == [
+        "id,label,hr,x8,x8.confidence",
+        "a,happiness,happiness,neutral,0.123",
+    ]
+    read = read_predictions(path, NAMES)
+    assert list(read.confidence) == ["x8"]
+    np.testing.assert_array_equal(read.confidence["x8"], [0.123, 1.0, 1.0])
+    np.testing.assert_array_equal(read.predicted["x8"], [2, 2, 2])
+    first = path.read_bytes()
+    read.write(path)
+    assert path.read_bytes() == first
+
+
+def test_a_file_from_before_confidence_was_kept_has_none(tmp_path):
+    path = tmp_path / "row.csv"
+    path.write_text("id,label,hr\na,neutral,neutral\n")
+    assert read_predictions(path, NAMES).confidence == {}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -42,6 +65,11 @@ def test_round_trip(tmp_path):
         ({"labels": np.array([0, 1, 3])}, "outside 0..2"),
         ({"labels": np.array([0.0, 1.0, 2.0])}, "int64"),
         ({"predicted": {"x8": np.array([0, 1])}}, "expected int64"),
+        ({"confidence": {"x2": np.zeros(3)}}, "key 'x2', predicted has not"),
+        ({"confidence": {"hr": np.zeros(2)}}, "expected float64"),
+        ({"confidence": {"hr": np.zeros(3, np.float32)}}, "expected float64"),
+        ({"confidence": {"hr": np.array([0.5, 1.5, 0.5])}}, "outside 0..1"),
+        ({"confidence": {"hr": np.array([0.5, np.nan, 0.5])}}, "outside 0..1"),
         ({"predicted": {"x1": np.array([0, 1, 2])}}, "expected hr, x2"),
     ],
 )
@@ -58,6 +86,13 @@ def test_impossible_predictions_are_refused(changes, message):
         ("id,label,hr,hr\n", "column 'hr' comes twice"),
         ("id,label,x1\n", "column 'x1' is unknown"),
         ("id,label,hr\n", "no face is listed"),
+        ("id,label,hr.confidence\n", "column 'hr.confidence' is unknown"),
+        ("id,label,hr,x2.confidence\n", "column 'x2.confidence' is unknown"),
+        ("id,label,hr,hr.confidence,hr.confidence\n", "column 'hr.confidence' comes twice"),
+        ("id,label,hr,hr.confidence,x2\n", "column 'x2' comes after 'hr.confidence'"),
+        ("id,label,hr,hr.confidence\na,neutral,neutral,high\n", "line 2: 'high' is no prob"),
+        ("id,label,hr,hr.confidence\na,neutral,neutral,1.01\n", "line 2: '1.01' is no prob"),
+        ("id,label,hr,hr.confidence\na,neutral,neutral,nan\n", "line 2: 'nan' is no prob"),
         ("id,label,hr\na,neutral\n", "line 2: 2 values, expected 3"),
         ("id,label,hr\na,neutral,anger\n", "line 2: 'anger' is none of"),
         ("id,label,hr\na,neutral,neutral\na,neutral,neutral\n", "line 3: id 'a' comes twice"),

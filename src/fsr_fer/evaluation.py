@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fsr_fer.features.packing import unpack
 from fsr_fer.features.tables import Table, in_order
@@ -16,26 +17,65 @@ from fsr_fer.progress import Track, quiet
 BATCH = 64
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a row says of some faces: ``classes`` (int64 [N]) and the probability it gives to each.
+
+    ``confidence`` is float64 [N], 0 to 1.
+    """
+
+    classes: np.ndarray
+    confidence: np.ndarray
+
+
+def answers_of(logits: Tensor) -> Answers:
+    """The most probable class by logits [B, classes], on any device."""
+    probabilities = logits.cpu().to(torch.float64).softmax(dim=1)
+    classes = probabilities.argmax(dim=1)
+    confidence = probabilities.gather(1, classes[:, None])[:, 0]
+    return Answers(classes.numpy(), confidence.numpy())
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """The answers of several batches, in their order."""
+    if not parts:
+        return Answers(np.empty(0, np.int64), np.empty(0, np.float64))
+    return Answers(
+        np.concatenate([part.classes for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+    )
+
+
 @torch.inference_mode()
+def answer_features(
+    table: Table,
+    classifier: ExpressionClassifier,
+    generator: nn.Module | None,
+    device: torch.device,
+) -> Answers:
+    """What is read from each face of a table of features.
+
+    With a generator the features go through it first (equation 3). Both networks must be in eval
+    mode.
+    """
+    parts = []
+    for positions in in_order(len(table), BATCH):
+        maps = unpack(table.read(positions).to(device).to(torch.float32))[:, None]
+        if generator is not None:
+            maps = generator(maps)
+        _, logits = classifier(maps)
+        parts.append(answers_of(logits))
+    return joined(parts)
+
+
 def classify_features(
     table: Table,
     classifier: ExpressionClassifier,
     generator: nn.Module | None,
     device: torch.device,
 ) -> np.ndarray:
-    """Predicted class of each face of a table of features, int64 [N].
-
-    With a generator the features go through it first (equation 3). Both networks must be in eval
-    mode.
-    """
-    predicted = []
-    for positions in in_order(len(table), BATCH):
-        maps = unpack(table.read(positions).to(device).to(torch.float32))[:, None]
-        if generator is not None:
-            maps = generator(maps)
-        _, logits = classifier(maps)
-        predicted.append(logits.argmax(dim=1).cpu().numpy())
-    return np.concatenate(predicted) if predicted else np.empty(0, np.int64)
+    """Predicted class of each face, int64 [N]: ``answer_features`` without its confidence."""
+    return answer_features(table, classifier, generator, device).classes
 
 
 def predict(
@@ -47,12 +87,12 @@ def predict(
     *,
     track: Track = quiet,
     task: str = "evaluate",
-) -> dict[str, np.ndarray]:
-    """Predicted classes at full size ("hr") and at each scale ("x2", ...).
+) -> dict[str, Answers]:
+    """What is read at full size ("hr") and at each scale ("x2", ...).
 
     Full-size features never go through the generator: there is nothing to restore.
     """
-    predicted = {"hr": classify_features(hr_features, classifier, None, device)}
+    answers = {"hr": answer_features(hr_features, classifier, None, device)}
     for scale, table in track(lr_features.items(), total=len(lr_features), task=task):
-        predicted[f"x{scale}"] = classify_features(table, classifier, generator, device)
-    return predicted
+        answers[f"x{scale}"] = answer_features(table, classifier, generator, device)
+    return answers

@@ -14,6 +14,7 @@ from fsr_fer.arrays import open_faces
 from fsr_fer.data.manifest import IMAGE_SIZE, Manifest
 from fsr_fer.downsampling import small_side
 from fsr_fer.errors import UserError
+from fsr_fer.evaluation import Answers, answers_of, joined
 from fsr_fer.features.extraction import Faces, batch_size, cuts_of, stream
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.predictions import HR
@@ -81,7 +82,7 @@ def open_test_faces(
     return opened
 
 
-def classify_faces(
+def answer_faces(
     faces: Faces,
     pixels: int,
     read: Reader,
@@ -89,21 +90,19 @@ def classify_faces(
     *,
     track: Track = quiet,
     task: str = "evaluate",
-) -> np.ndarray:
-    """Predicted class of each face, int64 [N]; memory does not grow with N.
+) -> Answers:
+    """What is read from each face; memory does not grow with their number.
 
     ``pixels`` is the height of the faces before they were put back to full size.
     """
 
     @torch.inference_mode()
     def compute(batch: np.ndarray) -> Tensor:
-        images = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
-        return read(images, pixels).argmax(dim=1)
+        return read(torch.from_numpy(np.ascontiguousarray(batch)).to(device), pixels)
 
     cuts = cuts_of(0, len(faces.rows), batch_size(device))
-    made = stream(faces, cuts, compute, lambda classes: classes.cpu().numpy(), device)
-    predicted = list(track(made, total=len(cuts), task=task))
-    return np.concatenate(predicted) if predicted else np.empty(0, np.int64)
+    made = stream(faces, cuts, compute, answers_of, device)
+    return joined(list(track(made, total=len(cuts), task=task)))
 
 
 def predict_faces(
@@ -113,12 +112,12 @@ def predict_faces(
     *,
     track: Track = quiet,
     task: str = "evaluate",
-) -> dict[str, np.ndarray]:
-    """Predicted classes at full size ("hr") and at each scale ("x2", ...) that there is."""
-    predicted = {}
+) -> dict[str, Answers]:
+    """What is read at full size ("hr") and at each scale ("x2", ...) that there is."""
+    answers = {}
     for column, some in faces.items():
         pixels = IMAGE_SIZE if column == HR else small_side(int(column.removeprefix("x")))
-        predicted[column] = classify_faces(
+        answers[column] = answer_faces(
             some, pixels, read, device, track=track, task=f"{task} {column}"
         )
-    return predicted
+    return answers

@@ -175,9 +175,11 @@ def test_only_small_faces_go_through_the_generator(network: CovPoolFER) -> None:
 
     plain = predict(hr, {4: lr}, network.classifier, None, CPU)
     zeroed = predict(hr, {4: lr}, network.classifier, Zero(), CPU)
-    np.testing.assert_array_equal(plain["hr"], zeroed["hr"])
-    assert len(set(zeroed["x4"])) == 1
+    np.testing.assert_array_equal(plain["hr"].classes, zeroed["hr"].classes)
+    assert len(set(zeroed["x4"].classes)) == 1
     _, logits = network.classifier(unpack(lr.values))
-    np.testing.assert_array_equal(plain["x4"], logits.argmax(dim=1).numpy())
+    confidence, classes = logits.softmax(dim=1).max(dim=1)
+    np.testing.assert_array_equal(plain["x4"].classes, classes.numpy())
+    np.testing.assert_allclose(plain["x4"].confidence, confidence.numpy(), atol=1e-6)
     nobody = MemoryTable(lr.values[:0], 8)
     assert classify_features(nobody, network.classifier, None, CPU).shape == (0,)
