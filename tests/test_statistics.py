@@ -7,9 +7,11 @@ import pytest
 
 from fsr_fer.statistics import (
     bootstrap_interval,
+    calibration_interval,
     class_recall,
     confusion_matrix,
     discordant,
+    expected_calibration_error,
     holm,
     mcnemar_exact,
     mean_class_accuracy,
@@ -151,3 +153,68 @@ def test_paired_bootstrap_knows_that_the_faces_are_the_same():
     assert gain.high == pytest.approx(5 + half, abs=0.4)
     loss = paired_bootstrap(MANY_LABELS, MANY_PREDICTED, better, score="total_accuracy", **SETTINGS)
     assert loss.high < 0
+
+
+def test_calibration_error_worked_out_by_hand():
+    labels = np.array([0, 0, 0, 0])
+    predicted = np.array([0, 1, 0, 1])
+    confidence = np.array([0.9, 0.8, 0.4, 0.5])  # 0.5 still belongs to the lower of two bins
+    # Lower bin: confidence 0.45, accuracy 0.5. Upper bin: 0.85 and 0.5. Half of the faces each.
+    error = expected_calibration_error(labels, predicted, confidence, bins=2)
+    assert error == pytest.approx(100 * (0.5 * 0.05 + 0.5 * 0.35))
+    # In one bin: confidence 0.65, accuracy 0.5. In four: 0.45 and 0.5; 0.9 and 1, 0.8 and 0.
+    assert expected_calibration_error(labels, predicted, confidence, bins=1) == pytest.approx(15.0)
+    every = expected_calibration_error(labels, predicted, confidence, bins=1000)
+    assert every == pytest.approx(100 * (0.1 + 0.8 + 0.6 + 0.5) / 4)
+
+
+def test_bins_are_closed_above_whatever_floating_point_makes_of_the_product():
+    labels = np.zeros(2, np.int64)
+    predicted = np.array([0, 1])
+    # 0.7 * 10 is 7.000000000000001; with 0.61 it shares the bin from 0.6 to 0.7.
+    error = expected_calibration_error(labels, predicted, np.array([0.7, 0.61]), bins=10)
+    assert error == pytest.approx(100 * abs(1.31 / 2 - 0.5))
+    for value in (0.0, 1.0):
+        certain = np.full(2, value)
+        expected_calibration_error(labels, predicted, certain, bins=15)
+
+
+def test_confidence_that_is_always_right_has_no_error():
+    labels = np.array([0, 1, 1, 0])
+    assert expected_calibration_error(labels, labels, np.ones(4), bins=15) == 0.0
+    assert expected_calibration_error(labels, 1 - labels, np.ones(4), bins=15) == 100.0
+
+
+@pytest.mark.parametrize("excess", [0.03, 0.1])
+def test_calibration_intervals_hold_the_error_of_the_population(excess):
+    """Percentiles of the resamples all but never hold the first one: they lie above it."""
+    random = np.random.default_rng(3)
+
+    def draw(count):
+        confidence = 0.2 + 0.8 * random.beta(4, 1.5, count)
+        right = random.random(count) < confidence * (1 - excess)
+        return np.zeros(count, np.int64), (~right).astype(np.int64), confidence
+
+    # Too sure in every bin: the error is the mean excess itself.
+    truth = 100 * excess * (0.2 + 0.8 * 4 / 5.5)
+    assert expected_calibration_error(*draw(10**6), bins=15) == pytest.approx(truth, abs=0.2)
+    settings = {"bins": 15, "level": 0.95, "resamples": 200, "seed": 0}
+    intervals = [calibration_interval(*draw(700), **settings) for _ in range(60)]
+    held = sum(interval.low <= truth <= interval.high for interval in intervals)
+    assert held >= 45
+
+
+def test_calibration_intervals_depend_on_the_seed_alone():
+    labels, predicted, confidence = MANY_LABELS, MANY_PREDICTED, np.linspace(0.3, 1, 500)
+    settings = {"bins": 15, "level": 0.95, "resamples": 200}
+    first, again, other = (
+        calibration_interval(labels, predicted, confidence, seed=seed, **settings)
+        for seed in ((1, 2), (1, 2), (1, 3))
+    )
+    assert first == again != other
+    assert 0 <= first.low < first.high
+
+
+def test_calibration_refuses_what_does_not_match():
+    with pytest.raises(ValueError, match="do not match"):
+        expected_calibration_error(LABELS, PREDICTED, np.ones(3), bins=15)
