@@ -36,6 +36,7 @@ def main() -> Stage:
         effective_params=stage.effective,
         confidence=stage.evaluate.confidence,
         resamples=stage.evaluate.resamples,
+        calibration_bins=stage.evaluate.calibration_bins,
         example_faces=stage.report.example_faces,
         seed=stage.seed,
     )

@@ -379,10 +379,13 @@ class EvaluateSettings:
 
     confidence: float
     resamples: int
+    calibration_bins: int
 
     def __post_init__(self) -> None:
         _require(0.5 <= self.confidence < 1, "confidence", self.confidence, "0.5 to below 1")
         _require(self.resamples >= 100, "resamples", self.resamples, "100 or more")
+        bins = self.calibration_bins
+        _require(1 <= bins <= 1000, "calibration_bins", bins, "1 to 1000")
 
 
 @dataclass(frozen=True, kw_only=True)

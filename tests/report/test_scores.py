@@ -60,13 +60,77 @@ def read_csv(path):
 def test_comparisons_are_with_the_first_row(written):
     lines = read_csv(written.directory / "comparisons.csv")
     comparisons = {(line["row"], line["column"]): line for line in lines}
+    assert {line["reference"] for line in lines} == {"bicubic"}
     assert {row for row, _ in comparisons} == {"fsr_plain", "rcan"}
     at_x8 = comparisons["fsr_plain", "x8"]
     assert float(at_x8["difference"]) == pytest.approx(100 * 13 / 42, abs=5e-4)
-    assert (at_x8["only_this_right"], at_x8["only_baseline_right"]) == ("13", "0")
+    assert (at_x8["only_this_right"], at_x8["only_reference_right"]) == ("13", "0")
     # Five comparisons: three sizes of fsr_plain and two of rcan; this one is the clearest.
     assert float(at_x8["adjusted_p_value"]) == pytest.approx(5 * mcnemar_exact(13, 0), rel=1e-2)
     assert comparisons["fsr_plain", "mean"]["adjusted_p_value"] == ""
+
+
+def test_comparisons_give_mean_class_accuracy_too(written):
+    lines = read_csv(written.directory / "comparisons.csv")
+    scores = load(written, "mean_class_accuracy.json")
+    for line in lines:
+        row, reference, column = line["row"], line["reference"], line["column"]
+        gain = scores[row][column] - scores[reference][column]
+        assert float(line["mean_class_difference"]) == pytest.approx(gain, abs=2e-3)
+        low, high = float(line["mean_class_low"]), float(line["mean_class_high"])
+        assert low <= gain + 1e-9
+        assert gain - 1e-9 <= high
+
+
+def test_rows_are_compared_with_mixed_resolution_where_it_is(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path)
+    plain = inputs.rows["fsr_plain"]
+    rows = {**inputs.rows, "mixed_resolution": plain}
+    scores = compute_scores(replace(inputs, rows=rows))
+    assert list(scores.against) == ["bicubic", "mixed_resolution"]
+    against = scores.against["mixed_resolution"]
+    assert list(against) == ["bicubic", "fsr_plain", "rcan"]
+    assert list(against["rcan"]) == ["hr", "x8"]
+    same = against["fsr_plain"]["x8"]
+    assert (same.difference.value, same.first_only, same.second_only, same.p_value) == (0, 0, 0, 1)
+    # The other way round of bicubic's comparison with it, but that there are more tests now.
+    one, other = scores.against_baseline["mixed_resolution"]["x8"], against["bicubic"]["x8"]
+    assert (one.first_only, one.second_only) == (other.second_only, other.first_only) == (13, 0)
+    assert other.difference.value == pytest.approx(-one.difference.value)
+    # Three rows with three sizes, one of them lacks one: eight tests with either reference.
+    assert other.p_value == pytest.approx(8 * mcnemar_exact(13, 0))
+    assert list(scores.against_baseline) == ["fsr_plain", "rcan", "mixed_resolution"]
+
+
+def test_the_only_row_is_compared_with_nothing(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path)
+    rows = {"mixed_resolution": inputs.rows["fsr_plain"]}
+    assert compute_scores(replace(inputs, rows=rows)).against == {"mixed_resolution": {}}
+
+
+def test_calibration_is_that_of_the_stored_confidence(written):
+    errors = load(written, "calibration.json")
+    assert set(errors["rcan"]) == {"hr", "x8"}
+    # bicubic at x8: 21 of 42 right, said with 0.8, the others with 0.45; two bins.
+    assert errors["bicubic"]["x8"] == pytest.approx(100 * (0.2 + 0.45) / 2, abs=1e-3)
+    lines = read_csv(written.directory / "calibration.csv")
+    cells = {(line["row"], line["column"]): line for line in lines}
+    assert {row: set(columns) for row, columns in errors.items()} == {
+        row: {c for r, c in cells if r == row} for row in errors
+    }
+    cell = cells["bicubic", "x8"]
+    assert float(cell["error"]) == errors["bicubic"]["x8"]
+    assert float(cell["confidence"]) == pytest.approx(100 * (0.8 + 0.45) / 2, abs=1e-3)
+    assert float(cell["accuracy"]) == 50.0
+    assert 0 <= float(cell["low"]) < float(cell["high"])
+
+
+def test_predictions_without_confidence_have_no_calibration(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path)
+    old = {name: replace(row, confidence={}) for name, row in inputs.rows.items()}
+    scores = compute_scores(replace(inputs, rows=old))
+    assert scores.calibration == {name: {} for name in old}
+    assert scores.tables == compute_scores(inputs).tables
 
 
 def test_accuracy_by_scale_is_the_same_table_in_long_form(written):
@@ -108,7 +172,10 @@ def shortened(row: Predictions) -> Predictions:
     [
         (shortened, "'rcan': the 41 faces are not the 42 test faces"),
         (lambda row: replace(row, labels=(row.labels + 1) % 3), "'rcan': labels differ"),
-        (lambda row: replace(row, predicted={"x5": row.labels}), "'rcan': 'x5' is none of"),
+        (
+            lambda row: replace(row, predicted={"x5": row.labels}, confidence={}),
+            "'rcan': 'x5' is none of",
+        ),
     ],
 )
 def test_predictions_of_something_else_are_refused(make_inputs, tmp_path, change, message):

@@ -14,7 +14,8 @@ from fsr_fer.report.curves import read_groups
 from fsr_fer.report.figures import ExampleFace, accuracy_figure, curves_figure, faces_figure
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.page import write_page
-from fsr_fer.report.scores import compute_scores, write_details, write_metrics
+from fsr_fer.report.score_files import write_details, write_metrics
+from fsr_fer.report.scores import compute_scores
 
 __all__ = ["ReportInputs", "example_faces", "write_report"]
 
@@ -22,8 +23,8 @@ __all__ = ["ReportInputs", "example_faces", "write_report"]
 def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path) -> None:
     """Write the page and what it shows into ``directory``, the metrics into the other folder.
 
-    The page is ``index.html``; beside it lie ``accuracy.svg``, ``faces.png``, ``intervals.json``,
-    ``comparisons.csv`` and ``confusion.csv``. See ``write_metrics`` for the metrics.
+    The page is ``index.html``; beside it lie ``accuracy.svg``, ``faces.png`` and what
+    ``write_details`` writes. See ``write_metrics`` for the metrics.
 
     Raises:
         UserError: a file that the report reads is missing or says something else than expected.

@@ -16,6 +16,9 @@ from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR, Predictions
 from fsr_fer.settings import DownsampleSettings
 
+CHALLENGER = "mixed_resolution"
+"""The row that a practitioner would try first: besides the baseline, all are compared with it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
@@ -26,7 +29,8 @@ class ReportInputs:
     [N, h, w, 3], keyed "x2", "x3", ...; both are memory-mapped. ``downsample`` says how they were
     made and are put back. ``curves`` are folders of TSV files
     with a column ``step``, keyed by the run: runs whose keys agree up to the first "/" are drawn
-    together ("fsr/plain", "fsr/reweighted"). ``confidence`` is between 0 and 1.
+    together ("fsr/plain", "fsr/reweighted"). ``confidence`` (of intervals) is between 0 and 1,
+    ``calibration_bins`` are bins of the confidence of predictions.
     """
 
     profile: str
@@ -44,6 +48,7 @@ class ReportInputs:
     resamples: int
     example_faces: int
     seed: int
+    calibration_bins: int = 15
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -83,6 +88,11 @@ class ReportInputs:
     def baseline(self) -> str:
         """Name of the row the others are compared with."""
         return next(iter(self.rows))
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the rows that all others are compared with, the baseline first."""
+        return tuple(dict.fromkeys([self.baseline, *({CHALLENGER} & set(self.rows))]))
 
     @cached_property
     def pixels(self) -> dict[str, int]:

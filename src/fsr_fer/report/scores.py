@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
-from fsr_fer.files import write_json, write_text
 from fsr_fer.predictions import HR, Predictions
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.statistics import (
     Interval,
     Score,
     bootstrap_interval,
+    calibration_interval,
     confusion_matrix,
     discordant,
+    expected_calibration_error,
     holm,
     mcnemar_exact,
     mean_class_accuracy,
@@ -44,22 +42,32 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against another on the same faces: difference of scores in points, first - second.
+    """A row against another on the same faces: differences of scores in points, first - second.
 
+    ``difference`` is of total accuracy, ``mean_class_difference`` of mean-class accuracy.
     ``p_value`` is that of McNemar's exact test, adjusted by Holm's method over all comparisons with
-    the baseline; None for the mean over scales, where a face is not just right or wrong.
+    the same reference; None for the mean over scales, where a face is not just right or wrong.
     """
 
     difference: Estimate
     first_only: int | None
     second_only: int | None
     p_value: float | None
+    mean_class_difference: Estimate
 
 
-METRICS_FILES: dict[Score, str] = {
-    "total_accuracy": "accuracy.json",
-    "mean_class_accuracy": "mean_class_accuracy.json",
-}
+@dataclass(frozen=True)
+class Calibration:
+    """How far a row may be believed at one size; all percent.
+
+    ``error`` is the expected calibration error; ``confidence`` the mean probability that the row
+    gives to the classes it names, to be held against its ``accuracy``.
+    """
+
+    error: Estimate
+    confidence: float
+    accuracy: float
+
 
 Table = Mapping[str, Mapping[str, Estimate]]
 """Row name, then column ("hr", "x2", ..., "mean"); a row has no key for a scale it lacks."""
@@ -67,12 +75,22 @@ Table = Mapping[str, Mapping[str, Estimate]]
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All scores of all rows, and each row against the baseline (the first row)."""
+    """All scores of all rows, and each row against those that all are compared with.
+
+    ``against`` is keyed by the reference, the baseline first, then by the other rows and columns.
+    ``calibration`` has no key for a column whose predictions were stored without confidence.
+    """
 
     tables: Mapping[Score, Table]
-    against_baseline: Mapping[str, Mapping[str, Comparison]]
+    against: Mapping[str, Mapping[str, Mapping[str, Comparison]]]
     pairs_of_means: Mapping[tuple[str, str], Estimate]
     confusion: Mapping[str, Mapping[str, np.ndarray]]
+    calibration: Mapping[str, Mapping[str, Calibration]]
+
+    @property
+    def against_baseline(self) -> Mapping[str, Mapping[str, Comparison]]:
+        """Each other row against the first one."""
+        return next(iter(self.against.values()))
 
 
 def compute_scores(inputs: ReportInputs) -> Scores:
@@ -96,16 +114,26 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     }
     complete = [name for name, row in inputs.rows.items() if MEAN in _available(inputs, row)]
     pairs = {
-        (first, second): _difference(inputs, inputs.rows[first], inputs.rows[second], MEAN)
+        (first, second): _difference(
+            inputs, inputs.rows[first], inputs.rows[second], MEAN, "total_accuracy"
+        )
         for first in complete
         for second in complete
         if first != second
     }
     return Scores(
         tables=tables,
-        against_baseline=_against_baseline(inputs),
+        against={name: _against(inputs, name) for name in inputs.references},
         pairs_of_means=pairs,
         confusion=confusion,
+        calibration={
+            name: {
+                column: _calibration(inputs, row, column)
+                for column in inputs.columns
+                if column in row.confidence
+            }
+            for name, row in inputs.rows.items()
+        },
     )
 
 
@@ -129,8 +157,12 @@ def _seed(inputs: ReportInputs, column: str) -> tuple[int, int]:
     return inputs.seed, int(column.removeprefix("x")) if position is None else position
 
 
-def _estimate(inputs: ReportInputs, row: Predictions, column: str, score: Score) -> Estimate:
+def _value(row: Predictions, answers: np.ndarray, score: Score) -> float:
     value = total_accuracy if score == "total_accuracy" else mean_class_accuracy
+    return value(row.labels, answers)
+
+
+def _estimate(inputs: ReportInputs, row: Predictions, column: str, score: Score) -> Estimate:
     answers = _answers(inputs, row, column)
     interval = bootstrap_interval(
         row.labels,
@@ -140,36 +172,53 @@ def _estimate(inputs: ReportInputs, row: Predictions, column: str, score: Score)
         resamples=inputs.resamples,
         seed=_seed(inputs, column),
     )
-    return Estimate(value(row.labels, answers), interval)
+    return Estimate(_value(row, answers, score), interval)
 
 
 def _difference(
-    inputs: ReportInputs, first: Predictions, second: Predictions, column: str
+    inputs: ReportInputs, first: Predictions, second: Predictions, column: str, score: Score
 ) -> Estimate:
-    """Difference in total accuracy, points."""
+    """Difference of a score, points."""
     answers = _answers(inputs, first, column), _answers(inputs, second, column)
     interval = paired_bootstrap(
         first.labels,
         *answers,
-        score="total_accuracy",
+        score=score,
         confidence=inputs.confidence,
         resamples=inputs.resamples,
         seed=_seed(inputs, column),
     )
-    first_value, second_value = (total_accuracy(first.labels, answer) for answer in answers)
+    first_value, second_value = (_value(first, answer, score) for answer in answers)
     return Estimate(first_value - second_value, interval)
 
 
-def _against_baseline(inputs: ReportInputs) -> dict[str, dict[str, Comparison]]:
-    baseline = inputs.rows[inputs.baseline]
+def _calibration(inputs: ReportInputs, row: Predictions, column: str) -> Calibration:
+    read = row.labels, row.predicted[column], row.confidence[column]
+    interval = calibration_interval(
+        *read,
+        bins=inputs.calibration_bins,
+        level=inputs.confidence,
+        resamples=inputs.resamples,
+        seed=_seed(inputs, column),
+    )
+    return Calibration(
+        error=Estimate(expected_calibration_error(*read, bins=inputs.calibration_bins), interval),
+        confidence=100.0 * float(row.confidence[column].mean()),
+        accuracy=total_accuracy(row.labels, row.predicted[column]),
+    )
+
+
+def _against(inputs: ReportInputs, reference: str) -> dict[str, dict[str, Comparison]]:
+    """Every other row against the reference, at all sizes that both have."""
+    second = inputs.rows[reference]
     common = {
-        name: [c for c in _available(inputs, row) if c in _available(inputs, baseline)]
+        name: [c for c in _available(inputs, row) if c in _available(inputs, second)]
         for name, row in inputs.rows.items()
-        if name != inputs.baseline
+        if name != reference
     }
     counts = {
         (name, column): discordant(
-            baseline.labels, inputs.rows[name].predicted[column], baseline.predicted[column]
+            second.labels, inputs.rows[name].predicted[column], second.predicted[column]
         )
         for name, columns in common.items()
         for column in columns
@@ -178,115 +227,17 @@ def _against_baseline(inputs: ReportInputs) -> dict[str, dict[str, Comparison]]:
     p_values = dict(zip(counts, holm([mcnemar_exact(*c) for c in counts.values()]), strict=True))
 
     def compare(name: str, column: str) -> Comparison:
+        first = inputs.rows[name]
         first_only, second_only = counts.get((name, column), (None, None))
         return Comparison(
-            difference=_difference(inputs, inputs.rows[name], baseline, column),
+            difference=_difference(inputs, first, second, column, "total_accuracy"),
             first_only=first_only,
             second_only=second_only,
             p_value=p_values.get((name, column)),
+            mean_class_difference=_difference(inputs, first, second, column, "mean_class_accuracy"),
         )
 
     return {
         name: {column: compare(name, column) for column in columns}
         for name, columns in common.items()
     }
-
-
-def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None:
-    """Write the metrics of the whole table: percent with 3 decimals, the same bytes every time.
-
-    ``accuracy.json`` and ``mean_class_accuracy.json`` hold row, then column, then the score;
-    ``accuracy_by_scale.csv`` the lines of the figure, with 1 as the factor of full size.
-    """
-    for score, filename in METRICS_FILES.items():
-        write_json(
-            directory / filename,
-            {
-                name: {column: _percent(estimate.value) for column, estimate in row.items()}
-                for name, row in scores.tables[score].items()
-            },
-        )
-    _write_accuracy_by_scale(inputs, scores, directory / "accuracy_by_scale.csv")
-
-
-def write_details(inputs: ReportInputs, scores: Scores, directory: Path) -> None:
-    """Write what is too much for ``dvc metrics diff``.
-
-    ``intervals.json`` holds score, row, column, low and high; ``comparisons.csv`` each row against
-    the baseline; ``confusion.csv`` the counts.
-    """
-    write_json(
-        directory / "intervals.json",
-        {
-            score: {
-                name: {column: _bounds(estimate.interval) for column, estimate in row.items()}
-                for name, row in table.items()
-            }
-            for score, table in scores.tables.items()
-        },
-    )
-    _write_comparisons(scores, directory / "comparisons.csv")
-    _write_confusion(inputs, scores, directory / "confusion.csv")
-
-
-def _percent(value: float) -> float:
-    return round(value, DECIMALS) + 0.0  # no -0.0 in the files
-
-
-def _bounds(interval: Interval) -> dict[str, float]:
-    return {"low": _percent(interval.low), "high": _percent(interval.high)}
-
-
-def _write_comparisons(scores: Scores, path: Path) -> None:
-    values = ("difference", "low", "high")
-    evidence = ("only_this_right", "only_baseline_right", "adjusted_p_value")
-    rows = [
-        (
-            name,
-            column,
-            _percent(comparison.difference.value),
-            *_bounds(comparison.difference.interval).values(),
-            comparison.first_only,
-            comparison.second_only,
-            None if comparison.p_value is None else f"{comparison.p_value:.3g}",
-        )
-        for name, comparisons in scores.against_baseline.items()
-        for column, comparison in comparisons.items()
-    ]
-    _write_csv(path, ("row", "column", *values, *evidence), rows)
-
-
-def _write_accuracy_by_scale(inputs: ReportInputs, scores: Scores, path: Path) -> None:
-    pixels = inputs.pixels
-    rows = [
-        (
-            name,
-            1 if column == HR else int(column.removeprefix("x")),
-            pixels[column],
-            _percent(estimate.value),
-            *_bounds(estimate.interval).values(),
-        )
-        for name, row in scores.tables["total_accuracy"].items()
-        for column, estimate in row.items()
-        if column != MEAN
-    ]
-    _write_csv(path, ("row", "scale", "pixels", "accuracy", "low", "high"), rows)
-
-
-def _write_confusion(inputs: ReportInputs, scores: Scores, path: Path) -> None:
-    rows = [
-        (name, column, inputs.class_names[true], inputs.class_names[read], int(matrix[true, read]))
-        for name, matrices in scores.confusion.items()
-        for column, matrix in matrices.items()
-        for true in range(len(inputs.class_names))
-        for read in range(len(inputs.class_names))
-    ]
-    _write_csv(path, ("row", "column", "label", "predicted", "faces"), rows)
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
