@@ -309,6 +309,31 @@ def diff_command(
         raise UserError(f"gate: {'; '.join(reasons)}")
 
 
+@app.command("ablate", short_help="Queue experiments that take one part of the method away.")
+def ablate_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which ones [default: all]."),
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Print the names and what they change.")
+    ] = False,
+) -> None:
+    """Queue DVC experiments that leave a part of the method out, or do it another way."""
+    from fsr_fer.ablations import ABLATIONS, queue
+    from fsr_fer.data.tracking import find_root
+
+    root = find_root(Path.cwd())
+    profile = _checked_params(root / "params.yaml")["profile"]
+    if list_only:
+        for name, overrides in ABLATIONS.items():
+            typer.echo(f"{name:<24} {' '.join(overrides).format(profile=profile)}")
+        return
+    for experiment in queue(root, names or [], profile):
+        typer.echo(f"queued {experiment}")
+    typer.echo("next: dvc queue start, then dvc exp show and fsr-fer diff HEAD..NAME")
+
+
 def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
     scales = {column for values in table.values() for column in values if column[0] == "x"}
     return sorted(scales, key=lambda column: int(column[1:]))

@@ -1,0 +1,59 @@
+"""What each part of the method is worth: named settings that DVC runs as experiments.
+
+One entry per question; ``{profile}`` stands for the selected profile. The paper asks none of these.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fsr_fer.errors import UserError
+
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "no-gan": ("losses.gan_weight=0.0",),
+    "no-perceptual": ("losses.perceptual_weight=0.0",),
+    "no-feature-l2": ("losses.feature_l2_weight=0.0",),
+    "feature-l2-mean": ("losses.feature_l2_reduction=mean",),
+    "literal-generator": ("profiles.{profile}.fsr.generator.long_skip=false",),
+    "residual-generator": ("profiles.{profile}.fsr.generator.long_skip=true",),
+    "probability-from-lr": ("reweight.probability_from=lr",),
+    "weight-not-detached": ("reweight.detach=false",),
+    "weight-on-discriminator": ("reweight.discriminator=true",),
+    "best-without-teacher": ("profiles.{profile}.best.teacher.network=none",),
+    "best-without-average": (
+        "profiles.{profile}.best.average_decay=0.0",
+        "profiles.{profile}.best.teacher.network=none",
+    ),
+    "best-without-variations": (
+        "profiles.{profile}.best.augment.zoom=0.0",
+        "profiles.{profile}.best.augment.shift_pixels=0.0",
+        "profiles.{profile}.best.augment.hidden_share=0.0",
+    ),
+}
+
+
+def queue(root: Path, names: Sequence[str], profile: str) -> list[str]:
+    """Put these ablations, all if there are none, into DVC's queue of experiments.
+
+    An experiment is named ``profile-ablation``; those names come back.
+
+    Raises:
+        UserError: a name is unknown, or DVC refuses; DVC's own words are then on stderr.
+    """
+    for name in names:
+        if name not in ABLATIONS:
+            raise UserError(f"{name!r} is no ablation; known: {', '.join(ABLATIONS)}")
+    queued = []
+    for name in names or ABLATIONS:
+        experiment = f"{profile}-{name}".replace("_", "-")
+        overrides = [value.format(profile=profile) for value in ABLATIONS[name]]
+        command = [sys.executable, "-m", "dvc", "exp", "run", "--queue", "-n", experiment]
+        for override in overrides:
+            command += ["-S", override]
+        if subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL).returncode:
+            raise UserError(f"`dvc exp run --queue -n {experiment}` failed; see above")
+        queued.append(experiment)
+    return queued

@@ -1,0 +1,41 @@
+"""Every ablation is a setting that params.yaml knows, allows, and does not have already."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fsr_fer.ablations import ABLATIONS, queue
+from fsr_fer.errors import UserError
+from fsr_fer.params import check_params, read_yaml
+
+PARAMS = read_yaml(Path(__file__).resolve().parents[1] / "params.yaml")
+
+
+@pytest.mark.parametrize("profile", PARAMS["profiles"])
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_changes_known_keys_to_allowed_values(name: str, profile: str) -> None:
+    params = copy.deepcopy(PARAMS)
+    for override in ABLATIONS[name]:
+        key, text = override.format(profile=profile).split("=")
+        *above, last = key.split(".")
+        section = params
+        for part in above:
+            section = section[part]
+        assert last in section, key
+        section[last] = yaml.safe_load(text)
+    check_params(params)
+
+
+def test_each_generator_is_an_ablation_of_the_other() -> None:
+    skips = {profile["fsr"]["generator"]["long_skip"] for profile in PARAMS["profiles"].values()}
+    assert skips == {True, False}
+    assert {"literal-generator", "residual-generator"} <= set(ABLATIONS)
+
+
+def test_an_unknown_name_is_told_before_anything_is_queued(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'no-gann' is no ablation; known: no-gan, "):
+        queue(tmp_path, ["no-gan", "no-gann"], "small")
