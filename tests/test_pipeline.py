@@ -14,7 +14,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-NODES = {name: node.get("do", node) for name, node in STAGES.items()}
+STUDIES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "studies/dvc.yaml").read_text())[
+    "stages"
+]
+NODES = {name: node.get("do", node) for name, node in (STAGES | STUDIES).items()}
 
 # What a stage may read of a Stage, and the params that stand behind it.
 PARAMS_OF = {
@@ -28,6 +31,8 @@ PARAMS_OF = {
     "features": ["profiles.${profile}.features"],
     "fsr": ["profiles.${profile}.fsr"],
     "finetune": ["profiles.${profile}.${item}"],
+    "finetune_of": ["profiles.${profile}.${item.row}"],
+    "studies": ["studies"],
     "losses": ["losses", "${item.terms}", "profiles.${profile}.losses"],
     "reweight": ["${item.weighting}", "profiles.${profile}.${item.weighting}"],
     "evaluate": ["evaluate"],
@@ -42,7 +47,7 @@ PARAMS_OF = {
 
 
 def script_of(node: dict[str, Any]) -> Path:
-    match = re.match(r"python (stages/\w+\.py)", node["cmd"])
+    match = re.match(r"python ((?:stages|studies)/\w+\.py)", node["cmd"])
     assert match, node["cmd"]
     return ROOT / match[1]
 
@@ -99,7 +104,9 @@ def reached(script: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", NODES)
 def test_deps_name_exactly_the_code_that_a_stage_reaches(name: str) -> None:
-    declared = {dep for dep in NODES[name]["deps"] if dep.startswith(("src/", "stages/"))}
+    declared = {
+        dep for dep in NODES[name]["deps"] if dep.startswith(("src/", "stages/", "studies/"))
+    }
     expected = reached(script_of(NODES[name]))
     assert declared == expected, f"put these under deps of {name}:\n- " + "\n- ".join(
         sorted(expected)
@@ -123,13 +130,18 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed = {p for p in needed if not p.startswith("profiles.${profile}.")}
     if name == "features_hr":  # shares its script with the scales, which alone read this
         needed -= {"downsample"}
+    if name == "seed_pretrain":  # shares its script with the rows that start from it
+        needed -= {"profiles.${profile}.${item.row}"}
+    if name == "seed_rows":
+        needed -= {"profiles.${profile}.pretrain"}
     assert declared == needed
 
 
 def test_stages_scripts_and_nodes_share_their_names() -> None:
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    assert {script_of(node).stem for node in NODES.values()} == scripts
-    assert set(NODES) - {"features_hr"} == scripts
+    nodes = {name: NODES[name] for name in STAGES}
+    assert {script_of(node).stem for node in nodes.values()} == scripts
+    assert set(nodes) - {"features_hr"} == scripts
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -140,9 +152,21 @@ def test_every_output_path_carries_the_profile(name: str) -> None:
             assert "/${profile}/" in path or path.endswith("/${item}"), path
 
 
+def test_no_study_lengthens_the_pipeline() -> None:
+    made = {out for name in STUDIES for out in _paths(NODES[name], "outs")}
+    for name in STAGES:
+        assert not made & set(NODES[name]["deps"]), name
+    assert all(NODES[name]["wdir"] == ".." for name in STUDIES)
+
+
+def _paths(node: dict[str, Any], kind: str) -> list[str]:
+    return [next(iter(e)) if isinstance(e, dict) else e for e in node.get(kind, [])]
+
+
 def test_only_evaluate_and_report_depend_on_what_test_faces_became() -> None:
     for name, node in NODES.items():
-        if any("features/test" in dep or "predictions" in dep for dep in node["deps"]):
+        data = [dep for dep in node["deps"] if dep.startswith("data/")]
+        if any("features/test" in dep or "predictions" in dep for dep in data):
             assert name in ("evaluate", "report")
 
 

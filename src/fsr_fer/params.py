@@ -31,6 +31,7 @@ from fsr_fer.settings import (
     ReviewSettings,
     ReweightSettings,
     SettingsError,
+    StudiesSettings,
     SynthesizeSettings,
     ValidateSettings,
     build,
@@ -50,6 +51,7 @@ COMMON_SECTIONS: dict[str, type] = {
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
     "review": ReviewSettings,
+    "studies": StudiesSettings,
 }
 PROFILE_SECTIONS: dict[str, type] = {
     "dataset": DatasetSettings,
@@ -204,7 +206,7 @@ class Stage:
             if key == declared or key.startswith(declared + "."):
                 return _lookup({declared: value}, declared, *_parts(key.removeprefix(declared)))
         raise KeyError(
-            f"stage {self.name} reads {key}, which its params in {PIPELINE_FILE} do not declare"
+            f"stage {self.name} reads {key}, which its params in dvc.yaml do not declare"
         )
 
     def _common(self, section: str, kind: type[T]) -> T:
@@ -268,7 +270,7 @@ class Stage:
     def finetune(self) -> FinetuneSettings:
         """How the row that this instance of the stage is named after goes on to learn."""
         assert self.item is not None
-        return self._own(self.item, FinetuneSettings)
+        return self.finetune_of(self.item)
 
     @property
     def losses(self) -> LossSettings:
@@ -294,6 +296,15 @@ class Stage:
     def report(self) -> ReportSettings:
         """What the report shows."""
         return self._common("report", ReportSettings)
+
+    @property
+    def studies(self) -> StudiesSettings:
+        """Which trainings are repeated."""
+        return self._common("studies", StudiesSettings)
+
+    def finetune_of(self, row: str) -> FinetuneSettings:
+        """How the row of that name goes on to learn."""
+        return self._own(row, FinetuneSettings)
 
     def synthesize_of(self, profile: str) -> SynthesizeSettings:
         """How many synthetic faces a profile draws."""
@@ -347,8 +358,10 @@ class _ClassNames:
     class_names: tuple[str, ...]
 
 
-def load_stage(name: str, item: str | None = None) -> Stage:
+def load_stage(name: str, item: str | None = None, pipeline: Path = PIPELINE_FILE) -> Stage:
     """The node ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
+
+    ``pipeline`` may be another dvc.yaml whose stages run in the project's top folder too.
 
     Checks all of params.yaml first.
 
@@ -360,7 +373,7 @@ def load_stage(name: str, item: str | None = None) -> Stage:
         check_params(params)
     except SettingsError as error:
         raise UserError(f"{PARAMS_FILE}: {error}") from None
-    node = read_yaml(PIPELINE_FILE)["stages"][name]
+    node = read_yaml(pipeline)["stages"][name]
     values = {"profile": params["profile"], **_item_values(node, item)}
     body = node.get("do", node)
 
@@ -381,8 +394,9 @@ def load_stage(name: str, item: str | None = None) -> Stage:
 def _item_values(node: Mapping[str, Any], item: str | None) -> dict[str, Any]:
     """What ``${item...}`` and ``${key}`` stand for in one instance of a node."""
     if "matrix" in node:
-        (variable,) = node["matrix"]
-        return {f"item.{variable}": item}
+        variables = list(node["matrix"])
+        parts = str(item).split("-", len(variables) - 1)  # as DVC names them: "a-b"
+        return {f"item.{name}": part for name, part in zip(variables, parts, strict=True)}
     if "foreach" in node:
         choices = node["foreach"]
         if isinstance(choices, Mapping):

@@ -410,6 +410,18 @@ class ReviewSettings:
         _not_negative(self, "largest_drop_of_mean", "largest_drop_at_a_size")
 
 
+@dataclass(frozen=True, kw_only=True)
+class StudiesSettings:
+    """Trainings repeated with other seeds, in a pipeline of their own (studies/dvc.yaml)."""
+
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        seeds = self.seeds
+        known = len(set(seeds)) == len(seeds) >= 2 and min(seeds) >= 0
+        _require(known, "seeds", list(seeds), "two whole numbers from 0 or more, each once")
+
+
 def check_scales(scales: Sequence[int]) -> tuple[int, ...]:
     """Check the list of downsampling factors.
 

@@ -38,7 +38,7 @@ def _run_own_code() -> None:
     if not _OWN_CODE.is_dir() or _OWN_CODE.samefile(Path(__file__).parent):
         return
     path = os.pathsep.join(filter(None, [str(Path("src").resolve()), os.environ.get("PYTHONPATH")]))
-    if os.environ.get("PYTHONPATH") != path and sys.argv[0].startswith("stages"):
+    if os.environ.get("PYTHONPATH") != path and sys.argv[0].startswith(("stages", "studies")):
         os.environ["PYTHONPATH"] = path
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

@@ -1,0 +1,114 @@
+"""What a row's numbers owe to the luck of one seed: scores over seeds, and rows compared in pairs.
+
+Percent and points throughout. A pair are two rows trained with one seed on one extractor and read
+on the same faces, so what the seed does to both cancels.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from fsr_fer.predictions import HR, Predictions
+from fsr_fer.statistics import mean_class_accuracy, total_accuracy
+
+MEAN = "mean"
+SCORES = {"total_accuracy": total_accuracy, "mean_class_accuracy": mean_class_accuracy}
+DECIMALS = 3
+
+
+def over_seeds(values: Sequence[float], confidence: float) -> dict[str, float]:
+    """Mean and Student's t interval of one value per seed, two or more."""
+    mean = statistics.fmean(values)
+    quantile = float(student_t.ppf((1 + confidence) / 2, len(values) - 1))
+    reach = quantile * statistics.stdev(values) / len(values) ** 0.5
+    numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
+    return {name: round(number, DECIMALS) for name, number in numbers.items()}
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """Two-sided exact p-value that paired differences are as likely of either sign.
+
+    With n pairs it cannot be below 2 / 2^n: 0.0625 for five.
+    """
+    observed = abs(sum(differences))
+    flips = list(itertools.product((-1, 1), repeat=len(differences)))
+    sums = np.abs(np.array(flips) @ np.array(differences))
+    return float((sums >= observed * (1 - 1e-9)).mean())
+
+
+def summarise(
+    rows: Mapping[str, Mapping[int, Predictions]], scales: Sequence[int], confidence: float
+) -> dict[str, Any]:
+    """All scores and all pairs: score -> row -> column, and score -> "first - second" -> column.
+
+    ``rows`` are row -> seed -> predictions; the pairs are every later row minus every earlier one.
+    """
+    columns = [HR, *(f"x{scale}" for scale in scales), MEAN]
+    names = list(rows)
+    scores: dict[str, Any] = {}
+    pairs: dict[str, Any] = {}
+    for score in SCORES:
+        values = {
+            row: {
+                column: [_score(score, p, column, scales) for p in by_seed.values()]
+                for column in columns
+            }
+            for row, by_seed in rows.items()
+        }
+        scores[score] = {
+            row: {
+                column: over_seeds(numbers, confidence)
+                | {"values": [round(number, DECIMALS) for number in numbers]}
+                for column, numbers in by_column.items()
+            }
+            for row, by_column in values.items()
+        }
+        pairs[score] = {
+            f"{second} - {first}": {
+                column: _pair(values[second][column], values[first][column], confidence)
+                for column in columns
+            }
+            for first, second in itertools.combinations(names, 2)
+        }
+    seeds = list(next(iter(rows.values())))
+    return {"confidence": confidence, "seeds": seeds, "scores": scores, "pairs": pairs}
+
+
+def _score(score: str, predictions: Predictions, column: str, scales: Sequence[int]) -> float:
+    labels, answers = predictions.labels, predictions.predicted
+    if column != MEAN:
+        return SCORES[score](labels, answers[column])
+    return SCORES[score](labels, np.stack([answers[f"x{scale}"] for scale in scales]))
+
+
+def _pair(
+    second: Sequence[float], first: Sequence[float], confidence: float
+) -> dict[str, float | list[float]]:
+    differences = [b - a for a, b in zip(first, second, strict=True)]
+    return {
+        **over_seeds(differences, confidence),
+        "p": round(sign_flip(differences), 4),
+        "values": [round(difference, DECIMALS) for difference in differences],
+    }
+
+
+def as_markdown(summary: Mapping[str, Any]) -> str:
+    """Tables for a document: each score's means by row, and the last two rows' difference."""
+    lines = []
+    for score, rows in summary["scores"].items():
+        columns = list(next(iter(rows.values())))
+        lines += [f"\n{score.replace('_', ' ')}, mean over {len(summary['seeds'])} seeds\n"]
+        lines += ["| row | " + " | ".join(columns) + " |"]
+        lines += ["| --- |" + " ---: |" * len(columns)]
+        for row, cells in rows.items():
+            lines += [f"| {row} | " + " | ".join(f"{c['mean']:.1f}" for c in cells.values()) + " |"]
+        for name, cells in summary["pairs"][score].items():
+            text = [f"{c['mean']:+.1f} [{c['low']:+.1f}, {c['high']:+.1f}]" for c in cells.values()]
+            lines += [f"| {name} | " + " | ".join(text) + " |"]
+    return "\n".join(lines) + "\n"

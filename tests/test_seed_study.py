@@ -1,0 +1,48 @@
+"""Scores over seeds and rows in pairs, against values worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fsr_fer.predictions import Predictions
+from fsr_fer.seed_study import as_markdown, over_seeds, sign_flip, summarise
+
+
+def test_the_t_interval_by_hand() -> None:
+    # mean 3, standard deviation 1.5811, t(4, 0.975) = 2.7764 (printed tables): 3 -+ 1.9632
+    result = over_seeds([1.0, 2.0, 3.0, 4.0, 5.0], 0.95)
+    assert result["mean"] == 3
+    assert (result["low"], result["high"]) == pytest.approx((1.0368, 4.9632), abs=1e-3)
+
+
+def test_the_sign_flip_test_counts_flips() -> None:
+    assert sign_flip([1.0, 2.0, 3.0, 4.0, 0.5]) == 2 / 32  # all of one sign: only both extremes
+    # 3 + 1 - 1 = 3: of the 8 sums, +-5 once each, +-3 twice each, +-1 once each.
+    assert sign_flip([3.0, 1.0, -1.0]) == 6 / 8
+    assert sign_flip([0.0, 0.0]) == 1
+
+
+def predictions(*answers: list[int]) -> Predictions:
+    labels = np.array([0, 0, 0, 1])
+    columns = dict(zip(("hr", "x2", "x4"), (np.array(a) for a in answers), strict=True))
+    return Predictions(
+        ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=columns
+    )
+
+
+def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
+    right, half, wrong = [0, 0, 0, 1], [0, 0, 1, 0], [1, 1, 1, 0]
+    rows = {
+        "plain": {1: predictions(right, half, wrong), 2: predictions(right, right, wrong)},
+        "mine": {1: predictions(right, right, half), 2: predictions(right, right, right)},
+    }
+    summary = summarise(rows, (2, 4), 0.95)
+    total = summary["scores"]["total_accuracy"]
+    assert total["plain"]["mean"]["values"] == [25, 50]
+    assert total["mine"]["x4"]["values"] == [50, 100]
+    assert summary["scores"]["mean_class_accuracy"]["mine"]["x4"]["values"] == [33.333, 100]
+    pair = summary["pairs"]["total_accuracy"]["mine - plain"]
+    assert pair["mean"]["values"] == [50, 50]
+    assert (pair["mean"]["low"], pair["mean"]["high"], pair["mean"]["p"]) == (50, 50, 0.5)
+    assert "| mine - plain | +0.0 [+0.0, +0.0] |" in as_markdown(summary)
