@@ -86,12 +86,13 @@ def _predict(stage: Stage, network: CovPoolFER, manifest: Manifest, seed: str, r
         manifest,
         stage.downsample,
     )
-    predicted = predict_faces(faces, plain_reader(network), choose_device(), track=bar)
+    answers = predict_faces(faces, plain_reader(network), choose_device(), track=bar)
     Predictions(
         ids=tuple(manifest.ids[position] for position in test),
         labels=manifest.labels[test],
         class_names=stage.class_names,
-        predicted=predicted,
+        predicted={column: some.classes for column, some in answers.items()},
+        confidence={column: some.confidence for column, some in answers.items()},
     ).write(data / f"seeds/{seed}/{row}.csv")
 
 
