@@ -12,7 +12,7 @@ from fsr_fer.evaluation import predict
 from fsr_fer.features.tables import open_table
 from fsr_fer.models.weights import load_extractor, load_generator, sha256_of
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.predictions import Predictions
+from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
 
 
@@ -42,13 +42,7 @@ def main() -> Stage:
         track=bar,
         task=f"evaluate {row}",
     )
-    Predictions(
-        ids=tuple(manifest.ids[i] for i in rows),
-        labels=manifest.labels[rows],
-        class_names=stage.class_names,
-        predicted={column: some.classes for column, some in answers.items()},
-        confidence={column: some.confidence for column, some in answers.items()},
-    ).write(data / f"predictions/{row}.csv")
+    predictions_of(manifest, answers).write(data / f"predictions/{row}.csv")
     return stage
 
 

@@ -19,6 +19,7 @@ def main() -> Stage:
     stage = load_stage("report")
     data, metrics = Path("data") / stage.profile, Path("metrics") / stage.profile
     runs = ["pretrain", *(row.replace("_", "/", 1) for row in rows if row.startswith("fsr_"))]
+    runs += [f"finetune/{row}" for row in rows if (metrics / "finetune" / row).is_dir()]
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.dataset.source,

@@ -19,7 +19,7 @@ from fsr_fer.face_evaluation import open_test_faces, plain_reader, predict_faces
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_extractor, save_extractor
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.predictions import Predictions
+from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of
 from fsr_fer.training.finetune import finetune
@@ -78,7 +78,6 @@ def main() -> Stage:
 
 def _predict(stage: Stage, network: CovPoolFER, manifest: Manifest, seed: str, row: str) -> None:
     data = Path("data") / stage.profile
-    test = manifest.rows("test")
     faces = open_test_faces(
         data / "dataset/images.npy",
         data / "downsample",
@@ -87,13 +86,7 @@ def _predict(stage: Stage, network: CovPoolFER, manifest: Manifest, seed: str, r
         stage.downsample,
     )
     answers = predict_faces(faces, plain_reader(network), choose_device(), track=bar)
-    Predictions(
-        ids=tuple(manifest.ids[position] for position in test),
-        labels=manifest.labels[test],
-        class_names=stage.class_names,
-        predicted={column: some.classes for column, some in answers.items()},
-        confidence={column: some.confidence for column, some in answers.items()},
-    ).write(data / f"seeds/{seed}/{row}.csv")
+    predictions_of(manifest, answers).write(data / f"seeds/{seed}/{row}.csv")
 
 
 if __name__ == "__main__":

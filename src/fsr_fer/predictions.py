@@ -9,11 +9,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_text
+
+if TYPE_CHECKING:
+    from fsr_fer.data.manifest import Manifest
+    from fsr_fer.evaluation import Answers
 
 HR = "hr"
 """Column of the full-size face; x2, x3, ... are those of the faces made smaller by 2, 3, ..."""
@@ -84,6 +89,18 @@ class Predictions:
         numbers = [[f"{p:.{DECIMALS}f}" for p in column] for column in self.confidence.values()]
         writer.writerows(zip(self.ids, *names, *numbers, strict=True))
         write_text(path, text.getvalue())
+
+
+def predictions_of(manifest: Manifest, answers: Mapping[str, Answers]) -> Predictions:
+    """What was read from the test faces, in the manifest's order, at each size."""
+    rows = manifest.rows("test")
+    return Predictions(
+        ids=tuple(manifest.ids[i] for i in rows),
+        labels=manifest.labels[rows],
+        class_names=manifest.class_names,
+        predicted={column: some.classes for column, some in answers.items()},
+        confidence={column: some.confidence for column, some in answers.items()},
+    )
 
 
 def read_predictions(path: Path, class_names: tuple[str, ...]) -> Predictions:
