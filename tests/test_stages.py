@@ -89,6 +89,7 @@ def run_all(folder: Path) -> None:
         *(("finetune", row) for row in FINETUNED_ROWS),
         *(("evaluate", row) for row in FEATURE_ROWS),
         *(("evaluate_faces", row, *small_faces(row)) for row in FINETUNED_ROWS),
+        ("cost", *ROWS),
         ("report", *ROWS),
     ]
     for command in commands:
@@ -117,6 +118,18 @@ def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
     assert json.loads((finished / "metrics/small/validation.json").read_text())["passed"]
     for curves in ("pretrain", "fsr/plain", "fsr/reweighted", "finetune/best"):
         assert list((finished / f"metrics/small/{curves}/plots/metrics").rglob("*.tsv"))
+
+
+def test_cost_is_counted_for_every_row_and_size(finished: Path) -> None:
+    cost = json.loads((finished / "metrics/small/cost.json").read_text())
+    assert set(cost) == set(ROWS)
+    for counts in cost.values():
+        assert set(counts) == {"parameters", "flop_per_face", "eigen_flop_per_face"}
+        assert all(set(values) == {"hr", "x2", "x8"} for values in counts.values())
+    flop = {row: counts["flop_per_face"] for row, counts in cost.items()}
+    assert flop["best"] == flop["mixed_resolution"] == flop["bicubic"]
+    assert flop["fsr_plain"]["hr"] == flop["bicubic"]["hr"]
+    assert flop["fsr_plain"]["x8"] > flop["bicubic"]["x8"]
 
 
 def test_all_declared_outputs_are_made(finished: Path) -> None:
@@ -152,7 +165,7 @@ def test_a_second_run_from_scratch_gives_the_same_bytes(finished: Path, tmp_path
 def test_every_run_is_recorded(finished: Path) -> None:
     records = [json.loads(path.read_text()) for path in (finished / ".runs").glob("*/*.json")]
     names = {record["stage"] for record in records}
-    assert len(records) == len(names) == 21
+    assert len(records) == len(names) == 22
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
     assert {"finetune@best", "evaluate_faces@best"} <= names
     for record in records:

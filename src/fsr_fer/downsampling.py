@@ -9,14 +9,16 @@ import numpy as np
 from fsr_fer.arrays import writing_array
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.progress import Track, quiet
-from fsr_fer.resize import imresize
+from fsr_fer.resize import Image, imresize
 from fsr_fer.settings import DownsampleSettings
 
 BATCH = 64
 
 
-def restore(images: np.ndarray, scale: int, settings: DownsampleSettings) -> np.ndarray:
+def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
     """Small faces back to full size, uint8 [B, h, w, 3] -> uint8 [B, 100, 100, 3].
+
+    An array, or a tensor on any device.
 
     "resize" stretches to 100x100 as the paper's bicubic row does; "crop" enlarges by the factor
     and cuts the top left, which undoes ``downsample``'s geometry exactly (MODELS section 7, 16).

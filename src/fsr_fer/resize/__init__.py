@@ -23,7 +23,7 @@ from .weights import Axis, Boundary
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["imresize"]
+__all__ = ["Image", "imresize"]
 
 Image = TypeVar("Image", np.ndarray, "torch.Tensor")
 

@@ -1,0 +1,167 @@
+"""Counts against MODELS' tables at full size, worked out there layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fsr_fer.cost import Work, cost_of, eigen_flop, work_of, work_of_module, work_of_network
+from fsr_fer.downsampling import downsample, restore
+from fsr_fer.errors import UserError
+from fsr_fer.methods import Method, load_method
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.generator import Generator
+from fsr_fer.models.weights import save_extractor, save_generator
+from fsr_fer.params import read_yaml
+from fsr_fer.settings import DownsampleSettings, ExtractorSettings, GeneratorSettings, build
+from tests import sections
+
+ROOT = Path(__file__).resolve().parents[1]
+PAPER = read_yaml(ROOT / "params.yaml")["profiles"]["paper"]
+SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
+
+
+@pytest.fixture(scope="module")
+def paper() -> CovPoolFER:
+    settings = build(ExtractorSettings, PAPER["pretrain"]["extractor"], "extractor")
+    with torch.device("meta"):  # drawing 34 million weights takes seconds
+        network = CovPoolFER(settings, 7).eval().requires_grad_(False)
+    network.to_empty(device="cpu")
+    for tensor in network.state_dict().values():
+        tensor.zero_()
+    return network
+
+
+@pytest.fixture(scope="module")
+def network() -> CovPoolFER:
+    torch.manual_seed(0)
+    return CovPoolFER(sections.extractor(), 3).eval().requires_grad_(False)
+
+
+class Enlarging(nn.Module):
+    """Every pixel several times, after one 1x1 convolution: 9 multiplications per small pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1, bias=False)
+        nn.init.dirac_(self.conv.weight)
+
+    def forward(self, small: Tensor) -> Tensor:
+        same = self.conv(small.permute(0, 3, 1, 2).float()).permute(0, 2, 3, 1)
+        times = -(-100 // small.shape[1])
+        enlarged = same.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
+        return enlarged[:, :100, :100].to(torch.uint8)
+
+
+def test_covpoolfer_at_full_size(paper: CovPoolFER) -> None:
+    """Each summand is a line of MODELS, section 1: weights times positions, twice."""
+    convolutions = (
+        1_728 * 100**2 + 55_296 * 50**2 + (110_592 + 147_456) * 25**2 + (294_912 + 589_824) * 12**2
+    )
+    covariance = 256 * 256 * 144
+    bimap = 128 * 256 * 256 + 128 * 128 * 256
+    logarithm = 128**3  # one product puts the matrix together again, ReEig and LogEig in one
+    fully_connected = 16_384 * 2_000 + 2_000 * 128 + 128 * 7
+    counted = work_of_network(paper)
+    products = convolutions + covariance + bimap + logarithm + fully_connected
+    assert counted == Work(2 * products, eigen_flop(128))
+    assert counted.flop / 1e9 == pytest.approx(1.0, abs=0.05)  # MODELS: about 1.05 with both steps
+    assert eigen_flop(128) / 1e6 == pytest.approx(20, abs=2)  # MODELS: 20 to 50
+    cost = cost_of(Method(network=paper), [2])
+    assert cost["parameters"] == {"hr": 34_260_535, "x2": 34_260_535}
+
+
+@pytest.mark.parametrize(
+    ("filters", "growth", "parameters", "gflop"),
+    [
+        (64, 32, 4_391_617, 143.8),
+        (64, 16, 2_316_865, 75.8),
+        (32, 32, 2_510_305, 82.2),
+        (32, 16, 1_099_105, 36.0),
+        (32, 8, 580_129, 19.0),
+        (16, 16, 628_465, 20.5),
+        (16, 8, 275_377, 9.0),
+    ],
+)
+def test_generators_at_full_size(filters: int, growth: int, parameters: int, gflop: float) -> None:
+    settings = PAPER["fsr"]["generator"] | {"filters": filters, "growth": growth}
+    with torch.device("meta"):
+        generator = Generator(build(GeneratorSettings, settings, "generator"))
+    counted = work_of_module(generator, (1, 1, 128, 128), torch.float32)
+    assert sum(p.numel() for p in generator.parameters()) == parameters
+    assert round(counted.flop / 1e9, 1) == gflop
+    assert counted.eigen_flop == 0
+
+
+def test_every_matrix_of_a_batch_counts() -> None:
+    matrices = torch.eye(5).expand(4, 5, 5)
+    assert work_of(lambda: torch.linalg.eigh(matrices)) == Work(0, 4 * 9 * 125)
+    assert work_of(lambda: matrices @ matrices) == Work(2 * 4 * 125, 0)
+
+
+def test_the_generator_costs_where_faces_were_small(network: CovPoolFER) -> None:
+    generator = Generator(sections.generator()).eval()
+    plain = cost_of(Method(network=network), [2, 8])
+    cost = cost_of(Method(network=network, generator=generator), [2, 8])
+    more = work_of_module(generator, (1, 1, 8, 8), torch.float32).flop
+    assert more > 0
+    for column, extra in (("hr", 0), ("x2", more), ("x8", more)):
+        assert cost["flop_per_face"][column] == plain["flop_per_face"][column] + extra
+        assert cost["eigen_flop_per_face"][column] == eigen_flop(8)
+    assert cost["parameters"]["hr"] == plain["parameters"]["hr"] < cost["parameters"]["x2"]
+
+
+def test_restoring_costs_by_the_size_of_the_face(network: CovPoolFER) -> None:
+    restorers = {"x2": Enlarging(), "x8": Enlarging()}
+    plain = cost_of(Method(network=network), [2, 5, 8])
+    cost = cost_of(Method(network=network, restorers=restorers), [2, 5, 8])
+    for column, pixels in (("hr", 0), ("x2", 50**2), ("x8", 13**2)):
+        flop, less = cost["flop_per_face"][column], plain["flop_per_face"][column]
+        assert flop - less == 2 * 9 * pixels
+        extra = cost["parameters"][column] - plain["parameters"][column]
+        assert extra == (9 if pixels else 0)
+    assert "x5" not in cost["flop_per_face"]
+
+
+def test_a_method_reads_what_its_parts_say(network: CovPoolFER) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (3, 100, 100, 3)).astype(np.uint8)
+    small = torch.from_numpy(downsample(coarse, 5, SMALL))
+    generator = Generator(sections.generator()).eval().requires_grad_(False)
+
+    def read(full: Tensor, generator: nn.Module | None = None) -> Tensor:
+        features = network.extractor(standardise(full))[:, None]
+        logits: Tensor = network.classifier(generator(features) if generator else features)[1]
+        return logits
+
+    full = torch.from_numpy(restore(small.numpy(), 5, SMALL))
+    nearest = small.repeat_interleave(5, dim=1).repeat_interleave(5, dim=2)
+    plain = Method(network=network)
+    generating = Method(network=network, generator=generator)
+    restoring = Method(network=network, restorers={"x5": Enlarging()})
+    equal = torch.testing.assert_close
+    with torch.inference_mode():
+        equal(plain.logits(small, "x5", SMALL), read(full))
+        equal(generating.logits(small, "x5", SMALL), read(full, generator))
+        equal(generating.logits(full, "hr", SMALL), read(full))
+        equal(restoring.logits(small, "x5", SMALL), read(nearest))
+    assert restoring.reads("x5")
+    assert restoring.reads("hr")
+    assert not restoring.reads("x2")
+
+
+def test_rows_are_found_by_their_names(tmp_path: Path, network: CovPoolFER) -> None:
+    save_extractor(tmp_path / "pretrain.safetensors", network, ("a", "b", "c"))
+    finetuned = CovPoolFER(sections.extractor(), 3)
+    save_extractor(tmp_path / "finetune/best.safetensors", finetuned, ("a", "b", "c"))
+    generator = Generator(sections.generator())
+    save_generator(tmp_path / "fsr/plain.safetensors", generator, sections.generator())
+    assert load_method("bicubic", tmp_path).generator is None
+    assert load_method("fsr_plain", tmp_path).generator is not None
+    read = load_method("best", tmp_path).network.state_dict()
+    torch.testing.assert_close(read["classifier.hidden.weight"], finetuned.classifier.hidden.weight)
+    with pytest.raises(UserError, match="no network of 'bets' is known"):
+        load_method("bets", tmp_path)
