@@ -22,6 +22,7 @@ bench: $(READY)
 	@$(WITH_VENV) pip install -q -c constraints.txt opencv-python-headless
 	@$(WITH_VENV) pip install -q -c constraints.txt --no-deps resize-right basicsr || true
 	@$(WITH_VENV) python benchmarks/resize.py
+	@$(WITH_VENV) python benchmarks/cost.py
 
 # The virtual environment follows pyproject.toml and constraints.txt.
 $(READY): pyproject.toml constraints.txt

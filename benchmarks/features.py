@@ -23,7 +23,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the stages do
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import describe_machine
+from timing import in_turns, peak_mib
 from torch.nn import functional
 
 from fsr_fer.data.synthetic import synthetic_face
@@ -85,13 +85,7 @@ def drawn_faces() -> np.ndarray:
 
 def best(*runs: Callable[[], object], repeats: int = 7) -> list[float]:
     """Least seconds of each, taken in turns; one round is not counted."""
-    least = [float("inf")] * len(runs)
-    for turn in range(repeats + 1):
-        for i, run in enumerate(runs):
-            start = time.perf_counter()
-            run()
-            least[i] = min(least[i], time.perf_counter() - start) if turn else least[i]
-    return least
+    return [least.wall for least in in_turns(*runs, repeats=repeats)]
 
 
 def plain_features(network: FeatureExtractor, small: np.ndarray) -> np.ndarray:
@@ -206,10 +200,6 @@ def extract_many(count: int) -> dict[str, float]:
             "peak_before_mib": before,
             "stored_mib": stored / 2**20,
         }
-
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def anonymous_mib() -> float:

@@ -1,0 +1,254 @@
+"""What each row of the table costs in time and memory, all of them side by side.
+
+    python benchmarks/cost.py [--profile paper] [--repeats 5]
+
+Faces per second end to end, from small uint8 faces in memory to a class, for every row at every
+scale: one face at a time and 64, on one core, on two, and on a GPU if there is one. All rows take
+turns within one process and the best of each is kept, which other work on the machine disturbs
+least; processor time, which it disturbs hardly at all, stands beside. Ratios are against bicubic,
+the plain extractor. A batch that would take longer than LIMIT_SECONDS is made smaller; its line
+says so. On two cores, 64 faces are read half by each core, as the pipeline does; of one face, torch
+divides the work.
+
+Peak memory: a process for each row that reads 64 faces of x2 on one core, and one that reads none.
+
+Networks have the profile's sizes and random weights: times do not depend on weights. Timings are
+no part of the pipeline, two runs of which give the same bytes; what can be counted is, see
+stages/cost.py. Results: benchmarks/cost.json, by profile.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the stages do
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from machine import describe_machine
+from timing import in_turns, peak_mib
+
+from fsr_fer.data.synthetic import synthetic_face
+from fsr_fer.downsampling import downsample
+from fsr_fer.files import write_json
+from fsr_fer.methods import Method
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.generator import Generator
+from fsr_fer.params import read_yaml
+from fsr_fer.settings import (
+    DownsampleSettings,
+    ExtractorSettings,
+    GeneratorSettings,
+    build,
+)
+
+RESULTS = Path(__file__).with_suffix(".json")
+PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
+BATCHES = (1, 64)
+LIMIT_SECONDS = 10.0
+BASELINE = "bicubic"
+ROWS = (BASELINE, "mixed_resolution", "best", "fsr_plain")
+"""The other fsr rows differ in weights alone."""
+
+
+def build_method(row: str, section: dict[str, Any]) -> Method:
+    """A row's networks at the sizes of a profile, with random weights."""
+    torch.manual_seed(0)
+    extractor = build(ExtractorSettings, section["pretrain"]["extractor"], "extractor")
+    network = CovPoolFER(extractor, 7).eval().requires_grad_(False)
+    if not row.startswith("fsr_"):
+        return Method(network=network)
+    generator = Generator(build(GeneratorSettings, section["fsr"]["generator"], "generator"))
+    return Method(network=network, generator=generator.eval().requires_grad_(False))
+
+
+def faces_of(column: str, count: int, settings: DownsampleSettings) -> np.ndarray:
+    """Faces of the project in this column's size, uint8 [count, h, w, 3]."""
+    faces = np.stack([synthetic_face("test", n, faces_per_subject=7, seed=0) for n in range(count)])
+    if column == "hr":
+        return faces
+    return downsample(faces, int(column.removeprefix("x")), settings)
+
+
+def reading(
+    method: Method, small: np.ndarray, column: str, settings: DownsampleSettings, device: str
+) -> Callable[[], np.ndarray]:
+    """A run: classes of all these faces."""
+
+    def run() -> np.ndarray:
+        with torch.inference_mode():
+            faces = torch.from_numpy(small).to(device)
+            return method.logits(faces, column, settings).argmax(dim=1).cpu().numpy()
+
+    return run
+
+
+def shared(
+    run_of: Callable[[np.ndarray], Callable[[], np.ndarray]],
+    small: np.ndarray,
+    pool: ThreadPoolExecutor,
+    threads: int,
+) -> Callable[[], np.ndarray]:
+    """A run whose faces are shared among the threads of a pool."""
+    parts = [run_of(part) for part in np.array_split(small, min(threads, len(small)))]
+    return lambda: np.concatenate(list(pool.map(lambda part: part(), parts)))
+
+
+def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[str, Any]]:
+    """All rows, columns and batches on one device, in this process."""
+    params = read_yaml(PARAMS)
+    settings = build(DownsampleSettings, params["downsample"], "downsample")
+    methods = {row: build_method(row, params["profiles"][profile]) for row in ROWS}
+    for method in methods.values():
+        for module in method.modules("x2"):
+            module.to(device)
+    lines = []
+    for batch in BATCHES:
+        by_halves = batch > 1 and device == "cpu" and cores > 1
+        torch.set_num_threads(1 if by_halves else cores)  # of threads that start from here on
+        with ThreadPoolExecutor(cores) as pool:
+            for column in ("hr", *(f"x{scale}" for scale in params["scales"])):
+                small = faces_of(column, batch, settings)
+                runs, counts = {}, {}
+                for row, method in methods.items():
+                    if not method.reads(column):
+                        continue
+
+                    def run_of(
+                        faces: np.ndarray, method: Method = method, column: str = column
+                    ) -> Callable[[], np.ndarray]:
+                        return reading(method, faces, column, settings, device)
+
+                    counts[row] = fitting(run_of, small)
+                    some = small[: counts[row]]
+                    runs[row] = shared(run_of, some, pool, cores) if by_halves else run_of(some)
+                least = in_turns(*runs.values(), repeats=repeats)
+                for row, found in zip(runs, least, strict=True):
+                    lines.append(
+                        {
+                            "row": row,
+                            "column": column,
+                            "device": device,
+                            "cores": cores,
+                            "batch": batch,
+                            "faces_timed": counts[row],
+                            "ms_per_face": 1e3 * found.wall / counts[row],
+                            "processor_ms_per_face": 1e3 * found.processor / counts[row],
+                        }
+                    )
+                print(f"  {device} {cores} {batch} {column}", file=sys.stderr, flush=True)
+    return lines
+
+
+def fitting(run_of: Callable[[np.ndarray], Callable[[], np.ndarray]], small: np.ndarray) -> int:
+    """How many of these faces are read within the limit: all, or a smaller power of two."""
+    run_of(small[:1])()  # the first one on a device takes seconds
+    start = time.perf_counter()
+    run_of(small[:1])()
+    fit = int(LIMIT_SECONDS / (time.perf_counter() - start))
+    return len(small) if fit >= len(small) else 2 ** max(0, fit.bit_length() - 1)
+
+
+def with_ratios(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Faces per second, and how many times as long as the plain extractor each row takes."""
+    same = ("column", "device", "cores", "batch")
+    plain = {tuple(x[k] for k in same): x for x in lines if x["row"] == BASELINE}
+    for line in lines:
+        base = plain[tuple(line[k] for k in same)]
+        line["faces_per_second"] = round(1e3 / line["ms_per_face"], 2)
+        line["times_plain"] = round(line["ms_per_face"] / base["ms_per_face"], 3)
+        line["times_plain_processor"] = round(
+            line["processor_ms_per_face"] / base["processor_ms_per_face"], 3
+        )
+        for name in ("ms_per_face", "processor_ms_per_face"):
+            line[name] = round(line[name], 4)
+    return lines
+
+
+def measure_memory(row: str, profile: str) -> dict[str, Any]:
+    """Peak memory of this process after it has read 64 faces with a row; "" reads none."""
+    params = read_yaml(PARAMS)
+    settings = build(DownsampleSettings, params["downsample"], "downsample")
+    small = faces_of("x2", max(BATCHES), settings)
+    torch.set_num_threads(1)
+    if row:
+        method = build_method(row, params["profiles"][profile])
+        count = fitting(lambda faces: reading(method, faces, "x2", settings, "cpu"), small)
+        reading(method, small[:count], "x2", settings, "cpu")()
+    return {"row": row or "none", "faces": count if row else 0, "peak_mib": round(peak_mib(), 1)}
+
+
+def worker(*arguments: object) -> Any:
+    """What this script says when it is run with these arguments in a process of its own."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def print_results(found: dict[str, Any]) -> None:
+    for device, cores, batch in dict.fromkeys(
+        (x["device"], x["cores"], x["batch"]) for x in found["times"]
+    ):
+        lines = [
+            x
+            for x in found["times"]
+            if (x["device"], x["cores"], x["batch"]) == (device, cores, batch)
+        ]
+        columns = list(dict.fromkeys(x["column"] for x in lines))
+        print(f"\n{device}, {cores} core(s), batch {batch}: faces per second (times the plain one)")
+        print(" " * 18 + "".join(f"{column:>16}" for column in columns))
+        for row in dict.fromkeys(x["row"] for x in lines):
+            cells = {x["column"]: x for x in lines if x["row"] == row}
+            shown = [
+                f"{cells[c]['faces_per_second']:.1f} ({cells[c]['times_plain']:.2f})"
+                if c in cells
+                else "-"
+                for c in columns
+            ]
+            print(f"{row:<18}" + "".join(f"{cell:>16}" for cell in shown))
+    print(
+        "\npeak memory, MiB: " + ", ".join(f"{x['row']} {x['peak_mib']}" for x in found["memory"])
+    )
+
+
+def main() -> None:
+    """Measure one profile and store it beside the others."""
+    parser = argparse.ArgumentParser(description="Time every row from small face to class.")
+    parser.add_argument("--profile", default="small")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--time", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    profile, repeats = arguments.profile, arguments.repeats
+    if arguments.time:
+        device, cores = arguments.time
+        print(json.dumps(measure(profile, device, int(cores), repeats)))
+        return
+    if arguments.memory is not None:
+        print(json.dumps(measure_memory(arguments.memory, profile)))
+        return
+    places = [("cpu", 1), ("cpu", 2)] + ([("cuda", 1)] if torch.cuda.is_available() else [])
+    common = ("--profile", profile, "--repeats", repeats)
+    lines = [line for place in places for line in worker("--time", *place, *common)]
+    found = {
+        "machine": describe_machine(("numpy", "torch")),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "times": with_ratios(lines),
+        "memory": [worker("--memory", row, *common) for row in ("", *ROWS)],
+    }
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    write_json(RESULTS, results | {profile: found})
+    print_results(found)
+
+
+if __name__ == "__main__":
+    main()
