@@ -30,6 +30,8 @@ PARAMS_OF = {
     "pretrain": ["profiles.${profile}.pretrain"],
     "features": ["profiles.${profile}.features"],
     "fsr": ["profiles.${profile}.fsr"],
+    "natural": ["profiles.${profile}.natural"],
+    "sr": ["profiles.${profile}.sr"],
     "finetune": ["profiles.${profile}.${item}"],
     "finetune_of": ["profiles.${profile}.${item.row}"],
     "studies": ["studies"],

@@ -62,6 +62,21 @@ app = typer.Typer(
 )
 
 
+weights_app = typer.Typer(
+    help="Bring in published weights of image super-resolution.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(weights_app, name="weights")
+
+
+class WeightsChoice(StrEnum):
+    """What ``weights import`` understands."""
+
+    rcan = "rcan"
+    meta_sr = "meta-sr"
+
+
 class SourceChoice(StrEnum):
     """What ``import`` understands."""
 
@@ -147,6 +162,30 @@ def import_command(
         typer.echo(f"fsr-fer: stopped; {again}: run `dvc add {relative}`", err=True)
         raise typer.Exit(130) from None
     _print_summary(summary, relative, name)
+
+
+@weights_app.command("import", short_help="Check published weights and put them in place.")
+def weights_import_command(
+    kind: Annotated[WeightsChoice, typer.Argument(metavar="KIND", help="rcan or meta-sr.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="For example RCAN_BIX2.pt.")],
+) -> None:
+    """Check a published state dict tensor by tensor and write it below data/raw/weights.
+
+    Code in the file is never run. The `sr` stages use it once `sr.weights` of the profile is
+    `imported`; RCAN has a file for each scale.
+    """
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.models.official import read_official
+    from fsr_fer.models.weights import save_super_resolution
+
+    root = find_root(Path.cwd())
+    key, network = read_official(kind.value, file)
+    target = root / "data/raw/weights" / f"{key}.safetensors"
+    save_super_resolution(target, network)
+    count = sum(tensor.numel() for tensor in network.state_dict().values())
+    typer.echo(f"imported {key}: {count:,} numbers into {target.relative_to(root).as_posix()}")
+    profile = _checked_params(root / "params.yaml")["profile"]
+    typer.echo(f"next: dvc exp run -S profiles.{profile}.sr.weights=imported")
 
 
 @app.command("check", short_help="Check everything params.yaml says.")

@@ -26,11 +26,13 @@ from fsr_fer.settings import (
     FinetuneSettings,
     FsrSettings,
     LossSettings,
+    NaturalSettings,
     PretrainSettings,
     ReportSettings,
     ReviewSettings,
     ReweightSettings,
     SettingsError,
+    SrSettings,
     StudiesSettings,
     SynthesizeSettings,
     ValidateSettings,
@@ -59,6 +61,8 @@ PROFILE_SECTIONS: dict[str, type] = {
     "pretrain": PretrainSettings,
     "features": FeaturesSettings,
     "fsr": FsrSettings,
+    "natural": NaturalSettings,
+    "sr": SrSettings,
     "mixed_resolution": FinetuneSettings,
     "best": FinetuneSettings,
 }
@@ -265,6 +269,16 @@ class Stage:
     def fsr(self) -> FsrSettings:
         """How generator and discriminator are trained."""
         return self._own("fsr", FsrSettings)
+
+    @property
+    def natural(self) -> NaturalSettings:
+        """Where natural pictures come from."""
+        return self._own("natural", NaturalSettings)
+
+    @property
+    def sr(self) -> SrSettings:
+        """The image super-resolution rows."""
+        return self._own("sr", SrSettings)
 
     @property
     def finetune(self) -> FinetuneSettings:

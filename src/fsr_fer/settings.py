@@ -343,6 +343,87 @@ class FsrSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RcanSettings:
+    """RCAN's size (MODELS section 4)."""
+
+    groups: int
+    blocks: int
+    filters: int
+    reduction: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "groups", "blocks", "filters", "reduction")
+        _require(
+            self.filters % self.reduction == 0,
+            "reduction",
+            self.reduction,
+            f"a divisor of filters, {self.filters}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaSrSettings:
+    """Meta-SR's size (MODELS section 5)."""
+
+    filters: int
+    growth: int
+    blocks: int
+    layers: int
+    hidden: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "filters", "growth", "blocks", "layers", "hidden")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NaturalSettings:
+    """The natural pictures that image super-resolution is trained on."""
+
+    pictures: str
+    rcan_patch_pixels: int
+    meta_sr_patch_pixels: int
+
+    def __post_init__(self) -> None:
+        name = self.pictures
+        _require(bool(name), "pictures", name, '"scikit-image" or a folder of pictures')
+        for key in ("rcan_patch_pixels", "meta_sr_patch_pixels"):
+            pixels = getattr(self, key)
+            _require(pixels >= MINIMUM_LR_PIXELS, key, pixels, f"{MINIMUM_LR_PIXELS} or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperResolutionSettings:
+    """How one image super-resolution network is trained."""
+
+    iterations: int
+    batch_size: int
+    learning_rate: float
+    learning_rate_halving: int
+    beta1: float
+    beta2: float
+    adam_epsilon: float
+    validation_every: int
+    validation_pictures: int
+
+    def __post_init__(self) -> None:
+        _positive(self, "iterations", "batch_size", "learning_rate", "learning_rate_halving")
+        _positive(self, "adam_epsilon", "validation_every", "validation_pictures")
+        _in_unit(self, "beta1", "beta2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrSettings:
+    """The image super-resolution rows."""
+
+    weights: Literal["trained", "imported"]
+    rcan: RcanSettings
+    meta_sr: MetaSrSettings
+    rcan_training: SuperResolutionSettings
+    meta_sr_training: SuperResolutionSettings
+    meta_sr_retrained_training: SuperResolutionSettings
+
+
+@dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """Equations 7 to 10: weights and reductions of the terms."""
 

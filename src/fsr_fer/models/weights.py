@@ -16,7 +16,15 @@ from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
-from fsr_fer.settings import ExtractorSettings, GeneratorSettings, build
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.settings import (
+    ExtractorSettings,
+    GeneratorSettings,
+    MetaSrSettings,
+    RcanSettings,
+    build,
+)
 
 #: The header's one entry: the network's settings as JSON.
 HEADER = "fsr_fer"
@@ -55,6 +63,35 @@ def load_generator(path: Path) -> Generator:
     """
     header, tensors = _load(path, "generator")
     network = Generator(build(GeneratorSettings, header["generator"], f"{path}: generator"))
+    _fill(path, network, tensors)
+    return network
+
+
+def save_super_resolution(path: Path, network: Rcan | MetaSr) -> None:
+    """Write RCAN or Meta-SR with its settings."""
+    header: dict[str, Any]
+    if isinstance(network, Rcan):
+        header = {"rcan": asdict(network.settings), "scale": network.scale}
+    else:
+        header = {"meta_sr": asdict(network.settings)}
+    _save(path, network, header)
+
+
+def load_super_resolution(path: Path) -> Rcan | MetaSr:
+    """Read RCAN or Meta-SR in eval mode, frozen.
+
+    Raises:
+        UserError: the file is no such network.
+    """
+    header, tensors = _load(path)
+    network: Rcan | MetaSr
+    if "rcan" in header:
+        settings = build(RcanSettings, header["rcan"], f"{path}: rcan")
+        network = Rcan(settings, int(header["scale"]))
+    elif "meta_sr" in header:
+        network = MetaSr(build(MetaSrSettings, header["meta_sr"], f"{path}: meta_sr"))
+    else:
+        raise UserError(f"{path} holds neither rcan nor meta_sr; it was not written by us")
     _fill(path, network, tensors)
     return network
 

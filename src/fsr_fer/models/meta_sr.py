@@ -1,0 +1,145 @@
+"""Meta-SR: one model for every factor, whole or not (MODELS section 5; Meta-RDN).
+
+Names of parameters are those of the published weights (model_1000.pt).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fsr_fer.models.pictures import MeanShift, conv3
+from fsr_fer.settings import MetaSrSettings
+
+
+class _DenseConv(nn.Module):
+    """A convolution whose output is appended to its input."""
+
+    def __init__(self, inputs: int, growth: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(conv3(inputs, growth), nn.ReLU())
+
+    def forward(self, values: Tensor) -> Tensor:
+        return torch.cat([values, self.conv(values)], dim=1)
+
+
+class ResidualDenseBlock(nn.Module):
+    """RDB: densely connected convolutions, fused by a 1x1 one, around a skip."""
+
+    def __init__(self, settings: MetaSrSettings) -> None:
+        super().__init__()
+        filters, growth, layers = settings.filters, settings.growth, settings.layers
+        self.convs = nn.Sequential(
+            *(_DenseConv(filters + layer * growth, growth) for layer in range(layers))
+        )
+        self.LFF = nn.Conv2d(filters + layers * growth, filters, kernel_size=1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.LFF(self.convs(values))
+
+
+class PositionToWeight(nn.Module):
+    """P2W: how an output pixel lies on its input pixel -> the kernel that makes it."""
+
+    def __init__(self, settings: MetaSrSettings) -> None:
+        super().__init__()
+        outputs = 9 * settings.filters * 3
+        self.meta_block = nn.Sequential(
+            nn.Linear(3, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, outputs)
+        )
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Positions [P, 3] as ``pixel_positions`` gives them -> kernels [P, 9 * filters, 3]."""
+        kernels: Tensor = self.meta_block(positions)
+        return kernels.view(len(positions), -1, 3)
+
+
+def pixel_positions(small: int, full: int) -> Tensor:
+    """(1/r, row offset, column offset) of each output pixel, row by row, float32 [full^2, 3].
+
+    r = full / small. Row i reads input row (i * small) // full and lies ((i * small) % full) / full
+    of a pixel below it: in whole numbers, since floating point floors wrongly at some sizes.
+    """
+    offsets = (torch.arange(full) * small % full).float() / full
+    rows, columns = torch.meshgrid(offsets, offsets, indexing="ij")
+    inverse = torch.full_like(rows, small / full)
+    return torch.stack([inverse, rows, columns], dim=-1).view(-1, 3)
+
+
+class MetaSr(nn.Module):
+    """Small square pictures [B, 3, n, n] of 0..255 -> [B, 3, full, full], about 0..255."""
+
+    def __init__(self, settings: MetaSrSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        filters, blocks = settings.filters, settings.blocks
+        self.sub_mean, self.add_mean = MeanShift(-1), MeanShift(1)
+        self.SFENet1, self.SFENet2 = conv3(3, filters), conv3(filters, filters)
+        self.RDBs = nn.ModuleList(ResidualDenseBlock(settings) for _ in range(blocks))
+        self.GFF = nn.Sequential(
+            nn.Conv2d(blocks * filters, filters, kernel_size=1), conv3(filters, filters)
+        )
+        self.P2W = PositionToWeight(settings)
+        self._kernels: dict[tuple[int, int], Tensor] = {}
+
+    def forward(self, small: Tensor, full: int) -> Tensor:
+        features = self.features(self.sub_mean(small))
+        restored: Tensor = self.add_mean(self.enlarge(features, full))
+        return restored
+
+    def features(self, values: Tensor) -> Tensor:
+        """The residual dense network, [B, 3, n, n] -> [B, filters, n, n]."""
+        shallow = self.SFENet1(values)
+        deep = self.SFENet2(shallow)
+        outputs = []
+        for block in self.RDBs:
+            deep = block(deep)
+            outputs.append(deep)
+        result: Tensor = self.GFF(torch.cat(outputs, dim=1)) + shallow
+        return result
+
+    def enlarge(self, features: Tensor, full: int) -> Tensor:
+        """Meta-upscale, [B, filters, n, n] -> [B, 3, full, full].
+
+        Each output pixel is its own kernel times the 3x3 patch around the input pixel it lies on.
+        Output pixels with equal offsets share a kernel, so each kernel is a convolution that is
+        read off where those pixels lie.
+        """
+        size = features.shape[-1]
+        batch = len(features)
+        rows = torch.arange(full, device=features.device)
+        read = rows * size // full
+        patches = functional.unfold(features, 3, padding=1)  # [B, 9 * filters, n * n]
+        cycle = full // math.gcd(size, full)  # offsets repeat after so many output pixels
+        kernels = self.kernels(size, full)[:cycle, :cycle]
+        image = features.new_empty(batch, 3, full, full)
+        patches = patches.view(batch, -1, size, size)
+        for row in range(cycle):
+            lines = patches[:, :, read[row::cycle]]  # [B, K, lines, n]
+            taken = lines[..., read].unflatten(-1, (full // cycle, cycle))
+            image[:, :, row::cycle] = torch.einsum("bklqc,cko->bolqc", taken, kernels[row]).flatten(
+                -2
+            )
+        return image
+
+    def kernels(self, size: int, full: int) -> Tensor:
+        """Kernels of all output pixels [full, full, 9 * filters, 3]; kept while not training."""
+        key = (size, full)
+        if key in self._kernels and not self.training:
+            return self._kernels[key]
+        positions = pixel_positions(size, full).to(self.SFENet1.weight)
+        cycle = full // math.gcd(size, full)
+        distinct = positions.view(full, full, 3)[:cycle, :cycle].reshape(-1, 3)
+        kernels: Tensor = self.P2W(distinct).view(cycle, cycle, -1, 3)
+        if not self.training:
+            self._kernels[key] = kernels
+        return kernels
+
+    def train(self, mode: bool = True) -> MetaSr:
+        """As torch's; what was kept for other weights is forgotten."""
+        self._kernels.clear()
+        super().train(mode)
+        return self

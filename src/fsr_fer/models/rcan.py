@@ -1,0 +1,99 @@
+"""RCAN: image super-resolution by residual channel attention (MODELS section 4; one per scale).
+
+Names of parameters are those of the published weights (RCAN_BIX2.pt and its siblings).
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from fsr_fer.models.pictures import MeanShift, conv3
+from fsr_fer.settings import RcanSettings
+
+
+class ChannelAttention(nn.Module):
+    """Each channel times a share of itself, from the means of all: [B, C, H, W] -> same."""
+
+    def __init__(self, filters: int, reduction: int) -> None:
+        super().__init__()
+        self.avg_pool = nn.AdaptiveAvgPool2d(1)
+        self.conv_du = nn.Sequential(
+            nn.Conv2d(filters, filters // reduction, kernel_size=1),
+            nn.ReLU(),
+            nn.Conv2d(filters // reduction, filters, kernel_size=1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values * self.conv_du(self.avg_pool(values))
+
+
+class AttentionBlock(nn.Module):
+    """RCAB: two convolutions and channel attention around a skip."""
+
+    def __init__(self, filters: int, reduction: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv3(filters, filters),
+            nn.ReLU(),
+            conv3(filters, filters),
+            ChannelAttention(filters, reduction),
+        )
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.body(values)
+
+
+class ResidualGroup(nn.Module):
+    """Attention blocks and a convolution around a skip."""
+
+    def __init__(self, settings: RcanSettings) -> None:
+        super().__init__()
+        filters = settings.filters
+        blocks = (AttentionBlock(filters, settings.reduction) for _ in range(settings.blocks))
+        self.body = nn.Sequential(*blocks, conv3(filters, filters))
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.body(values)
+
+
+def upsampler(filters: int, scale: int) -> nn.Sequential:
+    """Convolutions and pixel shuffles that enlarge by ``scale``, a power of two or 3."""
+    if scale == 3:
+        return nn.Sequential(conv3(filters, 9 * filters), nn.PixelShuffle(3))
+    doublings = round(math.log2(scale))
+    if 2**doublings != scale:
+        raise ValueError(f"RCAN enlarges by 2, 3, 4, 8, ..., not by {scale}")
+    layers: list[nn.Module] = []
+    for _ in range(doublings):
+        layers += [conv3(filters, 4 * filters), nn.PixelShuffle(2)]
+    return nn.Sequential(*layers)
+
+
+class Rcan(nn.Module):
+    """Small square pictures [B, 3, n, n] of 0..255 -> [B, 3, full, full], about 0..255.
+
+    Where ``scale * n`` exceeds ``full``, what lies beyond at the right and below is cut off: the
+    small picture's last pixels cover it (MODELS section 7, items 15 and 17).
+    """
+
+    def __init__(self, settings: RcanSettings, scale: int) -> None:
+        super().__init__()
+        self.settings, self.scale = settings, scale
+        filters = settings.filters
+        self.sub_mean, self.add_mean = MeanShift(-1), MeanShift(1)
+        self.head = nn.Sequential(conv3(3, filters))
+        groups = (ResidualGroup(settings) for _ in range(settings.groups))
+        self.body = nn.Sequential(*groups, conv3(filters, filters))
+        self.tail = nn.Sequential(upsampler(filters, scale), conv3(filters, 3))
+
+    def forward(self, small: Tensor, full: int) -> Tensor:
+        if self.scale * small.shape[-1] < full:
+            raise ValueError(
+                f"{small.shape[-1]} pixels enlarged {self.scale} times are below {full}"
+            )
+        shallow = self.head(self.sub_mean(small))
+        restored: Tensor = self.add_mean(self.tail(shallow + self.body(shallow)))
+        return restored[..., :full, :full]

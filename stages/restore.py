@@ -1,0 +1,54 @@
+"""Restore the small test faces: ``python stages/restore.py rcan|meta_sr|meta_sr_retrained``."""
+
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fsr_fer.arrays import open_faces
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.device import choose_device
+from fsr_fer.features.extraction import Faces
+from fsr_fer.files import write_json
+from fsr_fer.models.weights import load_super_resolution
+from fsr_fer.params import Stage, load_stage
+from fsr_fer.progress import bar
+from fsr_fer.restoration import fidelity, write_restored
+
+
+def main() -> Stage:
+    """Write ``data/<profile>/restored/<row>`` and how near its faces come to the full-size ones.
+
+    A row has the scales that it has a network for.
+    """
+    row = sys.argv[1]
+    stage = load_stage("restore", row)
+    data, models = Path("data") / stage.profile, Path("models") / stage.profile
+    manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
+    test, device, threads = manifest.rows("test"), choose_device(), torch.get_num_threads()
+    full = Faces(open_faces(data / "dataset/images.npy"), test)
+    values: dict[str, dict[str, dict[str, float]]] = {row: {}, "bicubic": {}}
+    for scale in stage.scales:
+        folder = models / ("sr_faces" if row == "meta_sr_retrained" else "sr")
+        weights = folder / f"{f'rcan_x{scale}' if row == 'rcan' else row}.safetensors"
+        if not weights.exists():
+            continue
+        small = open_faces(data / f"downsample/x{scale}.npy")
+        path = data / f"restored/{row}/x{scale}.npy"
+        network = load_super_resolution(weights)
+        task = f"restore {row} x{scale}"
+        write_restored(network, Faces(small, test), path, device, track=bar, task=task)
+        restored = Faces(np.load(path, mmap_mode="r"), np.arange(len(test)))
+        values[row][f"x{scale}"] = fidelity(full, restored, threads)
+        bicubic = Faces(small, test, (scale, stage.downsample))
+        values["bicubic"][f"x{scale}"] = fidelity(full, bicubic, threads)
+    write_json(Path("metrics") / stage.profile / f"restoration/{row}.json", values)
+    return stage
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,55 @@
+"""Train image super-resolution on natural pictures: ``python stages/sr.py rcan_x2|...|meta_sr``."""
+
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
+import sys
+from pathlib import Path
+
+from fsr_fer.data.natural import open_pictures
+from fsr_fer.device import choose_device
+from fsr_fer.models.weights import load_super_resolution, save_super_resolution
+from fsr_fer.params import Stage, load_stage
+from fsr_fer.progress import bar
+from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.training.sr import META_SR_FACTORS, Patches, new_network, train_sr
+
+IMPORTED = Path("data/raw/weights")
+"""Where `fsr-fer weights import` puts official weights."""
+
+
+def main() -> Stage:
+    """Write ``models/<profile>/sr/<key>.safetensors`` and the curves beside the metrics."""
+    key = sys.argv[1]
+    stage = load_stage("sr", key)
+    target = Path("models") / stage.profile / f"sr/{key}.safetensors"
+    if stage.sr.weights == "imported":
+        save_super_resolution(target, load_super_resolution(IMPORTED / f"{key}.safetensors"))
+        return stage
+    pictures = open_pictures(Path("data") / stage.profile / "natural")
+    if key == "meta_sr":
+        patches = Patches(pictures, META_SR_FACTORS, stage.natural.meta_sr_patch_pixels, stage.seed)
+        training = stage.sr.meta_sr_training
+    else:
+        scale = int(key.removeprefix("rcan_x"))
+        patches = Patches(pictures, (scale,), stage.natural.rcan_patch_pixels, stage.seed)
+        training = stage.sr.rcan_training
+    curves = Path("metrics") / stage.profile / "sr" / key
+    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+        network = train_sr(
+            new_network(key, stage.sr, stage.seed),
+            patches,
+            training,
+            seed=stage.seed,
+            device=choose_device(),
+            checkpoint=checkpoint,
+            track=bar,
+            record=record,
+            task=f"sr {key}",
+        )
+        save_super_resolution(target, network)
+    return stage
+
+
+if __name__ == "__main__":
+    run_stage(main)

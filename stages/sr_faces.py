@@ -1,0 +1,52 @@
+"""Train Meta-SR on the train faces: ``python stages/sr_faces.py``."""
+
+from fsr_fer.stage import run_stage  # first: see there
+
+# isort: split
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.data.manifest import read_manifest
+from fsr_fer.device import choose_device
+from fsr_fer.models.weights import save_super_resolution
+from fsr_fer.params import Stage, load_stage
+from fsr_fer.progress import bar
+from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.training.pretrain import LabelledFaces
+from fsr_fer.training.sr import WholeFaces, new_network, train_sr
+
+KEY = "meta_sr_retrained"
+
+
+def main() -> Stage:
+    """Write ``models/<profile>/sr_faces`` and the curves beside the metrics."""
+    stage = load_stage("sr_faces")
+    data = Path("data") / stage.profile / "dataset"
+    manifest = read_manifest(data / "manifest.csv", stage.class_names)
+    images = np.load(data / "images.npy", mmap_mode="r")
+
+    def part(split: str) -> LabelledFaces:
+        rows = manifest.rows(split)
+        return LabelledFaces(images, rows, manifest.labels[rows])
+
+    curves = Path("metrics") / stage.profile / "sr_faces"
+    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+        network = train_sr(
+            new_network(KEY, stage.sr, stage.seed),
+            WholeFaces(part("train"), part("validation"), stage.scales, stage.downsample),
+            stage.sr.meta_sr_retrained_training,
+            seed=stage.seed,
+            device=choose_device(),
+            checkpoint=checkpoint,
+            track=bar,
+            record=record,
+            task=f"sr {KEY}",
+        )
+        target = Path("models") / stage.profile / f"sr_faces/{KEY}.safetensors"
+        save_super_resolution(target, network)
+    return stage
+
+
+if __name__ == "__main__":
+    run_stage(main)
