@@ -14,6 +14,7 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.features.extraction import Faces
 from fsr_fer.files import write_json
+from fsr_fer.models.super_resolution import Restorer, network_files
 from fsr_fer.models.weights import load_super_resolution
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
@@ -32,16 +33,15 @@ def main() -> Stage:
     test, device, threads = manifest.rows("test"), choose_device(), torch.get_num_threads()
     full = Faces(open_faces(data / "dataset/images.npy"), test)
     values: dict[str, dict[str, dict[str, float]]] = {row: {}, "bicubic": {}}
+    files = network_files(row, models)
     for scale in stage.scales:
-        folder = models / ("sr_faces" if row == "meta_sr_retrained" else "sr")
-        weights = folder / f"{f'rcan_x{scale}' if row == 'rcan' else row}.safetensors"
-        if not weights.exists():
+        if scale not in files:
             continue
         small = open_faces(data / f"downsample/x{scale}.npy")
         path = data / f"restored/{row}/x{scale}.npy"
-        network = load_super_resolution(weights)
+        restorer = Restorer(load_super_resolution(files[scale]))
         task = f"restore {row} x{scale}"
-        write_restored(network, Faces(small, test), path, device, track=bar, task=task)
+        write_restored(restorer, Faces(small, test), path, device, track=bar, task=task)
         restored = Faces(np.load(path, mmap_mode="r"), np.arange(len(test)))
         values[row][f"x{scale}"] = fidelity(full, restored, threads)
         bicubic = Faces(small, test, (scale, stage.downsample))

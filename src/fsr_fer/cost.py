@@ -69,7 +69,10 @@ def work_of_network(network: CovPoolFER) -> Work:
 def work_of_module(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Work:
     """A network on an input of this shape; nothing is computed but shapes."""
     shell = copy.deepcopy(module).to(META)
-    return work_of(lambda: shell(torch.empty(shape, dtype=dtype, device=META)))
+    values = torch.empty(shape, dtype=dtype, device=META)
+    with torch.no_grad():
+        shell(values)  # what is computed once for all faces of a size (Meta-SR's kernels)
+    return work_of(lambda: shell(values))
 
 
 def cost_of(method: Method, scales: Sequence[int]) -> dict[str, dict[str, int]]:

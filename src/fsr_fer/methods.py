@@ -13,7 +13,8 @@ from fsr_fer.downsampling import restore
 from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
-from fsr_fer.models.weights import load_extractor, load_generator
+from fsr_fer.models.super_resolution import FOLDERS, Restorer, network_files
+from fsr_fer.models.weights import load_extractor, load_generator, load_super_resolution
 from fsr_fer.predictions import HR
 from fsr_fer.settings import DownsampleSettings
 
@@ -78,4 +79,9 @@ def load_method(row: str, models: Path) -> Method:
     if row.startswith("fsr_"):
         path = models / f"fsr/{row.removeprefix('fsr_')}.safetensors"
         return Method(network=network, generator=load_generator(path))
+    if row in FOLDERS:
+        files = network_files(row, models)
+        loaded = {path: Restorer(load_super_resolution(path)) for path in set(files.values())}
+        restorers = {f"x{scale}": loaded[path] for scale, path in files.items()}
+        return Method(network=network, restorers=restorers)
     raise UserError(f"no network of {row!r} is known; {finetuned} does not exist")

@@ -13,9 +13,7 @@ from torch import Tensor
 from fsr_fer.arrays import writing_array
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.features.extraction import Faces, cuts_of, stream
-from fsr_fer.models.meta_sr import MetaSr
-from fsr_fer.models.pictures import as_picture, as_values
-from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.progress import Track, quiet
 
 BATCH = {"cpu": 8, "cuda": 64}
@@ -23,7 +21,7 @@ BATCH = {"cpu": 8, "cuda": 64}
 
 
 def write_restored(
-    network: Rcan | MetaSr,
+    restorer: Restorer,
     faces: Faces,
     path: Path,
     device: torch.device,
@@ -32,12 +30,13 @@ def write_restored(
     task: str = "restore",
 ) -> None:
     """Restore small faces, uint8 [N, n, n, 3], into a ``.npy`` file of uint8 [N, 100, 100, 3]."""
-    network.to(device).eval()
+    restorer.to(device).eval()
 
     @torch.inference_mode()
     def compute(batch: np.ndarray) -> Tensor:
         small = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
-        return as_picture(network(as_values(small), IMAGE_SIZE))
+        restored: Tensor = restorer(small)
+        return restored
 
     cuts = cuts_of(0, len(faces.rows), BATCH.get(device.type, BATCH["cpu"]))
     made = stream(faces, cuts, compute, lambda pictures: pictures.cpu().numpy(), device)
