@@ -10,19 +10,21 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
+from fsr_fer.distributed import join_ranks, run_in_processes
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.features.tables import open_table
 from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.progress import bar
+from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.training.fsr import train_fsr
 
 
 def main() -> Stage:
     """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
+    run_in_processes()
     variant = sys.argv[1]
-    stage = load_stage("fsr", variant)
+    stage, ranks = load_stage("fsr", variant), join_ranks()
     data, models = Path("data") / stage.profile, Path("models") / stage.profile
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     rows = manifest.rows("train", "validation")
@@ -39,7 +41,7 @@ def main() -> Stage:
     )
     held_out = np.isin(rows, manifest.rows("validation"))
     curves = Path("metrics") / stage.profile / "fsr" / variant
-    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+    with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
         generator = train_fsr(
             pairs.take(np.flatnonzero(~held_out)),
             pairs.take(np.flatnonzero(held_out)),
@@ -50,10 +52,12 @@ def main() -> Stage:
             seed=stage.seed,
             device=choose_device(),
             checkpoint=checkpoint,
-            track=bar,
+            track=bar if ranks.first else quiet,
             record=record,
             task=f"fsr {variant}",
+            ranks=ranks,
         )
+        ranks.leave()
         save_generator(models / f"fsr/{variant}.safetensors", generator, stage.fsr.generator)
     return stage
 

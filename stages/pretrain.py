@@ -9,16 +9,18 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
+from fsr_fer.distributed import join_ranks, run_in_processes
 from fsr_fer.models.weights import save_extractor
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.progress import bar
+from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.training.pretrain import LabelledFaces, train_extractor
 
 
 def main() -> Stage:
     """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
-    stage = load_stage("pretrain")
+    run_in_processes()
+    stage, ranks = load_stage("pretrain"), join_ranks()
     data = Path("data") / stage.profile / "dataset"
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
@@ -28,7 +30,7 @@ def main() -> Stage:
         return LabelledFaces(images, rows, manifest.labels[rows])
 
     curves = Path("metrics") / stage.profile / "pretrain"
-    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
+    with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
         network = train_extractor(
             part("train"),
             part("validation"),
@@ -37,9 +39,11 @@ def main() -> Stage:
             seed=stage.seed,
             device=choose_device(),
             checkpoint=checkpoint,
-            track=bar,
+            track=bar if ranks.first else quiet,
             record=record,
+            ranks=ranks,
         )
+        ranks.leave()
         path = Path("models") / stage.profile / "pretrain.safetensors"
         save_extractor(path, network, stage.class_names)
     return stage

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from fsr_fer.models.weights import load_extractor, save_extractor
 from fsr_fer.predictions import read_predictions
@@ -219,6 +221,34 @@ def test_features_by_several_processes_are_the_same_bytes(finished: Path, tmp_pa
         )
         assert result.returncode == 0, result.stderr
         assert {path.name: path.read_bytes() for path in written.iterdir()} == expected
+
+
+def test_a_training_by_several_processes_is_that_of_one(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "several"
+    shutil.copytree(finished, folder, symlinks=True)
+    path = folder / "models/small/fsr/plain.safetensors"
+    alone = load_file(path)
+    path.unlink()
+    shutil.rmtree(folder / "metrics/small/fsr/plain")
+    result = subprocess.run(
+        [sys.executable, "stages/fsr.py", "plain"],
+        cwd=folder,
+        env={**os.environ, "FSR_FER_PROCESSES": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    shared = load_file(path)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(shared[name], tensor, rtol=1e-3, atol=1e-4)
+    written = path.read_bytes()
+    (kept,) = (folder / ".ckpt").rglob("state.safetensors")
+    saved = kept.stat().st_mtime_ns
+    # One process finds it under the same key: there is nothing left to train.
+    assert stage(folder, "fsr", "plain").returncode == 0
+    assert kept.stat().st_mtime_ns == saved
+    assert path.read_bytes() == written
 
 
 def test_features_of_another_extractor_are_refused(finished: Path, tmp_path: Path) -> None:

@@ -9,19 +9,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fsr_fer.distributed import Ranks
+from fsr_fer.distributed import ALONE, Ranks
 from fsr_fer.errors import UserError
 from fsr_fer.params import Stage
 from fsr_fer.training.checkpoint import STATE, Checkpoint, discard_finished, exclusive
-from fsr_fer.training.record import Recorder
+from fsr_fer.training.record import Recorder, no_record
 
 KEPT_SECONDS = 7 * 24 * 3600
 """How long an interrupted training is kept while other settings are trained."""
 
 
 @contextlib.contextmanager
-def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
+def checkpoint_of(stage: Stage, ranks: Ranks = ALONE) -> Iterator[Checkpoint]:
     """The stage's checkpoint, held for the time of the training; marked when it is through.
+
+    Of several processes the first one has it, the others have one that keeps nothing.
 
     It lies below ``.ckpt`` of the main workspace (DVC_ROOT), where experiments run in a temporary
     folder find it too. What other params, data or code left there is removed after a week: a
@@ -29,6 +31,9 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
     ``forget_finished``: if DVC is stopped before it has recorded the result, the next ``dvc repro``
     runs the stage again, and the training is not lost.
     """
+    if not ranks.first:
+        yield Checkpoint(None)
+        return
     own = _folder_of(stage)
     with exclusive(own) as checkpoint:
         yield checkpoint
@@ -87,13 +92,18 @@ def _in_use(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def live_curves(folder: Path) -> Iterator[Recorder]:
+def live_curves(folder: Path, ranks: Ranks = ALONE) -> Iterator[Recorder]:
     """A recorder that dvclive shows while the training runs: one TSV per term below ``folder``.
+
+    Of several processes the first one records.
 
     dvclive would rewrite dvc.yaml and make experiments of its own; both are switched off. Its
     metrics.json lives as long as the training: of a finished one, ``dvc exp show`` has accuracies
     to show, not the last value of every term.
     """
+    if not ranks.first:
+        yield no_record
+        return
     from dvclive import Live  # slow to import
 
     with Live(dir=str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:

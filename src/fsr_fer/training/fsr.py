@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fsr_fer import losses
+from fsr_fer.distributed import ALONE, Ranks
 from fsr_fer.evaluation import classify_features
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
@@ -22,14 +25,19 @@ from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.parallel import gathered, mean_over_all, parallel, require_enough, weighed
 from fsr_fer.training.record import Recorder, no_record, require_finite
 from fsr_fer.training.selection import Selection
+from fsr_fer.training.terms import Tally, Terms
 
 ADAM_EPSILON = 1e-8  # TensorFlow's default; neither paper nor release changes it
 
 
 class FsrTrainer:
     """G, D, their optimisers and the frozen classifier; ``step`` is one iteration."""
+
+    _sound: Tensor | None = None
+    """Whether all was finite so far in this iteration, on the device."""
 
     def __init__(
         self,
@@ -41,8 +49,10 @@ class FsrTrainer:
         feature_dim: int,
         seed: int,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.settings, self.losses, self.reweight = settings, loss_settings, reweight
+        self.ranks = ranks
         self.classifier = classifier.to(device).eval().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))
@@ -56,6 +66,8 @@ class FsrTrainer:
         )
         self.generator_optimizer = self._optimizer(self.generator)
         self.discriminator_optimizer = self._optimizer(self.discriminator)
+        self._generate = parallel(self.generator, ranks)
+        self._judge = parallel(_Judgement(self.discriminator), ranks)
 
     def _optimizer(self, network: nn.Module) -> TensorFlowAdam:
         return TensorFlowAdam(
@@ -76,114 +88,140 @@ class FsrTrainer:
         iteration: int = 0,
         diagnose: bool = False,
     ) -> dict[str, float]:
-        """Update D, then G, from features [B, 1, d, d] and labels int64 [B]; returns named terms.
-
-        ``mixes`` [discriminator_steps, B] in [0, 1] places the penalty's points. G does not
-        change before its own update, so F_sr is generated once for both. With ``diagnose`` the
-        gradient norm that each of G's terms has at F_sr is returned too.
+        """``advance``, and its terms as numbers.
 
         Raises:
             UserError: a term or a gradient is not finite; that player was not updated.
         """
-        sr_features = self.generator(lr_features)
-        terms: dict[str, float] = {}
-        if self.losses.gan_weight > 0:
-            for mix in mixes:
-                fixed = sr_features.detach()
-                terms |= self._update_discriminator(
-                    lr_features, hr_features, fixed, labels, mix, iteration
-                )
-        return terms | self._update_generator(
-            lr_features, hr_features, sr_features, labels, iteration, diagnose
-        )
+        terms = self.advance(lr_features, hr_features, labels, mixes, diagnose=diagnose).floats()
+        require_finite(terms, step=iteration, kind="iteration")
+        return terms
 
     def l2_step(
         self, lr_features: Tensor, hr_features: Tensor, *, iteration: int = 0
     ) -> dict[str, float]:
-        """Update G alone with the feature L2 loss (the release's first phase)."""
-        loss = losses.feature_l2(
-            self.generator(lr_features), hr_features, self.losses.feature_l2_reduction
-        ).mean()
-        self.generator_optimizer.zero_grad()
-        loss.backward()
-        terms = {
-            "g/feature_l2": float(loss.detach()),
-            "g/gradient_norm": _gradient_norm(self.generator),
-        }
+        """``advance_l2``, and its terms as numbers.
+
+        Raises:
+            UserError: a term or a gradient is not finite; G was not updated.
+        """
+        terms = self.advance_l2(lr_features, hr_features).floats()
         require_finite(terms, step=iteration, kind="L2 iteration")
-        self.generator_optimizer.step()
         return terms
 
-    def _update_discriminator(
+    def advance(
         self,
         lr_features: Tensor,
         hr_features: Tensor,
-        sr_features: Tensor,
         labels: Tensor,
-        mix: Tensor,
-        iteration: int,
-    ) -> dict[str, float]:
+        mixes: Tensor,
+        *,
+        diagnose: bool = False,
+        total: int | None = None,
+    ) -> Terms:
+        """Update D, then G, from features [B, 1, d, d] and labels int64 [B]; returns named terms.
+
+        ``mixes`` [discriminator_steps, B] in [0, 1] places the penalty's points. G does not
+        change before its own update, so F_sr is generated once for both. With ``diagnose`` the
+        gradient norm that each of G's terms has at F_sr is returned too. Where several processes
+        share a batch these are the faces of this one; ``total`` are all.
+
+        A player with a term or a gradient that is not finite is not updated, nor is anything
+        after it: whoever reads the terms sees it there.
+        """
+        total = len(labels) if total is None else total
+        sr_features = self._generate(lr_features)
+        batch = _Batch(lr_features, hr_features, sr_features, labels, total)
+        terms: list[Terms] = []
+        self._sound = None
+        if self.losses.gan_weight > 0:
+            terms += [self._update_discriminator(batch, mix) for mix in mixes]
+        terms.append(self._update_generator(batch, diagnose))
+        return functools.reduce(operator.or_, terms)
+
+    def advance_l2(
+        self, lr_features: Tensor, hr_features: Tensor, *, total: int | None = None
+    ) -> Terms:
+        """Update G alone with the feature L2 loss (the release's first phase)."""
+        own = len(lr_features)
+        total = own if total is None else total
+        loss = losses.feature_l2(
+            self._generate(lr_features), hr_features, self.losses.feature_l2_reduction
+        ).mean()
+        self.generator_optimizer.zero_grad()
+        weighed(loss, own, total, self.ranks).backward()
+        terms = {"g/feature_l2": loss}
+        self._sound = None
+        return self._apply(self.generator, self.generator_optimizer, terms, own, total)
+
+    def _apply(
+        self,
+        network: nn.Module,
+        optimizer: TensorFlowAdam,
+        means: dict[str, Tensor],
+        own: int,
+        total: int,
+        player: str = "g",
+    ) -> Terms:
+        """Update a player if its means over ``own`` faces and its gradient are finite."""
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        terms = Terms.of(means)
+        values = mean_over_all(terms.values, own, total, self.ranks)
+        names = (*terms.names, f"{player}/gradient_norm")
+        terms = Terms(names, torch.cat([values, norm[None].to(values)]))
+        finite = terms.finite()
+        self._sound = finite if self._sound is None else self._sound & finite
+        optimizer.step_if(self._sound)
+        return terms
+
+    def _update_discriminator(self, batch: _Batch, mix: Tensor) -> Terms:
         self.discriminator.requires_grad_(True)
-        real, fake = self.discriminator(hr_features), self.discriminator(sr_features)
-        squared_slope = losses.slope_squared(self.discriminator, hr_features, sr_features, mix)
+        sr_features = batch.sr.detach()
+        real, fake, squared_slope = self._judge(batch.hr, sr_features, mix)
         penalty = losses.divergence_penalty(
             squared_slope, self.losses.penalty_k, self.losses.penalty_p
         )
         weights = torch.ones_like(real)
         if self.reweight is not None and self.reweight.discriminator:
-            weights = self._weights(lr_features, sr_features, labels).detach()
+            weights = self._weights(batch.lr, sr_features, batch.labels).detach()
         distance = weights * losses.discriminator_gan(real, fake)
         loss = (distance + penalty).mean()
         self.discriminator_optimizer.zero_grad()
-        loss.backward()
+        own = len(batch.labels)
+        weighed(loss, own, batch.total, self.ranks).backward()
         terms = {
-            "d/real": float(real.detach().mean()),
-            "d/fake": float(fake.detach().mean()),
-            "d/penalty": float(penalty.detach().mean()),
-            "d/slope": float(squared_slope.detach().sqrt().mean()),
-            "d/total": float(loss.detach()),
-            "d/gradient_norm": _gradient_norm(self.discriminator),
+            "d/real": real.detach().mean(),
+            "d/fake": fake.detach().mean(),
+            "d/penalty": penalty.detach().mean(),
+            "d/slope": squared_slope.detach().sqrt().mean(),
+            "d/total": loss,
         }
-        require_finite(terms, step=iteration, kind="iteration")
-        self.discriminator_optimizer.step()
-        return terms
+        return self._apply(
+            self.discriminator, self.discriminator_optimizer, terms, own, batch.total, "d"
+        )
 
-    def _update_generator(
-        self,
-        lr_features: Tensor,
-        hr_features: Tensor,
-        sr_features: Tensor,
-        labels: Tensor,
-        iteration: int,
-        diagnose: bool,
-    ) -> dict[str, float]:
+    def _update_generator(self, batch: _Batch, diagnose: bool) -> Terms:
         self.discriminator.requires_grad_(False)
         # The losses see a copy of F_sr; its gradient then goes through G once, whatever they were.
-        seen = sr_features.detach().requires_grad_(True)
-        parts = self._generator_terms(hr_features, seen)
+        seen = batch.sr.detach().requires_grad_(True)
+        parts = self._generator_terms(batch.hr, seen)
         if self.reweight is None:
-            weights = torch.ones_like(labels, dtype=seen.dtype)
+            weights = torch.ones_like(batch.labels, dtype=seen.dtype)
         else:
-            weights = self._weights(lr_features, seen, labels)
+            weights = self._weights(batch.lr, seen, batch.labels)
             if self.reweight.detach:
                 weights = weights.detach()
         loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
-        terms = {f"g/{name}": float(part.detach().mean()) for name, part in parts.items()}
+        terms = {f"g/{name}": part.detach().mean() for name, part in parts.items()}
         if diagnose:
-            terms |= {
-                f"g/slope_{name}": float(_slope_at(part, seen)) for name, part in parts.items()
-            }
-        (gradient,) = torch.autograd.grad(loss, seen)
+            terms |= {f"g/slope_{name}": _slope_at(part, seen) for name, part in parts.items()}
+        own = len(batch.labels)
+        (gradient,) = torch.autograd.grad(weighed(loss, own, batch.total, self.ranks), seen)
         self.generator_optimizer.zero_grad()
-        sr_features.backward(gradient)
-        terms |= {
-            "g/total": float(loss.detach()),
-            "g/weight": float(weights.detach().mean()),
-            "g/gradient_norm": _gradient_norm(self.generator),
-        }
-        require_finite(terms, step=iteration, kind="iteration")
-        self.generator_optimizer.step()
-        return terms
+        batch.sr.backward(gradient)
+        terms |= {"g/total": loss, "g/weight": weights.detach().mean()}
+        return self._apply(self.generator, self.generator_optimizer, terms, own, batch.total)
 
     def _generator_terms(self, hr_features: Tensor, sr_features: Tensor) -> dict[str, Tensor]:
         """The weighted terms of equation 10 per face, [B] each; those of weight 0 are left out."""
@@ -230,9 +268,30 @@ class FsrTrainer:
         )
 
 
-def _gradient_norm(network: nn.Module) -> float:
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients))
+@dataclass(frozen=True)
+class _Batch:
+    """What one update works on: this process's faces of the ``total`` that all of them share."""
+
+    lr: Tensor  # [B, 1, d, d], as are hr and sr
+    hr: Tensor
+    sr: Tensor
+    labels: Tensor  # int64 [B]
+    total: int
+
+
+class _Judgement(nn.Module):
+    """All that D's loss takes from D, in one forward pass."""
+
+    def __init__(self, discriminator: Discriminator) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(
+        self, hr_features: Tensor, sr_features: Tensor, mix: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """D at real and generated features, and its squared slope between them, [B] each."""
+        real, fake = self.discriminator(hr_features), self.discriminator(sr_features)
+        return real, fake, losses.slope_squared(self.discriminator, hr_features, sr_features, mix)
 
 
 def _slope_at(part: Tensor, seen: Tensor) -> Tensor:
@@ -246,13 +305,21 @@ def validate(
     classifier: ExpressionClassifier,
     pairs: FeaturePairs,
     device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
-    """Accuracies in percent on held-out faces: total at each scale, both kinds on average."""
+    """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
+
+    Several processes share the faces; all of them get the accuracies.
+    """
+    count = len(pairs.labels)
+    mine = np.arange(count)[ranks.share(count)]
+    own = pairs if ranks.world == 1 else pairs.take(mine)
     generator.eval()
     values: dict[str, float] = {}
     class_means = []
-    for scale, table in pairs.lr.items():
-        predicted = classify_features(table, classifier, generator, device)
+    for scale, table in own.lr.items():
+        part = torch.from_numpy(classify_features(table, classifier, generator, device))
+        predicted = gathered(part, count, ranks).numpy()
         values[f"validation/x{scale}"] = total_accuracy(pairs.labels, predicted)
         class_means.append(mean_class_accuracy(pairs.labels, predicted))
     generator.train()
@@ -277,13 +344,19 @@ def train_fsr(
     track: Track = quiet,
     record: Recorder = no_record,
     task: str = "fsr",
+    ranks: Ranks = ALONE,
 ) -> Generator:
     """Train G against D and return G as it was when best on the validation faces.
 
     Plain and re-weighted runs of one seed start from the same weights and see the same faces in
     the same order. ``checkpoint`` is saved at every validation and resumed from; what is recorded
-    there are means over the iterations since the one before.
+    there are means over the iterations since the one before. Several processes share each batch
+    and the validation faces; the result is that of one, but for rounding.
+
+    Raises:
+        UserError: the training diverged, or there are more processes than faces in a batch.
     """
+    require_enough(settings.batch_size, ranks)
     trainer = FsrTrainer(
         settings,
         loss_settings,
@@ -292,28 +365,26 @@ def train_fsr(
         feature_dim=train.dim,
         seed=seed,
         device=device,
+        ranks=ranks,
     )
-    selection = Selection(trainer, trainer.generator, checkpoint, record)
+    selection = Selection(trainer, trainer.generator, checkpoint, record, ranks)
     total = settings.l2_iterations + settings.iterations
     first = selection.done
     train, validation = train.resident(device), validation.resident(device)
     # Read from the disk ahead of the training; from the GPU's own memory there is nothing to wait
     # for, and its work must be queued by one thread.
-    drawn = draws(train, settings, seed, range(first, total))
+    drawn = draws(train, settings, seed, range(first, total), ranks)
     drawn = drawn if device.type == "cuda" else ahead(drawn)
-    seen: dict[str, list[float]] = {}
+    tally = Tally("iteration")
     for draw in track(drawn, total=total, task=task, done=first):
         iteration = draw.iteration
         last = iteration + 1 == total
         validating = (iteration + 1) % settings.validation_every == 0 or last
-        terms = iterate(trainer, draw, device, diagnose=validating)
-        for name, value in terms.items():
-            seen.setdefault(name, []).append(value)
+        tally.add(iteration, iterate(trainer, draw, device, diagnose=validating))
         if not validating:
             continue
-        values = {name: sum(numbers) / len(numbers) for name, numbers in seen.items()}
-        seen = {}
-        values |= validate(trainer.generator, trainer.classifier, validation, device)
+        values = tally.means()
+        values |= validate(trainer.generator, trainer.classifier, validation, device, ranks)
         selection.keep(iteration + 1, values, values["validation/total_accuracy"])
     selection.finish()
     return trainer.generator
@@ -321,7 +392,10 @@ def train_fsr(
 
 @dataclass(frozen=True)
 class Draw:
-    """What one iteration works on, a function of (seed, iteration) alone."""
+    """What one iteration works on, a function of (seed, iteration) alone.
+
+    Of several processes each one has its part of the batch.
+    """
 
     iteration: int
     packed: Tensor  # [2, B, P]: small and full size, as stored
@@ -330,30 +404,33 @@ class Draw:
 
 
 def draws(
-    train: FeaturePairs, settings: FsrSettings, seed: int, iterations: range
+    train: FeaturePairs,
+    settings: FsrSettings,
+    seed: int,
+    iterations: range,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Draw]:
     """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
     order = EpochOrder(len(train.labels), seed, "fsr")
     factors = np.array(list(train.lr))
+    own = ranks.share(settings.batch_size)
     for iteration in iterations:
         generator = stream(seed, "fsr", "batch", iteration)
         faces = order.batch(iteration, settings.batch_size)
         picks = torch.randint(len(factors), (settings.batch_size,), generator=generator)
         mixes = torch.rand(settings.discriminator_steps, settings.batch_size, generator=generator)
-        packed, labels = train.read(faces.numpy(), factors[picks.numpy()])
-        yield Draw(iteration, packed, labels, mixes)
+        packed, labels = train.read(faces[own].numpy(), factors[picks[own].numpy()])
+        yield Draw(iteration, packed, labels, mixes[:, own])
 
 
-def iterate(
-    trainer: FsrTrainer, draw: Draw, device: torch.device, *, diagnose: bool
-) -> dict[str, float]:
+def iterate(trainer: FsrTrainer, draw: Draw, device: torch.device, *, diagnose: bool) -> Terms:
     """One iteration of the release's L2 phase, or of the training proper."""
     settings, iteration = trainer.settings, draw.iteration
     lr_features, hr_features, labels = as_maps(draw.packed, draw.labels, device)
     if iteration < settings.l2_iterations:
         halvings = iteration / settings.l2_decay_iterations
         trainer.generator_optimizer.set_learning_rate(settings.l2_learning_rate * 0.5**halvings)
-        return trainer.l2_step(lr_features, hr_features, iteration=iteration)
+        return trainer.advance_l2(lr_features, hr_features, total=settings.batch_size)
     position = iteration - settings.l2_iterations
     rate = stepped_learning_rate(
         settings.learning_rate,
@@ -363,11 +440,11 @@ def iterate(
     )
     trainer.generator_optimizer.set_learning_rate(rate)
     trainer.discriminator_optimizer.set_learning_rate(rate)
-    return trainer.step(
+    return trainer.advance(
         lr_features,
         hr_features,
         labels,
         draw.mixes.to(device),
-        iteration=iteration,
         diagnose=diagnose,
+        total=settings.batch_size,
     )

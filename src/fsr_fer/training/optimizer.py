@@ -46,9 +46,29 @@ class TensorFlowAdam(torch.optim.Optimizer):
         for group in self.param_groups:
             group["learning_rate"] = learning_rate
 
+    def step_if(self, sound: Tensor) -> None:
+        """``step`` where ``sound``, a bool without dimensions, is true; else no weight changes.
+
+        A GPU is not waited for: there the step is always taken, by a rate of 0 if not ``sound``
+        and from gradients of 0, for 0 times NaN would be NaN.
+        """
+        if sound.device.type == "cpu":
+            if sound:
+                self.step()
+            return
+        with torch.no_grad():
+            for parameter in self._parameters():
+                assert parameter.grad is not None
+                parameter.grad = torch.where(sound, parameter.grad, 0.0)
+        self._step(sound)
+
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every parameter; each must have a gradient."""
+        self._step(None)
+
+    @torch.no_grad()
+    def _step(self, sound: Tensor | None) -> None:
         self.steps += 1
         for group in self.param_groups:
             parameters = group["params"]
@@ -66,7 +86,12 @@ class TensorFlowAdam(torch.optim.Optimizer):
             torch._foreach_add_(denominator, group["epsilon"])
             correction = (1 - beta2**self.steps) ** 0.5 / (1 - beta1**self.steps)
             rate = -group["learning_rate"] * correction
-            torch._foreach_addcdiv_(parameters, means, denominator, rate)
+            if sound is None:
+                torch._foreach_addcdiv_(parameters, means, denominator, rate)
+            else:
+                moves = torch._foreach_div(means, denominator)
+                torch._foreach_mul_(moves, sound * rate)
+                torch._foreach_add_(parameters, moves)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, by name; the tensors are the live ones."""

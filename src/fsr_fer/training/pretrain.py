@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fsr_fer.distributed import ALONE, Ranks
+from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import EpochOrder, stream, stream_seed
@@ -18,6 +20,7 @@ from fsr_fer.settings import PretrainSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.parallel import gathered, mean_over_all, parallel, require_enough, weighed
 from fsr_fer.training.record import Recorder, no_record, require_finite
 from fsr_fer.training.selection import Selection
 
@@ -66,9 +69,14 @@ class ExtractorTrainer:
     """CovPoolFER, its optimiser and its class centers; ``step`` does one update."""
 
     def __init__(
-        self, settings: PretrainSettings, num_classes: int, seed: int, device: torch.device
+        self,
+        settings: PretrainSettings,
+        num_classes: int,
+        seed: int,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.settings, self.device = settings, device
+        self.settings, self.device, self.ranks = settings, device, ranks
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "pretrain", "weights"))
             self.network = CovPoolFER(settings.extractor, num_classes)
@@ -88,33 +96,51 @@ class ExtractorTrainer:
             beta2=settings.beta2,
             epsilon=settings.adam_epsilon,
         )
+        self._network_of_all = parallel(self.network, ranks)
 
-    def step(self, faces: Tensor, labels: Tensor, *, step: int = 0) -> dict[str, float]:
+    def step(
+        self, faces: Tensor, labels: Tensor, *, step: int = 0, total: int | None = None
+    ) -> dict[str, float]:
         """One update from standardised faces [B, 3, H, W] and labels int64 [B].
+
+        Where several processes share a batch these are the faces of this one; ``total`` are all.
 
         Raises:
             UserError: a loss or the gradient is not finite; nothing was updated.
         """
-        settings = self.settings
-        embedding, logits = self.network(faces)
+        settings, ranks, own = self.settings, self.ranks, len(labels)
+        total = own if total is None else total
+        try:
+            embedding, logits = self._network_of_all(faces)
+        except FloatingPointError as error:
+            raise UserError(
+                f"training diverged at step {step}: {error}; nothing was updated by it. "
+                "A lower learning_rate usually helps"
+            ) from error
         cross_entropy = functional.cross_entropy(logits, labels)
         center = (embedding - self.centers[labels]).square().mean()
         loss = cross_entropy + settings.center_loss_weight * center
         self.optimizer.zero_grad()
-        loss.backward()
+        weighed(loss, own, total, ranks).backward()
         bimap = self.network.extractor.bimap
         bimap.project_gradient()
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        right = (logits.argmax(dim=1) == labels).float().mean()
+        means = torch.stack([cross_entropy.detach(), center.detach(), right.to(loss)])
+        norm = torch.nn.utils.get_total_norm(gradients)
+        numbers = torch.cat([mean_over_all(means, own, total, ranks), norm[None]]).tolist()
         values = {
-            "train/cross_entropy": float(cross_entropy.detach()),
-            "train/center": float(center.detach()),
-            "train/gradient_norm": float(torch.nn.utils.get_total_norm(gradients)),
-            "train/accuracy": float((logits.argmax(dim=1) == labels).float().mean()) * 100,
+            "train/cross_entropy": numbers[0],
+            "train/center": numbers[1],
+            "train/gradient_norm": numbers[3],
+            "train/accuracy": numbers[2] * 100,
         }
         require_finite(values, step=step, kind="step")
         self.optimizer.step()
         bimap.retract()
-        move_centers(self.centers, embedding.detach(), labels, settings.center_rate)
+        everyone = gathered(embedding.detach(), total, ranks)
+        everyones_labels = gathered(labels, total, ranks)
+        move_centers(self.centers, everyone, everyones_labels, settings.center_rate)
         return values
 
     def tensors(self) -> dict[str, Tensor]:
@@ -169,14 +195,21 @@ def train_extractor(
     checkpoint: Checkpoint,
     track: Track = quiet,
     record: Recorder = no_record,
+    ranks: Ranks = ALONE,
 ) -> CovPoolFER:
     """Train CovPoolFER and return it as it was at the epoch best on the validation faces.
 
     ``checkpoint`` is saved after each epoch and resumed from; the result is the same either way.
+    Several processes share each batch and the validation faces; the result is that of one, but for
+    rounding.
+
+    Raises:
+        UserError: the training diverged, or there are more processes than faces in a batch.
     """
-    trainer = ExtractorTrainer(settings, num_classes, seed, device)
-    selection = Selection(trainer, trainer.network, checkpoint, record)
     batch_size = min(settings.batch_size, len(train))
+    require_enough(batch_size, ranks)
+    trainer = ExtractorTrainer(settings, num_classes, seed, device, ranks)
+    selection = Selection(trainer, trainer.network, checkpoint, record, ranks)
     batches = len(train) // batch_size
     first = selection.done * batches
     total = settings.epochs * batches
@@ -192,12 +225,13 @@ def train_extractor(
         )
         trainer.optimizer.set_learning_rate(rate)
         positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
-        faces, labels = _augmented_batch(train, positions, settings, seed, step, device)
-        for name, value in trainer.step(faces, labels, step=step).items():
+        own = ranks.share(batch_size)
+        faces, labels = _augmented_batch(train, positions, settings, seed, step, device, own)
+        for name, value in trainer.step(faces, labels, step=step, total=batch_size).items():
             sums[name] = sums.get(name, 0.0) + value / batches
         if number + 1 < batches:
             continue
-        predicted = classify(trainer.network, validation, device)
+        predicted = _classify_shared(trainer.network, validation, device, ranks)
         trainer.network.train()
         values = sums | {
             "train/learning_rate": rate,
@@ -210,6 +244,16 @@ def train_extractor(
     return trainer.network
 
 
+def _classify_shared(
+    network: CovPoolFER, faces: LabelledFaces, device: torch.device, ranks: Ranks
+) -> np.ndarray:
+    """``classify``, each process a part of the faces; all get the whole."""
+    own = ranks.share(len(faces))
+    part = LabelledFaces(faces.images, faces.rows[own], faces.labels[own])
+    predicted = torch.from_numpy(classify(network, part, device))
+    return gathered(predicted, len(faces), ranks).numpy()
+
+
 def _augmented_batch(
     train: LabelledFaces,
     positions: Tensor,
@@ -217,12 +261,17 @@ def _augmented_batch(
     seed: int,
     step: int,
     device: torch.device,
+    own: slice,
 ) -> tuple[Tensor, Tensor]:
-    """Standardised faces [B, 3, H, W] and labels, augmented as a function of (seed, step)."""
-    images, labels = train.batch(positions)
+    """Standardised faces [B, 3, H, W] and labels, augmented as a function of (seed, step).
+
+    Of the batch at ``positions`` only the part ``own``.
+    """
+    images, labels = train.batch(positions[own])
     generator = stream(seed, "pretrain", "augment", step)
     turns = torch.rand(len(positions), generator=generator) * 2 - 1
     flips = torch.rand(len(positions), generator=generator) < (0.5 if settings.flip else 0.0)
     angles = turns * math.radians(settings.rotation_degrees)
-    values = augment(images.to(device, torch.float32), angles.to(device), flips.to(device))
+    turned = angles[own].to(device), flips[own].to(device)
+    values = augment(images.to(device, torch.float32), *turned)
     return standardise(values), labels.to(device)

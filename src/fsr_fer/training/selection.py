@@ -7,8 +7,10 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from fsr_fer.distributed import ALONE, Ranks
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
-from fsr_fer.training.record import Record, Recorder, history_of
+from fsr_fer.training.parallel import shared_state
+from fsr_fer.training.record import Record, Recorder, history_of, no_record
 
 
 class Resumable(Protocol):
@@ -25,25 +27,32 @@ class Selection:
     """Resumes ``trainer`` from ``checkpoint`` and keeps ``network`` as it was when best.
 
     ``done`` is how far the training is, in the unit that the caller counts in (epochs, iterations).
+    Of several processes the first one saves, and all resume from what it saved.
     """
 
     def __init__(
-        self, trainer: Resumable, network: nn.Module, checkpoint: Checkpoint, record: Recorder
+        self,
+        trainer: Resumable,
+        network: nn.Module,
+        checkpoint: Checkpoint,
+        record: Recorder,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._trainer, self._network = trainer, network
-        self._checkpoint, self._record = checkpoint, record
+        self._checkpoint = checkpoint if ranks.first else Checkpoint(None)
+        self._record = record if ranks.first else no_record
         self.done = 0
         self._score = -math.inf
         self._best: dict[str, Tensor] = {}
         self._history: list[Record] = []
-        if saved := checkpoint.load():
+        if saved := shared_state(checkpoint, ranks):
             tensors, progress = saved
             trainer.load(unprefixed("now", tensors))
             self._best = unprefixed("best", tensors)
             self.done, self._score = progress["done"], progress["best"]
             self._history = history_of(progress)
             for step, values in self._history:
-                record(step, values)
+                self._record(step, values)
 
     def keep(self, done: int, values: dict[str, float], score: float) -> None:
         """Take note of a validation after ``done`` units; a higher ``score`` is better."""
