@@ -101,13 +101,6 @@ def run_all(folder: Path) -> None:
         assert "%|" not in result.stderr, (command, result.stderr)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = workspace(tmp_path_factory.mktemp("pipeline") / "first")
-    run_all(folder)
-    return folder
-
-
 def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
     for name in ("accuracy", "mean_class_accuracy"):
         table = json.loads((finished / f"metrics/small/{name}.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -285,6 +286,45 @@ def verify_command(
         failed += _replay(root, verdict.named, tolerance)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command("pack", short_help="Pack a stage, to be run on another machine.")
+def pack_command(
+    stage: Annotated[
+        str, typer.Argument(metavar="STAGE", help="pretrain, fsr@plain, features@8, ...")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="The tar [default: STAGE.tar].")
+    ] = None,
+) -> None:
+    """Pack code, params, inputs and the last checkpoint of a stage into one file.
+
+    Where it is unpacked, `python run.py` needs torch, numpy and safetensors only.
+    """
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.portable import pack
+
+    target = (out or Path(f"{stage}.tar")).absolute()
+    os.chdir(find_root(Path.cwd()))
+    size = pack(stage, target).stat().st_size / 2**20
+    typer.echo(f"packed {stage} into {target.name} ({size:.1f} MiB)")
+    typer.echo(f"there: tar xf {target.name} && python {stage}/run.py")
+    typer.echo(f"back:  fsr-fer unpack {stage}/result.tar && dvc repro")
+
+
+@app.command("unpack", short_help="Bring back what a packed stage has reached.")
+def unpack_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The result.tar of a packed run.")],
+) -> None:
+    """Accept a packed run's checkpoint if it is of the very params, inputs and code here."""
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.portable import unpack
+
+    source = file.absolute()
+    os.chdir(find_root(Path.cwd()))
+    stage, finished = unpack(source)
+    then = "writes its outputs without training" if finished else "goes on from there"
+    typer.echo(f"{stage}: checkpoint accepted; `dvc repro` {then}")
 
 
 def _replay(root: Path, names: tuple[str, ...], tolerance: float) -> int:

@@ -7,14 +7,13 @@ nothing else, so a param that changes a result cannot go untracked by DVC.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from fsr_fer.errors import UserError
 from fsr_fer.provenance.hashing import hashes_of
@@ -39,7 +38,6 @@ from fsr_fer.settings import (
     build,
     check_scales,
 )
-from fsr_fer.yaml12 import with_exponents
 
 T = TypeVar("T")
 
@@ -73,39 +71,28 @@ LOSS_SECTIONS = ("fsr_l2",)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
+    """Read a YAML file that holds a mapping, or the JSON that `fsr-fer pack` made of it.
 
     Raises:
         UserError: it is missing, no YAML, holds no mapping, or says a key twice.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = yaml.load(file, Loader=_UniqueKeyLoader)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} is not here ({Path.cwd()}); run this in the project's top folder"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    packed = path.with_suffix(".json")
+    if packed.exists() and not path.exists():
+        values = json.loads(packed.read_text(encoding="utf-8"))
+    else:
+        from fsr_fer.yaml12 import load_strictly  # a bare node has no YAML library
+
+        try:
+            values = load_strictly(path.read_bytes())
+        except FileNotFoundError:
+            raise UserError(
+                f"{path} is not here ({Path.cwd()}); run this in the project's top folder"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} holds no keys")
     return values
-
-
-@with_exponents
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Reads numbers such as 2e-4 as YAML 1.2 does, and refuses a key said twice."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def check_params(params: Mapping[str, Any]) -> None:
@@ -204,6 +191,12 @@ class Stage:
     """Declared params by dotted key."""
     deps: tuple[Path, ...]
     outs: tuple[Path, ...]
+    command: str = ""
+
+    @property
+    def instance(self) -> str:
+        """Its name as DVC writes it: ``fsr@plain``."""
+        return self.name if self.item is None else f"{self.name}@{self.item}"
 
     def _value(self, key: str) -> Any:
         for declared, value in self.params.items():
@@ -402,6 +395,7 @@ def load_stage(name: str, item: str | None = None, pipeline: Path = PIPELINE_FIL
         params={key: _lookup(params, *_parts(key)) for key in listed("params")},
         deps=tuple(Path(path) for path in listed("deps")),
         outs=tuple(Path(p) for key in ("outs", "metrics", "plots") for p in listed(key)),
+        command=_fill(body["cmd"], values),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -34,7 +35,7 @@ def checkpoint_of(stage: Stage, ranks: Ranks = ALONE) -> Iterator[Checkpoint]:
     if not ranks.first:
         yield Checkpoint(None)
         return
-    own = _folder_of(stage)
+    own = checkpoint_folder(stage)
     with exclusive(own) as checkpoint:
         yield checkpoint
         for other in own.parent.iterdir():
@@ -49,7 +50,7 @@ def shared_work(stage: Stage, ranks: Ranks) -> Iterator[Path]:
 
     Several processes share it; the first one holds it for all.
     """
-    folder = _folder_of(stage)
+    folder = checkpoint_folder(stage)
     if not ranks.first:
         yield folder
         return
@@ -67,9 +68,9 @@ def _checkpoints(profile: str) -> Path:
     return Path(os.environ.get("DVC_ROOT", ".")) / ".ckpt" / profile
 
 
-def _folder_of(stage: Stage) -> Path:
-    instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
-    return _checkpoints(stage.profile) / instance / stage.fingerprint()
+def checkpoint_folder(stage: Stage) -> Path:
+    """Where a stage's checkpoint lies."""
+    return _checkpoints(stage.profile) / stage.instance / stage.fingerprint()
 
 
 def _is_abandoned(folder: Path) -> bool:
@@ -95,7 +96,8 @@ def _in_use(folder: Path) -> bool:
 def live_curves(folder: Path, ranks: Ranks = ALONE) -> Iterator[Recorder]:
     """A recorder that dvclive shows while the training runs: one TSV per term below ``folder``.
 
-    Of several processes the first one records.
+    Of several processes the first one records. Where there is no dvclive, the same numbers become
+    lines of ``metrics.jsonl``, one ``{"step", "name", "value"}`` each.
 
     dvclive would rewrite dvc.yaml and make experiments of its own; both are switched off. Its
     metrics.json lives as long as the training: of a finished one, ``dvc exp show`` has accuracies
@@ -104,7 +106,12 @@ def live_curves(folder: Path, ranks: Ranks = ALONE) -> Iterator[Recorder]:
     if not ranks.first:
         yield no_record
         return
-    from dvclive import Live  # slow to import
+    try:
+        from dvclive import Live  # slow to import
+    except ImportError:  # a bare node
+        with _json_lines(folder / "metrics.jsonl") as record_line:
+            yield record_line
+        return
 
     with Live(dir=str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
@@ -116,3 +123,17 @@ def live_curves(folder: Path, ranks: Ranks = ALONE) -> Iterator[Recorder]:
 
         yield record
     (folder / "metrics.json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _json_lines(path: Path) -> Iterator[Recorder]:
+    """A recorder that needs no library; a reader sees each step as soon as it is recorded."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+
+        def record(step: int, values: dict[str, float]) -> None:
+            for name, value in values.items():
+                file.write(json.dumps({"step": step, "name": name, "value": value}) + "\n")
+            file.flush()
+
+        yield record

@@ -28,3 +28,31 @@ class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
 def load_yaml(content: bytes) -> Any:
     """What a YAML file says; yaml.YAMLError if it is none."""
     return yaml.load(content, Loader=_FastLoader)
+
+
+@with_exponents
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key said twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_strictly(content: bytes) -> Any:
+    """What a YAML file that people write says.
+
+    Raises:
+        ValueError: it is no YAML, no UTF-8, or says a key twice.
+    """
+    try:
+        return yaml.load(content.decode("utf-8"), Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error

@@ -44,11 +44,10 @@ def write_record(stage: Stage, started: float) -> Path:
     """Write the record of a run that has just made all outputs (``started``: as of time.time)."""
     seconds = time.time() - started
     params, deps, outs = dict(stage.params), stage.input_hashes, hashes_of(stage.outs)
-    instance = stage.name if stage.item is None else f"{stage.name}@{stage.item}"
-    folder = Path(os.environ.get("DVC_ROOT", "."), RECORDS_FOLDER, instance)
+    folder = Path(os.environ.get("DVC_ROOT", "."), RECORDS_FOLDER, stage.instance)
     path = folder / f"{record_key(params, deps, outs)}.json"
     record = {
-        "stage": instance,
+        "stage": stage.instance,
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "device": _device(),
@@ -87,7 +86,11 @@ def processor_name() -> str:
 def _packages() -> dict[str, str]:
     """Versions of all that the project itself asks for, used by this stage or not."""
     versions = {}
-    for requirement in metadata.requires("fsr-fer") or []:
+    try:
+        requirements = metadata.requires("fsr-fer") or []
+    except metadata.PackageNotFoundError:  # run from a pack
+        requirements = ["torch", "numpy", "safetensors"]
+    for requirement in requirements:
         if "extra ==" in requirement:
             continue
         name = requirement.partition(";")[0].strip()
