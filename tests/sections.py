@@ -95,6 +95,7 @@ def fsr(**changes: Any) -> FsrSettings:
         "beta2": 0.9,
         "discriminator_steps": 1,
         "validation_every": 2,
+        "precision": "float32",
     }
     return FsrSettings(**values | changes)
 

@@ -16,6 +16,8 @@ def choose_device() -> torch.device:
 
     On anything but the CPU it also asks torch for its deterministic kernels, which the promise of
     equal bytes needs. The CPU's are deterministic by themselves, and asking costs seconds there.
+    float32 then means float32: torch's own default lets a GPU's convolutions round to TF32, which
+    is too coarse for the smallest eigenvalues.
 
     Raises:
         UserError: the name is unknown or this machine has no such device.
@@ -35,6 +37,7 @@ def choose_device() -> torch.device:
         # cuBLAS needs its workspace fixed before the first call to be deterministic.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return device
 
 

@@ -31,7 +31,7 @@ CHECKPOINT = "checkpoint"
 LONGEST_HEADER = 64 * 2**20
 _CODE = Path("src/fsr_fer")
 _RUNNER = _CODE / "packed_run.py"
-_BENCHMARKS = (Path("benchmarks/training.py"), Path("benchmarks/machine.py"))
+_BENCHMARKS = tuple(Path("benchmarks", f"{name}.py") for name in ("training", "eager", "machine"))
 
 
 def pack(name: str, target: Path) -> Path:

@@ -332,6 +332,7 @@ class FsrSettings:
     beta2: float
     discriminator_steps: int
     validation_every: int
+    precision: Literal["float32", "tf32", "bfloat16"]
 
     def __post_init__(self) -> None:
         _positive(self, "iterations", "batch_size", "learning_rate", "learning_rate_factor")

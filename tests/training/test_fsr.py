@@ -108,6 +108,17 @@ def test_terms_equal_the_formulas_applied_by_hand() -> None:
     )
 
 
+def test_bfloat16_is_the_same_step_more_coarsely_and_keeps_weights_and_losses_in_float32() -> None:
+    exact, coarse = (
+        trainer(settings=sections.fsr(precision=precision)) for precision in ("float32", "bfloat16")
+    )
+    expected, terms = exact.step(*batch()), coarse.step(*batch())
+    assert terms["g/feature_l2"] != expected["g/feature_l2"]
+    assert terms == pytest.approx(expected, rel=0.05, abs=0.05)
+    tensors = coarse.tensors().items()
+    assert all(t.dtype == torch.float32 for name, t in tensors if not name.endswith("steps"))
+
+
 def test_discriminator_learns_low_on_real_and_high_on_fake() -> None:
     subject = trainer(settings=sections.fsr(learning_rate=1e-3))
     lr, hr, labels, mixes = batch()

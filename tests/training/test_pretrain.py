@@ -50,6 +50,24 @@ def test_adam_follows_tensorflows_rule_by_hand() -> None:
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
 
 
+def test_a_step_without_asking_the_device_is_taken_or_not() -> None:
+    """What a GPU does: the same operations always, of no effect if a term is not finite."""
+    weights = [torch.nn.Parameter(torch.tensor([1.0, -3.0])) for _ in range(3)]
+    optimizers = [
+        TensorFlowAdam([w], learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=0.1) for w in weights
+    ]
+    for t in range(1, 4):
+        for weight in weights:
+            weight.grad = torch.tensor([0.3, -2.0]) * t
+        weights[2].grad = torch.tensor([math.nan, -math.inf])
+        optimizers[0].step()
+        optimizers[1].step_unasked(torch.tensor(True))
+        optimizers[2].step_unasked(torch.tensor(False))
+    torch.testing.assert_close(weights[1], weights[0])
+    assert weights[2].tolist() == [1.0, -3.0]
+    assert all(tensor.isfinite().all() for tensor in optimizers[2].state_tensors().values())
+
+
 def test_adams_first_step_is_far_smaller_than_torchs() -> None:
     steps = []
     for kind in ("tensorflow", "torch"):

@@ -53,6 +53,8 @@ class FsrTrainer:
     ) -> None:
         self.settings, self.losses, self.reweight = settings, loss_settings, reweight
         self.ranks = ranks
+        if device.type == "cuda" and settings.precision != "float32":
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
         self.classifier = classifier.to(device).eval().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))
@@ -130,7 +132,7 @@ class FsrTrainer:
         after it: whoever reads the terms sees it there.
         """
         total = len(labels) if total is None else total
-        sr_features = self._generate(lr_features)
+        sr_features = self._restore(lr_features)
         batch = _Batch(lr_features, hr_features, sr_features, labels, total)
         terms: list[Terms] = []
         self._sound = None
@@ -146,13 +148,20 @@ class FsrTrainer:
         own = len(lr_features)
         total = own if total is None else total
         loss = losses.feature_l2(
-            self._generate(lr_features), hr_features, self.losses.feature_l2_reduction
+            self._restore(lr_features), hr_features, self.losses.feature_l2_reduction
         ).mean()
         self.generator_optimizer.zero_grad()
         weighed(loss, own, total, self.ranks).backward()
         terms = {"g/feature_l2": loss}
         self._sound = None
         return self._apply(self.generator, self.generator_optimizer, terms, own, total)
+
+    def _restore(self, lr_features: Tensor) -> Tensor:
+        """F_sr in the dtype of F_lr, computed in the precision that the settings name."""
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(lr_features.device.type, torch.bfloat16, enabled=half):
+            sr_features: Tensor = self._generate(lr_features)
+        return sr_features.to(lr_features.dtype)
 
     def _apply(
         self,

@@ -47,19 +47,22 @@ class TensorFlowAdam(torch.optim.Optimizer):
             group["learning_rate"] = learning_rate
 
     def step_if(self, sound: Tensor) -> None:
-        """``step`` where ``sound``, a bool without dimensions, is true; else no weight changes.
+        """``step`` where ``sound``, a bool without dimensions, is true; else no weight changes."""
+        if sound.device.type != "cpu":
+            self.step_unasked(sound)
+        elif sound:
+            self.step()
 
-        A GPU is not waited for: there the step is always taken, by a rate of 0 if not ``sound``
-        and from gradients of 0, for 0 times NaN would be NaN.
+    @torch.no_grad()
+    def step_unasked(self, sound: Tensor) -> None:
+        """``step_if`` without waiting for the device that ``sound`` is on.
+
+        The step is always taken, by a rate of 0 if not ``sound`` and from gradients of 0, for 0
+        times NaN would be NaN.
         """
-        if sound.device.type == "cpu":
-            if sound:
-                self.step()
-            return
-        with torch.no_grad():
-            for parameter in self._parameters():
-                assert parameter.grad is not None
-                parameter.grad = torch.where(sound, parameter.grad, 0.0)
+        for parameter in self._parameters():
+            assert parameter.grad is not None
+            parameter.grad = torch.where(sound, parameter.grad, 0.0)
         self._step(sound)
 
     @torch.no_grad()
