@@ -92,6 +92,23 @@ def test_the_tree_names_everything_once(finished: Path) -> None:
         assert any(part in line for line in lines) or part in " ".join(text.split()), part
 
 
+def test_a_number_of_one_row_shows_that_row_alone(finished: Path) -> None:
+    found = traced(finished, "accuracy.sharp.x2")
+    assert found.aside == {"predict@plain", "train@plain"}
+    assert {"predict@plain", "predict@sharp"} < {step.name for step in found.steps}
+    text = rendering.as_tree(found)
+    assert "read for other rows and figures, in --json: train@plain, predict@plain" in text
+    assert "predictions/plain.csv" not in text
+    assert "predictions/sharp.csv" in text
+    assert "predict@plain" not in rendering.as_mermaid(found)
+    assert json.loads(rendering.as_json(found))["aside"] == ["predict@plain", "train@plain"]
+
+
+def test_what_is_no_number_of_a_row_shows_all(finished: Path) -> None:
+    for words in ("data/tiny/report/figure.svg", "metrics/tiny/accuracy.json", "check.score"):
+        assert traced(finished, words).aside == frozenset()
+
+
 def test_json_and_mermaid(finished: Path) -> None:
     found = traced(finished, "accuracy.plain.x2")
     values = json.loads(rendering.as_json(found))

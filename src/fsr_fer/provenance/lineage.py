@@ -58,6 +58,12 @@ class Lineage:
             if any(overlap(out, path) for out in stage.outs)
         ]
 
+    @cached_property
+    def predictions(self) -> dict[str, str]:
+        """The files that hold what each row read, by row."""
+        outs = [out for stage in self.stages.values() for out in stage.outs]
+        return {PurePosixPath(out).stem: out for out in outs if "/predictions/" in out}
+
     def parents(self, name: str) -> list[str]:
         """Stages whose outputs a stage reads, in the order of its deps."""
         return self._parents[name]
@@ -91,6 +97,8 @@ class Target:
     stages: tuple[str, ...]
     """Who writes it; none for raw data."""
     value: Any = None
+    row: tuple[str, ...] = ()
+    """For a number of one row of the table: who writes the predictions that it is computed from."""
 
 
 def find_target(lineage: Lineage, words: str, folder: Path) -> Target:
@@ -184,7 +192,14 @@ def _value_in(lineage: Lineage, path: str, key: str, words: str) -> Target:
         names = list(known) if isinstance(known, dict) else []
         keys = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
         raise UserError(f"{path} has no {key}; instead of {'.'.join(parts)}: {keys or 'nothing'}")
-    return Target(words, path, tuple(lineage.writers(path)), value)
+    return Target(words, path, tuple(lineage.writers(path)), value, _row(lineage, path, key))
+
+
+def _row(lineage: Lineage, path: str, key: str) -> tuple[str, ...]:
+    """Who writes the predictions of the row that a key begins with, if there is such a row."""
+    predictions = lineage.predictions.get(key.partition(".")[0])
+    behind = lineage.upstream(lineage.writers(path))
+    return tuple(n for n in lineage.writers(predictions) if n in behind) if predictions else ()
 
 
 def _prediction(lineage: Lineage, words: str) -> Target | None:
@@ -192,8 +207,7 @@ def _prediction(lineage: Lineage, words: str) -> Target | None:
     kind, row, face = [*words.split(".", 2), "", ""][:3]
     if kind != "predictions":
         return None
-    outs = [out for stage in lineage.stages.values() for out in stage.outs]
-    paths = {PurePosixPath(out).stem: out for out in outs if "/predictions/" in out}
+    paths = lineage.predictions
     if row not in paths:
         raise UserError(f"no predictions of {row!r}; there are {', '.join(paths) or 'none'}")
     content = content_of(lineage.snapshot, paths[row])

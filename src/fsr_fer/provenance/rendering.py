@@ -7,7 +7,7 @@ import os
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fsr_fer.provenance.checks import short
@@ -34,7 +34,7 @@ def grouped(steps: Iterable[Step]) -> list[Group]:
     members: list[list[Step]] = []
     known: dict[tuple[Any, ...], int] = {}
     for step in steps:
-        parents = tuple(dict.fromkeys(group_of[name] for name in step.parents))
+        parents = tuple(dict.fromkeys(group_of[n] for n in step.parents if n in group_of))
         keys = tuple((file, tuple(sorted(values))) for file, values in step.params.items())
         code = tuple(file.path for file in step.code)
         alike = (step.name.partition("@")[0], "@" in step.name, parents, keys, code)
@@ -47,7 +47,9 @@ def grouped(steps: Iterable[Step]) -> list[Group]:
         Group(
             name=_group_name([step.name for step in steps_]),
             steps=tuple(steps_),
-            parents=tuple(dict.fromkeys(group_of[p] for s in steps_ for p in s.parents)),
+            parents=tuple(
+                dict.fromkeys(group_of[p] for s in steps_ for p in s.parents if p in group_of)
+            ),
         )
         for steps_ in members
     ]
@@ -70,6 +72,7 @@ def as_json(trace: Trace) -> str:
         "commit": trace.commit or None,
         "lock_committed": trace.lock_committed,
         "stages": [asdict(step) for step in trace.steps],
+        "aside": sorted(trace.aside),
         "raw": [asdict(file) for file in trace.raw],
         "differences": [asdict(finding) for finding in trace.findings],
     }
@@ -78,7 +81,7 @@ def as_json(trace: Trace) -> str:
 
 def as_mermaid(trace: Trace) -> str:
     """A flowchart from raw data down to the target; stages that differ are marked."""
-    groups = grouped(trace.steps)
+    groups = grouped(_own(trace))
     changed = {name for finding in trace.findings for name in finding.stages}
     lines = ["flowchart TD"]
     for i, file in enumerate(trace.raw):
@@ -105,9 +108,13 @@ def as_mermaid(trace: Trace) -> str:
 
 
 def as_tree(trace: Trace) -> str:
-    """The target, the stages behind it each once, then params, machines and differences."""
-    groups = grouped(trace.steps)
-    machines = _machines(trace.steps)
+    """The target, the stages behind it each once, then params, machines and differences.
+
+    Of the stages that its writer reads for other numbers only the names.
+    """
+    steps = _own(trace)
+    groups = grouped(steps)
+    machines = _machines(steps)
     changed = {name for finding in trace.findings for name in finding.stages}
     lines = _heading(trace)
     tree = _Tree(groups, machines, changed)
@@ -116,18 +123,21 @@ def as_tree(trace: Trace) -> str:
     ]
     for root in roots:
         lines += ["", *tree.lines(root)]
+    if trace.aside:
+        names = ", ".join(group.name for group in grouped(_aside(trace)))
+        lines += ["", *_sentence(f"read for other rows and figures, in --json: {names}")]
     if trace.raw:
         lines += ["", "raw data, written by no stage"]
         lines += [f"  {_file_line(file)}" for file in trace.raw]
-    if trace.steps:
-        lines += ["", "params, as they were read", *_params(trace.steps)]
-        lines += ["", *_machine_lines(trace.steps, machines)]
+    if steps:
+        lines += ["", "params, as they were read", *_params(steps)]
+        lines += ["", *_machine_lines(steps, machines)]
     lines.append("")
     if trace.findings:
         count = len(trace.findings)
         lines.append(f"differs in {count} place{'s' * (count != 1)}:")
         for finding in trace.findings:
-            lines += textwrap.wrap(f"- {finding}", WIDTH, subsequent_indent="  ", **_WHOLE)
+            lines += _sentence(f"- {finding}")
     else:
         lines.append("nothing differs: files, params, code and commands are what dvc.lock says")
     return "\n".join(lines)
@@ -136,12 +146,26 @@ def as_tree(trace: Trace) -> str:
 _WHOLE: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
+def _sentence(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", **_WHOLE)
+
+
+def _own(trace: Trace) -> list[Step]:
+    return [step for step in trace.steps if step.name not in trace.aside]
+
+
+def _aside(trace: Trace) -> list[Step]:
+    """By stage, as far as names go: what is left out needs no more."""
+    aside = [step for step in trace.steps if step.name in trace.aside]
+    return [replace(step, parents=(), params={}, code=()) for step in aside]
+
+
 def _heading(trace: Trace) -> list[str]:
     value = trace.target.value
     title = trace.target.label
     if isinstance(value, Mapping):
         shown = ", ".join(f"{key} {_plain(v)}" for key, v in value.items())
-        lines = textwrap.wrap(f"{title}: {shown}", WIDTH, subsequent_indent="  ", **_WHOLE)
+        lines = _sentence(f"{title}: {shown}")
     else:
         lines = [title if value is None else f"{title} = {_plain(value)}"]
     if trace.file and trace.file.path != title:

@@ -75,6 +75,8 @@ class Trace:
     raw: tuple[File, ...]
     """Inputs that no stage writes, code apart."""
     findings: tuple[Finding, ...]
+    aside: frozenset[str] = frozenset()
+    """Steps that its writer reads for other numbers: the other rows of the table, figures."""
 
 
 def trace(root: Path, words: str, revision: str | None, folder: Path) -> Trace:
@@ -111,7 +113,14 @@ def trace(root: Path, words: str, revision: str | None, folder: Path) -> Trace:
         steps=steps,
         raw=tuple(raw.values()),
         findings=tuple(findings),
+        aside=_aside(lineage, target, names),
     )
+
+
+def _aside(lineage: Lineage, target: Target, names: list[str]) -> frozenset[str]:
+    if not target.row:
+        return frozenset()
+    return frozenset(names) - {*target.stages, *lineage.upstream(target.row)}
 
 
 def _steps(lineage: Lineage, names: list[str]) -> tuple[Step, ...]:
