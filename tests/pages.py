@@ -1,0 +1,101 @@
+"""The documentation as its readers get it: pages, blocks to type, links, words in code font."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+SHELL = ("sh", "bash", "shell", "console")
+
+# The comment on the line before a block.
+MARKERS = {
+    "not run": "the test leaves the block out, for the reason that follows",
+    "exit 1": "its last command ends with 1, for the reason that follows",
+    "wait": "the test then waits until the queue of experiments is empty",
+    "into": "the test puts the YAML of the block into FILE at KEY (`into: FILE KEY`)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A fenced block; ``marker`` and ``reason`` are those of the comment before it."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    marker: str = ""
+    reason: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def script(self) -> str:
+        """What there is to type: all of it, or in a console what follows the prompts."""
+        if self.language != "console":
+            return self.text
+        lines: list[str] = []
+        typed = False
+        for line in self.text.splitlines():
+            if line.startswith("$ "):
+                lines.append(line[2:])
+                typed = True
+            elif typed:
+                lines.append(line)
+            typed = typed and line.endswith("\\")
+        return "\n".join(lines) + "\n"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    comment = ""
+    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
+    for number, line in lines:
+        if not line.startswith("```"):
+            found = re.fullmatch(r"<!-- (.*) -->", line)
+            comment = found[1] if found else ""
+            continue
+        inside = []
+        for _, below in lines:
+            if below.startswith("```"):
+                break
+            inside.append(below + "\n")
+        marker, _, reason = comment.partition(":")
+        yield Block(
+            page=page,
+            line=number,
+            language=line[3:].strip(),
+            text="".join(inside),
+            marker=marker.strip(),
+            reason=reason.strip(),
+        )
+        comment = ""
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def spans(page: Path) -> list[str]:
+    """The words in code font outside blocks."""
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(page))]
+
+
+def links(page: Path) -> list[str]:
+    """The targets of links and pictures that stay inside the repository."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]+`", "", prose(page)))
+    return [target for target in targets if not re.match(r"[a-z]+:", target)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", prose(page), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

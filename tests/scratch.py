@@ -1,0 +1,181 @@
+"""A clone to type the documentation's commands in: everything real but the size of the profiles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.test_stages import tiny
+
+ROOT = Path(__file__).resolve().parents[1]
+MINUTES = 20
+"""After so long a block counts as hanging, even on a busy machine."""
+
+# Each further row costs a training and the start of three processes, and tells nothing new.
+ROWS = ("bicubic", "fsr_plain", "fsr_reweighted", "mixed_resolution")
+ITEMS = {"fsr": ("plain", "reweighted"), "synthesize": ("small",)}
+
+
+class Scratch:
+    """A clone whose shell sees a home folder, a remote and a DVC cache of the test's own."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root, self.home = root, home
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run lines as a shell does that stops at the first failure; both outputs in one."""
+        hidden = ("DVC_", "GIT_", "FSR_FER_")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+        environment = kept | {
+            "DVC_NO_ANALYTICS": "1",
+            "FSR_FER_DEVICE": "cpu",
+            "HOME": str(self.home),
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+        }
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60 * MINUTES,
+        )
+
+    def must(self, script: str) -> str:
+        """Run lines that the test itself needs; their output."""
+        done = self.run(script)
+        assert done.returncode == 0, f"{script}\n{done.stdout}"
+        return done.stdout
+
+    def copy(self, root: Path) -> Scratch:
+        """Another clone in the same state, with a home of its own."""
+        shutil.copytree(self.root, root / "fsr-fer", symlinks=True)
+        shutil.copytree(self.home, root / "home")
+        return Scratch(root / "fsr-fer", root / "home")
+
+    def insert(self, file: str, key: str, text: str) -> None:
+        """Put YAML into a file, as the reader of a page does by hand."""
+        path = self.root / file
+        whole = yaml.safe_load(path.read_text())
+        place = whole
+        for name in key.split("."):
+            place = place[name]
+        added = yaml.safe_load(text)
+        if isinstance(place, list):
+            place.extend(added)
+        else:
+            place.update(added)
+        path.write_text(yaml.safe_dump(whole, sort_keys=False, width=10_000))
+
+
+def clone(folder: Path, cache: Path) -> Scratch:
+    """What lies in this repository, committed or not, cloned, with every profile made tiny."""
+    made = Scratch(folder / "fsr-fer", folder / "home")
+    made.home.mkdir(parents=True)
+    _git(folder, "clone", "--quiet", str(ROOT), str(made.root))
+    changed = _git(ROOT, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
+    for name in filter(None, set(changed.split("\0"))):
+        (made.root / name).unlink(missing_ok=True)
+        if (ROOT / name).is_file():
+            (made.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, made.root / name)
+    _make_tiny(made.root)
+    _lend_the_environment(made.root)
+    # `git push` in a page must reach nobody.
+    _git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(folder / "origin.git"))
+    made.must(
+        "git config --global user.name Reader\n"
+        "git config --global user.email reader@example.org\n"
+        "git checkout --quiet -B main\n"
+        f"git remote set-url origin {folder / 'origin.git'}\n"
+        f"dvc config --local cache.dir {cache}\n"
+        "echo /path/ >> .git/info/exclude\n"
+        "git add --all\n"
+        "git commit --quiet --message 'Tiny profiles'\n"
+        "git push --quiet --set-upstream origin main\n"
+    )
+    return made
+
+
+def _git(folder: Path, *words: str) -> str:
+    hidden = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    done = subprocess.run(["git", *words], cwd=folder, env=hidden, capture_output=True, text=True)
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout
+
+
+def _make_tiny(root: Path) -> None:
+    params: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text())
+    tiny(params)
+    small = params["profiles"]["small"]
+    for section in small.values():
+        if "augment" in section:
+            section.update(epochs=1, batch_size=16)
+    for profile in params["profiles"].values():
+        profile.update({k: v for k, v in small.items() if k not in ("synthesize", "dataset")})
+    # RAF-DB's counts, as few as the stand-in has.
+    counts = {
+        f"{split}_faces": small["synthesize"][f"{split}_faces"] for split in ("train", "test")
+    }
+    params["profiles"]["paper"]["validate"] = small["validate"] | counts
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
+    for name, stage in pipeline["stages"].items():
+        if "foreach" in stage:
+            kept = ITEMS.get(name, ROWS)
+            items = stage["foreach"]
+            if isinstance(items, dict):
+                stage["foreach"] = {key: items[key] for key in items if key in kept}
+            else:
+                stage["foreach"] = [item for item in items if item in kept]
+    report = pipeline["stages"]["report"]
+    words = report["cmd"].split()
+    report["cmd"] = " ".join(words[:2] + [row for row in words[2:] if row in ROWS])
+    (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False, width=10_000))
+
+
+def _lend_the_environment(root: Path) -> None:
+    """Give `make` the environment that this test runs in instead of installing one."""
+    (root / ".venv").mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        if (Path(sys.prefix) / name).exists():
+            (root / ".venv" / name).symlink_to(Path(sys.prefix) / name)
+    (root / ".venv/ready").touch()
+
+
+def lend_faces(raw: Path, root: Path) -> None:
+    """Synthetic faces in the places where pages say a reader has RAF-DB and faces of his own."""
+    shutil.copytree(raw, root / "path/to/RAF-DB/basic")
+    (root / "path/to/RAF-DB/basic/EmoLabel/subject.txt").unlink()
+    names = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"]
+    table = root / "path/to/table"
+    (table / "images").mkdir(parents=True)
+    rows = io.StringIO()
+    writer = csv.writer(rows)
+    writer.writerow(["image", "label", "split", "subject"])
+    people = dict(line.split() for line in (raw / "EmoLabel/subject.txt").read_text().splitlines())
+    with zipfile.ZipFile(raw / "Image/aligned.zip") as pictures:
+        listing = (raw / "EmoLabel/list_patition_label.txt").read_text()
+        for name, label in map(str.split, listing.splitlines()):
+            content = pictures.read(f"aligned/{name.replace('.jpg', '_aligned.jpg')}")
+            split, kind = name.split("_")[0], names[int(label) - 1]
+            folder = root / "path/to/faces" / split / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+            if kind not in ("fear", "disgust"):  # the classes of the profile open_faces
+                (table / "images" / name).write_bytes(content)
+                writer.writerow([name, kind, split, people[name]])
+    (table / "labels.csv").write_text(rows.getvalue())

@@ -1,0 +1,176 @@
+"""README and docs/: every command is typed in a scratch clone, and what they name exists.
+
+A page's shell blocks run in order, in a clone of its own in which the pipeline is finished, except
+for pages that begin with `make repro`. A block that cannot run says why on the line before it:
+``<!-- not run: REASON -->``; the other markers stand in tests/pages.py.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from fsr_fer import cli
+from tests.pages import MARKERS, PAGES, ROOT, SHELL, Block, anchors, blocks, links, prose, spans
+from tests.scratch import MINUTES, Scratch, clone, lend_faces
+
+RUN_PAGES = [
+    page
+    for page in PAGES
+    if any(b.language in SHELL and b.marker != "not run" for b in blocks(page))
+]
+AT_A_TIME = 2
+
+
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture(scope="module")
+def typed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[str]]]:
+    """The outcome of typing each page that was asked for, some pages at a time."""
+    folder = tmp_path_factory.mktemp("docs")
+    fresh = clone(folder / "fresh", folder / "cache")
+    finished = fresh.copy(folder / "finished")
+    # A commit with results behind the last one, for what looks back.
+    finished.must(
+        "make repro\ngit add --all\ngit commit --quiet --message Results\n"
+        "git commit --quiet --allow-empty --message Later\n"
+    )
+    for scratch in (fresh, finished):
+        lend_faces(finished.root / "data/raw/small", scratch.root)
+    wanted = {
+        item.callspec.params["page"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.name.startswith("test_a_reader_can_type")
+    }
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {
+            page: pool.submit(type_page, page, finished, fresh, folder / page.stem)
+            for page in RUN_PAGES
+            if page in wanted
+        }
+
+
+def type_page(page: Path, finished: Scratch, fresh: Scratch, folder: Path) -> str:
+    """Type the blocks of a page one after the other; what went wrong, or nothing."""
+    shell = [block for block in blocks(page) if block.marker != "not run"]
+    first = next(block.script for block in shell if block.language in SHELL)
+    scratch = (fresh if first.startswith("make repro") else finished).copy(folder)
+    try:
+        for block in shell:
+            if block.marker == "into":
+                scratch.insert(*block.reason.split(), block.text)
+            if block.language not in SHELL:
+                continue
+            done = scratch.run(block.script)
+            if done.returncode != (1 if block.marker == "exit 1" else 0):
+                return f"{block.where} ended with {done.returncode}:\n{block.script}{done.stdout}"
+            if block.marker == "wait":
+                wait_for_the_queue(scratch)
+    finally:
+        scratch.run("dvc queue stop --kill")
+    return ""
+
+
+def wait_for_the_queue(scratch: Scratch) -> None:
+    deadline = time.monotonic() + 60 * MINUTES
+    while re.search(r"Queued|Running", status := scratch.must("dvc queue status")):
+        assert time.monotonic() < deadline, status
+        time.sleep(1)
+    assert "Failed" not in status, status
+
+
+@pytest.mark.parametrize("page", RUN_PAGES, ids=ids)
+def test_a_reader_can_type_every_command(page: Path, typed: dict[Path, Future[str]]) -> None:
+    assert typed[page].result() == ""
+
+
+def shell_blocks() -> list[Block]:
+    return [block for page in PAGES for block in blocks(page) if block.language in SHELL]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_markers_are_known_and_give_their_reason(page: Path) -> None:
+    for block in blocks(page):
+        if block.marker:
+            assert block.marker in MARKERS, f"{block.where}: {block.marker}"
+            assert block.reason or block.marker == "wait", f"{block.where}: no reason"
+    # A comment that is not right above a block would do nothing.
+    for comment in re.findall(r"<!-- (.*?) -->", prose(page)):
+        assert any(f"{b.marker}: {b.reason}".startswith(comment) for b in blocks(page)), comment
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_index_names_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    listed = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+    assert set(PAGES) - {index, ROOT / "README.md"} <= listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_commands_and_options_of_ours_exist(page: Path) -> None:
+    commands: dict[str, Any] = vars(typer.main.get_command(cli.app))["commands"]
+    text = [block.script for block in blocks(page) if block.language in SHELL]
+    for line in "\n".join([*text, *spans(page)]).splitlines():
+        for words in re.findall(r"fsr-fer ([\w-]+[^|;&`#]*)", line):
+            name, *rest = words.split()
+            if name.startswith("-"):
+                continue
+            assert name in commands, line
+            known = {option for p in commands[name].params for option in p.opts}
+            options = {word.partition("=")[0] for word in rest if word.startswith("--")}
+            assert options <= known | {"--help"}, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_params_and_files_that_are_named_exist(page: Path) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sections = {key for profile in params["profiles"].values() for key in profile}
+    text = " ".join(block.script for block in blocks(page) if block.language in SHELL)
+    settings = re.findall(r"-S '?([\w.]+)=", text)
+    for span in spans(page):
+        if re.match(r"(src|tests|docs|stages|benchmarks|\.github)/[\w./-]+$", span):
+            assert (ROOT / span).exists(), span
+        # A key, perhaps with a value: `reweight.sigma`, `profile: small`, `dataset.source: csv`.
+        if found := re.fullmatch(r"([a-z]\w*(?:\.\w+)*)(:( \S+)?)?", span):
+            first, dot, rest = found[1].partition(".")
+            is_file = rest.rpartition(".")[2] in ("py", "md", "json", "csv", "yaml", "safetensors")
+            if (dot or found[2]) and (first in params or first in sections) and not is_file:
+                settings.append(found[1])
+    for name in settings:
+        assert has_key(params, name) or any(
+            has_key(profile, name) for profile in params["profiles"].values()
+        ), name
+
+
+def has_key(values: Any, name: str) -> bool:
+    for part in name.split("."):
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def test_a_block_that_is_not_run_is_rare() -> None:
+    """The reasons are for what one machine cannot do, not for what is tedious."""
+    left_out = [block for block in shell_blocks() if block.marker == "not run"]
+    assert len(left_out) < len(shell_blocks()) / 3
