@@ -74,6 +74,8 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
         ("profiles.paper.losses", {"gan": 1.0}, r"profiles\.paper\.losses\.gan is not a known"),
         ("profiles.paper.fsr", None, r"profiles\.paper\.fsr is None; expected a section"),
+        ("profiles.small.bset", 3, r"small\.bset is not a known key; known: .*mixed_resolution"),
+        ("profiles.small.bset", {}, r"small\.bset\.\w+ is missing"),
         ("reweigh", {}, r"reweigh is not a known key; known: profile, seed"),
     ],
 )
@@ -92,6 +94,19 @@ def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
         section = section[part]
     del section[last]
     with pytest.raises(SettingsError, match=rf"{key.replace('.', '[.]')} is missing"):
+        check_params(params)
+
+
+def test_a_new_row_is_a_section_that_every_profile_has(params: dict[str, Any]) -> None:
+    profiles = params["profiles"]
+    profiles["small"]["mine"] = profiles["small"]["mixed_resolution"]
+    with pytest.raises(SettingsError, match=r"profiles\.open_faces\.mine is missing"):
+        check_params(params)
+    for profile in profiles.values():
+        profile["mine"] = profile["mixed_resolution"]
+    check_params(params)
+    profiles["paper"]["mine"] = profiles["paper"]["mine"] | {"epochs": 0}
+    with pytest.raises(SettingsError, match=r"profiles\.paper\.mine\.epochs is 0"):
         check_params(params)
 
 

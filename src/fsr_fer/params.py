@@ -61,9 +61,9 @@ PROFILE_SECTIONS: dict[str, type] = {
     "fsr": FsrSettings,
     "natural": NaturalSettings,
     "sr": SrSettings,
-    "mixed_resolution": FinetuneSettings,
-    "best": FinetuneSettings,
 }
+ROW_SECTION = FinetuneSettings
+"""What any further section of a profile is: a row of the stage ``finetune``, named after it."""
 OVERRIDABLE_SECTIONS = ("losses", "reweight")
 """Common sections of which a profile may replace single values."""
 LOSS_SECTIONS = ("fsr_l2",)
@@ -128,15 +128,17 @@ def _check_profile(name: str, profile: object, params: Mapping[str, Any]) -> Non
     if not isinstance(profile, Mapping):
         raise SettingsError(f"{where} is {profile!r}; expected a section with keys")
     known = [*PROFILE_SECTIONS, *OVERRIDABLE_SECTIONS]
+    rows = {key: None for p in params["profiles"].values() for key in _row_sections(p)}
     for key in profile:
-        if key not in [*known, "synthesize"]:
+        if key not in [*known, *rows, "synthesize"]:
             raise SettingsError(
-                f"{where}.{key} is not a known key; known: synthesize, {', '.join(known)}"
+                f"{where}.{key} is not a known key; known: synthesize, {', '.join([*known, *rows])}"
             )
-    for key in known:
+    for key in [*known, *rows]:
         if key not in profile:
-            raise SettingsError(f"{where}.{key} is missing; it has no default")
-    for section, kind in PROFILE_SECTIONS.items():
+            why = "it is a row in another profile" if key in rows else "it has no default"
+            raise SettingsError(f"{where}.{key} is missing; {why}")
+    for section, kind in {**PROFILE_SECTIONS, **dict.fromkeys(rows, ROW_SECTION)}.items():
         build(kind, profile[section], f"{where}.{section}")
     for section in OVERRIDABLE_SECTIONS:
         _overridden(params[section], profile[section], section, f"{where}.{section}")
@@ -154,6 +156,13 @@ def _check_profile(name: str, profile: object, params: Mapping[str, Any]) -> Non
             f"{where}.fsr.discriminator.filters has {halvings} numbers, each halving the map; "
             f"{where}.pretrain.extractor.bimap_dim = {dim} must be a multiple of {2**halvings}"
         )
+
+
+def _row_sections(profile: object) -> list[str]:
+    """The sections of a profile that are rows of ``finetune``."""
+    others = [*PROFILE_SECTIONS, *OVERRIDABLE_SECTIONS, "synthesize"]
+    sections = profile if isinstance(profile, Mapping) else {}
+    return [key for key, value in sections.items() if key not in others and isinstance(value, dict)]
 
 
 def _seed(value: object) -> int:
@@ -337,7 +346,8 @@ class Stage:
             "evaluate": asdict(self.evaluate),
             "report": asdict(self.report),
         }
-        for section, kind in PROFILE_SECTIONS.items():
+        rows = _row_sections(self._value(f"profiles.{self.profile}"))
+        for section, kind in {**PROFILE_SECTIONS, **dict.fromkeys(rows, ROW_SECTION)}.items():
             values[section] = asdict(self._own(section, kind))
         return values
 
