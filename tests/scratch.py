@@ -66,19 +66,24 @@ class Scratch:
         shutil.copytree(self.home, root / "home")
         return Scratch(root / "fsr-fer", root / "home")
 
-    def insert(self, file: str, key: str, text: str) -> None:
-        """Put YAML into a file, as the reader of a page does by hand."""
+    def edit(self, instruction: str, text: str) -> None:
+        """Edit a file as the reader of a page does by hand, see ``MARKERS`` in tests/pages.py."""
+        file, kind, where = instruction.split(maxsplit=2)
         path = self.root / file
-        whole = yaml.safe_load(path.read_text())
-        place = whole
-        for name in key.split("."):
-            place = place[name]
+        whole = path.read_text()
+        if kind == "after":
+            assert whole.count(where + "\n") == 1, instruction
+            path.write_text(whole.replace(where + "\n", where + "\n" + text))
+            return
+        values = yaml.safe_load(whole)
         added = yaml.safe_load(text)
-        if isinstance(place, list):
-            place.extend(added)
+        if kind == "like":
+            for profile in values["profiles"].values():
+                (name,) = added
+                profile[name] = _merged(profile[where], added[name])
         else:
-            place.update(added)
-        path.write_text(yaml.safe_dump(whole, sort_keys=False, width=10_000))
+            values[where] = _merged(values[where], added)
+        path.write_text(yaml.safe_dump(values, sort_keys=False, width=10_000))
 
 
 def clone(folder: Path, cache: Path) -> Scratch:
@@ -94,20 +99,28 @@ def clone(folder: Path, cache: Path) -> Scratch:
             shutil.copy(ROOT / name, made.root / name)
     _make_tiny(made.root)
     _lend_the_environment(made.root)
-    # `git push` in a page must reach nobody.
-    _git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(folder / "origin.git"))
     made.must(
         "git config --global user.name Reader\n"
         "git config --global user.email reader@example.org\n"
         "git checkout --quiet -B main\n"
-        f"git remote set-url origin {folder / 'origin.git'}\n"
         f"dvc config --local cache.dir {cache}\n"
         "echo /path/ >> .git/info/exclude\n"
         "git add --all\n"
         "git commit --quiet --message 'Tiny profiles'\n"
-        "git push --quiet --set-upstream origin main\n"
+        # `git push` in a page must reach nobody. This repository may lack history (CI), and only a
+        # copy of what lacks it takes more of the same.
+        f"git clone --quiet --bare . {folder / 'origin.git'}\n"
+        f"git remote set-url origin {folder / 'origin.git'}\n"
+        "git fetch --quiet\n"
+        "git branch --quiet --set-upstream-to origin/main\n"
     )
     return made
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | {key: _merged(old.get(key), value) for key, value in new.items()}
+    return old + new if isinstance(old, list) and isinstance(new, list) else new
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -69,8 +69,8 @@ def type_page(page: Path, finished: Scratch, fresh: Scratch, folder: Path) -> st
     scratch = (fresh if first.startswith("make repro") else finished).copy(folder)
     try:
         for block in shell:
-            if block.marker == "into":
-                scratch.insert(*block.reason.split(), block.text)
+            if block.marker == "edit":
+                scratch.edit(block.reason, block.text)
             if block.language not in SHELL:
                 continue
             done = scratch.run(block.script)
