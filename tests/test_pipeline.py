@@ -172,6 +172,14 @@ def test_only_evaluate_and_report_depend_on_what_test_faces_became() -> None:
             assert name in ("evaluate", "report")
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_that_never_ran_is_no_error_of_dvc_pull_and_checkout(name: str) -> None:
+    node = STUDIES[name].get("do", STUDIES[name])
+    for entry in [*node.get("outs", []), *node.get("metrics", []), *node.get("plots", [])]:
+        assert isinstance(entry, dict), entry
+        assert next(iter(entry.values()))["cache"] is False, entry
+
+
 @pytest.mark.parametrize("name", NODES)
 def test_no_stage_runs_again_for_the_limits_of_a_review(name: str) -> None:
     assert not [param for param in NODES[name]["params"] if param.startswith("review")]

@@ -277,6 +277,8 @@ def verify_command(
     stages = len(verdict.stages)
     checked = f"{stages} stage{'s' * (stages != 1)}, {verdict.paths} files and folders"
     typer.echo(f"{checked}: {f'{failed} findings' if failed != 1 else '1 finding'}")
+    if verdict.left_out:
+        typer.echo(f"note: not checked, made elsewhere: {', '.join(verdict.left_out)}")
     if verdict.committed_only:
         typer.echo(
             f"note: only Git vouches for {', '.join(verdict.committed_only)} (no run record and no "

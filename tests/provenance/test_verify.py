@@ -11,6 +11,7 @@ import pytest
 from fsr_fer.errors import UserError
 from fsr_fer.provenance.pipeline import Snapshot
 from fsr_fer.provenance.replay import CHANGED, CLOSE, SAME, compare, replay
+from fsr_fer.provenance.trace import trace
 from fsr_fer.provenance.verify import verify
 from tests.provenance.conftest import commit, shell
 from tests.provenance.mutations import all_mutations, chosen, read, relock, write
@@ -66,6 +67,45 @@ def test_mutations_are_of_every_kind(finished: Path) -> None:
     for kind, mutations in kinds.items():
         known = {name for name, _ in all_mutations(finished)[kind]}
         assert len(names & known) >= min(3, len(mutations)), kind
+
+
+STUDY = """\
+vars:
+- ../params.yaml
+stages:
+  repeat:
+    foreach: ${scales}
+    do:
+      wdir: ..
+      cmd: python stages/step.py models/${profile}/plain.json data/${profile}/study/${item}.csv
+      deps:
+      - stages/step.py
+      - models/${profile}/plain.json
+      outs:
+      - data/${profile}/study/${item}.csv:
+          cache: false
+"""
+
+
+def test_a_pipeline_beside_the_main_one_counts_once_it_has_run(pipeline: Path) -> None:
+    (pipeline / "studies").mkdir()
+    (pipeline / "studies/dvc.yaml").write_text(STUDY)
+    assert verify(pipeline, [], pipeline).findings == ()
+    shell(pipeline, "dvc", "repro", "-q", "studies/dvc.yaml:repeat@2")
+    commit(pipeline, "half a study")
+    verdict = verify(pipeline, [], pipeline)
+    assert verdict.findings == ()
+    assert "repeat@2" in verdict.stages
+    assert "repeat@3" not in verdict.stages
+    (pipeline / "data/tiny/study/2.csv").write_text("a,b\n")
+    (finding,) = verify(pipeline, [], pipeline).findings
+    assert str(finding).startswith("data/tiny/study/2.csv: is not what repeat@2 wrote")
+    found = trace(pipeline, "data/tiny/study/2.csv", None, pipeline)
+    assert [step.name for step in found.steps][-2:] == ["train@plain", "repeat@2"]
+    assert len(found.findings) == 1
+    (pipeline / "data/tiny/study/2.csv").unlink()  # as in a clone
+    verdict = verify(pipeline, [], pipeline)
+    assert (verdict.findings, verdict.left_out) == ((), ("repeat@2",))
 
 
 @pytest.mark.parametrize("change", ["other params", "stale entry", "repeated dep"])

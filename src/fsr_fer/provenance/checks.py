@@ -55,7 +55,7 @@ def some(names: Iterable[str]) -> str:
 
 def code_file(path: str) -> bool:
     """Whether a dep is code of the project, not data."""
-    return path.startswith(("src/", "stages/"))
+    return path.startswith(("src/", "stages/", "studies/"))
 
 
 def check_lock(lineage: Lineage, names: Iterable[str]) -> list[Finding]:

@@ -107,15 +107,16 @@ def find_target(lineage: Lineage, words: str, folder: Path) -> Target:
     Raises:
         UserError: nothing that the pipeline knows; the message lists what is near.
     """
-    for found in (
-        _stage(lineage, words),
-        _path(lineage, words, folder),
-        _keyed_file(lineage, words),
-        _prediction(lineage, words),
-        _metric(lineage, words),
-    ):
-        if found:
-            return found
+    # In turn: a stage may share its name with a metric that is not there yet.
+    found = (
+        _stage(lineage, words)
+        or _path(lineage, words, folder)
+        or _keyed_file(lineage, words)
+        or _prediction(lineage, words)
+        or _metric(lineage, words)
+    )
+    if found:
+        return found
     outs = [out for stage in lineage.stages.values() for out in stage.outs]
     names = [PurePosixPath(out).stem for out in outs if out.endswith(".json")]
     near = difflib.get_close_matches(words.partition(".")[0], names, n=2, cutoff=0.5)

@@ -7,6 +7,7 @@ DVC needs a second to start; its files are documented YAML. Stage definitions ar
 from __future__ import annotations
 
 import itertools
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from fsr_fer.yaml12 import load_yaml
 PIPELINE_FILE = "dvc.yaml"
 LOCK_FILE = "dvc.lock"
 PARAMS_FILE = "params.yaml"
+FURTHER_FILES = {"studies/dvc.yaml": "studies/dvc.lock"}
+"""Pipelines beside the main one: they read its results, and need not have run."""
 MISSING = object()
 """Stands for a param that is not there."""
 
@@ -50,6 +53,8 @@ class Definition:
     params: Mapping[str, tuple[str, ...]]
     """Dotted keys by file; none = the whole file."""
     description: str = ""
+    further: bool = False
+    """Whether it is of a pipeline beside the main one."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,10 @@ class Snapshot:
 
     @cached_property
     def definitions(self) -> dict[str, Definition]:
-        """All stages of dvc.yaml by their full names.
+        """All stages of dvc.yaml, and of the pipelines beside it, by their full names.
 
         Raises:
-            UserError: dvc.yaml is missing or has a form that is not known here.
+            UserError: dvc.yaml is missing or one of them has a form that is not known here.
         """
         stages = self.yaml(PIPELINE_FILE).get("stages")
         if not isinstance(stages, Mapping) or not stages:
@@ -123,14 +128,17 @@ class Snapshot:
             raise UserError(f"{PIPELINE_FILE}{at} has no stages")
         context = dict(self.yaml(PARAMS_FILE))
         found: dict[str, Definition] = {}
-        for name, node in stages.items():
-            try:
-                for definition in _expand(name, node, context):
-                    found[definition.name] = definition
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise UserError(
-                    f"{PIPELINE_FILE}: stage {name} has a form that is not understood ({error})"
-                ) from None
+        for file in (PIPELINE_FILE, *FURTHER_FILES):
+            for name, node in (self.yaml(file).get("stages") or {}).items():
+                try:
+                    for definition in _expand(name, node, context, PurePosixPath(file).parent):
+                        if definition.name in found:
+                            raise ValueError("another pipeline has a stage of that name")
+                        found[definition.name] = definition
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
+                    raise UserError(
+                        f"{file}: stage {name} has a form that is not understood ({error})"
+                    ) from None
         return found
 
     @cached_property
@@ -140,9 +148,13 @@ class Snapshot:
         Raises:
             UserError: an entry is not of the form that DVC writes.
         """
-        stages = self.yaml(LOCK_FILE).get("stages") or {}
+        entries = {
+            (file, name): raw
+            for file in (LOCK_FILE, *FURTHER_FILES.values())
+            for name, raw in (self.yaml(file).get("stages") or {}).items()
+        }
         found = {}
-        for name, raw in stages.items():
+        for (file, name), raw in entries.items():
             try:
                 found[name] = Run(
                     name=name,
@@ -154,8 +166,8 @@ class Snapshot:
                 )
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise UserError(
-                    f"{LOCK_FILE}: the entry of {name} is not what DVC writes ({error!r}); "
-                    f"`git checkout {LOCK_FILE}`, then `dvc repro`"
+                    f"{file}: the entry of {name} is not what DVC writes ({error!r}); "
+                    f"`git checkout {file}`, then `dvc repro`"
                 ) from None
         return found
 
@@ -235,7 +247,9 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
     return Entry(str(raw["path"]), md5, raw.get("size"), raw.get("nfiles"), problem)
 
 
-def _expand(name: str, node: Mapping[str, Any], context: Mapping[str, Any]) -> Iterator[Definition]:
+def _expand(
+    name: str, node: Mapping[str, Any], context: Mapping[str, Any], folder: PurePosixPath
+) -> Iterator[Definition]:
     if "foreach" in node:
         choices = _fill_value(node["foreach"], context)
         named: list[tuple[str, dict[str, Any]]]
@@ -247,7 +261,7 @@ def _expand(name: str, node: Mapping[str, Any], context: Mapping[str, Any]) -> I
                 for i, v in enumerate(choices)
             ]
         for suffix, extra in named:
-            yield _definition(f"{name}@{suffix}", node["do"], {**context, **extra})
+            yield _definition(f"{name}@{suffix}", node["do"], {**context, **extra}, folder)
     elif "matrix" in node:
         variables = {key: _fill_value(values, context) for key, values in node["matrix"].items()}
         numbered = [list(enumerate(values)) for values in variables.values()]
@@ -257,14 +271,17 @@ def _expand(name: str, node: Mapping[str, Any], context: Mapping[str, Any]) -> I
                 f"{key}{i}" if isinstance(value, Mapping | list) else _text(value)
                 for key, (i, value) in zip(variables, chosen, strict=True)
             )
-            yield _definition(f"{name}@{suffix}", node, {**context, "item": item, "key": suffix})
+            values = {**context, "item": item, "key": suffix}
+            yield _definition(f"{name}@{suffix}", node, values, folder)
     else:
-        yield _definition(name, node, context)
+        yield _definition(name, node, context, folder)
 
 
-def _definition(name: str, body: Mapping[str, Any], context: Mapping[str, Any]) -> Definition:
-    if "wdir" in body:
-        raise ValueError("wdir is not supported")
+def _definition(
+    name: str, body: Mapping[str, Any], context: Mapping[str, Any], folder: PurePosixPath
+) -> Definition:
+    if posixpath.normpath(folder / body.get("wdir", ".")) != ".":
+        raise ValueError("a stage has to run in the project's top folder")
 
     def paths(*kinds: str) -> tuple[str, ...]:
         entries = [entry for kind in kinds for entry in body.get(kind, [])]
@@ -285,6 +302,7 @@ def _definition(name: str, body: Mapping[str, Any], context: Mapping[str, Any]) 
         outs=paths("outs", "metrics", "plots"),
         params=params,
         description=" ".join(_fill(body.get("desc", ""), context).split()),
+        further=str(folder) != ".",
     )
 
 

@@ -58,8 +58,7 @@ def grouped(steps: Iterable[Step]) -> list[Group]:
 def _group_name(names: list[str]) -> str:
     if len(names) == 1:
         return names[0]
-    base = names[0].partition("@")[0]
-    return f"{base}@{{{','.join(name.partition('@')[2] for name in names)}}}"
+    return f"{names[0].partition('@')[0]}@{_braced([name.partition('@')[2] for name in names])}"
 
 
 def as_json(trace: Trace) -> str:

@@ -26,10 +26,12 @@ class Verdict:
     committed_only: tuple[str, ...]
     """Stages whose result nobody but Git vouches for."""
     findings: tuple[Finding, ...]
+    left_out: tuple[str, ...] = ()
+    """Stages of pipelines beside the main one that ran elsewhere: their files are not here."""
 
 
 def verify(root: Path, targets: Sequence[str], folder: Path) -> Verdict:
-    """Check the chains of ``targets`` (see ``find_target``); without any, the whole pipeline.
+    """Check the chains of ``targets`` (see ``find_target``); without any, all that has to be there.
 
     Found are: files that are not what dvc.lock says, in bytes, size or number; entries of dvc.lock
     that do not fit each other, dvc.yaml, params.yaml, the .dvc files, or what DVC's run cache, the
@@ -42,7 +44,13 @@ def verify(root: Path, targets: Sequence[str], folder: Path) -> Verdict:
     snapshot = Snapshot(root)
     lineage = Lineage(snapshot)
     found = [find_target(lineage, words, folder) for words in targets]
-    chosen = {name for target in found for name in target.stages} if targets else set(lineage.order)
+    chosen = {name for target in found for name in target.stages}
+    left_out: list[str] = []
+    if not targets:
+        beside = [n for n in lineage.order if lineage.stages[n].further and n in snapshot.runs]
+        left_out = [name for name in beside if not _is_here(lineage, name)]
+        chosen = {n for n in lineage.order if not lineage.stages[n].further}
+        chosen |= set(beside) - set(left_out)
     names = lineage.upstream(chosen)
     witnesses = Witnesses(root)
     runs = [snapshot.runs[name] for name in names if name in snapshot.runs]
@@ -63,4 +71,12 @@ def verify(root: Path, targets: Sequence[str], folder: Path) -> Verdict:
             run.name for run in runs if run.name not in doubted and witnesses.only_committed(run)
         ),
         findings=tuple(findings),
+        left_out=tuple(left_out),
     )
+
+
+def _is_here(lineage: Lineage, name: str) -> bool:
+    """Whether all that a stage beside the pipeline rests on there lies in the workspace."""
+    behind = [lineage.stages[n] for n in lineage.upstream([name])]
+    root = lineage.snapshot.root
+    return all((root / out).exists() for stage in behind if stage.further for out in stage.outs)
