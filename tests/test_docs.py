@@ -148,7 +148,9 @@ def test_params_and_files_that_are_named_exist(page: Path) -> None:
     text = " ".join(block.script for block in blocks(page) if block.language in SHELL)
     settings = re.findall(r"-S '?([\w.]+)=", text)
     for span in spans(page):
-        if re.match(r"(src|tests|docs|stages|benchmarks|\.github)/[\w./-]+$", span):
+        if re.match(
+            r"(src|tests|docs|stages|studies|benchmarks|\.github)/[\w./-]+(?<!json)$", span
+        ):
             assert (ROOT / span).exists(), span
         # A key, perhaps with a value: `reweight.sigma`, `profile: small`, `dataset.source: csv`.
         if found := re.fullmatch(r"([a-z]\w*(?:\.\w+)*)(:( \S+)?)?", span):
