@@ -1,0 +1,232 @@
+"""Both readings at full size, as params.yaml has them: layers, parameters, arithmetic, first values.
+
+Networks are built on torch's meta device where only shapes count: nothing is stored or computed.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.discriminator import Discriminator
+from fsr_fer.models.generator import Generator
+from fsr_fer.params import read_yaml
+from fsr_fer.settings import DiscriminatorSettings, ExtractorSettings, GeneratorSettings, build
+
+PROFILES = read_yaml(Path(__file__).resolve().parents[2] / "params.yaml")["profiles"]
+READINGS = ("paper", "released")
+CLASSES, DIM = 7, 128
+
+
+def extractor(reading: str) -> CovPoolFER:
+    section = PROFILES[reading]["pretrain"]["extractor"]
+    return CovPoolFER(build(ExtractorSettings, section, "extractor"), CLASSES)
+
+
+def generator(reading: str) -> Generator:
+    section = PROFILES[reading]["fsr"]["generator"]
+    return Generator(build(GeneratorSettings, section, "generator"))
+
+
+def discriminator(reading: str) -> Discriminator:
+    section = PROFILES[reading]["fsr"]["discriminator"]
+    return Discriminator(build(DiscriminatorSettings, section, "discriminator"), DIM)
+
+
+def shapes(network: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(p.shape) for p in network.parameters()]
+
+
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def gigaflops(network: nn.Module, *shape: int) -> float:
+    """Twice the multiply-adds of one sample's way forward."""
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(shape, device="meta"))
+    return counter.get_total_flops() / 1e9
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_extractor_layer_by_layer(reading: str) -> None:
+    with torch.device("meta"):
+        network = extractor(reading)
+    widths = [3, 64, 96, 128, 128, 256, 256]
+    convs = [(o, i, 3, 3) for i, o in zip(widths, widths[1:], strict=False)]
+    assert [tuple(conv.weight.shape) for conv in network.extractor.convs] == convs  # type: ignore[union-attr]
+    assert all(conv.bias is None for conv in network.extractor.convs)
+    assert shapes(network.extractor.norms) == [(width,) for width in widths[1:]]  # no gamma
+    assert shapes(network.extractor.bimap) == [(256, DIM)]
+    assert shapes(network.classifier) == [
+        *[(2000, DIM * DIM), (2000,)],  # FC, beta
+        *[(128, 2000), (128,)],
+        *[(CLASSES, 128), (CLASSES,)],  # FC, its bias
+    ]
+    assert count(network) == 34_260_535
+    for norm in [m for m in network.modules() if hasattr(m, "momentum")]:
+        assert (norm.momentum, norm.eps) == (0.005, 1e-3)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_extractors_convolutions_at_work(reading: str) -> None:
+    with torch.device("meta"):
+        network = extractor(reading).eval().extractor
+    sides = []
+    for conv in network.convs:
+        conv.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
+    network.train()  # in eval mode convolutions and their norms are one
+    maps = network.maps(torch.empty(1, 3, 100, 100, device="meta"))
+    assert sides == [100, 50, 25, 25, 12, 12]
+    assert maps.shape == (1, 256, 12, 12)
+    # MODELS section 1, layers 1 to 6.
+    flops = [34.6e6, 276.5e6, 138.2e6, 184.3e6, 84.9e6, 169.9e6]
+    for conv, side, expected in zip(network.convs, sides, flops, strict=True):
+        assert isinstance(conv, nn.Conv2d)
+        assert 2 * conv.weight.numel() * side**2 == pytest.approx(expected, rel=2e-3)
+
+
+def test_generator_of_the_paper_layer_by_layer() -> None:
+    with torch.device("meta"):
+        network = generator("paper")
+    dense = []
+    for inputs, outputs in [(32, 16), (48, 16), (64, 16), (80, 16), (96, 32)]:
+        dense += [(outputs, inputs, 3, 3), (outputs,)]
+    assert shapes(network) == [
+        *[(32, 1, 3, 3), (32,)],
+        *(dense * 18),
+        *[(32, 32, 3, 3), (32,)] * 2,
+        *[(1, 32, 3, 3), (1,)],
+    ]
+    assert count(network) == 1_099_105
+    assert not network.long_skip
+    assert gigaflops(network, 1, 1, DIM, DIM) == pytest.approx(36.0, abs=0.05)
+
+
+def test_generator_of_the_release_layer_by_layer() -> None:
+    with torch.device("meta"):
+        network = generator("released")
+    block = network.body[0].dense[0]
+    assert [tuple(c.weight.shape) for c in block.convs] == [
+        *[(16, 32, 3, 3), (16, 48, 3, 3), (16, 64, 3, 3), (16, 80, 3, 3), (32, 96, 3, 3)]
+    ]
+    assert all(conv.bias is None for conv in block.convs)
+    assert shapes(block.affines) == [(16, 1, 1)] * 8 + [(32, 1, 1)] * 2
+    assert [tuple(c.weight.shape) for c in (network.conv_hr, network.conv_last)] == [
+        *[(32, 32, 8, 8), (1, 32, 8, 8)]
+    ]
+    assert not network.long_skip
+    assert network(torch.empty(2, 1, 16, 16, device="meta")).shape == (2, 1, 16, 16)
+    # MODELS section 8 counts about 1.155 million parameters and 18.9 G multiply-adds.
+    assert count(network) == pytest.approx(1.155e6, rel=5e-3)
+    assert gigaflops(network, 1, 1, DIM, DIM) / 2 == pytest.approx(18.9, abs=0.1)
+
+
+def test_discriminators_layer_by_layer() -> None:
+    with torch.device("meta"):
+        paper, released = discriminator("paper"), discriminator("released")
+    expected: dict[str, list[tuple[int, ...]]] = {}
+    for name, filters in [("paper", (64, 128, 256, 512, 512)), ("released", (8, 16, 32, 64, 64))]:
+        before, expected[name] = 1, []
+        for width in filters:
+            for kernel in (3, 4):
+                expected[name].append((width, before, kernel, kernel))
+                expected[name] += [(width,)] if name == "paper" else []
+                before = width
+        expected[name] += [(100, filters[-1] * 16), (100,), (1, 100), (1,)]
+    assert shapes(paper) == expected["paper"]
+    assert shapes(released) == expected["released"]
+    assert count(paper) == 14_495_369
+    assert gigaflops(paper, 1, 1, DIM, DIM) == pytest.approx(4.42, abs=0.01)
+    for network in (paper, released):
+        kinds = {type(module) for module in network.modules()}
+        assert not kinds & {nn.BatchNorm2d, nn.LayerNorm, nn.Sigmoid, nn.Tanh}
+        assert network(torch.empty(2, 1, DIM, DIM, device="meta")).shape == (2,)
+
+
+def assert_normal(weight: Tensor, std: float) -> None:
+    """Standard deviation and tails of a normal distribution, each within five standard errors."""
+    values = weight.detach().flatten().double() / std
+    n = len(values)
+    assert values.mean().abs() < 5 / math.sqrt(n)
+    assert (values.std() - 1).abs() < 5 / math.sqrt(2 * n)
+    for edge in (1.0, 2.0):
+        share = math.erfc(edge / math.sqrt(2))
+        found = (values.abs() > edge).double().mean()
+        assert (found - share).abs() < 5 * math.sqrt(share * (1 - share) / n)
+
+
+def fan_in(weight: Tensor) -> int:
+    return math.prod(weight.shape[1:])
+
+
+def test_extractor_starts_from_normals_cut_at_two_deviations() -> None:
+    torch.manual_seed(1)
+    network = extractor("paper")  # the release's settings are the same, see below
+    below = math.erf(1 / math.sqrt(2)) / math.erf(2 / math.sqrt(2))  # of those cut at 2
+    for weight in network.decayed_weights():
+        values = weight.detach().flatten()[::7] / 0.1
+        assert values.abs().max() <= 2
+        share = (values.abs() < 1).double().mean()
+        assert (share - below).abs() < 5 * math.sqrt(below * (1 - below) / len(values))
+    for module in network.modules():
+        if hasattr(module, "beta"):
+            assert not module.beta.any()
+            assert not module.running_mean.any()
+            assert bool((module.running_var == 1).all())
+    assert not network.classifier.logits.bias.any()
+    w = network.extractor.bimap.weight.double()
+    torch.testing.assert_close(w.mT @ w, torch.eye(DIM).double(), rtol=0, atol=1e-5)
+    # Q of a normal matrix has no preferred direction: its entries are nearly normal too.
+    assert w.std().item() == pytest.approx(256**-0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(("reading", "scale"), [("paper", 0.1), ("released", 1.0)])
+def test_generator_starts_from_he_normals(reading: str, scale: float) -> None:
+    torch.manual_seed(1)
+    network = generator(reading)
+    inside = {id(module) for module in network.body.modules()}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            he = math.sqrt(2 / fan_in(module.weight))
+            assert_normal(module.weight, he * (scale if id(module) in inside else 1.0))
+            assert module.bias is None or not module.bias.any()
+        if hasattr(module, "gamma"):
+            assert bool((module.gamma == 1).all())
+            assert not module.beta.any()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_discriminator_starts_from_he_normals(reading: str) -> None:
+    torch.manual_seed(1)
+    for module in discriminator(reading).modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            assert_normal(module.weight, math.sqrt(2 / fan_in(module.weight)))
+            assert module.bias is None or not module.bias.any()
+
+
+def test_the_readings_differ_where_the_sources_do_and_nowhere_else() -> None:
+    def flat(section: dict[str, Any], start: str = "") -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in section.items():
+            name = start + key
+            values |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        return values
+
+    paper, released = flat(PROFILES["paper"]), flat(PROFILES["released"])
+    keys = paper.keys() | released.keys()
+    different = {key for key in keys if paper.get(key) != released.get(key)}
+    assert different == {
+        *("fsr.generator.channel_affine", "fsr.generator.tail_kernel", "fsr.generator.init_scale"),
+        *("fsr.discriminator.filters", "fsr.discriminator.bias", "fsr.l2_iterations"),
+        *("fsr.learning_rate", "fsr.learning_rate_milestones"),
+        *("losses.gan_weight", "losses.perceptual_weight", "losses.feature_l2_weight"),
+        *("reweight.r", "reweight.detach", "reweight.discriminator"),
+    }

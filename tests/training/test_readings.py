@@ -1,0 +1,382 @@
+"""Both readings of the paper, as params.yaml has them: rates, decay, sampling, one step by hand.
+
+Gradients are compared with those of the formulas of MODELS sections 7 and 8, written down here once
+more and left to autograd as a whole, in float64.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fsr_fer.features.packing import pack, unpack
+from fsr_fer.features.pairs import FeaturePairs
+from fsr_fer.features.tables import MemoryTable
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.params import read_yaml
+from fsr_fer.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings, build
+from fsr_fer.training.checkpoint import Checkpoint
+from fsr_fer.training.fsr import FsrTrainer, draws, train_fsr
+from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.pretrain import ExtractorTrainer
+from tests import sections
+
+PARAMS = read_yaml(Path(__file__).resolve().parents[2] / "params.yaml")
+READINGS = ("paper", "released")
+CPU, DIM, CLASSES, FACES = torch.device("cpu"), 8, 3, 5
+
+
+@pytest.fixture(autouse=True)
+def in_float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def pretrain_settings(reading: str) -> PretrainSettings:
+    return build(PretrainSettings, PARAMS["profiles"][reading]["pretrain"], "pretrain")
+
+
+def fsr_settings(reading: str) -> FsrSettings:
+    return build(FsrSettings, PARAMS["profiles"][reading]["fsr"], "fsr")
+
+
+def loss_settings(reading: str) -> LossSettings:
+    own = PARAMS["profiles"][reading]["losses"]
+    return build(LossSettings, PARAMS["losses"] | own, "losses")
+
+
+def reweight_settings(reading: str) -> ReweightSettings:
+    own = PARAMS["profiles"][reading]["reweight"]
+    return build(ReweightSettings, PARAMS["reweight"] | own, "reweight")
+
+
+# Schedules
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(0, 0.1), (119, 0.1), (120, 1e-2), (239, 1e-2), (240, 1e-3), (499, 1e-3), (500, 1e-4)],
+)
+def test_pretrains_rate_at_every_milestone(reading: str, epoch: int, rate: float) -> None:
+    settings = pretrain_settings(reading)
+    found = stepped_learning_rate(
+        settings.learning_rate,
+        settings.learning_rate_milestones,
+        settings.learning_rate_factor,
+        epoch,
+    )
+    assert found == pytest.approx(rate, rel=1e-12)
+    assert settings.epochs == 800
+
+
+@pytest.mark.parametrize(
+    ("reading", "first", "milestones"),
+    [
+        ("paper", 2e-4, (20_000, 50_000, 100_000, 200_000)),
+        ("released", 2e-5, (20_000, 100_000, 200_000)),
+    ],
+)
+def test_fsrs_rate_halves_at_every_milestone(
+    reading: str, first: float, milestones: tuple[int, ...]
+) -> None:
+    settings = fsr_settings(reading)
+
+    def rate(position: int) -> float:
+        return stepped_learning_rate(
+            settings.learning_rate,
+            settings.learning_rate_milestones,
+            settings.learning_rate_factor,
+            position,
+        )
+
+    assert rate(0) == pytest.approx(first, rel=1e-12)
+    for halvings, milestone in enumerate(milestones):
+        assert rate(milestone - 1) == pytest.approx(first / 2**halvings, rel=1e-12)
+        assert rate(milestone) == pytest.approx(first / 2 ** (halvings + 1), rel=1e-12)
+    assert rate(10**9) == pytest.approx(first / 2 ** len(milestones), rel=1e-12)
+
+
+def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[float] = []
+    step = TensorFlowAdam.step
+
+    def watched(self: TensorFlowAdam, closure: None = None) -> None:
+        taken.extend({float(group["learning_rate"]) for group in self.param_groups})
+        step(self, closure)
+
+    monkeypatch.setattr(TensorFlowAdam, "step", watched)
+    torch.set_default_dtype(torch.float32)
+    settings = sections.fsr(
+        l2_iterations=3,
+        l2_learning_rate=0.04,
+        l2_decay_iterations=2,
+        iterations=4,
+        learning_rate=0.02,
+        learning_rate_milestones=(2,),
+        discriminator_steps=2,
+    )
+    train_fsr(
+        told_apart(12),
+        told_apart(12),
+        classifier(),  # type: ignore[arg-type]
+        settings,
+        sections.losses(),
+        None,
+        seed=1,
+        device=CPU,
+        checkpoint=Checkpoint(None),
+    )
+    warm_up = [0.04 * 0.5 ** (i / 2) for i in range(3)]  # G alone
+    assert taken == pytest.approx(warm_up + [0.02] * 6 + [0.01] * 6)  # D, D, G per iteration
+
+
+def test_the_release_starts_with_forty_thousand_iterations_of_l2() -> None:
+    assert fsr_settings("released").l2_iterations == 40_000
+    assert fsr_settings("paper").l2_iterations == 0
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_constants_of_the_losses(reading: str) -> None:
+    loss, weights, fsr = loss_settings(reading), reweight_settings(reading), fsr_settings(reading)
+    assert (loss.penalty_k, loss.penalty_p, loss.feature_l2_reduction) == (2, 6, "sum")
+    assert (weights.sigma, weights.probability_from) == (1.5, "sr")
+    assert (fsr.beta1, fsr.batch_size, fsr.discriminator_steps) == (0, 16, 1)
+    terms = (loss.gan_weight, loss.feature_l2_weight, loss.perceptual_weight)
+    choice = (weights.r, weights.detach, weights.discriminator)
+    assert terms == ((1, 1, 1) if reading == "paper" else (1, 0.01, 10))
+    assert choice == ((1, True, False) if reading == "paper" else (2, False, True))
+
+
+# What is drawn
+
+
+def told_apart(faces: int) -> FeaturePairs:
+    """Features whose every entry says whose they are: 100 * face + scale, scale 1 at full size."""
+
+    def table(scale: int) -> MemoryTable:
+        values = 100.0 * torch.arange(faces, dtype=torch.float32) + scale
+        return MemoryTable(pack(values[:, None, None].expand(-1, DIM, DIM)), DIM)
+
+    lr = {scale: table(scale) for scale in PARAMS["scales"]}
+    return FeaturePairs(table(1), lr, np.arange(faces) % CLASSES)
+
+
+def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None:
+    assert PARAMS["scales"] == [2, 3, 4, 5, 6, 7, 8]
+    settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
+    pairs, scales, seen = told_apart(21), [], collections.defaultdict(list)
+    mixed = 0
+    for draw in draws(pairs, settings, 3, range(21 * 40)):
+        # An entry off the diagonal is the value itself.
+        lr, hr = (unpack(half)[:, 0, 1].round().long() for half in draw.packed.float())
+        face, scale = lr // 100, lr % 100
+        assert torch.equal(hr, 100 * face + 1)
+        assert torch.equal(draw.labels, face % CLASSES)
+        mixed += len(scale.unique()) > 1
+        scales += scale.tolist()
+        for one, factor in zip(face.tolist(), scale.tolist(), strict=True):
+            seen[one].append(factor)
+    counts = collections.Counter(scales)
+    assert set(counts) == set(PARAMS["scales"])
+    expected = len(scales) / 7
+    deviation = math.sqrt(expected * 6 / 7)
+    assert all(abs(count - expected) < 5 * deviation for count in counts.values())
+    assert mixed > 21 * 40 * 0.99  # (1 / 7) ** 4 of the batches have one scale by chance
+    # Every face comes once per epoch, each time at a scale drawn anew.
+    assert {len(factors) for factors in seen.values()} == {len(scales) // 21}
+    assert all(set(factors) == set(PARAMS["scales"]) for factors in seen.values())
+
+
+def test_the_penaltys_points_are_uniform_one_per_face_and_step_of_the_discriminator() -> None:
+    settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
+    mixes = torch.stack([d.mixes for d in draws(told_apart(9), settings, 3, range(400))])
+    assert mixes.shape == (400, 2, FACES)
+    assert len(mixes.unique()) > 0.99 * mixes.numel()
+    assert mixes.min() >= 0
+    assert mixes.max() <= 1
+    assert mixes.mean().item() == pytest.approx(0.5, abs=5 / math.sqrt(12 * mixes.numel()))
+    assert mixes.var().item() == pytest.approx(1 / 12, rel=0.1)
+
+
+# One step by hand
+
+
+def classifier() -> torch.nn.Module:
+    torch.manual_seed(5)
+    return CovPoolFER(sections.extractor(), CLASSES).eval().classifier
+
+
+def trainer(reading: str, reweighted: bool) -> FsrTrainer:
+    return FsrTrainer(
+        sections.fsr(learning_rate=1e-3),
+        loss_settings(reading),
+        reweight_settings(reading) if reweighted else None,
+        classifier(),  # type: ignore[arg-type]
+        feature_dim=DIM,
+        seed=1,
+        device=CPU,
+    )
+
+
+def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    lr, hr = torch.randn(2, FACES, 1, DIM, DIM, generator=generator)
+    labels = torch.randint(CLASSES, (FACES,), generator=generator)
+    return lr, hr, labels, torch.rand(1, FACES, generator=generator)
+
+
+def probability_of_the_truth(subject: FsrTrainer, features: Tensor, labels: Tensor) -> Tensor:
+    _, logits = subject.classifier(features)
+    return (logits.exp() / logits.exp().sum(dim=1, keepdim=True))[torch.arange(FACES), labels]
+
+
+@pytest.mark.parametrize("reweighted", [False, True])
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
+    """Equation 8, minimised: mean of D(hr) - D(sr) + 2 ||slope||^6; the release weights the two."""
+    subject = trainer(reading, reweighted)
+    lr, hr, labels, mixes = batch()
+    before = copy.deepcopy(subject.discriminator)
+    sr = subject.generator(lr).detach()
+    between = (1 - mixes[0])[:, None, None, None] * hr + mixes[0][:, None, None, None] * sr
+    between.requires_grad_(True)
+    (slope,) = torch.autograd.grad(before(between).sum(), between, create_graph=True)
+    penalty = 2 * torch.stack([(one**2).sum() ** 3 for one in slope])
+    weight = torch.ones(FACES)
+    if reweighted and reading == "released":
+        weight = ((1.5 - probability_of_the_truth(subject, sr, labels)) ** 2).detach()
+    loss = (weight * before(hr)).mean() - (weight * before(sr)).mean() + penalty.mean()
+    expected = torch.autograd.grad(loss, list(before.parameters()), allow_unused=True)
+    subject.step(lr, hr, labels, mixes)
+    for parameter, gradient in zip(subject.discriminator.parameters(), expected, strict=True):
+        assert gradient is not None
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("reweighted", [False, True])
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
+    """Equations 7, 9, 10 and 11: one weight per face on the sum of its terms, then their mean."""
+    subject = trainer(reading, reweighted)
+    lr, hr, labels, mixes = batch()
+    generator = copy.deepcopy(subject.generator)
+    subject.step(lr, hr, labels, mixes)  # D is then what G was judged by
+    sr = generator(lr)
+    embedding, _ = subject.classifier(sr)
+    with torch.no_grad():
+        wanted, _ = subject.classifier(hr)
+    gan, l2, perceptual = (1, 1, 1) if reading == "paper" else (1, 0.01, 10)
+    terms = (
+        gan * subject.discriminator(sr)
+        + l2 * ((sr - hr) ** 2).sum(dim=(1, 2, 3))
+        + perceptual * ((embedding - wanted) ** 2).sum(dim=1)
+    )
+    weight = torch.ones(FACES)
+    if reweighted:
+        weight = 1.5 - probability_of_the_truth(subject, sr, labels)
+        weight = weight.detach() if reading == "paper" else weight**2  # the release's is not held
+    expected = torch.autograd.grad((weight * terms).mean(), list(generator.parameters()))
+    for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
+    subject = trainer("released", reweighted=True)
+    lr, hr, _, _ = batch()
+    generator = copy.deepcopy(subject.generator)
+    loss = ((generator(lr) - hr) ** 2).sum(dim=(1, 2, 3)).mean()
+    expected = torch.autograd.grad(loss, list(generator.parameters()))
+    subject.l2_step(lr, hr)
+    for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_every_player_has_tensorflows_adam_with_its_default_epsilon() -> None:
+    subject = trainer("paper", reweighted=False)
+    for optimizer in (subject.generator_optimizer, subject.discriminator_optimizer):
+        (group,) = optimizer.param_groups
+        chosen = {key: group[key] for key in ("beta1", "beta2", "epsilon", "weight_decay")}
+        assert chosen == {"beta1": 0.0, "beta2": 0.9, "epsilon": 1e-8, "weight_decay": 0.0}
+
+
+# CovPoolFER's
+
+
+def test_weight_decay_is_on_convolutions_and_linear_layers_alone() -> None:
+    settings = pretrain_settings("paper")
+    assert (settings.weight_decay, settings.adam_epsilon) == (0.05, 0.1)
+    subject = ExtractorTrainer(sections.pretrain(weight_decay=0.05), CLASSES, seed=1, device=CPU)
+    decay = {
+        id(parameter): group["weight_decay"]
+        for group in subject.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    decayed = {n for n, p in subject.network.named_parameters() if decay[id(p)] == 0.05}
+    rest = {n for n, p in subject.network.named_parameters() if decay[id(p)] == 0}
+    assert decayed == {
+        *(f"extractor.convs.{i}.weight" for i in range(6)),
+        *(f"classifier.{name}.weight" for name in ("hidden", "bottleneck", "logits")),
+    }
+    assert rest == {
+        *(f"extractor.norms.{i}.beta" for i in range(6)),
+        *("classifier.hidden_norm.beta", "classifier.bottleneck_norm.beta"),
+        *("extractor.bimap.weight", "classifier.logits.bias"),
+    }
+
+
+def test_the_extractors_first_step() -> None:
+    """Cross-entropy, 0.01 times the center term, the decay as an L2 term; then TensorFlow's Adam."""
+    settings = sections.pretrain(weight_decay=0.05, learning_rate=0.1)
+    subject = ExtractorTrainer(settings, CLASSES, seed=1, device=CPU)
+    generator = torch.Generator().manual_seed(2)
+    faces = torch.randn(FACES, 3, 32, 32, generator=generator)
+    labels = torch.arange(FACES) % CLASSES
+    network = copy.deepcopy(subject.network)
+    embedding, logits = network(faces)
+    centers = torch.zeros(CLASSES, 8)
+    loss = -logits.log_softmax(dim=1)[torch.arange(FACES), labels].mean()
+    loss = loss + 0.01 * ((embedding - centers[labels]) ** 2).sum() / (FACES * 8)
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    gradients = dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
+    subject.step(faces, labels)
+    moved = dict(subject.network.named_parameters())
+    for name, before in network.named_parameters():
+        gradient = gradients[name]
+        if name == "extractor.bimap.weight":
+            product = before.mT @ gradient
+            gradient = gradient - before @ (product + product.mT) / 2
+        elif before.dim() > 1:
+            gradient = gradient + 0.05 * before
+        # Step 1: m = 0.1 g, v = 0.001 g^2, rate 0.1 sqrt(0.001) / 0.1.
+        move = math.sqrt(1e-3) * 0.1 * gradient / (math.sqrt(1e-3) * gradient.abs() + 0.1)
+        after = before - move
+        if name == "extractor.bimap.weight":
+            q, r = torch.linalg.qr(after)
+            after = q * r.diagonal().sign()
+        torch.testing.assert_close(moved[name].detach(), after.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_cross_entropy_and_center_are_reported_as_they_are() -> None:
+    subject = ExtractorTrainer(sections.pretrain(), CLASSES, seed=1, device=CPU)
+    faces = torch.randn(FACES, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    labels = torch.arange(FACES) % CLASSES
+    embedding, logits = copy.deepcopy(subject.network)(faces)
+    values: dict[str, Any] = subject.step(faces, labels)
+    assert values["train/cross_entropy"] == pytest.approx(
+        functional.cross_entropy(logits, labels).item(), rel=1e-6
+    )
+    assert values["train/center"] == pytest.approx(embedding.square().mean().item(), rel=1e-6)
