@@ -96,3 +96,59 @@ def test_weight_falls_as_the_face_gets_easier_and_stays_positive() -> None:
     assert bool((weights.diff() <= 0).all())
     assert weights[0].item() == pytest.approx(1.5)
     assert weights[-1].item() == pytest.approx(0.5)
+
+
+class Steep(torch.nn.Module):
+    """A critic with this slope everywhere, made of a layer that autocast runs in bfloat16."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 1, bias=False)
+        torch.nn.init.constant_(self.layer.weight, slope / 4)
+
+    def forward(self, features: Tensor) -> Tensor:
+        result: Tensor = self.layer(features.flatten(1)).squeeze(1)
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_sixth_power_is_float32_whatever_the_networks_run_in(
+    dtype: torch.dtype, autocast: bool
+) -> None:
+    slope = 24.0  # 2 * 24^6 is 3.8e8, and float16 ends at 65504
+    critic = Steep(slope)
+    hr, sr = torch.linspace(-1, 1, 64).view(2, 2, 1, 4, 4).to(dtype)
+    mix = torch.tensor([0.25, 0.5], dtype=dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        squared = losses.slope_squared(critic, hr, sr, mix)
+        penalty = losses.divergence_penalty(squared, k=2.0, p=6.0)
+        difference = losses.discriminator_gan(critic(hr.float()), critic(sr.float()))
+        loss = (difference + penalty).mean()
+    loss.backward()
+    assert squared.dtype == penalty.dtype == difference.dtype == loss.dtype == torch.float32
+    torch.testing.assert_close(penalty, torch.full((2,), 2 * slope**6), rtol=1e-5, atol=0)
+    gradient = critic.layer.weight.grad
+    assert gradient is not None
+    # d/dw 2 |w|^6 = 12 |w|^4 w, each of the 16 weights being |w| / 4; the rest is below 1.
+    torch.testing.assert_close(gradient, torch.full_like(gradient, 3 * slope**5), rtol=1e-2, atol=1)
+
+
+def test_a_half_would_overflow_where_the_penalty_does_not() -> None:
+    squared = torch.tensor([24.0**2], dtype=torch.float16)
+    assert torch.isinf(2 * squared**3)
+    assert torch.isfinite(losses.divergence_penalty(squared, k=2.0, p=6.0))
+
+
+def test_every_term_is_at_least_float32() -> None:
+    for dtype, expected in [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)]:
+        values = torch.rand(2, 3, dtype=dtype)
+        found = [
+            losses.generator_gan(values),
+            losses.discriminator_gan(values, values),
+            losses.perceptual(values, values),
+            losses.feature_l2(values, values, "sum"),
+            losses.feature_l2(values, values, "mean"),
+            losses.classification_weights(values, torch.zeros(2, dtype=torch.int64), 1.5, 1.0),
+        ]
+        assert [term.dtype for term in found] == [expected] * len(found)

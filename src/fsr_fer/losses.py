@@ -2,7 +2,9 @@
 
 Every function returns one value per face, [B]; the training step weighs, sums and averages them.
 Signs follow equations 7 and 8 to the letter: the discriminator ends low on real features and high
-on generated ones.
+on generated ones. Whatever halves of a number a network was run in, these are float32 or wider: the
+sixth power of a slope of 7 is beyond float16, and D(F_hr) - D(F_sr) is what little two nearly equal
+numbers differ by.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from torch import Tensor
 
 def generator_gan(fake_scores: Tensor) -> Tensor:
     """L_gan(G), equation 7: D(F_sr), which the generator minimises."""
-    return fake_scores
+    return _wide(fake_scores)
 
 
 def discriminator_gan(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """The first two terms of L_gan(D), equation 8: D(F_hr) - D(F_sr)."""
-    return real_scores - fake_scores
+    return _wide(real_scores) - _wide(fake_scores)
 
 
 def slope_squared(
@@ -32,8 +34,9 @@ def slope_squared(
     ``mix`` in [0, 1], [B]: 0 is the real one. The norm runs over all entries of a map. The graph is
     kept, so that the penalty made of it can be differentiated.
     """
-    weight = mix.view(-1, *[1] * (hr_features.dim() - 1))
-    between = (hr_features + weight * (sr_features.detach() - hr_features)).requires_grad_(True)
+    real, fake = _wide(hr_features), _wide(sr_features.detach())
+    weight = _wide(mix).view(-1, *[1] * (real.dim() - 1))
+    between = (real + weight * (fake - real)).requires_grad_(True)
     (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     return gradient.square().flatten(1).sum(dim=1)
 
@@ -43,12 +46,12 @@ def divergence_penalty(squared_slope: Tensor, k: float, p: float) -> Tensor:
 
     Taken from the squared norm: a root would have no gradient at 0.
     """
-    return k * squared_slope ** (p / 2)
+    return k * _wide(squared_slope) ** (p / 2)
 
 
 def perceptual(sr_embedding: Tensor, hr_embedding: Tensor) -> Tensor:
     """L_p, equation 9: squared distance of the embeddings C(F)."""
-    return (sr_embedding - hr_embedding).square().sum(dim=1)
+    return (_wide(sr_embedding) - _wide(hr_embedding)).square().sum(dim=1)
 
 
 def feature_l2(
@@ -58,7 +61,7 @@ def feature_l2(
 
     "sum" over the entries is Tan et al.'s; "mean" makes the term d*d times smaller.
     """
-    squares = (sr_features - hr_features).square().flatten(1)
+    squares = (_wide(sr_features) - _wide(hr_features)).square().flatten(1)
     return squares.sum(dim=1) if reduction == "sum" else squares.mean(dim=1)
 
 
@@ -67,5 +70,10 @@ def classification_weights(logits: Tensor, labels: Tensor, sigma: float, r: floa
 
     ``logits`` [B, classes], ``labels`` int64 [B]. With sigma > 1 every weight is positive.
     """
-    probability = logits.softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
+    probability = _wide(logits).softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
     return (sigma - probability) ** r
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Float32 instead of a half; wider ones as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,10 +1,11 @@
-"""Both readings at full size, as params.yaml has them: layers, parameters, arithmetic, first values.
+"""Both readings at full size, as params.yaml has them: layers, arithmetic, first values.
 
 Networks are built on torch's meta device where only shapes count: nothing is stored or computed.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def test_extractor_layer_by_layer(reading: str) -> None:
     with torch.device("meta"):
         network = extractor(reading)
     widths = [3, 64, 96, 128, 128, 256, 256]
-    convs = [(o, i, 3, 3) for i, o in zip(widths, widths[1:], strict=False)]
+    convs = [(o, i, 3, 3) for i, o in itertools.pairwise(widths)]
     assert [tuple(conv.weight.shape) for conv in network.extractor.convs] == convs  # type: ignore[union-attr]
     assert all(conv.bias is None for conv in network.extractor.convs)
     assert shapes(network.extractor.norms) == [(width,) for width in widths[1:]]  # no gamma

@@ -339,7 +339,7 @@ def test_weight_decay_is_on_convolutions_and_linear_layers_alone() -> None:
 
 
 def test_the_extractors_first_step() -> None:
-    """Cross-entropy, 0.01 times the center term, the decay as an L2 term; then TensorFlow's Adam."""
+    """Cross-entropy, 0.01 times the center term, decay as an L2 term; then TensorFlow's Adam."""
     settings = sections.pretrain(weight_decay=0.05, learning_rate=0.1)
     subject = ExtractorTrainer(settings, CLASSES, seed=1, device=CPU)
     generator = torch.Generator().manual_seed(2)
