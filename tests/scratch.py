@@ -22,7 +22,7 @@ MINUTES = 20
 
 # Each further row costs a training and the start of three processes, and tells nothing new.
 ROWS = ("bicubic", "fsr_reweighted", "mixed_resolution")
-ITEMS = {"fsr": ("reweighted",), "synthesize": ("small",)}
+ITEMS = {"fsr": ("plain", "reweighted"), "synthesize": ("small",)}
 SCALE = 8
 
 

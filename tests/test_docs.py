@@ -28,6 +28,7 @@ RUN_PAGES = [
     if any(b.language in SHELL and b.marker != "not run" for b in blocks(page))
 ]
 AT_A_TIME = 2
+FOLDERS = ("src", "tests", "docs", "stages", "studies", "benchmarks", r"\.github")
 
 
 def ids(page: Path) -> str:
