@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import os
 import signal
 import socket
@@ -29,6 +30,9 @@ PATIENCE = datetime.timedelta(days=7)
 
 PEER_LOST = 75
 """Exit code of a process that stopped only because another one had: it has nothing to say."""
+_SETTLING_SECONDS = 15
+"""How long the others may take to end by themselves when one has: until then who is to blame may
+still be busy ending, and seems to be well."""
 _LIFELINE = "FSR_FER_LIFELINE"
 """Names the pipe that ends when the process that started this one does."""
 
@@ -174,11 +178,12 @@ def _first_failure(processes: list[subprocess.Popen[bytes]]) -> int | None:
     Whoever only lost a peer is not the one to blame, even if it is seen first; and where all stop
     for the same reason the first one says so.
     """
+    patience = math.inf
     while None in (codes := [process.poll() for process in processes]):
         if any(codes):
-            time.sleep(0.3)
-            codes = [process.poll() for process in processes]
-            break
+            patience = min(patience, time.monotonic() + _SETTLING_SECONDS)
+            if time.monotonic() > patience:
+                break
         time.sleep(0.05)
     failed = [rank for rank, code in enumerate(codes) if code]
     return min(failed, key=lambda rank: (codes[rank] == PEER_LOST, rank), default=None)
