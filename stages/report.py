@@ -3,14 +3,23 @@
 from fsr_fer.stage import run_stage  # first: see there
 
 # isort: split
+import shlex
 import sys
 from pathlib import Path
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import read_predictions
+from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.report import ReportInputs, write_report
+from fsr_fer.report.origin import Origin
 from fsr_fer.runs import forget_finished
+
+
+def data_hashes(stage: Stage) -> dict[str, str]:
+    """MD5 of the inputs by path, our own code left out."""
+    code = ("src/", "stages/")
+    return {path: md5 for path, md5 in stage.input_hashes.items() if not path.startswith(code)}
 
 
 def main() -> Stage:
@@ -20,14 +29,15 @@ def main() -> Stage:
     data, metrics = Path("data") / stage.profile, Path("metrics") / stage.profile
     runs = ["pretrain", *(row.replace("_", "/", 1) for row in rows if row.startswith("fsr_"))]
     runs += [f"finetune/{row}" for row in rows if (metrics / "finetune" / row).is_dir()]
+    predictions = {row: data / f"predictions/{row}.csv" for row in rows}
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.dataset.source,
         class_names=stage.dataset.class_names,
         scales=stage.scales,
         rows={
-            row: read_predictions(data / f"predictions/{row}.csv", stage.dataset.class_names)
-            for row in rows
+            row: read_predictions(path, stage.dataset.class_names)
+            for row, path in predictions.items()
         },
         manifest=read_manifest(data / "dataset/manifest.csv", stage.dataset.class_names),
         images_path=data / "dataset/images.npy",
@@ -40,6 +50,11 @@ def main() -> Stage:
         calibration_bins=stage.evaluate.calibration_bins,
         example_faces=stage.report.example_faces,
         seed=stage.seed,
+        origin=Origin(
+            command=shlex.join(["python", *sys.argv]),
+            params=tuple(stage.params),
+            hashes=data_hashes(stage) | hashes_of(predictions.values()),
+        ),
     )
     write_report(inputs, data / "report", metrics)
     forget_finished(stage.profile)

@@ -1,4 +1,8 @@
-"""A small run to report on: 60 faces, three rows, two scales, a few logged steps."""
+"""Two made-up runs to report on.
+
+The small one has 60 faces, three rows, two scales and a few logged steps; the full one every row of
+the main table at every scale.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +99,75 @@ def _predictions(manifest: Manifest, test: np.ndarray, row: str) -> Predictions:
     )
 
 
+FULL_SCALES = tuple(range(2, 9))
+FULL_ROWS = {  # percent right at full size, x2, ..., x8, about
+    "bicubic": (83, 82, 80, 77, 73, 68, 63, 57),
+    "rcan": (83, 82, 81, 78, None, None, None, 60),
+    "meta_sr": (83, 82, 81, 78, 70, 64, 60, 58),
+    "meta_sr_retrained": (83, 82, 81, 79, 72, 66, 61, 60),
+    "fsr_l2": (83, 81, 80, 77, 75, 71, 67, 63),
+    "fsr_plain": (83, 82, 80, 78, 75, 72, 69, 65),
+    "fsr_reweighted": (83, 82, 80, 78, 76, 72, 69, 66),
+    "mixed_resolution": (84, 85, 84, 83, 82, 81, 80, 79),
+    "best": (85, 86, 85, 84, 83, 82, 82, 81),
+    "best_untied": (85, 85, 85, 84, 82, 82, 81, 80),
+}
+
+
+def build_full_inputs(folder: Path, **changes) -> ReportInputs:
+    """Inputs with ten rows, seven scales and 154 test faces of seven classes."""
+    names = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+    number = 168
+    generator = np.random.default_rng(7)
+    images = generator.integers(0, 256, (number, 100, 100, 3), dtype=np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    sides = dict(zip(FULL_SCALES, (50, 34, 25, 20, 17, 15, 13), strict=True))
+    paths = {"images": images} | {f"x{s}": images[:, :side, :side] for s, side in sides.items()}
+    for name, faces in paths.items():
+        np.save(folder / f"{name}.npy", faces)
+    labels = np.arange(number) % len(names)
+    manifest = Manifest(
+        ids=tuple(f"face{i}" for i in range(number)),
+        sources=("",) * number,
+        splits=tuple(
+            "train" if i < 7 else "validation" if i < 14 else "test" for i in range(number)
+        ),
+        labels=labels,
+        subjects=("",) * number,
+        sha256=tuple(f"{i:064x}" for i in range(number)),
+        class_names=names,
+    )
+    test = manifest.rows("test")
+    order = generator.permutation(len(test))
+    columns = ("hr", *(f"x{scale}" for scale in FULL_SCALES))
+    rows = {
+        row: Predictions(
+            ids=tuple(manifest.ids[i] for i in test),
+            labels=labels[test],
+            class_names=names,
+            predicted={
+                column: np.where(
+                    100 * order >= percent * len(test), (labels[test] + 1) % 7, labels[test]
+                )
+                for column, percent in zip(columns, percents, strict=True)
+                if percent is not None
+            },
+        )
+        for row, percents in FULL_ROWS.items()
+    }
+    values = {
+        "profile": "full",
+        "class_names": names,
+        "scales": FULL_SCALES,
+        "rows": rows,
+        "manifest": manifest,
+        "images_path": folder / "images.npy",
+        "downsampled": {f"x{scale}": folder / f"x{scale}.npy" for scale in FULL_SCALES},
+        "resamples": 100,
+    }
+    return build_inputs(folder / "small", **(values | changes))
+
+
 @pytest.fixture(scope="session")
 def make_inputs():
     """The function that makes the inputs of a small run in a folder."""
@@ -106,5 +179,14 @@ def written(tmp_path_factory) -> Written:
     """The report of the small run."""
     folder = tmp_path_factory.mktemp("report")
     inputs = build_inputs(folder / "inputs")
+    write_report(inputs, folder / "page", folder / "metrics")
+    return Written(inputs, folder / "page", folder / "metrics")
+
+
+@pytest.fixture(scope="session")
+def written_full(tmp_path_factory) -> Written:
+    """The report of the full run."""
+    folder = tmp_path_factory.mktemp("full_report")
+    inputs = build_full_inputs(folder / "inputs")
     write_report(inputs, folder / "page", folder / "metrics")
     return Written(inputs, folder / "page", folder / "metrics")

@@ -15,13 +15,15 @@ from fsr_fer.errors import UserError
 from fsr_fer.report import example_faces, write_report
 from fsr_fer.report.curves import POINTS, read_curve, read_groups
 from fsr_fer.report.details import flat, short_names
+from fsr_fer.report.figures import spread
 from fsr_fer.report.markup import Markup, element, join
+from fsr_fer.report.origin import Origin
 
 
 class Collector(HTMLParser):
     """Tags with their attributes, whether they are balanced, and the text."""
 
-    EMPTY = ("meta", "img", "link", "br")
+    EMPTY = ("meta", "img", "input", "link", "br", "wbr")
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -54,7 +56,7 @@ def test_page_is_whole_and_needs_nothing_from_outside(written, parsed):
         assert tag not in ("link", "iframe", "object", "base")
         for name in ("src", "href", "action", "data", "srcset"):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/"))
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|https?://", written.page)
+    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttp|https?://", written.page)
 
 
 def test_every_link_has_its_target(parsed):
@@ -72,7 +74,7 @@ def test_class_names_are_escaped(written, parsed):
 
 def test_images_have_a_description_and_figures_a_white_ground(parsed):
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
-    assert len(images) == 6  # accuracy, faces, and two groups of curves for each of two runs
+    assert len(images) == 6  # rows, faces, and two groups of curves for each of two runs
     for attributes in images:
         assert attributes["alt"]
         content = base64.b64decode(attributes["src"].split(",", 1)[1])
@@ -83,8 +85,8 @@ def test_images_have_a_description_and_figures_a_white_ground(parsed):
 
 def test_tables_can_be_scrolled_with_the_keyboard(parsed):
     boxes = [attributes for _, attributes in parsed.tags if attributes.get("class") == "scroll"]
-    num_tables = sum(tag == "table" for tag, _ in parsed.tags)
-    assert len(boxes) == num_tables + 1  # the faces are in such a box too
+    num_inside = sum(tag in ("table", "figure") for tag, _ in parsed.tags)
+    assert len(boxes) == num_inside
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
 
 
@@ -97,10 +99,10 @@ def test_page_shows_the_numbers_of_the_files(written, parsed):
     assert "reweight.sigma" in text
 
 
-def test_answer_names_what_is_clear_and_what_is_not(parsed):
+def test_answer_names_the_best_row_its_gain_and_where_it_is_ahead(parsed):
     text = "".join(parsed.text)
-    assert "fsr_plain: clearly better at x8; mean of x2–x8 +15.5 (" in text
-    assert "rcan: no clear difference at any size." in text
+    assert "fsr_plain reads best over all sizes: 81.0 % right, mean of x2–x8, +15.5 (" in text
+    assert "Best at single sizes: fsr_plain at every scale; bicubic at x2." in text
 
 
 def test_a_single_row_is_reported_without_comparison(make_inputs, tmp_path):
@@ -204,3 +206,50 @@ def test_short_names_stay_apart():
         "sad",
         "sur",
     ]
+
+
+def test_a_trace_names_the_file_its_hash_and_where_params_are(make_inputs, tmp_path):
+    path = "data/tiny/predictions/bicubic.csv"
+    origin = Origin(
+        command="python stages/report.py bicubic",
+        params=("reweight", "profiles.tiny"),
+        hashes={"data/tiny/predictions": "89ab", path: "0123abcd"},
+    )
+    inputs = make_inputs(tmp_path / "inputs", origin=origin)
+    write_report(inputs, tmp_path / "page", tmp_path / "metrics")
+    parsed = Collector((tmp_path / "page/index.html").read_text("utf-8"))
+    text = "".join(parsed.text)
+    ids = {attributes.get("id") for _, attributes in parsed.tags}
+    targets = {attributes["href"] for tag, attributes in parsed.tags if tag == "a"}
+    assert f"What it read on each face: {path}, MD5 0123abcd. fsr-fer trace {path}" in text
+    assert "Command: python stages/report.py bicubic" in text
+    assert {"#param-reweight", "#params"} <= targets
+    assert {"param-reweight", "params"} <= ids
+
+
+def test_figures_in_the_page_say_which_row_a_line_is_of(written):
+    picture = written.page[written.page.index("<svg") : written.page.index("</svg>")]
+    for name in written.inputs.rows:
+        assert picture.count(f'data-row="{name}"') >= 3  # line, leader and name
+    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', picture))
+    assert used
+    assert used <= set(re.findall(r' id="([^"]+)"', picture))
+    assert all(name.startswith("acc-") for name in used)
+
+
+@pytest.mark.parametrize(
+    ("heights", "expected"),
+    [
+        ([5, 1], [5, 1]),
+        ([4, 4], [3.5, 4.5]),
+        ([0, 0.5, 9], [0, 1, 9]),
+        ([10, 9.8, 9.6], [10, 9, 8]),
+        ([2, 3.2, 4, 8], [2, 3.1, 4.1, 8]),
+    ],
+)
+def test_labels_move_no_more_than_they_must(heights, expected):
+    assert spread(heights, 1, 10) == pytest.approx(expected)
+
+
+def test_labels_that_do_not_fit_overlap_evenly():
+    assert spread([1, 1, 1], 6, 10) == [0, 5, 10]

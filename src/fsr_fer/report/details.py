@@ -13,7 +13,7 @@ from fsr_fer.data.manifest import SPLITS
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.markup import Markup, element, join, table
 from fsr_fer.report.scores import Scores
-from fsr_fer.report.tables import size_head, size_title
+from fsr_fer.report.words import row_name, size_head, size_title
 
 PACKAGES = (
     "fsr-fer", "torch", "numpy", "safetensors", "pillow", "dvc", "dvclive",
@@ -31,18 +31,18 @@ def classes_section(inputs: ReportInputs, scores: Scores) -> Markup:
         blocks.append(
             element(
                 "section",
-                element("h3", element("code", name), ", recall of each class, %"),
+                element("h3", row_name(name), ", recall of each class, %"),
                 _recall_table(inputs, name, matrices),
-                data_row=name,
+                data_pick_row=name,
             )
         )
         grids = [
             element(
                 "section",
-                element("h4", element("code", name), f", {size_title(inputs, column)}"),
+                element("h4", row_name(name), f", {size_title(inputs, column)}"),
                 _confusion_table(inputs, f"{name}, {column}", matrix),
-                data_row=name,
-                data_size=column,
+                data_pick_row=name,
+                data_pick_size=column,
             )
             for column, matrix in matrices.items()
         ]
@@ -64,7 +64,7 @@ def classes_section(inputs: ReportInputs, scores: Scores) -> Markup:
         class_="note",
     )
     return join(
-        [note, element("form", choices, class_="filter", id="filter", hidden="hidden"), *blocks]
+        [note, element("form", choices, class_="pick", id="pick", hidden="hidden"), *blocks]
     )
 
 
@@ -136,8 +136,15 @@ def counts_table(inputs: ReportInputs) -> Markup:
 
 def params_table(inputs: ReportInputs) -> Markup:
     """Every value behind the profile's name, under its dotted key."""
-    rows = [[element("code", key), value] for key, value in flat(inputs.effective_params)]
-    return table(["param", "value"], rows, label="Params in effect")
+    lines = list(flat(inputs.effective_params))
+    sections = [key.partition(".")[0] for key, _ in lines]
+    first = [i == 0 or sections[i] != sections[i - 1] for i in range(len(lines))]
+    return table(
+        ["param", "value"],
+        [[element("code", key), value] for key, value in lines],
+        label="Params in effect",
+        ids=[f"param-{s}" if is_first else "" for s, is_first in zip(sections, first, strict=True)],
+    )
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.predictions import HR
 from fsr_fer.report.curves import Curve
-from fsr_fer.report.scores import Table
+from fsr_fer.report.scores import Estimate, Table
 
 # Okabe and Ito's colours without yellow, which is too pale for lines on white; the markers and
 # dashes repeat with other periods, so that no two of the first 28 rows look the same in grey.
@@ -55,42 +56,138 @@ class ExampleFace:
     restored: Mapping[str, np.ndarray]
 
 
-def accuracy_figure(table: Table, pixels: Mapping[str, int]) -> bytes:
-    """Accuracy of each row over face size, as SVG (paper, figure 4)."""
+def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[str]) -> bytes:
+    """Accuracy of each row over face size, as SVG (paper, figure 4).
+
+    Names stand beside the lines' ends; the rows in ``banded`` have their intervals as bands.
+    """
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(8.6, 4.9), layout="constrained")
+        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
         axes = figure.add_subplot()
-        columns = list(pixels)
         for number, (name, row) in enumerate(table.items()):
-            places = [i for i, column in enumerate(columns) if column in row]
-            shown = [row[columns[i]] for i in places]
-            style = line_style(number)
-            axes.plot(places, [e.value for e in shown], label=name, markersize=6, **style)
-            axes.fill_between(
-                places,
-                [e.interval.low for e in shown],
-                [e.interval.high for e in shown],
-                color=style["color"],
-                alpha=0.1,
-                linewidth=0,
-            )
-        baseline = next(iter(table.values()))
-        if HR in baseline:
-            level = baseline[HR].value
-            axes.axhline(level, color="#555555", linewidth=1, dashes=(2, 3))
-            axes.annotate(
-                f"full size: {level:.1f} %",
-                (len(columns) - 1, level),
-                xytext=(0, 4),
-                textcoords="offset points",
-                ha="right",
-                color="#555555",
-            )
-        axes.set_xticks(range(len(columns)), [_size_label(c, pixels[c]) for c in columns])
+            style = line_style(number) | {"linewidth": 2.2 if name in banded else 1.3}
+            _row_line(axes, pixels, row, name, style, band=name in banded)
+        _full_size_line(axes, table, len(pixels))
+        _label_ends(axes, table, pixels)
+        axes.set_xticks(range(len(pixels)), [_size_label(c, p) for c, p in pixels.items()])
         axes.set_xlabel("downsampling factor, height of the face in pixels")
         axes.set_ylabel("total accuracy, %")
-        figure.legend(loc="outside lower center", ncols=min(4, len(table)))
         return _svg(figure)
+
+
+def rows_figure(table: Table, pixels: Mapping[str, int]) -> bytes:
+    """A panel for each row: its accuracy with the interval as a band, the others in grey; SVG."""
+    num_columns = min(5, len(table))
+    num_rows = math.ceil(len(table) / num_columns)
+    with mpl.rc_context(SETTINGS | {"font.size": 8.5}):
+        figure = Figure(figsize=(10.4, 0.4 + 2.1 * num_rows), layout="constrained")
+        all_axes = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True, sharey=True)
+        panels = list(all_axes.flat)
+        grey = {"color": "#bdbdbd", "linewidth": 0.9}
+        for number, (name, axes) in enumerate(zip(table, panels, strict=False)):
+            for other in table:
+                if other != name:
+                    _row_line(axes, pixels, table[other], other, grey)
+            style = line_style(number) | {"markersize": 4.5}
+            _row_line(axes, pixels, table[name], name, style, band=True)
+            axes.set_title(name, loc="left", fontsize=9)
+            axes.set_xticks(range(len(pixels)), [_short(column) for column in pixels])
+            axes.tick_params(labelbottom=number + num_columns >= len(table))
+        for axes in panels[len(table) :]:
+            axes.set_axis_off()
+        figure.supxlabel("downsampling factor", fontsize=8.5)
+        figure.supylabel("total accuracy, %", fontsize=8.5)
+        return _svg(figure)
+
+
+def _row_line(
+    axes: Axes,
+    pixels: Mapping[str, int],
+    row: Mapping[str, Estimate],
+    name: str,
+    style: Mapping[str, Any],
+    *,
+    band: bool = False,
+) -> None:
+    """One row over face size; the page's filter finds it by its name."""
+    places = [i for i, column in enumerate(pixels) if column in row]
+    shown = [row[column] for column in pixels if column in row]
+    axes.plot(places, [e.value for e in shown], gid=f"row:{name}", **style)
+    if band:
+        low, high = [e.interval.low for e in shown], [e.interval.high for e in shown]
+        shade = axes.fill_between(places, low, high, color=style["color"], alpha=0.14, linewidth=0)
+        shade.set_gid(f"row:{name}")
+
+
+def _full_size_line(axes: Axes, table: Table, num_sizes: int) -> None:
+    baseline, row = next(iter(table.items()))
+    if HR not in row:
+        return
+    level = row[HR].value
+    axes.axhline(level, color="#555555", linewidth=1, dashes=(2, 3))
+    axes.annotate(
+        f"{baseline}, full size: {level:.1f} %",
+        (num_sizes - 1, level),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        color="#555555",
+    )
+
+
+def _label_ends(axes: Axes, table: Table, pixels: Mapping[str, int]) -> None:
+    """Each row's name at the right, as near to its last point as the other names let it be."""
+    columns = list(pixels)
+    ends = {
+        name: max(i for i, column in enumerate(columns) if column in row)
+        for name, row in table.items()
+    }
+    low, high = axes.get_ylim()
+    heights = {name: (table[name][columns[end]].value - low) for name, end in ends.items()}
+    step = (high - low) * LABEL_STEP
+    places = spread(list(heights.values()), step, high - low)
+    x = len(columns) - 1 + 0.5
+    for number, (name, place) in enumerate(zip(heights, places, strict=True)):
+        style = line_style(number)
+        leader = {"color": style["color"], "linewidth": 0.7, "clip_on": False}
+        axes.plot([ends[name], x], [low + heights[name], low + place], gid=f"row:{name}", **leader)
+        marker = {"color": style["color"], "marker": style["marker"], "markersize": 5}
+        axes.plot([x], [low + place], clip_on=False, gid=f"row:{name}", **marker)
+        # Dark, for some of the colours are too pale for small print.
+        axes.text(x + 0.15, low + place, name, va="center", fontsize=9, gid=f"row:{name}")
+    axes.set_ylim(low, high)
+    axes.set_xlim(-0.3, len(columns) - 1 + 0.3)
+
+
+LABEL_STEP = 0.055
+"""Height of a line's label as a share of the figure's."""
+
+
+def spread(heights: Sequence[float], step: float, top: float) -> list[float]:
+    """The heights in the same order, moved as little as keeps them ``step`` apart in [0, top].
+
+    Where they do not fit they overlap evenly.
+    """
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    step = min(step, top / max(1, len(heights) - 1))
+    groups: list[list[int]] = []
+    middles: list[float] = []
+    for position in order:
+        group, middle = [position], heights[position]
+        while groups and middle - (len(group) - 1) * step / 2 < (
+            middles[-1] + (len(groups[-1]) + 1) * step / 2
+        ):
+            group = groups.pop() + group
+            middles.pop()
+            middle = sum(heights[i] for i in group) / len(group)
+        half = (len(group) - 1) * step / 2
+        groups.append(group)
+        middles.append(min(max(middle, half), top - half))
+    placed = [0.0] * len(heights)
+    for group, middle in zip(groups, middles, strict=True):
+        for number, position in enumerate(group):
+            placed[position] = middle + (number - (len(group) - 1) / 2) * step
+    return placed
 
 
 def line_style(number: int) -> dict[str, Any]:
@@ -170,7 +267,11 @@ def curves_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
 
 
 def _size_label(column: str, pixels: int, sep: str = "\n") -> str:
-    return f"{'HR' if column == HR else column}{sep}{pixels} px"
+    return f"{_short(column)}{sep}{pixels} px"
+
+
+def _short(column: str) -> str:
+    return "HR" if column == HR else column
 
 
 def _paste(sheet: np.ndarray, face: np.ndarray, x: int, y: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from fsr_fer.arrays import open_faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR, Predictions
+from fsr_fer.report.origin import Origin
 from fsr_fer.settings import DownsampleSettings
 
 CHALLENGER = "mixed_resolution"
@@ -30,7 +31,10 @@ class ReportInputs:
     made and are put back. ``curves`` are folders of TSV files
     with a column ``step``, keyed by the run: runs whose keys agree up to the first "/" are drawn
     together ("fsr/plain", "fsr/reweighted"). ``confidence`` (of intervals) is between 0 and 1,
-    ``calibration_bins`` are bins of the confidence of predictions.
+    ``calibration_bins`` are bins of the confidence of predictions. ``restored`` are the
+    test faces that a row put back to full size, uint8 [N_test, 100, 100, 3], keyed by row and size,
+    for rows that have any. ``cost`` is what ``fsr_fer.cost`` counts: row, then kind of count, then
+    column. ``origin`` says what the report itself ran and read.
     """
 
     profile: str
@@ -49,6 +53,9 @@ class ReportInputs:
     example_faces: int
     seed: int
     calibration_bins: int = 15
+    restored: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    cost: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -93,6 +100,10 @@ class ReportInputs:
     def references(self) -> tuple[str, ...]:
         """Names of the rows that all others are compared with, the baseline first."""
         return tuple(dict.fromkeys([self.baseline, *({CHALLENGER} & set(self.rows))]))
+
+    def predictions_path(self, row: str) -> str:
+        """Where the predictions of a row lie."""
+        return f"data/{self.profile}/predictions/{row}.csv"
 
     @cached_property
     def pixels(self) -> dict[str, int]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
-from fsr_fer.report import details, tables
+from fsr_fer.report import details, tables, traces
 from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.markup import Markup, element, figure, image, join, scroll_box
+from fsr_fer.report.markup import Markup, element, figure, image, inline_svg, join
 from fsr_fer.report.paper import paper_section
-from fsr_fer.report.scores import Scores
+from fsr_fer.report.scores import MEAN, Scores
+from fsr_fer.report.words import row_name, short
 from fsr_fer.settings import FULL_SIZE
 
 SOURCES = {
@@ -21,28 +23,35 @@ SOURCES = {
 }
 
 
-def write_page(
-    inputs: ReportInputs,
-    scores: Scores,
-    *,
-    accuracy: bytes,
-    faces: tuple[bytes, int],
-    curves: Mapping[str, bytes],
-) -> str:
-    """The whole page as text; ``accuracy`` and ``curves`` are SVG, ``faces`` PNG and width."""
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The figures: SVG as bytes, PNG with its width in CSS pixels."""
+
+    accuracy: bytes
+    rows: bytes
+    faces: tuple[bytes, int]
+    curves: Mapping[str, bytes]
+
+
+def write_page(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> str:
+    """The whole page as text."""
     sections = {
-        "scores": ("Scores", _scores_section(inputs, scores, accuracy)),
-        "paper": ("Beside the paper", paper_section(inputs, scores)),
-        "faces": ("The faces", _faces_section(inputs, faces)),
+        "scores": ("Scores", _scores_section(inputs, scores, pictures)),
         "classes": ("Class by class", details.classes_section(inputs, scores)),
-        "training": ("Training", _training_section(curves)),
+        "faces": ("The faces", _faces_section(inputs, pictures.faces)),
+        "paper": ("Beside the paper", paper_section(inputs, scores)),
+        "training": ("Training", _training_section(inputs, pictures.curves)),
+        "traces": ("Where the numbers come from", traces.traces_section(inputs, scores)),
         "run": ("What was run", _run_section(inputs)),
     }
     links = element(
         "nav", *(_link(key, title) for key, (title, _) in sections.items()), aria_label="Sections"
     )
     body = join(
-        [_lead(inputs, scores), links]
+        [
+            element("div", links, _filter(inputs), class_="bar"),
+            element("header", _lead(inputs, scores, pictures)),
+        ]
         + [
             element("section", element("h2", title), content, id=key)
             for key, (title, content) in sections.items()
@@ -57,29 +66,74 @@ def _link(key: str, title: str) -> Markup:
     return element("a", title, href=f"#{key}")
 
 
-def _lead(inputs: ReportInputs, scores: Scores) -> Markup:
+def _filter(inputs: ReportInputs) -> Markup:
+    """Which rows and sizes the tables and lines show; the page's script makes it work."""
+    rows = {name: row_name(name) for name in inputs.rows}
+    sizes = {column: join([short(column)]) for column in (*inputs.columns, MEAN)}
+    groups = [
+        element(
+            "fieldset",
+            element("legend", title),
+            *(_checkbox(kind, value, label) for value, label in choices.items()),
+            Markup('<button type="button" data-all="true">all</button>'),
+            Markup('<button type="button" data-all="">none</button>'),
+            data_kind=kind,
+        )
+        for kind, title, choices in (("row", "Rows", rows), ("size", "Faces", sizes))
+    ]
+    summary = element("summary", "Filter: ", element("span", "all rows, all sizes", id="shown"))
+    form = element("form", *groups)
+    return element("details", summary, form, id="filter", class_="filter", hidden="hidden")
+
+
+def _checkbox(kind: str, value: str, label: Markup) -> Markup:
+    box = Markup(
+        f'<input type="checkbox" name="{kind}" value="{join([value])}" checked autocomplete="off">'
+    )
+    return element("label", box, label)
+
+
+def _lead(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> Markup:
     """The first screen: what was run, on which data, what won and by how much."""
     num_train, num_validation, num_test = (
         len(inputs.manifest.rows(split)) for split in ("train", "validation", "test")
     )
+    run = element(
+        "p",
+        "Profile ",
+        element("code", inputs.profile),
+        f" on {SOURCES.get(inputs.source, inputs.source)}: {num_test:,} test faces "
+        f"({num_train:,} train, {num_validation:,} validation), {len(inputs.class_names)} "
+        f"expressions, {len(inputs.rows)} rows, read at {FULL_SIZE} px and at "
+        f"{len(inputs.scales)} smaller sizes.",
+        class_="run",
+    )
     return join(
         [
             element("h1", "Reading expressions from small faces"),
-            element(
-                "p",
-                "Profile ",
-                element("code", inputs.profile),
-                f" on {SOURCES.get(inputs.source, inputs.source)}: {num_test:,} test faces "
-                f"({num_train:,} train, {num_validation:,} validation), "
-                f"{len(inputs.class_names)} expressions, read at {FULL_SIZE} px and at "
-                f"{len(inputs.scales)} smaller sizes.",
-                class_="run",
-            ),
+            run,
             tables.answer(inputs, scores),
             tables.winners_table(inputs, scores),
-            element("p", _method(inputs), class_="note"),
+            _accuracy_figure(inputs, pictures),
         ]
     )
+
+
+def _accuracy_figure(inputs: ReportInputs, pictures: Pictures) -> Markup:
+    picture = inline_svg(
+        pictures.accuracy, label="Total accuracy of each row at each face size", prefix="acc-"
+    )
+    return figure(
+        picture,
+        "Total accuracy of each row over face size, after the paper's figure 4; the dotted line is "
+        f"{inputs.baseline} on full-size faces.",
+        label="Figure: accuracy over face size",
+        trace=_picture_trace(inputs, "accuracy.svg"),
+    )
+
+
+def _picture_trace(inputs: ReportInputs, filename: str) -> Markup:
+    return traces.file_trace(f"data/{inputs.profile}/report/{filename}")
 
 
 def _method(inputs: ReportInputs) -> str:
@@ -92,15 +146,8 @@ def _method(inputs: ReportInputs) -> str:
     )
 
 
-def _scores_section(inputs: ReportInputs, scores: Scores, accuracy: bytes) -> Markup:
-    parts: list[str] = [
-        figure(
-            image(accuracy, "svg+xml", alt="Total accuracy of each row at each face size"),
-            f"Total accuracy of each row at each face size, with "
-            f"{100 * inputs.confidence:g} % intervals as bands; the dotted line is "
-            f"{inputs.baseline} on full-size faces. After the paper's figure 4.",
-        )
-    ]
+def _scores_section(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> Markup:
+    parts: list[str] = [element("p", _method(inputs), class_="note")]
     for score, title in tables.SCORE_TITLES.items():
         parts += [element("h3", title), tables.scores_table(inputs, scores, score)]
     parts.append(
@@ -123,6 +170,15 @@ def _scores_section(inputs: ReportInputs, scores: Scores, accuracy: bytes) -> Ma
             tables.pairs_table(scores),
             element("p", "The row at the left minus the row at the head, points.", class_="note"),
         ]
+    level = f"{100 * inputs.confidence:g} %"
+    parts.append(
+        figure(
+            image(pictures.rows, "svg+xml", alt="Total accuracy of each row in a panel of its own"),
+            f"Each row in a panel of its own with its {level} interval; the others in grey.",
+            label="Figure: each row",
+            trace=_picture_trace(inputs, "rows.svg"),
+        )
+    )
     return join(parts)
 
 
@@ -139,16 +195,23 @@ def _faces_section(inputs: ReportInputs, faces: tuple[bytes, int]) -> Markup:
         "Test faces at each size, above in true size, below put back to full size as the "
         "networks see them. After the paper's figure 3." + notice
     )
-    return figure(scroll_box(picture, label="Example faces"), caption)
+    return figure(
+        picture,
+        caption,
+        label="Figure: example faces",
+        trace=_picture_trace(inputs, "faces.png"),
+    )
 
 
-def _training_section(curves: Mapping[str, bytes]) -> Markup:
+def _training_section(inputs: ReportInputs, curves: Mapping[str, bytes]) -> Markup:
     if not curves:
         return element("p", "No training curves were given.")
     return join(
         figure(
             image(content, "svg+xml", alt=f"Training curves, {heading}"),
             f"Training of {heading}. Over steps; long curves are averaged over neighbouring steps.",
+            label=f"Figure: training of {heading}",
+            trace=traces.file_trace(f"metrics/{inputs.profile}/{heading.partition(':')[0]}"),
         )
         for heading, content in curves.items()
     )
@@ -160,7 +223,7 @@ def _run_section(inputs: ReportInputs) -> Markup:
             element("h3", "Faces of each class and split"),
             details.counts_table(inputs),
             element("h3", f"Values behind the profile {inputs.profile}"),
-            element("div", details.params_table(inputs), class_="text"),
+            element("div", details.params_table(inputs), class_="text", id="params"),
             element("h3", "Versions"),
             element("div", details.versions_table(), class_="text"),
         ]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from fsr_fer.predictions import HR
+from collections.abc import Callable
+
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.markup import Markup, element, join, table
-from fsr_fer.report.scores import MEAN, Comparison, Estimate, Scores
+from fsr_fer.report.scores import MEAN, Comparison, Scores
+from fsr_fer.report.traces import traced
+from fsr_fer.report.words import (
+    interval,
+    p_text,
+    row_name,
+    signed,
+    size_head,
+    size_title,
+    with_interval,
+)
 from fsr_fer.statistics import Score
 
 SCORE_TITLES: dict[Score, str] = {
@@ -14,19 +25,9 @@ SCORE_TITLES: dict[Score, str] = {
 }
 
 
-def size_title(inputs: ReportInputs, column: str) -> str:
-    """A column's heading: "x8, 13 px"."""
-    if column == MEAN:
-        return f"mean of {inputs.scale_names[0]}–{inputs.scale_names[-1]}"
-    return f"{'HR' if column == HR else column}, {inputs.pixels[column]} px"
-
-
-def size_head(inputs: ReportInputs, column: str) -> Markup:
-    """The same in two lines, for tables with a column for each size."""
-    if column == MEAN:
-        return join(["mean", element("small", f"{inputs.scale_names[0]}–{inputs.scale_names[-1]}")])
-    name, _, pixels = size_title(inputs, column).partition(", ")
-    return join([name, element("small", pixels)])
+def all_columns(inputs: ReportInputs) -> tuple[str, ...]:
+    """The sizes and the mean over the scales."""
+    return (*inputs.columns, MEAN)
 
 
 def best_rows(scores: Scores, score: Score, column: str) -> list[str]:
@@ -41,117 +42,174 @@ def is_clear(comparison: Comparison, confidence: float) -> bool:
     """Whether a difference is more than chance explains: by its p-value, else by its interval."""
     if comparison.p_value is not None:
         return comparison.p_value < 1 - confidence
-    interval = comparison.difference.interval
-    return interval.low > 0 or interval.high < 0
+    bounds = comparison.difference.interval
+    return bounds.low > 0 or bounds.high < 0
 
 
 def answer(inputs: ReportInputs, scores: Scores) -> Markup:
-    """What won, in one sentence for each row but the baseline."""
-    sentences = []
-    for name, comparisons in scores.against_baseline.items():
-        clear = {c: v for c, v in comparisons.items() if is_clear(v, inputs.confidence)}
-        better = [c for c, v in clear.items() if v.difference.value > 0 and c != MEAN]
-        worse = [c for c, v in clear.items() if v.difference.value < 0 and c != MEAN]
-        verdict = [
-            f"{word} at {', '.join(_short(c) for c in columns)}"
-            for word, columns in (("clearly better", better), ("clearly worse", worse))
-            if columns
-        ] or ["no clear difference at any size"]
-        parts: list[str] = [element("code", name), ": ", "; ".join(verdict)]
-        if MEAN in comparisons:
-            parts += [f"; {size_title(inputs, MEAN)} ", _difference(comparisons[MEAN].difference)]
-        sentences.append(element("li", *parts, "."))
-    if not sentences:
+    """What won, in two sentences."""
+    if len(inputs.rows) == 1:
         return element("p", f"Only {inputs.baseline} was run: there is nothing to compare.")
-    return join(
-        [element("p", "Against ", element("code", inputs.baseline), ":"), element("ul", *sentences)]
-    )
+    best = best_rows(scores, "total_accuracy", MEAN)
+    parts: list[str] = []
+    if best:
+        value = scores.tables["total_accuracy"][best[0]][MEAN].value
+        parts += [join(_listed([row_name(name) for name in best])), " reads best over all sizes: "]
+        parts += [traced(best[0], MEAN, f"{value:.1f} %"), f" right, {size_title(inputs, MEAN)}"]
+        gain = scores.against_baseline.get(best[0], {}).get(MEAN)
+        if gain is not None:
+            parts += [
+                ", ",
+                with_interval(gain.difference),
+                " points on ",
+                row_name(inputs.baseline),
+            ]
+        parts.append(". ")
+    return element("p", *parts, _by_size(inputs, scores), class_="answer")
+
+
+def _by_size(inputs: ReportInputs, scores: Scores) -> Markup:
+    """The winners at single sizes, those that win at more of them first."""
+    sizes: dict[str, list[str]] = {}
+    for column in inputs.scale_names:
+        for name in best_rows(scores, "total_accuracy", column):
+            sizes.setdefault(name, []).append(column)
+    order = sorted(sizes, key=lambda name: -len(sizes[name]))
+    places = {
+        name: "every scale" if len(sizes[name]) == len(inputs.scales) else ", ".join(sizes[name])
+        for name in order
+    }
+    named = [join([row_name(name), " at ", places[name]]) for name in order]
+    return join(["Best at single sizes: ", *_listed(named), "."])
+
+
+def _listed(names: list[Markup]) -> list[str]:
+    return [part for name in names for part in ("; ", name)][1:]
 
 
 def winners_table(inputs: ReportInputs, scores: Scores) -> Markup:
-    """The best row at each size, what it gains on the baseline, and whether that may be chance."""
-    rows: list[list[str]] = []
-    for column in (*inputs.columns, MEAN):
-        names = best_rows(scores, "total_accuracy", column)
-        if not names:
-            continue
-        best: list[str] = [element("div", element("code", name)) for name in names]
-        value = scores.tables["total_accuracy"][names[0]][column].value
-        best.append(element("small", f"{value:.1f} % right"))
-        rows.append(
-            [
-                size_head(inputs, column),
-                element("td", *best, class_="words"),
-                *_gain_and_verdict(inputs, scores, names, column),
-            ]
-        )
-    head = ["face", element("th", "reads best", class_="words", scope="col")]
-    head += [
-        join(["gain, points", element("small", f"on {inputs.baseline}")]),
-        element("th", "chance?", class_="words", scope="col"),
+    """At each size the best row, what it gains on the baseline, and whether that may be chance."""
+    columns = [c for c in all_columns(inputs) if best_rows(scores, "total_accuracy", c)]
+    best = {column: best_rows(scores, "total_accuracy", column) for column in columns}
+
+    def line(title: str | Markup, cell: Callable[[str], str]) -> list[str]:
+        return [title, *(cell(column) for column in columns)]
+
+    def value(column: str) -> Markup:
+        estimate = scores.tables["total_accuracy"][best[column][0]][column]
+        number = traced(best[column][0], column, f"{estimate.value:.1f}")
+        return join([element("strong", number), interval(estimate)])
+
+    rows = [
+        line("reads best", lambda c: _names(best[c])),
+        line("right, %", value),
     ]
-    return table(head, rows, label="Best row at each size")
+    if len(inputs.rows) > 1:
+        rows += [
+            line("next best", lambda c: _next_best(scores, best[c], c)),
+            line(
+                join(["gain on ", row_name(inputs.baseline)]),
+                lambda c: _gain(inputs, scores, best[c], c),
+            ),
+        ]
+    head = ["face", *(size_head(inputs, column) for column in columns)]
+    made = table(head, rows, label="Best row at each size", column_keys=["", *columns])
+    return element("div", made, class_="winners")
 
 
-def _gain_and_verdict(
-    inputs: ReportInputs, scores: Scores, names: list[str], column: str
-) -> tuple[str, Markup]:
-    comparison = scores.against_baseline.get(names[0], {}).get(column)
-    gain, verdict, note = "–", "", ""
-    if inputs.baseline in names:
-        verdict = "equal to it" if len(names) > 1 else "none above it"
-    elif comparison is None:
-        verdict = f"{inputs.baseline} lacks this size"
-    else:
-        gain = join(
-            [signed(comparison.difference.value), _interval(comparison.difference, sign=True)]
-        )
-        verdict = "no, clear" if is_clear(comparison, inputs.confidence) else "may be"
-        if comparison.p_value is not None:
-            note = f"p {_p_value(comparison.p_value)}"
-    return gain, element("td", verdict, element("small", note), class_="words")
+def _names(names: list[str]) -> Markup:
+    shown = [element("div", row_name(name)) for name in names[:2]]
+    if len(names) > 2:
+        shown.append(element("small", f"and {len(names) - 2} more", title=", ".join(names)))
+    return join(shown)
+
+
+def _next_best(scores: Scores, best: list[str], column: str) -> Markup:
+    others = {
+        name: row[column].value
+        for name, row in scores.tables["total_accuracy"].items()
+        if column in row and name not in best
+    }
+    if not others:
+        return Markup("–")
+    name = max(others, key=others.__getitem__)
+    behind = signed(others[name] - scores.tables["total_accuracy"][best[0]][column].value)
+    return join([row_name(name), element("small", traced(name, column, behind))])
+
+
+def _gain(inputs: ReportInputs, scores: Scores, best: list[str], column: str) -> Markup:
+    comparison = scores.against_baseline.get(best[0], {}).get(column)
+    if inputs.baseline in best:
+        return join(["–", element("small", "none is above it")])
+    if comparison is None:
+        return join(["–", element("small", f"{inputs.baseline} lacks it")])
+    parts = [
+        traced(best[0], column, signed(comparison.difference.value)),
+        interval(comparison.difference, sign=True),
+    ]
+    if comparison.p_value is not None:
+        parts.append(element("small", f"p {p_text(comparison.p_value)}"))
+    clear = is_clear(comparison, inputs.confidence)
+    return join([*parts, element("small", "clear" if clear else "may be chance")])
 
 
 def scores_table(inputs: ReportInputs, scores: Scores, score: Score) -> Markup:
     """The main table: each row at each size with its interval, the best of a column marked."""
-    columns = [*inputs.columns, MEAN]
+    columns = all_columns(inputs)
     best = {column: best_rows(scores, score, column) for column in columns}
     rows: list[list[str]] = []
     for name, row in scores.tables[score].items():
-        cells: list[str] = [element("code", name)]
+        cells: list[str] = [row_name(name)]
         for column in columns:
             if column not in row:
                 cells.append("–")
-            elif name in best[column]:
-                value = element("strong", f"{row[column].value:.1f}", title="best of this column")
-                cells.append(element("td", value, _interval(row[column]), class_="best"))
+                continue
+            number = traced(name, column, f"{row[column].value:.1f}")
+            if name in best[column]:
+                number = element("strong", number, title="best of this column")
+                cells.append(element("td", number, interval(row[column]), class_="best"))
             else:
-                cells.append(join([f"{row[column].value:.1f}", _interval(row[column])]))
+                cells.append(join([number, interval(row[column])]))
         rows.append(cells)
     head = [SCORE_TITLES[score] + ", %", *(size_head(inputs, c) for c in columns)]
-    return table(head, rows, label=SCORE_TITLES[score])
+    return table(
+        head,
+        rows,
+        label=SCORE_TITLES[score],
+        row_keys=list(scores.tables[score]),
+        column_keys=["", *columns],
+    )
 
 
 def gains_table(inputs: ReportInputs, scores: Scores) -> Markup:
     """Each row's total accuracy minus the baseline's, with McNemar's p-value."""
-    columns = [*inputs.columns, MEAN]
+    columns = all_columns(inputs)
     rows: list[list[str]] = []
     for name, comparisons in scores.against_baseline.items():
-        cells: list[str] = [element("code", name)]
+        cells: list[str] = [row_name(name)]
         for column in columns:
             if column not in comparisons:
                 cells.append("–")
                 continue
             comparison = comparisons[column]
-            value = signed(comparison.difference.value)
+            value = traced(name, column, signed(comparison.difference.value))
             if is_clear(comparison, inputs.confidence):
                 value = element("strong", value)
-            note = "" if comparison.p_value is None else f"p {_p_value(comparison.p_value)}"
+            note = "" if comparison.p_value is None else f"p {p_text(comparison.p_value)}"
             small = element("small", note) if note else Markup("")
-            cells.append(join([value, _interval(comparison.difference, sign=True), small]))
+            cells.append(join([value, interval(comparison.difference, sign=True), small]))
         rows.append(cells)
-    head = [f"minus {inputs.baseline}, points", *(size_head(inputs, c) for c in columns)]
-    return table(head, rows, label=f"Gain on {inputs.baseline}")
+    head = [
+        join(["minus ", row_name(inputs.baseline), ", points"]),
+        *(size_head(inputs, c) for c in columns),
+    ]
+    return table(
+        head,
+        rows,
+        label=f"Gain on {inputs.baseline}",
+        row_keys=list(scores.against_baseline),
+        column_keys=["", *columns],
+    )
 
 
 def pairs_table(scores: Scores) -> Markup:
@@ -159,43 +217,14 @@ def pairs_table(scores: Scores) -> Markup:
     names = list(dict.fromkeys(first for first, _ in scores.pairs_of_means))
     rows: list[list[str]] = []
     for first in names:
-        cells: list[str] = [element("code", first)]
+        cells: list[str] = [row_name(first)]
         for second in names:
             pair = scores.pairs_of_means.get((first, second))
             if pair is None:
                 cells.append("")
             else:
-                cells.append(join([signed(pair.value), _interval(pair, sign=True)]))
+                number = traced(first, MEAN, signed(pair.value))
+                cells.append(join([number, interval(pair, sign=True)]))
         rows.append(cells)
-    head = ["minus", *(element("code", name) for name in names)]
-    return table(head, rows, label="Rows against each other, mean over the scales")
-
-
-def signed(value: float) -> str:
-    """A difference in points with one decimal and always a sign (a true minus)."""
-    return f"{value:+.1f}".replace("-", "−")
-
-
-def _short(column: str) -> str:
-    return "HR" if column == HR else column
-
-
-def _interval(estimate: Estimate, *, sign: bool = False) -> Markup:
-    low, high = estimate.interval.low, estimate.interval.high
-    text = f"{signed(low)}…{signed(high)}" if sign else f"{low:.1f}–{high:.1f}"
-    return element("small", text)
-
-
-def _difference(estimate: Estimate) -> Markup:
-    low, high = estimate.interval.low, estimate.interval.high
-    return join(
-        [
-            signed(estimate.value),
-            " ",
-            element("span", f"({signed(low)} to {signed(high)})", class_="interval"),
-        ]
-    )
-
-
-def _p_value(p_value: float) -> str:
-    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    head = ["minus", *(row_name(name) for name in names)]
+    return table(head, rows, label="Rows against each other, mean over the scales", row_keys=names)
