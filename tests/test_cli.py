@@ -235,5 +235,36 @@ def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
     assert entry["nfiles"] == 2
     assert entry["push"] is False
     (root / "dvc.yaml").write_text("stages: wrong\n")
-    with pytest.raises(UserError, match=r"DVC does not track them: `dvc add data/raw/paper` says"):
+    with pytest.raises(UserError, match=r"DVC does not track it: `dvc add data/raw/paper` says"):
         tracking.track_with_dvc(root / "data/raw/paper", root=root, push=True)
+
+
+def test_weights_are_imported_once_and_replaced_only_on_demand(
+    project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from tests.models import published
+
+    tracked: list[Path] = []
+    monkeypatch.setattr(
+        tracking, "track_with_dvc", lambda folder, *, root, push: tracked.append(folder)
+    )
+    files = [tmp_path / f"{seed}.pt" for seed in range(2)]
+    shapes = published.rcan(3, groups=1, blocks=1, f=4, reduction=2)
+    for seed, file in enumerate(files):
+        torch.save(published.filled(shapes, seed), file)
+    target = project / "data/raw/weights/rcan_x3.safetensors"
+    code, out, _ = run("weights", "import", "rcan", files[0])
+    assert code == 0
+    assert "rcan_x3" in out
+    assert tracked == [target]
+    first = target.read_bytes()
+    assert run("weights", "import", "rcan", files[0])[0] == 0  # the same again is no conflict
+    code, _, err = run("weights", "import", "rcan", files[1])
+    assert code == 1
+    assert "already holds other weights" in err
+    assert len(err.splitlines()) == 1
+    assert target.read_bytes() == first
+    assert run("weights", "import", "rcan", files[1], "--force")[0] == 0
+    assert target.read_bytes() != first

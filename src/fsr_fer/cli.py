@@ -169,24 +169,37 @@ def import_command(
 def weights_import_command(
     kind: Annotated[WeightsChoice, typer.Argument(metavar="KIND", help="rcan or meta-sr.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="For example RCAN_BIX2.pt.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier import that differs.")
+    ] = False,
 ) -> None:
     """Check a published state dict tensor by tensor and write it below data/raw/weights.
 
     Code in the file is never run. The `sr` stages use it once `sr.weights` of the profile is
     `imported`; RCAN has a file for each scale.
     """
-    from fsr_fer.data.tracking import find_root
+    from fsr_fer.data.tracking import find_root, track_with_dvc
+    from fsr_fer.files import replacing
     from fsr_fer.models.official import read_official
     from fsr_fer.models.weights import save_super_resolution
 
     root = find_root(Path.cwd())
     key, network = read_official(kind.value, file)
     target = root / "data/raw/weights" / f"{key}.safetensors"
-    save_super_resolution(target, network)
+    relative = target.relative_to(root).as_posix()
+    with replacing(target) as part:
+        save_super_resolution(part, network)
+        if target.exists() and not force and target.read_bytes() != part.read_bytes():
+            raise UserError(
+                f"{relative} already holds other weights, which were left as they are; "
+                "add --force to put these in their place"
+            )
+    track_with_dvc(target, root=root, push=True)
     count = sum(tensor.numel() for tensor in network.state_dict().values())
-    typer.echo(f"imported {key}: {count:,} numbers into {target.relative_to(root).as_posix()}")
+    typer.echo(f"imported {key}: {count:,} numbers into {relative}")
+    typer.echo(f"next: git add {relative}.dvc {Path(relative).parent.as_posix()}/.gitignore")
     profile = _checked_params(root / "params.yaml")["profile"]
-    typer.echo(f"next: dvc exp run -S profiles.{profile}.sr.weights=imported")
+    typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
 
 
 @app.command("check", short_help="Check everything params.yaml says.")

@@ -61,7 +61,7 @@ def check_lock(path: Path) -> None:
 
 
 def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
-    """Put ``folder`` under DVC's control in the repository ``root``; the result is its .dvc file.
+    """Put ``folder`` (or a file) under DVC's control in ``root``; the result is its .dvc file.
 
     With ``push=False`` the data never leaves this machine through ``dvc push``: for pictures whose
     licence forbids to pass them on.
@@ -77,7 +77,7 @@ def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
     )
     if done.returncode:
         raise UserError(
-            f"the faces are in {target}, but DVC does not track them: `dvc add {target}` says "
+            f"{target} is there, but DVC does not track it: `dvc add {target}` says "
             f"{_first_error(done.stderr or done.stdout)!r}; mend that and run it again"
         )
     tracked = folder.with_name(folder.name + ".dvc")

@@ -167,6 +167,8 @@ def _fill(path: Path, network: Rcan | MetaSr, tensors: Mapping[str, Tensor]) -> 
             raise UserError(
                 f"{path}: {name} is {list(tensors[name].shape)}, expected {list(tensor.shape)}"
             )
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise UserError(f"{path}: {name} has values that are not finite")
     if unknown := [name for name in tensors if name not in wanted]:
         raise UserError(f"{path} has a tensor {unknown[0]} that the network does not know")
     network.load_state_dict(dict(tensors))

@@ -1,0 +1,212 @@
+"""Published weights: documented names and shapes load, everything else is one clear line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fsr_fer.errors import UserError
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.official import Kind, read_official
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.settings import MetaSrSettings, RcanSettings
+from tests.models import published
+
+FULL_RCAN = RcanSettings(groups=10, blocks=20, filters=64, reduction=16)
+FULL_META_SR = MetaSrSettings(blocks=16, layers=8, filters=64, growth=64, hidden=256)
+TINY = {"groups": 2, "blocks": 3, "f": 8, "reduction": 4}
+
+
+def load_published(path: Path, kind: Kind) -> Rcan | MetaSr:
+    return read_official(kind, path)[1]
+
+
+def saved(path: Path, content: Any) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def shapes_of(network: torch.nn.Module) -> published.Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("scale", "tensors", "parameters"),
+    [
+        (2, 1632, 15_444_667),
+        (3, 1632, 15_629_307),
+        (4, 1634, 15_592_379),
+        (8, 1636, 15_740_091),
+    ],
+)
+def test_rcan_at_full_size_has_the_published_names_and_shapes(
+    scale: int, tensors: int, parameters: int
+) -> None:
+    with torch.device("meta"):
+        network = Rcan(FULL_RCAN, scale)
+    assert shapes_of(network) == published.rcan(scale)
+    assert len(network.state_dict()) == tensors
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_meta_sr_at_full_size_has_the_published_names_and_shapes() -> None:
+    with torch.device("meta"):
+        network = MetaSr(FULL_META_SR)
+    assert shapes_of(network) == published.meta_sr()
+    assert len(network.state_dict()) == 304
+    assert sum(parameter.numel() for parameter in network.parameters()) == 22_419_096
+    assert sum(parameter.numel() for parameter in network.P2W.parameters()) == 445_120
+
+
+def test_rcan_layer_by_layer() -> None:
+    torch.manual_seed(0)
+    network = Rcan(RcanSettings(groups=1, blocks=1, filters=4, reduction=2), 2)
+    state = network.state_dict()
+    small = torch.rand(2, 3, 6, 6) * 255
+
+    def conv(values: Tensor, name: str, padding: int = 1) -> Tensor:
+        weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+        return functional.conv2d(values, weight, bias, padding=padding)
+
+    mean = 255 * torch.tensor([0.4488, 0.4371, 0.4040])[:, None, None]
+    head = conv(small - mean, "head.0")
+    block = "body.0.body.0.body"
+    inner = conv(conv(head, f"{block}.0").relu(), f"{block}.2")
+    squeezed = conv(inner.mean((2, 3), keepdim=True), f"{block}.3.conv_du.0", padding=0).relu()
+    share = conv(squeezed, f"{block}.3.conv_du.2", padding=0).sigmoid()
+    group = head + conv(head + inner * share, "body.0.body.1")
+    trunk = head + conv(group, "body.1")
+    enlarged = functional.pixel_shuffle(conv(trunk, "tail.0.0"), 2)
+    expected = conv(enlarged, "tail.1") + mean
+    torch.testing.assert_close(network(small, 12), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_rcan_weights_load_for_the_scale_their_shapes_say(tmp_path: Path, scale: int) -> None:
+    tensors = published.filled(published.rcan(scale, **TINY))
+    network = load_published(saved(tmp_path / "rcan.pt", tensors), "rcan")
+    assert isinstance(network, Rcan)
+    assert network.scale == scale
+    assert network.settings == RcanSettings(groups=2, blocks=3, filters=8, reduction=4)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, tensors[name]), name
+
+
+def test_mean_shifts_that_drifted_are_loaded_and_used(tmp_path: Path) -> None:
+    tensors = published.filled(published.rcan(2, **TINY))
+    shifted = tensors | {"add_mean.bias": tensors["add_mean.bias"] + 7}
+    small = torch.full((1, 3, 5, 5), 90.0)
+    one, other = (
+        load_published(saved(tmp_path / f"{i}.pt", t), "rcan")(small, 10)
+        for i, t in enumerate((tensors, shifted))
+    )
+    torch.testing.assert_close(other - one, torch.full_like(one, 7.0))
+
+
+def test_meta_sr_weights_load(tmp_path: Path) -> None:
+    tensors = published.filled(published.meta_sr(blocks=2, layers=3, f=8, g=4, hidden=6))
+    network = load_published(saved(tmp_path / "m.pt", tensors), "meta-sr")
+    assert isinstance(network, MetaSr)
+    assert network.settings == MetaSrSettings(blocks=2, layers=3, filters=8, growth=4, hidden=6)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, tensors[name]), name
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("wrapper", ["params", "params_ema"])
+def test_basicsr_names_mean_the_same_tensors(tmp_path: Path, scale: int, wrapper: str) -> None:
+    theirs = published.filled(published.rcan_of_basicsr(scale, **TINY))
+    shapes = published.rcan(scale, **TINY)
+    bare = [name for name in shapes if not name.startswith(("sub_mean", "add_mean"))]
+    expected = dict(zip(bare, theirs.values(), strict=True))  # both lists go from input to output
+    network = load_published(saved(tmp_path / "b.pth", {wrapper: theirs}), "rcan")
+    assert isinstance(network, Rcan)
+    assert network.scale == scale
+    state = network.state_dict()
+    for name, tensor in expected.items():
+        assert torch.equal(state[name], tensor), name
+    mean = 255 * torch.tensor([0.4488, 0.4371, 0.4040])
+    torch.testing.assert_close(state["sub_mean.bias"], -mean)
+    torch.testing.assert_close(state["add_mean.bias"], mean)
+    assert torch.equal(state["add_mean.weight"].squeeze(), torch.eye(3))
+
+
+class Evil:
+    """A pickle that makes a folder when it is read by a careless program."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    content = published.filled(published.rcan(2, **TINY)) | {"evil": Evil(target)}
+    with pytest.raises(UserError, match=r"evil\.pt holds more than tensors") as caught:
+        load_published(saved(tmp_path / "evil.pt", content), "rcan")
+    assert "\n" not in str(caught.value)
+    assert not target.exists()
+    torch.load(tmp_path / "evil.pt", weights_only=False)
+    assert target.exists()  # so the file would have done it
+
+
+def without(name: str) -> dict[str, Tensor]:
+    tensors = published.filled(published.rcan(2, **TINY))
+    del tensors[name]
+    return tensors
+
+
+def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    return published.filled(published.rcan(2, **TINY)) | {name: tensor}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            without("body.1.body.2.body.3.conv_du.2.bias"),
+            r"no tensor body\.1\.body\.2.*du\.2\.bias",
+        ),
+        (without("head.0.weight"), r"has no tensor head\.0\.weight"),
+        (without("add_mean.bias"), r"has no tensor add_mean\.bias"),
+        (changed("extra.weight", torch.zeros(3)), r"a tensor extra\.weight that the network"),
+        (
+            changed("tail.1.weight", torch.zeros(3, 8, 1, 1)),
+            r"tail\.1\.weight is \[3, 8, 1, 1\], expected \[3, 8, 3",
+        ),
+        (changed("tail.1.bias", torch.full((3,), torch.nan)), r"tail\.1\.bias has values.*finite"),
+        (changed("head.0.bias", torch.zeros(())), r"head\.0\.bias is \[\], expected \[8\]"),
+        ({"step": 3}, r"'step' is a int, not a tensor"),
+        ([1, 2], r"holds a list, not a state dict"),
+        ({}, r"holds a dict, not a state dict"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        load_published(saved(tmp_path / "rcan.pt", content), "rcan")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_the_other_network_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "rcan.pt", published.filled(published.rcan(2, **TINY)))
+    with pytest.raises(UserError, match=r"has no tensor SFENet1\.weight"):
+        load_published(path, "meta-sr")
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04cut off"])
+def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rcan.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"rcan\.pt") as caught:
+        load_published(path, "rcan")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="no such file"):
+        load_published(tmp_path / "none.pt", "rcan")
