@@ -37,6 +37,7 @@ import numpy as np
 import torch
 from machine import describe_machine
 from timing import in_turns, peak_mib
+from torch import nn
 
 from fsr_fer.data.synthetic import synthetic_face
 from fsr_fer.downsampling import downsample
@@ -44,11 +45,16 @@ from fsr_fer.files import write_json
 from fsr_fer.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import RCAN_SCALES, Restorer
 from fsr_fer.params import read_yaml
 from fsr_fer.settings import (
     DownsampleSettings,
     ExtractorSettings,
     GeneratorSettings,
+    MetaSrSettings,
+    RcanSettings,
     build,
 )
 
@@ -57,8 +63,8 @@ PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 BATCHES = (1, 64)
 LIMIT_SECONDS = 10.0
 BASELINE = "bicubic"
-ROWS = (BASELINE, "mixed_resolution", "best", "fsr_plain")
-"""The other fsr rows differ in weights alone."""
+ROWS = (BASELINE, "mixed_resolution", "best", "fsr_plain", "rcan", "meta_sr")
+"""The other fsr rows and meta_sr_retrained differ in weights alone."""
 
 
 def build_method(row: str, section: dict[str, Any]) -> Method:
@@ -66,10 +72,20 @@ def build_method(row: str, section: dict[str, Any]) -> Method:
     torch.manual_seed(0)
     extractor = build(ExtractorSettings, section["pretrain"]["extractor"], "extractor")
     network = CovPoolFER(extractor, 7).eval().requires_grad_(False)
-    if not row.startswith("fsr_"):
-        return Method(network=network)
-    generator = Generator(build(GeneratorSettings, section["fsr"]["generator"], "generator"))
-    return Method(network=network, generator=generator.eval().requires_grad_(False))
+    if row.startswith("fsr_"):
+        settings = build(GeneratorSettings, section["fsr"]["generator"], "generator")
+        generator = Generator(settings).eval().requires_grad_(False)
+        return Method(network=network, generator=generator)
+    restorers: dict[str, nn.Module] = {}
+    if row == "rcan":
+        rcan = build(RcanSettings, section["sr"]["rcan"], "rcan")
+        restorers = {f"x{scale}": Restorer(Rcan(rcan, scale)) for scale in RCAN_SCALES}
+    elif row == "meta_sr":
+        meta_sr = Restorer(MetaSr(build(MetaSrSettings, section["sr"]["meta_sr"], "meta_sr")))
+        restorers = {f"x{scale}": meta_sr for scale in range(2, 9)}
+    for restorer in restorers.values():
+        restorer.eval().requires_grad_(False)
+    return Method(network=network, restorers=restorers)
 
 
 def faces_of(column: str, count: int, settings: DownsampleSettings) -> np.ndarray:
@@ -110,7 +126,7 @@ def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[st
     settings = build(DownsampleSettings, params["downsample"], "downsample")
     methods = {row: build_method(row, params["profiles"][profile]) for row in ROWS}
     for method in methods.values():
-        for module in method.modules("x2"):
+        for module in (*method.modules("x2"), *method.restorers.values()):
             module.to(device)
     lines = []
     for batch in BATCHES:
@@ -236,11 +252,13 @@ def main() -> None:
     if arguments.memory is not None:
         print(json.dumps(measure_memory(arguments.memory, profile)))
         return
+    load = os.getloadavg()[0]
     places = [("cpu", 1), ("cpu", 2)] + ([("cuda", 1)] if torch.cuda.is_available() else [])
     common = ("--profile", profile, "--repeats", repeats)
     lines = [line for place in places for line in worker("--time", *place, *common)]
     found = {
         "machine": describe_machine(("numpy", "torch")),
+        "others_load": round(load, 1),  # processes that wanted to run when this began
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "times": with_ratios(lines),
         "memory": [worker("--memory", row, *common) for row in ("", *ROWS)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from fsr_fer.cost import Work, cost_of, eigen_flop, work_of, work_of_module, work_of_network
-from fsr_fer.downsampling import downsample, restore
+from fsr_fer.downsampling import downsample, restore, small_side
 from fsr_fer.errors import UserError
 from fsr_fer.methods import Method, load_method
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.models.weights import save_extractor, save_generator
 from fsr_fer.params import read_yaml
-from fsr_fer.settings import DownsampleSettings, ExtractorSettings, GeneratorSettings, build
+from fsr_fer.settings import (
+    DownsampleSettings,
+    ExtractorSettings,
+    GeneratorSettings,
+    MetaSrSettings,
+    RcanSettings,
+    build,
+)
 from tests import sections
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,10 +102,41 @@ def test_generators_at_full_size(filters: int, growth: int, parameters: int, gfl
     settings = PAPER["fsr"]["generator"] | {"filters": filters, "growth": growth}
     with torch.device("meta"):
         generator = Generator(build(GeneratorSettings, settings, "generator"))
-    counted = work_of_module(generator, (1, 1, 128, 128), torch.float32)
+    counted, once = work_of_module(generator, (1, 1, 128, 128), torch.float32)
     assert sum(p.numel() for p in generator.parameters()) == parameters
     assert round(counted.flop / 1e9, 1) == gflop
-    assert counted.eigen_flop == 0
+    assert counted.eigen_flop == once == 0
+
+
+@pytest.mark.parametrize(
+    ("scale", "parameters", "gflop"),
+    [
+        (3, 15_629_307, 35.8),
+        (8, 15_740_091, 6.2),
+    ],
+)
+def test_rcan_at_full_size(scale: int, parameters: int, gflop: float) -> None:
+    with torch.device("meta"):
+        restorer = Restorer(Rcan(build(RcanSettings, PAPER["sr"]["rcan"], "rcan"), scale))
+    side = small_side(scale)
+    counted, once = work_of_module(restorer, (1, side, side, 3), torch.uint8)
+    assert sum(p.numel() for p in restorer.parameters()) == parameters
+    assert round(counted.flop / 1e9, 1) == gflop
+    assert once == 0
+
+
+@pytest.mark.parametrize(("scale", "gflop"), [(2, 109.8), (4, 27.5), (5, 17.6), (7, 9.9)])
+def test_meta_sr_at_full_size(scale: int, gflop: float) -> None:
+    with torch.device("meta"):
+        restorer = Restorer(MetaSr(build(MetaSrSettings, PAPER["sr"]["meta_sr"], "meta_sr")))
+    side = small_side(scale)
+    counted, once = work_of_module(restorer, (1, side, side, 3), torch.uint8)
+    assert sum(p.numel() for p in restorer.parameters()) == 22_419_096
+    upscale = 2 * 100**2 * 576 * 3  # each output pixel is its kernel times a patch, RGB
+    assert round((counted.flop - upscale) / 1e9, 1) == gflop
+    # A kernel for each way in which an output pixel may lie on its input pixel.
+    ways = (100 // math.gcd(side, 100)) ** 2
+    assert once == 2 * ways * (3 * 256 + 256 * 1728)
 
 
 def test_every_matrix_of_a_batch_counts() -> None:
@@ -107,7 +149,7 @@ def test_the_generator_costs_where_faces_were_small(network: CovPoolFER) -> None
     generator = Generator(sections.generator()).eval()
     plain = cost_of(Method(network=network), [2, 8])
     cost = cost_of(Method(network=network, generator=generator), [2, 8])
-    more = work_of_module(generator, (1, 1, 8, 8), torch.float32).flop
+    more = work_of_module(generator, (1, 1, 8, 8), torch.float32)[0].flop
     assert more > 0
     for column, extra in (("hr", 0), ("x2", more), ("x8", more)):
         assert cost["flop_per_face"][column] == plain["flop_per_face"][column] + extra

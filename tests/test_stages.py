@@ -119,7 +119,8 @@ def test_cost_is_counted_for_every_row_and_size(finished: Path) -> None:
     cost = json.loads((finished / "metrics/small/cost.json").read_text())
     assert set(cost) == set(ROWS)
     for counts in cost.values():
-        assert set(counts) == {"parameters", "flop_per_face", "eigen_flop_per_face"}
+        kinds = {"parameters", "flop_per_face", "eigen_flop_per_face", "flop_once"}
+        assert set(counts) == kinds
         assert all(set(values) == {"hr", "x2", "x8"} for values in counts.values())
     flop = {row: counts["flop_per_face"] for row, counts in cost.items()}
     assert flop["best"] == flop["mixed_resolution"] == flop["bicubic"]

@@ -66,38 +66,46 @@ def work_of_network(network: CovPoolFER) -> Work:
     return work_of(lambda: network(face))
 
 
-def work_of_module(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> Work:
-    """A network on an input of this shape; nothing is computed but shapes."""
-    shell = copy.deepcopy(module).to(META)
+def work_of_module(
+    module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
+) -> tuple[Work, int]:
+    """A network on an input of this shape; nothing is computed but shapes.
+
+    The second number are operations that only the first input of this shape costs: Meta-SR keeps
+    the kernels that it makes for a size.
+    """
+    shell = copy.deepcopy(module).to(META).eval()
     values = torch.empty(shape, dtype=dtype, device=META)
-    with torch.no_grad():
-        shell(values)  # what is computed once for all faces of a size (Meta-SR's kernels)
-    return work_of(lambda: shell(values))
+    first, every = work_of(lambda: shell(values)), work_of(lambda: shell(values))
+    return every, first.flop - every.flop
 
 
 def cost_of(method: Method, scales: Sequence[int]) -> dict[str, dict[str, int]]:
     """Counts of a row, by kind and by column ("hr", "x2", ...) where it exists.
 
     ``parameters`` are those of all networks that a face goes through; ``flop_per_face`` leaves out
-    the eigendecompositions, which stand in ``eigen_flop_per_face``.
+    the eigendecompositions, which stand in ``eigen_flop_per_face``, and what is done once for all
+    faces of a size, ``flop_once``.
     """
     columns = [c for c in (HR, *(f"x{scale}" for scale in scales)) if method.reads(c)]
     always = work_of_network(method.network)
+    generating = Work(0, 0)
     if method.generator is not None:
         dim = method.network.extractor.settings.bimap_dim
-        generating = work_of_module(method.generator, (1, 1, dim, dim), torch.float32)
-    work: dict[str, Work] = {}
+        generating, _ = work_of_module(method.generator, (1, 1, dim, dim), torch.float32)
+    work, once = dict.fromkeys(columns, always), dict.fromkeys(columns, 0)
     for column in columns:
-        work[column] = always
-        if column != HR and method.generator is not None:
+        if column != HR:
             work[column] += generating
         if restorer := method.restorers.get(column):
             side = small_side(int(column.removeprefix("x")))
-            work[column] += work_of_module(restorer, (1, side, side, 3), torch.uint8)
+            restoring, once[column] = work_of_module(restorer, (1, side, side, 3), torch.uint8)
+            work[column] += restoring
     return {
         "parameters": {column: _parameters(method.modules(column)) for column in columns},
         "flop_per_face": {column: work[column].flop for column in columns},
         "eigen_flop_per_face": {column: work[column].eigen_flop for column in columns},
+        "flop_once": once,
     }
 
 
