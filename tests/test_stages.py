@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from safetensors.torch import load_file
 
 from fsr_fer.models.weights import load_extractor, save_extractor
 from fsr_fer.predictions import read_predictions
+
+from fsr_fer.training.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 FSR_ROWS = ("l2", "plain", "reweighted")
@@ -404,3 +407,39 @@ def test_a_full_disk_below_a_library_is_one_line() -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("error: the disk is full: metrics/x.tsv could not be written")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "message"),
+    [
+        (
+            ("pretrain",),
+            {"epochs": 3, "learning_rate": 0.05},
+            r"error: training diverged at (epoch|step) \d+: train/\w+ = ",
+        ),
+        (
+            ("fsr", "reweighted"),
+            {"iterations": 40, "validation_every": 1},
+            r"error: training diverged at iteration \d+: [dg]/\w+ = ",
+        ),
+    ],
+)
+def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_is_kept(
+    finished: Path, tmp_path: Path, command: tuple[str, ...], changes: dict[str, Any], message: str
+) -> None:
+    folder = tmp_path / "diverging"
+    shutil.copytree(finished, folder, symlinks=True)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    # Good until the first milestone, where the rate rises instead of falling.
+    rises = {"learning_rate_milestones": [1], "learning_rate_factor": 100.0}
+    params["profiles"]["small"][command[0]] |= changes | rises
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    result = stage(folder, *command)
+    assert result.returncode == 1
+    assert re.match(message, result.stderr)
+    assert "A lower learning_rate usually helps" in result.stderr
+    assert result.stderr.count("\n") == 1
+    (kept,) = (folder / ".ckpt").rglob("state.safetensors")
+    tensors, progress = Checkpoint(kept.parent).load() or ({}, {})
+    assert progress["done"] >= 1
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())

@@ -206,3 +206,13 @@ def test_divergence_stops_before_the_update_with_one_clear_message() -> None:
     with pytest.raises(UserError, match=r"step 5: train/cross_entropy = .*learning_rate"):
         trainer.step(standardise(images), labels, step=5)
     assert torch.equal(trainer.network.classifier.hidden.weight.detach(), before)
+
+
+def test_a_training_worse_than_guessing_is_stopped_though_all_is_finite(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "key")
+    wild = {"learning_rate": 0.05, "learning_rate_factor": 100.0, "adam_epsilon": 1e-5}
+    with pytest.raises(UserError, match=r"epoch 2: train/cross_entropy = .* guessing has 1\.1"):
+        run(checkpoint, epochs=3, **wild)
+    saved = checkpoint.load()
+    assert saved is not None
+    assert saved[1]["done"] == 1

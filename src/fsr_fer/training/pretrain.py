@@ -21,7 +21,7 @@ from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.parallel import gathered, mean_over_all, parallel, require_enough, weighed
-from fsr_fer.training.record import Recorder, no_record, require_finite
+from fsr_fer.training.record import Recorder, no_record, require_finite, require_sense
 from fsr_fer.training.selection import Selection
 
 
@@ -231,6 +231,7 @@ def train_extractor(
             sums[name] = sums.get(name, 0.0) + value / batches
         if number + 1 < batches:
             continue
+        require_sense(sums["train/cross_entropy"], num_classes, step=epoch + 1, kind="epoch")
         predicted = _classify_shared(trainer.network, validation, device, ranks)
         trainer.network.train()
         values = sums | {

@@ -26,6 +26,10 @@ def history_of(progress: dict[str, Any]) -> list[Record]:
     return [(int(step), dict(values)) for step, values in progress["history"]]
 
 
+HOPELESS = 3.0
+"""Times a guess's cross-entropy, above which nothing is being learned; a first epoch has 1 to 2."""
+
+
 def require_finite(values: dict[str, float], *, step: int, kind: str) -> None:
     """Stop a training before a NaN or an infinity reaches its weights.
 
@@ -37,4 +41,20 @@ def require_finite(values: dict[str, float], *, step: int, kind: str) -> None:
         raise UserError(
             f"training diverged at {kind} {step}: {', '.join(bad)}; nothing was updated by it. "
             "A lower learning_rate usually helps"
+        )
+
+
+def require_sense(cross_entropy: float, num_classes: int, *, step: int, kind: str) -> None:
+    """Stop a training that normalisation keeps finite while it makes ever surer mistakes.
+
+    ``cross_entropy`` is the mean over many faces: single batches may be far off.
+
+    Raises:
+        UserError: naming the term and the step.
+    """
+    guess = math.log(num_classes)
+    if cross_entropy > HOPELESS * guess:
+        raise UserError(
+            f"training diverged at {kind} {step}: train/cross_entropy = {cross_entropy:.3g} on "
+            f"average, and guessing has {guess:.3g}. A lower learning_rate usually helps"
         )
