@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 
 from fsr_fer.models.weights import load_extractor, save_extractor
 from fsr_fer.predictions import read_predictions
-
 from fsr_fer.training.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,0 +1,285 @@
+"""Kill trainings at any moment and see whether they end as if nobody had.
+
+    python benchmarks/kill.py --kills 100 pretrain
+    python benchmarks/kill.py --kills 100 fsr
+
+The real stage scripts on a very small profile. Each training is killed (SIGKILL) once at a random
+moment, every fourth one again after it was resumed, then left to end. What DVC would delete before
+it starts a stage again is deleted before each start. The weights' file and the curves must have the
+bytes of a run that nobody disturbed, and nothing half-written may be left. Two in five of the kills
+are aimed at the saving of a checkpoint: at a random line of it, or when only a part of the file's
+bytes has been written. Any difference ends in exit code 1; the counts go to benchmarks/kill.json.
+
+The trainings are forks of this process, which has torch loaded, so that each starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+import dvclive  # noqa: F401  loaded here once; a fork then has it
+import torch
+from machine import describe_machine
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from fsr_fer.files import PART_SUFFIX, write_json  # noqa: E402
+from fsr_fer.params import load_stage, read_yaml  # noqa: E402
+from fsr_fer.stage import run_stage  # noqa: E402
+from fsr_fer.training import checkpoint  # noqa: E402
+from tests.test_stages import workspace  # noqa: E402
+
+RESULTS = Path(__file__).with_suffix(".json")
+AIMS = ("any moment", "any moment", "any moment", "line of a save", "part of the bytes")
+
+Sabotage = Callable[[], None]
+"""What a fork does to itself before it begins."""
+
+
+class Training:
+    """One stage in a folder of its own, run in forks of this process."""
+
+    def __init__(self, folder: Path, name: str, item: str | None) -> None:
+        self.name, self.item = name, item
+        self.folder = prepared(folder, until=name)
+        os.chdir(self.folder)
+        self.outs = [self.folder / out for out in load_stage(name, item).outs]
+        self.expected, self.seconds = self._undisturbed()
+
+    def _undisturbed(self) -> tuple[dict[str, bytes], float]:
+        seconds = []
+        for _ in range(2):  # the first one is slower: it loads what is loaded late
+            self.forget()
+            start = time.monotonic()
+            if wait(self.start()) != 0:
+                sys.exit(f"{self.name} failed without being killed")
+            seconds.append(time.monotonic() - start)
+        return self.results(), min(seconds)
+
+    def forget(self) -> None:
+        """As if the stage had never run here."""
+        shutil.rmtree(self.folder / ".ckpt", ignore_errors=True)
+        self.delete_outs()
+
+    def delete_outs(self) -> None:
+        """What DVC does before it runs a stage."""
+        for out in self.outs:
+            if out.is_dir():
+                shutil.rmtree(out)
+            else:
+                out.unlink(missing_ok=True)
+
+    def start(self, sabotage: Sabotage = lambda: None) -> int:
+        """Begin the stage in a fork and return its process id."""
+        arguments = [self.item] if self.item else []
+        return fork(self.folder, f"stages/{self.name}.py", *arguments, sabotage=sabotage)
+
+    def results(self) -> dict[str, bytes]:
+        """Every file that the stage leaves to DVC, and whatever is half-written."""
+        files: list[Path] = []
+        for out in self.outs:
+            files += [p for p in out.rglob("*") if p.is_file()] if out.is_dir() else [out]
+        files += self.folder.rglob("*" + PART_SUFFIX)
+        return {str(f.relative_to(self.folder)): f.read_bytes() for f in sorted(files)}
+
+    def found(self) -> str:
+        """Where the training was when it was killed, told by what lies in its folder."""
+        if list((self.folder / ".ckpt").rglob("*" + PART_SUFFIX)):
+            return "while a checkpoint was written"
+        if not list((self.folder / ".ckpt").rglob(checkpoint.STATE)):
+            return "before the first checkpoint"
+        weights = self.outs[0]
+        return "after the weights were written" if weights.exists() else "between checkpoints"
+
+
+def prepared(folder: Path, until: str) -> Path:
+    """A folder in which every stage before ``until`` has run."""
+    folder = workspace(folder)
+    params = read_yaml(folder / "params.yaml")
+    small = params["profiles"]["small"]
+    small["pretrain"] |= {"epochs": 6, "learning_rate_milestones": [2]}
+    small["fsr"] |= {"iterations": 24, "validation_every": 4, "learning_rate_milestones": [9]}
+    write_json(folder / "params.yaml", params)  # JSON is YAML
+    commands = [
+        *(["synthesize", "small"], ["dataset"], ["pretrain"]),
+        *(["downsample", scale] for scale in ("2", "8")),
+        *(["features", resolution] for resolution in ("hr", "2", "8")),
+    ]
+    for script, *arguments in commands:
+        if script == until:
+            break
+        if wait(fork(folder, f"stages/{script}.py", *arguments)) != 0:
+            sys.exit(f"{script} failed")
+    return folder
+
+
+def fork(folder: Path, script: str, *arguments: str, sabotage: Sabotage = lambda: None) -> int:
+    """Run a stage script of ``folder`` in a fork of this process; returns its process id."""
+    main = loaded(folder / script).main
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.chdir(folder)
+        sys.argv = [script, *arguments]
+        sys.stderr = open(folder / "stderr", "a", encoding="utf-8")  # noqa: SIM115
+        sabotage()
+        run_stage(main)
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)
+    finally:
+        os._exit(70)
+
+
+def loaded(script: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"stage_{script.stem}", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def wait(process: int) -> int:
+    """The exit code of a child, negative for the signal that ended it."""
+    _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at_a_line_of_a_save(chance: random.Random) -> Sabotage:
+    """Die before a random line of a random save is executed."""
+    left = chance.randrange(150)  # six saves have about as many lines
+
+    def on_line(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left < 0:
+                die()
+        return on_line
+
+    def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
+        saving = code.co_name == "save" and code.co_filename == checkpoint.__file__
+        below = code.co_name == "replacing" and "state" in str(frame.f_locals.get("path", ""))
+        return on_line if saving or below else None
+
+    return lambda: sys.settrace(on_call)
+
+
+def die_in_the_middle_of_a_file(chance: random.Random) -> Sabotage:
+    """Die when a random part of a random checkpoint has been written."""
+    left, share = chance.randrange(6), chance.random()
+    save_file = checkpoint.save_file
+
+    def partly(tensors: Any, path: Path, metadata: Any) -> None:
+        nonlocal left
+        save_file(tensors, path, metadata)
+        left -= 1
+        if left < 0:
+            os.truncate(path, int(share * path.stat().st_size))
+            die()
+
+    def sabotage() -> None:
+        checkpoint.save_file = partly
+
+    return sabotage
+
+
+def killed(training: Training, aim: str, chance: random.Random) -> bool:
+    """Start the training and kill it; whether it did not end before."""
+    if aim == "any moment":
+        process = training.start()
+        time.sleep(chance.uniform(0, training.seconds))
+        os.kill(process, signal.SIGKILL)
+    elif aim == "line of a save":
+        process = training.start(die_at_a_line_of_a_save(chance))
+    else:
+        process = training.start(die_in_the_middle_of_a_file(chance))
+    return wait(process) == -signal.SIGKILL
+
+
+def kill_often(training: Training, kills: int, chance: random.Random) -> dict[str, Any]:
+    """Kill as many trainings, let each end, compare; counts of what happened."""
+    where: collections.Counter[str] = collections.Counter()
+    aims: collections.Counter[str] = collections.Counter()
+    equal = done = 0
+    while done < kills:
+        training.forget()
+        aim = AIMS[done % len(AIMS)]
+        if not killed(training, aim, chance):
+            continue  # it was faster than the kill: another moment is drawn
+        again = done % 4 == 3
+        for more in [False, True] if again else [False]:
+            if more:
+                training.delete_outs()
+                if not killed(training, "any moment", chance):
+                    continue
+            aims["again, any moment" if more else aim] += 1
+            where[training.found()] += 1
+        done += 1
+        training.delete_outs()
+        code = wait(training.start())
+        same = code == 0 and training.results() == training.expected
+        equal += same
+        if not same:
+            print(f"\nkill {done} ({aim}): exit code {code}, other results", file=sys.stderr)
+        print(f"\r{training.name}: {equal} of {done} equal", end="", flush=True)
+    print()
+    return {
+        "trainings": done,
+        "equal": equal,
+        "kills": sum(where.values()),
+        "killed": dict(sorted(where.items())),
+        "aimed_at": dict(sorted(aims.items())),
+        "files_compared": len(training.expected),
+        "seconds_undisturbed": round(training.seconds, 2),
+    }
+
+
+def main() -> None:
+    """Kill one training as often as asked and say how many ended as if undisturbed."""
+    parser = argparse.ArgumentParser(description="Kill trainings and compare what they end with.")
+    parser.add_argument("training", choices=("pretrain", "fsr"))
+    parser.add_argument("--kills", type=int, default=100, help="trainings killed (100)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a JSON file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # a fork has none of its parent's other threads
+    os.environ |= {"FSR_FER_DEVICE": "cpu"}
+    os.environ.pop("DVC_ROOT", None)
+    results_file = arguments.results.resolve()
+    item = "reweighted" if arguments.training == "fsr" else None
+    with tempfile.TemporaryDirectory() as folder:
+        training = Training(Path(folder) / "project", arguments.training, item)
+        found = kill_often(training, arguments.kills, random.Random(arguments.seed))
+        os.chdir(ROOT)
+    results = json.loads(results_file.read_text()) if results_file.exists() else {}
+    results["machine"] = describe_machine(("numpy", "torch", "safetensors", "dvclive"))
+    write_json(results_file, results | {arguments.training: found})
+    print(json.dumps(found, indent=2))
+    sys.exit(found["equal"] < found["trainings"])
+
+
+if __name__ == "__main__":
+    main()
