@@ -35,6 +35,7 @@ PARAMS_OF = {
     "finetune": ["profiles.${profile}.${item}"],
     "finetune_of": ["profiles.${profile}.${item.row}"],
     "studies": ["studies"],
+    "validation_every": ["studies.validation_every"],
     "losses": ["losses", "${item.terms}", "profiles.${profile}.losses"],
     "reweight": ["${item.weighting}", "profiles.${profile}.${item.weighting}"],
     "evaluate": ["evaluate"],
@@ -136,6 +137,9 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed -= {"profiles.${profile}.${item.row}"}
     if name == "seed_rows":
         needed -= {"profiles.${profile}.pretrain"}
+    if name == "converge":  # trains both variants
+        needed = {param.replace("${item.weighting}", "reweight") for param in needed}
+        needed -= {"${item.terms}"}
     assert declared == needed
 
 
@@ -165,11 +169,11 @@ def _paths(node: dict[str, Any], kind: str) -> list[str]:
     return [next(iter(e)) if isinstance(e, dict) else e for e in node.get(kind, [])]
 
 
-def test_only_evaluate_and_report_depend_on_what_test_faces_became() -> None:
+def test_nothing_that_trains_depends_on_what_test_faces_became() -> None:
     for name, node in NODES.items():
         data = [dep for dep in node["deps"] if dep.startswith("data/")]
         if any("features/test" in dep or "predictions" in dep for dep in data):
-            assert name in ("evaluate", "report")
+            assert name in ("evaluate", "report", "convergence")
 
 
 @pytest.mark.parametrize("name", STUDIES)

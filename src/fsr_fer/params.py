@@ -318,6 +318,12 @@ class Stage:
         """Which trainings are repeated."""
         return self._common("studies", StudiesSettings)
 
+    @property
+    def validation_every(self) -> int:
+        """How often the study of convergence validates, for stages that need nothing else."""
+        key = "studies.validation_every"
+        return build(_ValidationEvery, {"validation_every": self._value(key)}, key).validation_every
+
     def finetune_of(self, row: str) -> FinetuneSettings:
         """How the row of that name goes on to learn."""
         return self._own(row, FinetuneSettings)
@@ -373,6 +379,11 @@ class Stage:
 @dataclass(frozen=True, kw_only=True)
 class _ClassNames:
     class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ValidationEvery:
+    validation_every: int
 
 
 def load_stage(name: str, item: str | None = None, pipeline: Path = PIPELINE_FILE) -> Stage:

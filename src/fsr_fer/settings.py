@@ -497,8 +497,10 @@ class StudiesSettings:
     """Trainings repeated with other seeds, in a pipeline of their own (studies/dvc.yaml)."""
 
     seeds: tuple[int, ...]
+    validation_every: int
 
     def __post_init__(self) -> None:
+        _positive(self, "validation_every")
         seeds = self.seeds
         known = len(set(seeds)) == len(seeds) >= 2 and min(seeds) >= 0
         _require(known, "seeds", list(seeds), "two whole numbers from 0 or more, each once")

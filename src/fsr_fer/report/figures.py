@@ -266,6 +266,36 @@ def curves_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
         return _svg(figure)
 
 
+def band_figure(
+    runs: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]], *, x: str, y: str
+) -> bytes:
+    """Mean of the curves of each name, and how far they lie apart, as SVG.
+
+    ``runs`` are (steps, values) by name, all with the same steps.
+    """
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        for number, (name, curves) in enumerate(runs.items()):
+            steps = curves[0][0]
+            values = np.array([values for _, values in curves])
+            style = line_style(number) | {"marker": ""}
+            axes.plot(steps, values.mean(axis=0), label=f"{name}, mean of {len(values)}", **style)
+            axes.fill_between(
+                steps,
+                values.min(axis=0),
+                values.max(axis=0),
+                color=style["color"],
+                alpha=0.15,
+                linewidth=0,
+                label=f"{name}, least to greatest",
+            )
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        figure.legend(loc="outside lower center", ncols=2 * len(runs))
+        return _svg(figure)
+
+
 def _size_label(column: str, pixels: int, sep: str = "\n") -> str:
     return f"{_short(column)}{sep}{pixels} px"
 
