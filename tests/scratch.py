@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ MINUTES = 20
 ROWS = ("bicubic", "fsr_reweighted", "mixed_resolution")
 ITEMS = {"fsr": ("plain", "reweighted"), "synthesize": ("small",)}
 SCALE = 8
+SUPER_RESOLUTION = ("natural", "sr", "sr_faces", "restore")
 
 
 class Scratch:
@@ -145,9 +147,16 @@ def _make_tiny(root: Path) -> None:
     params["profiles"]["paper"]["validate"] = small["validate"] | counts
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
-    stages = pipeline["stages"]
-    dropped = {row for name in ("evaluate", "evaluate_faces") for row in stages[name]["foreach"]}
-    dropped -= set(ROWS)
+    _leave_rows_out(pipeline["stages"])
+    (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False, width=10_000))
+
+
+def _leave_rows_out(stages: dict[str, Any]) -> None:
+    """Drop what no row of ROWS needs: its stages, and where other stages speak of them."""
+    evaluated = ("evaluate", "evaluate_faces")
+    dropped = {row for name in evaluated for row in stages[name]["foreach"]} - set(ROWS)
+    for name in SUPER_RESOLUTION:
+        del stages[name]
     for name, stage in stages.items():
         if "foreach" in stage:
             kept, items = ITEMS.get(name, ROWS), stage["foreach"]
@@ -158,7 +167,21 @@ def _make_tiny(root: Path) -> None:
         else:  # rows stand in the commands of the stages that read all of them
             words = stage["cmd"].split()
             stage["cmd"] = " ".join(word for word in words if word not in dropped)
-    (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False, width=10_000))
+    bodies = [stage.get("do", stage) for stage in stages.values()]
+    made = [
+        (next(iter(out)) if isinstance(out, dict) else out).partition("${item")[0]
+        for body in bodies
+        for kind in ("outs", "metrics", "plots")
+        for out in body.get(kind, [])
+    ]
+    made = [out.partition("${key")[0].rstrip("/") for out in made]
+    for body in bodies:
+        body["deps"] = [
+            dep
+            for dep in body["deps"]
+            if not re.match(r"(data|models|metrics)/\$\{profile", dep)
+            or any(f"{out}/".startswith(f"{dep}/") or dep.startswith(out) for out in made)
+        ]
 
 
 def _lend_the_environment(root: Path) -> None:
