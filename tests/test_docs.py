@@ -107,6 +107,8 @@ def test_markers_are_known_and_give_their_reason(page: Path) -> None:
         if block.marker:
             assert block.marker in MARKERS, f"{block.where}: {block.marker}"
             assert block.reason or block.marker == "wait", f"{block.where}: no reason"
+            for named in re.findall(r"[\w/]+/\w+\.(?:py|md)", block.reason):
+                assert (ROOT / named).exists(), f"{block.where}: {named}"
     # A comment that is not right above a block would do nothing.
     for comment in re.findall(r"<!-- (.*?) -->", prose(page)):
         assert any(f"{b.marker}: {b.reason}".startswith(comment) for b in blocks(page)), comment
