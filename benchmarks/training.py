@@ -7,7 +7,8 @@ For the default's and the paper's size, the engine's step beside the one of benc
 the same batch, in turns; on the GPU too where there is one. Written to benchmarks/training.json:
 time per iteration, floating-point operations (counted), the share of what a large matrix product
 reaches here, bytes that the operations read and write and the share of what a copy reaches, and
-which operations the time goes to.
+which operations the time goes to. With --threads 1 it is the process's own time, which other work
+on the machine hardly disturbs.
 
 With --accuracy both are trained on the pipeline's features from three seeds and their accuracies on
 the validation faces compared. It needs `dvc repro features features_hr`.
@@ -126,13 +127,15 @@ class Case:
 
 
 def timed(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Seconds per run."""
-    start = time.perf_counter()
+    """Seconds per run; of this process's own work where one thread does all of it."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    start = clock()
     for _ in range(repeats):
         run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) / repeats
+    return (clock() - start) / repeats
 
 
 def measure(profile: str, device: torch.device, batch: int | None, rounds: int) -> dict[str, Any]:
