@@ -12,6 +12,12 @@ from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import read_predictions
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.report import ReportInputs, write_report
+from fsr_fer.report.gathering import (
+    read_fidelity,
+    read_json,
+    restored_faces,
+    training_runs,
+)
 from fsr_fer.report.origin import Origin
 from fsr_fer.runs import forget_finished
 
@@ -27,9 +33,8 @@ def main() -> Stage:
     rows = sys.argv[1:]
     stage = load_stage("report")
     data, metrics = Path("data") / stage.profile, Path("metrics") / stage.profile
-    runs = ["pretrain", *(row.replace("_", "/", 1) for row in rows if row.startswith("fsr_"))]
-    runs += [f"finetune/{row}" for row in rows if (metrics / "finetune" / row).is_dir()]
     predictions = {row: data / f"predictions/{row}.csv" for row in rows}
+    restored = restored_faces(rows, stage.scales, data / "restored")
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.dataset.source,
@@ -43,13 +48,16 @@ def main() -> Stage:
         images_path=data / "dataset/images.npy",
         downsampled={f"x{scale}": data / f"downsample/x{scale}.npy" for scale in stage.scales},
         downsample=stage.downsample,
-        curves={run: metrics / run / "plots/metrics" for run in runs},
+        curves=training_runs(rows, stage.scales, metrics),
         effective_params=stage.effective,
         confidence=stage.evaluate.confidence,
         resamples=stage.evaluate.resamples,
         calibration_bins=stage.evaluate.calibration_bins,
         example_faces=stage.report.example_faces,
         seed=stage.seed,
+        restored=restored,
+        fidelity=read_fidelity(list(restored), metrics / "restoration"),
+        cost=read_json(metrics / "cost.json"),
         origin=Origin(
             command=shlex.join(["python", *sys.argv]),
             params=tuple(stage.params),

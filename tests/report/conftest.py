@@ -152,8 +152,17 @@ def build_full_inputs(folder: Path, **changes) -> ReportInputs:
                 for column, percent in zip(columns, percents, strict=True)
                 if percent is not None
             },
+            confidence={
+                column: np.full(len(test), 0.75)
+                for column, percent in zip(columns, percents, strict=True)
+                if percent is not None
+            },
         )
         for row, percents in FULL_ROWS.items()
+    }
+    restored = {
+        row: {column: folder / "images.npy" for column in rows[row].predicted if column != "hr"}
+        for row in ("rcan", "meta_sr")
     }
     values = {
         "profile": "full",
@@ -164,8 +173,22 @@ def build_full_inputs(folder: Path, **changes) -> ReportInputs:
         "images_path": folder / "images.npy",
         "downsampled": {f"x{scale}": folder / f"x{scale}.npy" for scale in FULL_SCALES},
         "resamples": 100,
+        "restored": restored,
+        "fidelity": {
+            row: {"x4": {"psnr": 28.126, "ssim": 0.8765}} for row in ("bicubic", "rcan", "meta_sr")
+        },
+        "cost": {row: _cost(list(p.predicted), 1 + n) for n, (row, p) in enumerate(rows.items())},
     }
     return build_inputs(folder / "small", **(values | changes))
+
+
+def _cost(columns: list[str], times: int) -> dict[str, dict[str, int]]:
+    """Counts as ``fsr_fer.cost`` makes them: so many times 46 million operations, and 1000."""
+    return {
+        "parameters": {column: 1_320_000 for column in columns},
+        "flop_per_face": {column: times * 46_000_000 for column in columns},
+        "eigen_flop_per_face": {column: 1000 for column in columns},
+    }
 
 
 @pytest.fixture(scope="session")

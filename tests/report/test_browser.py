@@ -113,7 +113,7 @@ def test_sizes_can_be_left_out(open_page):
     page = open_page()
     page.locator("#filter summary").click()
     page.get_by_role("checkbox", name="x5").uncheck()
-    for label in ("Total accuracy", "Mean-class accuracy", "Gain on bicubic"):
+    for label in ("Total accuracy", "Cost of each row", "Gain on mixed_resolution, total accuracy"):
         assert not visible(page, f'{table(label)} [data-size="x5"]')
         assert visible(page, f'{table(label)} [data-size="x4"]')
     assert page.locator("#shown").inner_text() == "all rows, 8 of 9 sizes"

@@ -15,9 +15,10 @@ from fsr_fer.errors import UserError
 from fsr_fer.report import example_faces, write_report
 from fsr_fer.report.curves import POINTS, read_curve, read_groups
 from fsr_fer.report.details import flat, short_names
-from fsr_fer.report.figures import spread
+from fsr_fer.report.figures import operations, spread
 from fsr_fer.report.markup import Markup, element, join
 from fsr_fer.report.origin import Origin
+from fsr_fer.report.words import in_units
 
 
 class Collector(HTMLParser):
@@ -74,7 +75,9 @@ def test_class_names_are_escaped(written, parsed):
 
 def test_images_have_a_description_and_figures_a_white_ground(parsed):
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
-    assert len(images) == 6  # rows, faces, and two groups of curves for each of two runs
+    assert (
+        len(images) == 7
+    )  # rows, calibration, faces, and two groups of curves for each of two runs
     for attributes in images:
         assert attributes["alt"]
         content = base64.b64decode(attributes["src"].split(",", 1)[1])
@@ -235,6 +238,46 @@ def test_figures_in_the_page_say_which_row_a_line_is_of(written):
     assert used
     assert used <= set(re.findall(r' id="([^"]+)"', picture))
     assert all(name.startswith("acc-") for name in used)
+
+
+def test_full_page_shows_cost_calibration_and_restored_faces(written_full):
+    text = "".join(Collector(written_full.page).text)
+    assert "bicubic1.32 M46.0 M1 ×46.0 M1 ×" in text
+    assert "rcan1.32 M92.0 M2 ×92.0 M2 ×92.0 M2 ×92.0 M2 ×–––92.0 M2 ×" in text
+    assert "rcan28.13SSIM 0.8765" in text
+    assert "fsr-fer trace cost.rcan.flop_per_face.x8" in text
+    assert "fsr-fer trace calibration.rcan.x8" in text
+    for name in ("cost_mean.svg", "cost_x8.svg", "calibration.svg", "restored.png"):
+        assert (written_full.directory / name).stat().st_size > 1000
+        assert f"fsr-fer trace data/full/report/{name}" in text
+
+
+def test_restored_faces_are_those_of_the_same_test_face(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path)
+    test = inputs.manifest.rows("test")
+    images = np.load(inputs.images_path)[test]
+    np.save(tmp_path / "restored.npy", 255 - images)
+    inputs = replace(inputs, restored={"rcan": {"x8": tmp_path / "restored.npy"}})
+    for face in example_faces(inputs):
+        np.testing.assert_array_equal(face.by_row["rcan"]["x8"], 255 - face.sizes["hr"])
+
+
+def test_operations_are_sums_and_their_mean_is_over_the_scales():
+    counts = {
+        "flop_per_face": {"hr": 7, "x2": 10, "x8": 20},
+        "eigen_flop_per_face": {"hr": 1, "x2": 2, "x8": 4},
+    }
+    assert operations(counts, "x8") == 24
+    assert operations(counts, "mean") == 18
+    assert operations(counts, "x3") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(7, "7"), (1320000, "1.32 M"), (46.3e6, "46.3 M"), (123e9, "123 G"), (2.5e12, "2.50 T")],
+)
+def test_counts_have_three_digits_and_a_unit(number, text):
+    assert in_units(number) == text
 
 
 @pytest.mark.parametrize(

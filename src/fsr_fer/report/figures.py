@@ -6,19 +6,16 @@ import io
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.predictions import HR
 from fsr_fer.report.curves import Curve
-from fsr_fer.report.scores import Estimate, Table
+from fsr_fer.report.scores import MEAN, Calibration, Estimate, Table
 
 # Okabe and Ito's colours without yellow, which is too pale for lines on white; the markers and
 # dashes repeat with other periods, so that no two of the first 28 rows look the same in grey.
@@ -40,21 +37,6 @@ SETTINGS: dict[Any, Any] = {
     "figure.facecolor": "white",
 }
 
-PIXELS_PER_POINT_OF_A_FACE = 2
-"""Each face pixel is drawn as 2x2, so that text beside it stays sharp on dense screens."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExampleFace:
-    """A face at each size, uint8 [h, w, 3] keyed "hr", "x2", ...; ``title`` stands beside it.
-
-    ``restored`` are the same put back to full size, uint8 [100, 100, 3].
-    """
-
-    title: str
-    sizes: Mapping[str, np.ndarray]
-    restored: Mapping[str, np.ndarray]
-
 
 def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[str]) -> bytes:
     """Accuracy of each row over face size, as SVG (paper, figure 4).
@@ -62,14 +44,18 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
     Names stand beside the lines' ends; the rows in ``banded`` have their intervals as bands.
     """
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(8.6, 4.6), layout="constrained")
+        figure = Figure(figsize=(8.6, 4.25), layout="constrained")
         axes = figure.add_subplot()
         for number, (name, row) in enumerate(table.items()):
             style = line_style(number) | {"linewidth": 2.2 if name in banded else 1.3}
             _row_line(axes, pixels, row, name, style, band=name in banded)
         _full_size_line(axes, table, len(pixels))
-        _label_ends(axes, table, pixels)
-        axes.set_xticks(range(len(pixels)), [_size_label(c, p) for c, p in pixels.items()])
+        ends = {}
+        for name, row in table.items():
+            last = max(i for i, column in enumerate(pixels) if column in row)
+            ends[name] = (float(last), row[list(pixels)[last]].value)
+        _label_ends(axes, ends, (-0.3, len(pixels) - 0.7), {n: i for i, n in enumerate(table)})
+        axes.set_xticks(range(len(pixels)), [size_label(c, p) for c, p in pixels.items()])
         axes.set_xlabel("downsampling factor, height of the face in pixels")
         axes.set_ylabel("total accuracy, %")
         return _svg(figure)
@@ -135,29 +121,36 @@ def _full_size_line(axes: Axes, table: Table, num_sizes: int) -> None:
     )
 
 
-def _label_ends(axes: Axes, table: Table, pixels: Mapping[str, int]) -> None:
-    """Each row's name at the right, as near to its last point as the other names let it be."""
-    columns = list(pixels)
-    ends = {
-        name: max(i for i, column in enumerate(columns) if column in row)
-        for name, row in table.items()
-    }
-    low, high = axes.get_ylim()
-    heights = {name: (table[name][columns[end]].value - low) for name, end in ends.items()}
-    step = (high - low) * LABEL_STEP
-    places = spread(list(heights.values()), step, high - low)
-    x = len(columns) - 1 + 0.5
-    for number, (name, place) in enumerate(zip(heights, places, strict=True)):
-        style = line_style(number)
-        leader = {"color": style["color"], "linewidth": 0.7, "clip_on": False}
-        axes.plot([ends[name], x], [low + heights[name], low + place], gid=f"row:{name}", **leader)
-        marker = {"color": style["color"], "marker": style["marker"], "markersize": 5}
-        axes.plot([x], [low + place], clip_on=False, gid=f"row:{name}", **marker)
-        # Dark, for some of the colours are too pale for small print.
-        axes.text(x + 0.15, low + place, name, va="center", fontsize=9, gid=f"row:{name}")
-    axes.set_ylim(low, high)
-    axes.set_xlim(-0.3, len(columns) - 1 + 0.3)
+def _label_ends(
+    axes: Axes,
+    ends: Mapping[str, tuple[float, float]],
+    limits: tuple[float, float],
+    numbers: Mapping[str, int],
+) -> None:
+    """Each row's name at the right, as near to its last point as the other names let it be.
 
+    ``ends`` are the points in the coordinates of the axes, ``limits`` what x shall reach
+    over, ``numbers`` say each row's style.
+    """
+    axes.set_xlim(*limits)
+    low, high = axes.get_ylim()
+    places = spread([y - low for _, y in ends.values()], (high - low) * LABEL_STEP, high - low)
+    right = axes.get_yaxis_transform()  # x in shares of the axes, y in data
+    for (name, (x, y)), place in zip(ends.items(), places, strict=True):
+        style = line_style(numbers[name])
+        share = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0]
+        common: dict[str, Any] = {"clip_on": False, "transform": right, "gid": f"row:{name}"}
+        leader = {"color": style["color"], "linewidth": 0.7}
+        axes.plot([share, LABEL_PLACE], [y, low + place], **leader, **common)
+        mark = {"color": style["color"], "marker": style["marker"], "markersize": 5}
+        axes.plot([LABEL_PLACE], [low + place], **mark, **common)
+        # Dark, for some of the colours are too pale for small print.
+        axes.text(LABEL_PLACE + 0.02, low + place, name, va="center", fontsize=9, **common)
+    axes.set_ylim(low, high)
+
+
+LABEL_PLACE = 1.03
+"""Where labels begin, as a share of the figure's width."""
 
 LABEL_STEP = 0.055
 """Height of a line's label as a share of the figure's."""
@@ -190,6 +183,104 @@ def spread(heights: Sequence[float], step: float, top: float) -> list[float]:
     return placed
 
 
+def cost_figure(table: Table, cost: Cost, column: str) -> bytes | None:
+    """Accuracy over floating-point operations per face at one size, as SVG.
+
+    For the mean over the scales the operations are the mean too. None if no row has both.
+    """
+    points: dict[str, tuple[float, Estimate]] = {}
+    for name, row in table.items():
+        work = operations(cost[name], column) if name in cost else None
+        if work and column in row:
+            points[name] = work, row[column]
+    if not points:
+        return None
+    numbers = {name: number for number, name in enumerate(table)}
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(6.6, 4.35), layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        for name, (work, estimate) in points.items():
+            low, high = estimate.interval.low, estimate.interval.high
+            style = line_style(numbers[name])
+            mark = {"color": style["color"], "marker": style["marker"], "linestyle": ""}
+            axes.plot(
+                [work, work], [low, high], color=style["color"], alpha=0.35, gid=f"row:{name}"
+            )
+            axes.plot([work], [estimate.value], markersize=7, gid=f"row:{name}", **mark)
+        _label_points(axes, {n: (work, e.value) for n, (work, e) in points.items()}, numbers)
+        size = "mean over the scales" if column == MEAN else column
+        axes.set_xlabel(f"floating-point operations per face, {size}")
+        axes.set_ylabel("total accuracy, %")
+        return _svg(figure)
+
+
+def _label_points(
+    axes: Axes, points: Mapping[str, tuple[float, float]], numbers: Mapping[str, int]
+) -> None:
+    """Each point's name at its right; those of points at about the same x one above the other."""
+    low, high = axes.get_ylim()
+    groups: list[list[str]] = []
+    for name in sorted(points, key=lambda name: points[name][0]):
+        near = groups and points[name][0] < 1.7 * points[groups[-1][0]][0]
+        groups[-1].append(name) if near else groups.append([name])
+    for group in groups:
+        x = 1.22 * max(points[name][0] for name in group)
+        heights = [points[name][1] - low for name in group]
+        for name, place in zip(
+            group, spread(heights, (high - low) * LABEL_STEP, high - low), strict=True
+        ):
+            colour = line_style(numbers[name])["color"]
+            (work, value), gid = points[name], f"row:{name}"
+            axes.plot([work, x], [value, low + place], color=colour, linewidth=0.7, gid=gid)
+            axes.text(x, low + place, " " + name, va="center", fontsize=9, gid=gid)
+    every = [work for work, _ in points.values()]
+    axes.set_xlim(min(every) / 1.7, max(every) * 14)  # room for the names at the right
+    axes.set_ylim(low, high)
+
+
+Cost = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""What ``fsr_fer.cost`` counts: row, then kind of count, then column."""
+
+
+def operations(counts: Mapping[str, Mapping[str, int]], column: str) -> float | None:
+    """Operations per face, eigendecompositions included; None where the row has no such size."""
+    work = {
+        c: flop + counts["eigen_flop_per_face"].get(c, 0)
+        for c, flop in counts["flop_per_face"].items()
+    }
+    if column == MEAN:
+        scales = [flop for c, flop in work.items() if c != HR]
+        return sum(scales) / len(scales) if scales else None
+    return work.get(column)
+
+
+def calibration_figure(rows: Mapping[str, Mapping[str, Calibration]]) -> bytes | None:
+    """Accuracy over mean confidence, a point for each size of each row, as SVG.
+
+    Below the diagonal a row is surer than it is right. None if no row stored its confidence.
+    """
+    shown = {name: list(columns.values()) for name, columns in rows.items() if columns}
+    if not shown:
+        return None
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+        axes = figure.add_subplot()
+        for number, name in enumerate(rows):
+            if name in shown:
+                style = line_style(number) | {"linewidth": 1.1, "markersize": 5}
+                x, y = [c.confidence for c in shown[name]], [c.accuracy for c in shown[name]]
+                axes.plot(x, y, label=name, gid=f"row:{name}", **style)
+        values = [v for cells in shown.values() for c in cells for v in (c.confidence, c.accuracy)]
+        low, high = min(values) - 2, min(100.0, max(values) + 2)
+        axes.plot([low, high], [low, high], color="#555555", linewidth=1, dashes=(2, 3))
+        axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
+        axes.set_xlabel("mean confidence, %")
+        axes.set_ylabel("total accuracy, %")
+        figure.legend(loc="outside right center", fontsize=8.5)
+        return _svg(figure)
+
+
 def line_style(number: int) -> dict[str, Any]:
     """Colour, marker and dashes of the line with this number; the first is plain black."""
     return {
@@ -198,46 +289,6 @@ def line_style(number: int) -> dict[str, Any]:
         "linestyle": DASHES[number % len(DASHES)],
         "linewidth": 1.8,
     }
-
-
-def faces_figure(faces: Sequence[ExampleFace], pixels: Mapping[str, int]) -> tuple[bytes, int]:
-    """Faces at each size, above in true size, below put back to full size (paper, figure 3).
-
-    Returns a PNG and the width in CSS pixels at which the true sizes are true.
-    """
-    gap, left, top = 8, 96, 34
-    cell = IMAGE_SIZE + gap
-    width = left + cell * len(pixels)
-    height = top + (2 * cell + gap) * len(faces)
-    sheet = np.full((height, width, 3), 255, np.uint8)
-    for line, face in enumerate(faces):
-        y = top + line * (2 * cell + gap)
-        for place, column in enumerate(pixels):
-            x = left + place * cell
-            small = face.sizes[column]
-            _paste(
-                sheet, small, x + (IMAGE_SIZE - small.shape[1]) // 2, y + IMAGE_SIZE - len(small)
-            )
-            _paste(sheet, face.restored[column], x, y + cell)
-    zoom = PIXELS_PER_POINT_OF_A_FACE
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(width / 100, height / 100), dpi=100 * zoom)
-        figure.figimage(sheet.repeat(zoom, axis=0).repeat(zoom, axis=1))
-        for place, column in enumerate(pixels):
-            _write(
-                figure,
-                left + place * cell + IMAGE_SIZE / 2,
-                22,
-                _size_label(column, pixels[column], sep=", "),
-                "center",
-            )
-        for line, face in enumerate(faces):
-            y = top + line * (2 * cell + gap)
-            _write(figure, 4, y + IMAGE_SIZE - 4, f"{face.title}\n\ntrue size", "left")
-            _write(figure, 4, y + cell + IMAGE_SIZE - 4, "put back\nto full size", "left")
-        content = io.BytesIO()
-        figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue(), width
 
 
 def curves_figure(panels: Mapping[str, Mapping[str, Curve]]) -> bytes:
@@ -296,22 +347,13 @@ def band_figure(
         return _svg(figure)
 
 
-def _size_label(column: str, pixels: int, sep: str = "\n") -> str:
+def size_label(column: str, pixels: int, sep: str = "\n") -> str:
+    """A size as figures name it: its name and the height of the face."""
     return f"{_short(column)}{sep}{pixels} px"
 
 
 def _short(column: str) -> str:
     return "HR" if column == HR else column
-
-
-def _paste(sheet: np.ndarray, face: np.ndarray, x: int, y: int) -> None:
-    sheet[y : y + face.shape[0], x : x + face.shape[1]] = face
-
-
-def _write(figure: Figure, x: float, y: float, text: str, align: str) -> None:
-    """Text whose lower edge is ``y`` face pixels below the top."""
-    width, height = figure.get_size_inches() * 100
-    figure.text(x / width, 1 - y / height, text, ha=align, va="bottom", fontsize=8.5)
 
 
 def _svg(figure: Figure) -> bytes:

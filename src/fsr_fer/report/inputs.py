@@ -33,7 +33,8 @@ class ReportInputs:
     together ("fsr/plain", "fsr/reweighted"). ``confidence`` (of intervals) is between 0 and 1,
     ``calibration_bins`` are bins of the confidence of predictions. ``restored`` are the
     test faces that a row put back to full size, uint8 [N_test, 100, 100, 3], keyed by row and size,
-    for rows that have any. ``cost`` is what ``fsr_fer.cost`` counts: row, then kind of count, then
+    for rows that have any; ``fidelity`` how near they come: row ("bicubic" too), size, then "psnr"
+    in dB and "ssim". ``cost`` is what ``fsr_fer.cost`` counts: row, then kind of count, then
     column. ``origin`` says what the report itself ran and read.
     """
 
@@ -54,6 +55,7 @@ class ReportInputs:
     seed: int
     calibration_bins: int = 15
     restored: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    fidelity: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     cost: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     origin: Origin | None = None
 

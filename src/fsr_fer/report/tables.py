@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from fsr_fer.report.figures import operations
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.markup import Markup, element, join, table
-from fsr_fer.report.scores import MEAN, Comparison, Scores
+from fsr_fer.report.scores import MEAN, Comparison, Estimate, Scores
 from fsr_fer.report.traces import traced
 from fsr_fer.report.words import (
+    in_units,
     interval,
     p_text,
     row_name,
@@ -42,8 +45,7 @@ def is_clear(comparison: Comparison, confidence: float) -> bool:
     """Whether a difference is more than chance explains: by its p-value, else by its interval."""
     if comparison.p_value is not None:
         return comparison.p_value < 1 - confidence
-    bounds = comparison.difference.interval
-    return bounds.low > 0 or bounds.high < 0
+    return excludes_zero(comparison.difference)
 
 
 def answer(inputs: ReportInputs, scores: Scores) -> Markup:
@@ -56,14 +58,10 @@ def answer(inputs: ReportInputs, scores: Scores) -> Markup:
         value = scores.tables["total_accuracy"][best[0]][MEAN].value
         parts += [join(_listed([row_name(name) for name in best])), " reads best over all sizes: "]
         parts += [traced(best[0], MEAN, f"{value:.1f} %"), f" right, {size_title(inputs, MEAN)}"]
-        gain = scores.against_baseline.get(best[0], {}).get(MEAN)
-        if gain is not None:
-            parts += [
-                ", ",
-                with_interval(gain.difference),
-                " points on ",
-                row_name(inputs.baseline),
-            ]
+        for reference, comparisons in scores.against.items():
+            if MEAN in comparisons.get(best[0], {}):
+                gain = comparisons[best[0]][MEAN].difference
+                parts += [", ", with_interval(gain), " points on ", row_name(reference)]
         parts.append(". ")
     return element("p", *parts, _by_size(inputs, scores), class_="answer")
 
@@ -107,10 +105,13 @@ def winners_table(inputs: ReportInputs, scores: Scores) -> Markup:
     if len(inputs.rows) > 1:
         rows += [
             line("next best", lambda c: _next_best(scores, best[c], c)),
+        ]
+        rows += [
             line(
-                join(["gain on ", row_name(inputs.baseline)]),
-                lambda c: _gain(inputs, scores, best[c], c),
-            ),
+                join(["gain on ", row_name(reference), element("small", "bold: clear")]),
+                partial(_gain, inputs, scores, reference, best),
+            )
+            for reference in scores.against
         ]
     head = ["face", *(size_head(inputs, column) for column in columns)]
     made = table(head, rows, label="Best row at each size", column_keys=["", *columns])
@@ -137,20 +138,22 @@ def _next_best(scores: Scores, best: list[str], column: str) -> Markup:
     return join([row_name(name), element("small", traced(name, column, behind))])
 
 
-def _gain(inputs: ReportInputs, scores: Scores, best: list[str], column: str) -> Markup:
-    comparison = scores.against_baseline.get(best[0], {}).get(column)
-    if inputs.baseline in best:
+def _gain(
+    inputs: ReportInputs, scores: Scores, reference: str, best: dict[str, list[str]], column: str
+) -> Markup:
+    name = best[column][0]
+    comparison = scores.against[reference].get(name, {}).get(column)
+    if reference in best[column]:
         return join(["–", element("small", "none is above it")])
     if comparison is None:
-        return join(["–", element("small", f"{inputs.baseline} lacks it")])
-    parts = [
-        traced(best[0], column, signed(comparison.difference.value)),
-        interval(comparison.difference, sign=True),
-    ]
-    if comparison.p_value is not None:
-        parts.append(element("small", f"p {p_text(comparison.p_value)}"))
-    clear = is_clear(comparison, inputs.confidence)
-    return join([*parts, element("small", "clear" if clear else "may be chance")])
+        return join(["–", element("small", f"{reference} lacks it")])
+    number = traced(name, column, signed(comparison.difference.value))
+    if is_clear(comparison, inputs.confidence):
+        number = element("strong", number)
+    p_value = "" if comparison.p_value is None else f"p {p_text(comparison.p_value)}"
+    return join(
+        [number, interval(comparison.difference, sign=True), element("small", p_value or " ")]
+    )
 
 
 def scores_table(inputs: ReportInputs, scores: Scores, score: Score) -> Markup:
@@ -181,33 +184,113 @@ def scores_table(inputs: ReportInputs, scores: Scores, score: Score) -> Markup:
     )
 
 
-def gains_table(inputs: ReportInputs, scores: Scores) -> Markup:
-    """Each row's total accuracy minus the baseline's, with McNemar's p-value."""
-    columns = all_columns(inputs)
+def gains_table(inputs: ReportInputs, scores: Scores, reference: str, score: Score) -> Markup:
+    """Each row's score minus the reference's; for total accuracy with McNemar's p-value."""
+    columns, total = all_columns(inputs), score == "total_accuracy"
     rows: list[list[str]] = []
-    for name, comparisons in scores.against_baseline.items():
+    for name, comparisons in scores.against[reference].items():
         cells: list[str] = [row_name(name)]
         for column in columns:
             if column not in comparisons:
                 cells.append("–")
                 continue
             comparison = comparisons[column]
-            value = traced(name, column, signed(comparison.difference.value))
-            if is_clear(comparison, inputs.confidence):
-                value = element("strong", value)
-            note = "" if comparison.p_value is None else f"p {p_text(comparison.p_value)}"
-            small = element("small", note) if note else Markup("")
-            cells.append(join([value, interval(comparison.difference, sign=True), small]))
+            gain = comparison.difference if total else comparison.mean_class_difference
+            clear = is_clear(comparison, inputs.confidence) if total else excludes_zero(gain)
+            value = traced(name, column, signed(gain.value))
+            note = comparison.p_value if total else None
+            small = Markup("") if note is None else element("small", f"p {p_text(note)}")
+            number = element("strong", value) if clear else value
+            cells.append(join([number, interval(gain, sign=True), small]))
         rows.append(cells)
     head = [
-        join(["minus ", row_name(inputs.baseline), ", points"]),
+        join(["minus ", row_name(reference), ", points"]),
         *(size_head(inputs, c) for c in columns),
     ]
     return table(
         head,
         rows,
-        label=f"Gain on {inputs.baseline}",
-        row_keys=list(scores.against_baseline),
+        label=f"Gain on {reference}, {SCORE_TITLES[score].lower()}",
+        row_keys=list(scores.against[reference]),
+        column_keys=["", *columns],
+    )
+
+
+def excludes_zero(estimate: Estimate) -> bool:
+    """Whether a difference's interval lies on one side of 0."""
+    return estimate.interval.low > 0 or estimate.interval.high < 0
+
+
+def cost_table(inputs: ReportInputs) -> Markup:
+    """Parameters and operations per face of each row, and how many times the baseline's."""
+    columns = all_columns(inputs)
+    rows: list[list[str]] = []
+    names = [name for name in inputs.rows if name in inputs.cost]
+    base = inputs.cost.get(inputs.baseline)
+    for name in names:
+        counts = inputs.cost[name]
+        cells: list[str] = [row_name(name), in_units(max(counts["parameters"].values()))]
+        for column in columns:
+            work = operations(counts, column)
+            if work is None:
+                cells.append("–")
+                continue
+            reference = operations(base, column) if base else None
+            times = element("small", f"{work / reference:.3g} ×") if reference else Markup("")
+            cells.append(join([traced(name, column, in_units(work)), times]))
+        rows.append(cells)
+    head = [
+        join(
+            [
+                "operations per face",
+                element("small", f"and how many times those of {inputs.baseline}"),
+            ]
+        ),
+        "parameters",
+        *(size_head(inputs, c) for c in columns),
+    ]
+    return table(
+        head, rows, label="Cost of each row", row_keys=names, column_keys=["", "", *columns]
+    )
+
+
+def calibration_table(inputs: ReportInputs, scores: Scores) -> Markup:
+    """Calibration error of each row at each size, and how much surer than right it is."""
+    columns = inputs.columns
+    names = [name for name, row in scores.calibration.items() if row]
+    rows: list[list[str]] = []
+    for name in names:
+        cells: list[str] = [row_name(name)]
+        for column in columns:
+            cell = scores.calibration[name].get(column)
+            if cell is None:
+                cells.append("–")
+                continue
+            surer = element("small", signed(cell.confidence - cell.accuracy))
+            number = traced(name, column, f"{cell.error.value:.1f}")
+            cells.append(join([number, interval(cell.error), surer]))
+        rows.append(cells)
+    head = ["calibration error, %", *(size_head(inputs, c) for c in columns)]
+    return table(head, rows, label="Calibration error", row_keys=names, column_keys=["", *columns])
+
+
+def fidelity_table(inputs: ReportInputs) -> Markup:
+    """PSNR and SSIM of restored faces against the full-size ones."""
+    columns = [c for c in inputs.scale_names if any(c in row for row in inputs.fidelity.values())]
+    rows: list[list[str]] = []
+    for name, row in inputs.fidelity.items():
+        cells: list[str] = [row_name(name)]
+        for column in columns:
+            values = row.get(column)
+            small = Markup("") if values is None else element("small", f"SSIM {values['ssim']:.4f}")
+            cells.append("–" if values is None else join([f"{values['psnr']:.2f}", small]))
+        rows.append(cells)
+    head = ["PSNR, dB", *(size_head(inputs, c) for c in columns)]
+    return table(
+        head,
+        rows,
+        label="PSNR and SSIM",
+        row_keys=list(inputs.fidelity),
         column_keys=["", *columns],
     )
 

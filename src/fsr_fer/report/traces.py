@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fsr_fer.report.figures import operations
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.markup import Markup, element, join, table
 from fsr_fer.report.origin import Origin
@@ -57,19 +58,32 @@ def traces_section(inputs: ReportInputs, scores: Scores) -> Markup:
 def _row_traces(inputs: ReportInputs, scores: Scores, name: str) -> Markup:
     columns = [c for c in (*inputs.columns, MEAN) if c in scores.tables["total_accuracy"][name]]
     head = ["face", "total accuracy", "right", "mean-class accuracy"]
-    if name in scores.against_baseline:
-        head += [f"gain on {inputs.baseline}", f"right: only this, only {inputs.baseline}", "p"]
     rows = [
         [
             size_title(inputs, column),
             f"{scores.tables['total_accuracy'][name][column].value:.3f} %",
             _right(inputs, name, column),
             f"{scores.tables['mean_class_accuracy'][name][column].value:.3f} %",
-            *_compared(scores.against_baseline.get(name, {}).get(column), len(head) > 4),
-            _commands(name, column),
         ]
         for column in columns
     ]
+    for reference, comparisons in scores.against.items():
+        if name in comparisons:
+            head += [f"gain on {reference}", f"right: only this, only {reference}", "p"]
+            for line, column in zip(rows, columns, strict=True):
+                line += _compared(comparisons[name].get(column))
+    if scores.calibration.get(name):
+        head.append("calibration error")
+        for line, column in zip(rows, columns, strict=True):
+            cell = scores.calibration[name].get(column)
+            line.append("–" if cell is None else f"{cell.error.value:.3f} %")
+    if name in inputs.cost:
+        head.append("operations per face")
+        for line, column in zip(rows, columns, strict=True):
+            work = operations(inputs.cost[name], column)
+            line.append("–" if work is None else f"{work:,.0f}")
+    for line, column in zip(rows, columns, strict=True):
+        line.append(_commands(inputs, scores, name, column))
     made = table(
         [*head, "trace"], rows, label=f"Numbers of {name}", ids=[anchor(name, c) for c in columns]
     )
@@ -86,11 +100,13 @@ def _row_traces(inputs: ReportInputs, scores: Scores, name: str) -> Markup:
     )
 
 
-def _commands(name: str, column: str) -> Markup:
-    lines = [
-        element("div", command(f"fsr-fer trace {metric(score, name, column)}"))
-        for score in METRICS_FILES
-    ]
+def _commands(inputs: ReportInputs, scores: Scores, name: str, column: str) -> Markup:
+    wanted = [metric(score, name, column) for score in METRICS_FILES]
+    if column in scores.calibration.get(name, {}):
+        wanted.append(f"calibration.{name}.{column}")
+    if column in inputs.cost.get(name, {}).get("flop_per_face", {}):
+        wanted.append(f"cost.{name}.flop_per_face.{column}")
+    lines = [element("div", command(f"fsr-fer trace {words}")) for words in wanted]
     return element("td", *lines, class_="words")
 
 
@@ -101,9 +117,7 @@ def _right(inputs: ReportInputs, name: str, column: str) -> str:
     return f"{right:,} of {len(row) * len(names):,}"
 
 
-def _compared(comparison: Comparison | None, wanted: bool) -> list[str]:
-    if not wanted:
-        return []
+def _compared(comparison: Comparison | None) -> list[str]:
     if comparison is None:
         return ["–", "–", "–"]
     counts = "–"

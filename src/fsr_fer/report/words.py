@@ -56,3 +56,11 @@ def with_interval(estimate: Estimate) -> Markup:
 def p_text(p_value: float) -> str:
     """A p-value with three decimals."""
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def in_units(number: float) -> str:
+    """A count with three digits and its unit: "1.15 M"."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:#.3g}".rstrip(".") + f" {unit}"
+    return f"{number:.0f}"

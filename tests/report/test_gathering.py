@@ -1,0 +1,48 @@
+"""Files of the rows that are named, whatever else lies there."""
+
+import json
+
+import pytest
+
+from fsr_fer.errors import UserError
+from fsr_fer.report.gathering import read_fidelity, read_json, restored_faces, training_runs
+
+
+def test_runs_are_those_of_the_rows_named(tmp_path):
+    runs = ("finetune/best", "finetune/old", "sr/rcan_x2", "sr/rcan_x8", "sr/meta_sr", "sr_faces")
+    for run in runs:
+        (tmp_path / run).mkdir(parents=True)
+    found = training_runs(["bicubic", "rcan", "fsr_l2", "best"], (2, 8), tmp_path)
+    assert list(found) == ["pretrain", "sr/rcan_x2", "sr/rcan_x8", "fsr/l2", "finetune/best"]
+    assert found["fsr/l2"] == tmp_path / "fsr/l2/plots/metrics"
+    assert "sr_faces" in training_runs(["meta_sr_retrained"], (2, 8), tmp_path)
+
+
+def test_restored_faces_are_those_of_named_rows_and_scales(tmp_path):
+    for name in ("rcan/x2", "rcan/x3", "old/x2"):
+        path = tmp_path / f"{name}.npy"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    found = restored_faces(["bicubic", "rcan"], (2, 8), tmp_path)
+    assert found == {"rcan": {"x2": tmp_path / "rcan/x2.npy"}}
+
+
+def test_bicubic_has_the_sizes_of_all_rows(tmp_path):
+    value = {"psnr": 1.0, "ssim": 0.5}
+    for row, column in (("rcan", "x2"), ("meta_sr", "x3")):
+        content = {"bicubic": {column: value}, row: {column: value}}
+        (tmp_path / f"{row}.json").write_text(json.dumps(content))
+    found = read_fidelity(["rcan", "meta_sr"], tmp_path)
+    assert list(found) == ["bicubic", "rcan", "meta_sr"]
+    assert list(found["bicubic"]) == ["x2", "x3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "no such file"), ("{", "no JSON"), ("[]", "a mapping")]
+)
+def test_what_is_no_mapping_is_named(tmp_path, text, message):
+    path = tmp_path / "cost.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_json(path)
