@@ -14,8 +14,7 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.features.extraction import Faces
 from fsr_fer.files import write_json
-from fsr_fer.models.super_resolution import Restorer, network_files
-from fsr_fer.models.weights import load_super_resolution
+from fsr_fer.models.super_resolution import Restorer, load_super_resolution, network_files
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.restoration import fidelity, write_restored

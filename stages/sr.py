@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
 from fsr_fer.device import choose_device
-from fsr_fer.models.weights import load_super_resolution, save_super_resolution
+from fsr_fer.models.super_resolution import load_super_resolution, save_super_resolution
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves

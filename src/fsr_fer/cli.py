@@ -181,7 +181,7 @@ def weights_import_command(
     from fsr_fer.data.tracking import find_root, track_with_dvc
     from fsr_fer.files import replacing
     from fsr_fer.models.official import read_official
-    from fsr_fer.models.weights import save_super_resolution
+    from fsr_fer.models.super_resolution import save_super_resolution
 
     root = find_root(Path.cwd())
     key, network = read_official(kind.value, file)

@@ -13,8 +13,13 @@ from fsr_fer.downsampling import restore
 from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
-from fsr_fer.models.super_resolution import FOLDERS, Restorer, network_files
-from fsr_fer.models.weights import load_extractor, load_generator, load_super_resolution
+from fsr_fer.models.super_resolution import (
+    FOLDERS,
+    Restorer,
+    load_super_resolution,
+    network_files,
+)
+from fsr_fer.models.weights import load_extractor, load_generator
 from fsr_fer.predictions import HR
 from fsr_fer.settings import DownsampleSettings
 

@@ -14,7 +14,7 @@ from fsr_fer.models.meta_sr import MetaSr, pixel_positions
 from fsr_fer.models.official import read_official
 from fsr_fer.models.pictures import as_picture
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.weights import load_super_resolution, save_super_resolution
+from fsr_fer.models.super_resolution import load_super_resolution, save_super_resolution
 from fsr_fer.settings import MetaSrSettings, RcanSettings
 
 FULL_RCAN = RcanSettings(groups=10, blocks=20, filters=64, reduction=16)
@@ -212,6 +212,13 @@ def test_what_is_wrong_with_a_state_dict_is_said(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("RCAN")
     with pytest.raises(UserError, match=r"text\.pt"):
         read_official("rcan", tmp_path / "text.pt")
+
+
+def test_rows_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, features = meta_sr(), torch.randn(2, 4, 13, 13, dtype=torch.float64)
+    whole = network.enlarge(features, 100)
+    monkeypatch.setattr("fsr_fer.models.meta_sr.VALUES_AT_ONCE", 20_000)
+    torch.testing.assert_close(network.enlarge(features, 100), whole)
 
 
 def test_the_meta_network_sees_only_sizes_and_offsets() -> None:

@@ -14,6 +14,9 @@ from torch.nn import functional
 from fsr_fer.models.pictures import MeanShift, conv3
 from fsr_fer.settings import MetaSrSettings
 
+VALUES_AT_ONCE = 2**24
+"""Of patches that are laid out for products at a time: 64 MiB. It bounds memory, nothing else."""
+
 
 class _DenseConv(nn.Module):
     """A convolution whose output is appended to its input."""
@@ -104,29 +107,32 @@ class MetaSr(nn.Module):
     def enlarge(self, features: Tensor, full: int) -> Tensor:
         """Meta-upscale, [B, filters, n, n] -> [B, 3, full, full].
 
-        Each output pixel is its own kernel times the 3x3 patch around the input pixel it lies on.
-        Output pixels with equal offsets share a kernel, so each kernel is a convolution that is
-        read off where those pixels lie.
+        Each output pixel is its own kernel times the 3x3 patch around the input pixel it lies on:
+        one product of matrices per output pixel, some rows of pixels at a time.
         """
-        size = features.shape[-1]
-        batch = len(features)
-        rows = torch.arange(full, device=features.device)
-        read = rows * size // full
-        patches = functional.unfold(features, 3, padding=1)  # [B, 9 * filters, n * n]
-        cycle = full // math.gcd(size, full)  # offsets repeat after so many output pixels
-        kernels = self.kernels(size, full)[:cycle, :cycle]
-        image = features.new_empty(batch, 3, full, full)
-        patches = patches.view(batch, -1, size, size)
-        for row in range(cycle):
-            lines = patches[:, :, read[row::cycle]]  # [B, K, lines, n]
-            taken = lines[..., read].unflatten(-1, (full // cycle, cycle))
-            image[:, :, row::cycle] = torch.einsum("bklqc,cko->bolqc", taken, kernels[row]).flatten(
-                -2
-            )
-        return image
+        size, batch = features.shape[-1], len(features)
+        patches = functional.unfold(features, 3, padding=1)  # [B, K, n * n], K = 9 * filters
+        patches = patches.permute(2, 0, 1)  # input pixel, face, value
+        read = torch.arange(full, device=features.device) * size // full
+        kernels = self.kernels(size, full)
+        cycle = len(kernels)
+        phase = torch.arange(full, device=features.device) % cycle
+        rows_at_once = max(1, VALUES_AT_ONCE // (full * batch * patches.shape[-1]))
+        parts = []
+        for rows in torch.arange(full, device=features.device).split(rows_at_once):
+            # index_select: its gradient adds rows, that of plain indexing value after value.
+            taken = patches.index_select(0, (read[rows, None] * size + read).flatten())
+            which = (phase[rows, None] * cycle + phase).flatten()
+            chosen = kernels.flatten(0, 1).index_select(0, which)
+            colours = torch.bmm(taken, chosen)  # [output pixel, B, 3]
+            parts.append(colours.view(len(rows), full, batch, 3))
+        return torch.cat(parts).permute(2, 3, 0, 1)
 
     def kernels(self, size: int, full: int) -> Tensor:
-        """Kernels of all output pixels [full, full, 9 * filters, 3]; kept while not training."""
+        """The kernels there are, [cycle, cycle, 9 * filters, 3]; kept while not training.
+
+        Offsets repeat after ``cycle`` output pixels: pixel (i, j) uses kernel (i, j) modulo it.
+        """
         key = (size, full)
         if key in self._kernels and not self.training:
             return self._kernels[key]

@@ -16,15 +16,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
-from fsr_fer.models.meta_sr import MetaSr
-from fsr_fer.models.rcan import Rcan
-from fsr_fer.settings import (
-    ExtractorSettings,
-    GeneratorSettings,
-    MetaSrSettings,
-    RcanSettings,
-    build,
-)
+from fsr_fer.settings import ExtractorSettings, GeneratorSettings, build
 
 #: The header's one entry: the network's settings as JSON.
 HEADER = "fsr_fer"
@@ -33,7 +25,7 @@ HEADER = "fsr_fer"
 def save_extractor(path: Path, network: CovPoolFER, class_names: tuple[str, ...]) -> None:
     """Write CovPoolFER with its settings and class names."""
     settings = asdict(network.extractor.settings)
-    _save(path, network, {"extractor": settings, "class_names": class_names})
+    save_network(path, network, {"extractor": settings, "class_names": class_names})
 
 
 def load_extractor(path: Path) -> tuple[CovPoolFER, tuple[str, ...]]:
@@ -42,17 +34,17 @@ def load_extractor(path: Path) -> tuple[CovPoolFER, tuple[str, ...]]:
     Raises:
         UserError: the file is no such network.
     """
-    header, tensors = _load(path, "extractor", "class_names")
+    header, tensors = load_tensors(path, "extractor", "class_names")
     settings = build(ExtractorSettings, header["extractor"], f"{path}: extractor")
     class_names = tuple(header["class_names"])
     network = CovPoolFER(settings, len(class_names))
-    _fill(path, network, tensors)
+    fill_network(path, network, tensors)
     return network, class_names
 
 
 def save_generator(path: Path, network: Generator, settings: GeneratorSettings) -> None:
     """Write the generator with its settings."""
-    _save(path, network, {"generator": asdict(settings)})
+    save_network(path, network, {"generator": asdict(settings)})
 
 
 def load_generator(path: Path) -> Generator:
@@ -61,38 +53,9 @@ def load_generator(path: Path) -> Generator:
     Raises:
         UserError: the file is no such network.
     """
-    header, tensors = _load(path, "generator")
+    header, tensors = load_tensors(path, "generator")
     network = Generator(build(GeneratorSettings, header["generator"], f"{path}: generator"))
-    _fill(path, network, tensors)
-    return network
-
-
-def save_super_resolution(path: Path, network: Rcan | MetaSr) -> None:
-    """Write RCAN or Meta-SR with its settings."""
-    header: dict[str, Any]
-    if isinstance(network, Rcan):
-        header = {"rcan": asdict(network.settings), "scale": network.scale}
-    else:
-        header = {"meta_sr": asdict(network.settings)}
-    _save(path, network, header)
-
-
-def load_super_resolution(path: Path) -> Rcan | MetaSr:
-    """Read RCAN or Meta-SR in eval mode, frozen.
-
-    Raises:
-        UserError: the file is no such network.
-    """
-    header, tensors = _load(path)
-    network: Rcan | MetaSr
-    if "rcan" in header:
-        settings = build(RcanSettings, header["rcan"], f"{path}: rcan")
-        network = Rcan(settings, int(header["scale"]))
-    elif "meta_sr" in header:
-        network = MetaSr(build(MetaSrSettings, header["meta_sr"], f"{path}: meta_sr"))
-    else:
-        raise UserError(f"{path} holds neither rcan nor meta_sr; it was not written by us")
-    _fill(path, network, tensors)
+    fill_network(path, network, tensors)
     return network
 
 
@@ -102,7 +65,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
+def save_network(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
+    """Write a network with what rebuilds it."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     # One entry only: safetensors writes several in a random order, so equal networks would give
     # different bytes, and DVC would take them for a change.
@@ -111,7 +75,12 @@ def _save(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
         save_file(tensors, part, metadata)
 
 
-def _load(path: Path, *keys: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def load_tensors(path: Path, *keys: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What ``save_network`` wrote: the header, which must have ``keys``, and the tensors.
+
+    Raises:
+        UserError: the file is no such network.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -124,7 +93,12 @@ def _load(path: Path, *keys: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return header, tensors
 
 
-def _fill(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+def fill_network(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Put tensors into a network, all of them, and freeze it in eval mode.
+
+    Raises:
+        UserError: they do not fit.
+    """
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
