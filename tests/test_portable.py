@@ -116,7 +116,9 @@ def project(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "src").unlink()
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".dvcignore", folder)
-    for command in (("init", "--no-scm", "-q"), ("commit", "-f", "-q")):
+    made = ("synthesize", "dataset", "validate", "pretrain", "downsample", "features_hr")
+    commit = ("commit", "-f", "-q", *made, "features", "fsr@plain")
+    for command in (("init", "--no-scm", "-q"), commit):
         subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, check=True)
     change(folder, 0.001)
     return folder
@@ -244,7 +246,7 @@ def test_a_tar_that_reaches_outside_or_is_none_changes_nothing(
     [
         ("validate", "validate keeps no checkpoint"),
         ("fsr", "dvc.yaml has no stage fsr; known: synthesize, dataset"),
-        ("fsr@none", "dvc.yaml has no stage fsr@none; fsr has plain, reweighted"),
+        ("fsr@none", "dvc.yaml has no stage fsr@none; fsr has l2, plain, reweighted"),
     ],
 )
 def test_what_cannot_be_packed_is_one_line(project: Path, stage: str, told: str) -> None:
