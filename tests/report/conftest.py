@@ -119,7 +119,10 @@ def build_full_inputs(folder: Path, **changes) -> ReportInputs:
     names = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
     number = 168
     generator = np.random.default_rng(7)
-    images = generator.integers(0, 256, (number, 100, 100, 3), dtype=np.uint8)
+    # One colour each: noise would make pictures of megabytes, which a browser is slow to load.
+    images = np.broadcast_to(
+        generator.integers(0, 256, (number, 1, 1, 3), dtype=np.uint8), (number, 100, 100, 3)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     sides = dict(zip(FULL_SCALES, (50, 34, 25, 20, 17, 15, 13), strict=True))
     paths = {"images": images} | {f"x{s}": images[:, :side, :side] for s, side in sides.items()}

@@ -38,6 +38,7 @@ def open_page(chromium, written_full):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         context.set_offline(True)
+        context.set_default_timeout(120_000)  # on a busy machine
         page = context.new_page()
         page.log = []
         page.on("request", lambda request: page.log.append(request.url.split(";")[0]))
@@ -133,12 +134,18 @@ def test_confusion_matrices_are_picked_by_row_and_size(open_page):
 def test_every_score_leads_to_its_trace(open_page, written_full, score, file):
     values = json.loads((written_full.metrics / f"{file}.json").read_text())
     page = open_page()
-    for line in page.locator(f"{table(score)} tbody tr").all():
-        row = line.get_attribute("data-row")
-        assert line.locator("a.n").count() == len(values[row])
-        for column, value in values[row].items():
-            assert line.locator(f'[href="#trace-{row}-{column}"]').inner_text() == f"{value:.1f}"
-            trace = page.locator(f"#trace-{row}-{column}").text_content()
+    read = """links => links.map(link => [
+        link.hash, link.innerText, document.querySelector(link.hash).textContent
+    ])"""
+    found = {
+        anchor: (number, trace)
+        for anchor, number, trace in page.locator(f"{table(score)} tbody a.n").evaluate_all(read)
+    }
+    assert len(found) == sum(map(len, values.values()))
+    for row, columns in values.items():
+        for column, value in columns.items():
+            number, trace = found[f"#trace-{row}-{column}"]
+            assert number == f"{value:.1f}"
             assert f"fsr-fer trace {file}.{row}.{column}" in trace
             assert f"{value:.3f} %" in trace
 

@@ -106,8 +106,8 @@ def test_our_rows_stand_beside_the_paper_with_counts_and_the_same_interval(make_
     section = paper_section(inputs, compute_scores(inputs))
     row = inputs.rows["bicubic"]
     right = sum(row.predicted["x8"] == row.labels)
-    low, high = wilson_interval(int(right), len(row), 0.95)
-    expected = f"<small>{right}</small><small>{low:.1f}–{high:.1f}</small>"
+    bounds = wilson_interval(int(right), len(row), 0.95)
+    expected = f"<small>{right}</small><small>{bounds.low:.1f}–{bounds.high:.1f}</small>"
     assert f">{100 * right / len(row):.3f}</a>{expected}" in section
 
 

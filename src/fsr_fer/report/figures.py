@@ -45,7 +45,7 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
     Names stand beside the lines' ends; the rows in ``banded`` have their intervals as bands.
     """
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(8.6, 4.25), layout="constrained")
+        figure = Figure(figsize=(8.6, 4.1), layout="constrained")
         axes = figure.add_subplot()
         for number, (name, row) in enumerate(table.items()):
             style = line_style(number) | {"linewidth": 2.2 if name in banded else 1.3}
@@ -198,7 +198,7 @@ def cost_figure(table: Table, cost: Cost, column: str) -> bytes | None:
         return None
     numbers = {name: number for number, name in enumerate(table)}
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(6.6, 4.35), layout="constrained")
+        figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         axes = figure.add_subplot()
         axes.set_xscale("log")
         for name, (work, estimate) in points.items():

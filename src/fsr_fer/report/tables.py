@@ -108,12 +108,13 @@ def winners_table(inputs: ReportInputs, scores: Scores) -> Markup:
         ]
         rows += [
             line(
-                join(["gain on ", row_name(reference), element("small", "bold: clear")]),
+                join([element("div", "gain on"), row_name(reference)]),
                 partial(_gain, inputs, scores, reference, best),
             )
             for reference in scores.against
         ]
-    head = ["face", *(size_head(inputs, column) for column in columns)]
+    note = element("small", "bold gain: clear") if len(inputs.rows) > 1 else Markup("")
+    head = [join(["face", note]), *(size_head(inputs, column) for column in columns)]
     made = table(head, rows, label="Best row at each size", column_keys=["", *columns])
     return element("div", made, class_="winners")
 
