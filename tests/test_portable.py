@@ -198,6 +198,7 @@ def test_a_result_of_other_params_or_code_is_refused_in_one_line(
 ) -> None:
     folder = tmp_path / "changed"
     shutil.copytree(project, folder)
+    shutil.rmtree(folder / ".ckpt", ignore_errors=True)
     change(folder, 0.25)
     with open(folder / "src/fsr_fer/losses.py", "a") as file:
         file.write("# changed\n")
