@@ -18,7 +18,7 @@ import yaml
 from tests.test_stages import tiny
 
 ROOT = Path(__file__).resolve().parents[1]
-MINUTES = 20
+MINUTES = 60
 """After so long a block counts as hanging, even on a busy machine."""
 
 # Each further row costs a training and the start of three processes, and tells nothing new.
