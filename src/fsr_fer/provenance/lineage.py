@@ -52,11 +52,17 @@ class Lineage:
 
     def writers(self, path: str) -> list[str]:
         """Stages that write a path, something below it, or the folder it lies in."""
-        return [
-            name
-            for name, stage in self.stages.items()
-            if any(overlap(out, path) for out in stage.outs)
-        ]
+        if path not in self._writers:  # nearly every stage asks for the same modules
+            self._writers[path] = [
+                name
+                for name, stage in self.stages.items()
+                if any(overlap(out, path) for out in stage.outs)
+            ]
+        return self._writers[path]
+
+    @cached_property
+    def _writers(self) -> dict[str, list[str]]:
+        return {}
 
     @cached_property
     def predictions(self) -> dict[str, str]:
