@@ -470,3 +470,35 @@ def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_
     tensors, progress = Checkpoint(kept.parent).load() or ({}, {})
     assert progress["done"] >= 1
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+def test_dvc_repro_killed_with_all_below_it_and_typed_again(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    shutil.copytree(finished, folder, symlinks=True)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["profiles"]["small"]["fsr"] |= {"iterations": 60, "validation_every": 2}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    weights = folder / "models/small/fsr/plain.safetensors"
+    curves = folder / "metrics/small/fsr/plain/plots/metrics"
+    assert stage(folder, "fsr", "plain").returncode == 0
+    expected = weights.read_bytes(), [p.read_bytes() for p in sorted(curves.rglob("*.tsv"))]
+    shutil.rmtree(folder / ".ckpt")
+    weights.unlink()
+    environment = {**os.environ, "FSR_FER_DEVICE": "cpu"}
+    subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=folder, env=environment, check=True)
+    command = ["dvc", "repro", "-s", "fsr@plain"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    while not list((folder / ".ckpt").rglob("state.safetensors")) and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not weights.exists()
+    again = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert weights.read_bytes() == expected[0]
+    assert [p.read_bytes() for p in sorted(curves.rglob("*.tsv"))] == expected[1]
+    assert yaml.safe_load((folder / "dvc.lock").read_text())["stages"].keys() == {"fsr@plain"}
