@@ -163,8 +163,9 @@ def build_full_inputs(folder: Path, **changes) -> ReportInputs:
         )
         for row, percents in FULL_ROWS.items()
     }
+    np.save(folder / "restored.npy", images[test])
     restored = {
-        row: {column: folder / "images.npy" for column in rows[row].predicted if column != "hr"}
+        row: {column: folder / "restored.npy" for column in rows[row].predicted if column != "hr"}
         for row in ("rcan", "meta_sr")
     }
     values = {

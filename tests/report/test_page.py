@@ -262,6 +262,12 @@ def test_restored_faces_are_those_of_the_same_test_face(make_inputs, tmp_path):
         np.testing.assert_array_equal(face.by_row["rcan"]["x8"], 255 - face.sizes["hr"])
 
 
+def test_restored_faces_must_be_as_many_as_test_faces(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path)
+    with pytest.raises(UserError, match=r"images\.npy: 60 faces, expected the 42 test faces"):
+        replace(inputs, restored={"rcan": {"x8": inputs.images_path}})
+
+
 def test_operations_are_sums_and_their_mean_is_over_the_scales():
     counts = {
         "flop_per_face": {"hr": 7, "x2": 10, "x8": 20},

@@ -80,6 +80,11 @@ class ReportInputs:
                 raise UserError(
                     f"predictions of {name!r}: {unknown[0]!r} is none of {list(self.columns)}"
                 )
+        for path in (path for paths in self.restored.values() for path in paths.values()):
+            if (number := len(open_faces(path))) != len(test):
+                raise UserError(
+                    f"{path}: {number} faces, expected the {len(test)} test faces; run `dvc repro`"
+                )
         if missing := [name for name in self.scale_names if name not in self.downsampled]:
             raise ValueError(f"downsampled has no {missing[0]}")
 
