@@ -243,7 +243,7 @@ def test_figures_in_the_page_say_which_row_a_line_is_of(written):
 def test_full_page_shows_cost_calibration_and_restored_faces(written_full):
     text = "".join(Collector(written_full.page).text)
     assert "bicubic1.32 M46.0 M1 ×46.0 M1 ×" in text
-    assert "rcan1.32 M92.0 M2 ×92.0 M2 ×92.0 M2 ×92.0 M2 ×–––92.0 M2 ×" in text
+    assert "rcan1.32 M92.0 M2 ×92.0 M2 ×92.0 M2 ×92.0 M2 ×–––92.0 M2 ×–" in text
     assert "rcan28.13SSIM 0.8765" in text
     assert "fsr-fer trace cost.rcan.flop_per_face.x8" in text
     assert "fsr-fer trace calibration.rcan.x8" in text
@@ -273,9 +273,10 @@ def test_operations_are_sums_and_their_mean_is_over_the_scales():
         "flop_per_face": {"hr": 7, "x2": 10, "x8": 20},
         "eigen_flop_per_face": {"hr": 1, "x2": 2, "x8": 4},
     }
-    assert operations(counts, "x8") == 24
-    assert operations(counts, "mean") == 18
-    assert operations(counts, "x3") is None
+    assert operations(counts, "x8", ("x2", "x8")) == 24
+    assert operations(counts, "mean", ("x2", "x8")) == 18
+    assert operations(counts, "x3", ("x2", "x8")) is None
+    assert operations(counts, "mean", ("x2", "x3")) is None
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
 def _draw(inputs: ReportInputs, scores: Scores) -> Pictures:
     table, pixels = scores.tables["total_accuracy"], inputs.pixels
     faces = example_faces(inputs)
-    cost = {c: cost_figure(table, inputs.cost, c) for c in (MEAN, inputs.scale_names[-1])}
+    scales = inputs.scale_names
+    cost = {c: cost_figure(table, inputs.cost, c, scales) for c in (MEAN, scales[-1])}
     return Pictures(
         accuracy=accuracy_figure(table, pixels, _banded(inputs, scores)),
         rows=rows_figure(table, pixels),

@@ -184,14 +184,14 @@ def spread(heights: Sequence[float], step: float, top: float) -> list[float]:
     return placed
 
 
-def cost_figure(table: Table, cost: Cost, column: str) -> bytes | None:
+def cost_figure(table: Table, cost: Cost, column: str, scales: Sequence[str]) -> bytes | None:
     """Accuracy over floating-point operations per face at one size, as SVG.
 
     For the mean over the scales the operations are the mean too. None if no row has both.
     """
     points: dict[str, tuple[float, Estimate]] = {}
     for name, row in table.items():
-        work = operations(cost[name], column) if name in cost else None
+        work = operations(cost[name], column, scales) if name in cost else None
         if work and column in row:
             points[name] = work, row[column]
     if not points:
@@ -244,16 +244,18 @@ Cost = Mapping[str, Mapping[str, Mapping[str, int]]]
 """What ``fsr_fer.cost`` counts: row, then kind of count, then column."""
 
 
-def operations(counts: Mapping[str, Mapping[str, int]], column: str) -> float | None:
-    """Operations per face, eigendecompositions included; None where the row has no such size."""
-    work = {
-        c: flop + counts["eigen_flop_per_face"].get(c, 0)
-        for c, flop in counts["flop_per_face"].items()
-    }
-    if column == MEAN:
-        scales = [flop for c, flop in work.items() if c != HR]
-        return sum(scales) / len(scales) if scales else None
-    return work.get(column)
+def operations(
+    counts: Mapping[str, Mapping[str, int]], column: str, scales: Sequence[str]
+) -> float | None:
+    """Operations per face, eigendecompositions included, or their mean over all ``scales``.
+
+    None where the row does not exist at the size, or for the mean at one of the scales.
+    """
+    flop, eigen = counts["flop_per_face"], counts["eigen_flop_per_face"]
+    wanted = scales if column == MEAN else (column,)
+    if any(name not in flop for name in wanted):
+        return None
+    return sum(flop[name] + eigen.get(name, 0) for name in wanted) / len(wanted)
 
 
 def calibration_figure(rows: Mapping[str, Mapping[str, Calibration]]) -> bytes | None:

@@ -232,11 +232,11 @@ def cost_table(inputs: ReportInputs) -> Markup:
         counts = inputs.cost[name]
         cells: list[str] = [row_name(name), in_units(max(counts["parameters"].values()))]
         for column in columns:
-            work = operations(counts, column)
+            work = operations(counts, column, inputs.scale_names)
             if work is None:
                 cells.append("–")
                 continue
-            reference = operations(base, column) if base else None
+            reference = operations(base, column, inputs.scale_names) if base else None
             times = element("small", f"{work / reference:.3g} ×") if reference else Markup("")
             cells.append(join([traced(name, column, in_units(work)), times]))
         rows.append(cells)

@@ -80,7 +80,7 @@ def _row_traces(inputs: ReportInputs, scores: Scores, name: str) -> Markup:
     if name in inputs.cost:
         head.append("operations per face")
         for line, column in zip(rows, columns, strict=True):
-            work = operations(inputs.cost[name], column)
+            work = operations(inputs.cost[name], column, inputs.scale_names)
             line.append("–" if work is None else f"{work:,.0f}")
     for line, column in zip(rows, columns, strict=True):
         line.append(_commands(inputs, scores, name, column))
