@@ -115,6 +115,14 @@ def test_markers_are_known_and_give_their_reason(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_no_command_hides_in_an_indented_block(page: Path) -> None:
+    hidden = re.findall(
+        r"^ {4,}(?:\$ )?(?:dvc|fsr-fer|git|make|python|torchrun) .*", prose(page), re.M
+    )
+    assert not hidden, "put them into a fenced block, so that they are tried"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in links(page):
         path, _, anchor = target.partition("#")
