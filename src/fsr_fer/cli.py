@@ -280,6 +280,7 @@ def verify_command(
 ) -> None:
     """Check hashes, dvc.lock and, on demand, whether stages give the same again."""
     from fsr_fer.data.tracking import find_root
+    from fsr_fer.provenance.checks import some
     from fsr_fer.provenance.verify import verify
 
     root = find_root(Path.cwd())
@@ -291,10 +292,10 @@ def verify_command(
     checked = f"{stages} stage{'s' * (stages != 1)}, {verdict.paths} files and folders"
     typer.echo(f"{checked}: {f'{failed} findings' if failed != 1 else '1 finding'}")
     if verdict.left_out:
-        typer.echo(f"note: not checked, made elsewhere: {', '.join(verdict.left_out)}")
+        typer.echo(f"note: not checked, made elsewhere: {some(verdict.left_out)}")
     if verdict.committed_only:
         typer.echo(
-            f"note: only Git vouches for {', '.join(verdict.committed_only)} (no run record and no "
+            f"note: only Git vouches for {some(verdict.committed_only)} (no run record and no "
             "entry in DVC's run cache here); --replay asks the code itself"
         )
     if replay:
