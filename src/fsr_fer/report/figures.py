@@ -346,7 +346,7 @@ def band_figure(
             )
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        figure.legend(loc="outside lower center", ncols=2 * len(runs))
+        figure.legend(loc="outside lower center", ncols=len(runs))
         return _svg(figure)
 
 
