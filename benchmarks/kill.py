@@ -209,13 +209,25 @@ def die_in_the_middle_of_a_file(chance: random.Random) -> Sabotage:
 def killed(training: Training, aim: str, chance: random.Random) -> bool:
     """Start the training and kill it; whether it did not end before."""
     if aim == "any moment":
-        process = training.start()
-        time.sleep(chance.uniform(0, training.seconds))
-        os.kill(process, signal.SIGKILL)
-    elif aim == "line of a save":
-        process = training.start(die_at_a_line_of_a_save(chance))
+        return killed_after(training, chance.uniform(0, training.seconds))
+    if aim == "line of a save":
+        sabotage = die_at_a_line_of_a_save(chance)
     else:
-        process = training.start(die_in_the_middle_of_a_file(chance))
+        sabotage = die_in_the_middle_of_a_file(chance)
+    return wait(training.start(sabotage)) == -signal.SIGKILL
+
+
+def killed_after(training: Training, seconds: float) -> bool:
+    """Start the training and kill it then; if it ends before, its time is taken note of."""
+    start = time.monotonic()
+    process = training.start()
+    while time.monotonic() - start < seconds:
+        ended, _ = os.waitpid(process, os.WNOHANG)
+        if ended:  # the machine has become faster, and later moments are too late
+            training.seconds = time.monotonic() - start
+            return False
+        time.sleep(0.001)
+    os.kill(process, signal.SIGKILL)
     return wait(process) == -signal.SIGKILL
 
 
