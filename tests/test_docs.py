@@ -1,12 +1,13 @@
 """README and docs/: every command is typed in a scratch clone, and what they name exists.
 
-A page's shell blocks run in order, in a clone of its own in which the pipeline is finished, except
-for pages that begin with `make repro`. A block that cannot run says why on the line before it:
-``<!-- not run: REASON -->``; the other markers stand in tests/pages.py.
+A page's shell blocks run in order, in a clone of its own in which `make repro` has been typed. One
+that cannot run says why on the line before it, ``<!-- not run: REASON -->``. Other markers are in
+tests/pages.py.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ RUN_PAGES = [
     for page in PAGES
     if any(b.language in SHELL and b.marker != "not run" for b in blocks(page))
 ]
-AT_A_TIME = 2
+AT_A_TIME = os.cpu_count() or 2
 FOLDERS = ("src", "tests", "docs", "stages", "studies", "benchmarks", r"\.github")
 
 
@@ -41,15 +42,13 @@ def typed(
 ) -> Iterator[dict[Path, Future[str]]]:
     """The outcome of typing each page that was asked for, some pages at a time."""
     folder = tmp_path_factory.mktemp("docs")
-    fresh = clone(folder / "fresh", folder / "cache")
-    finished = fresh.copy(folder / "finished")
+    finished = clone(folder / "finished", folder / "cache")
     # A commit with results behind the last one, for what looks back.
     finished.must(
         "make repro\ngit add --all\ngit commit --quiet --message Results\n"
         "git commit --quiet --allow-empty --message Later\n"
     )
-    for scratch in (fresh, finished):
-        lend_faces(finished.root / "data/raw/small", scratch.root)
+    lend_faces(finished.root / "data/raw/small", finished.root)
     wanted = {
         item.callspec.params["page"]
         for item in request.session.items
@@ -57,19 +56,18 @@ def typed(
     }
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         yield {
-            page: pool.submit(type_page, page, finished, fresh, folder / page.stem)
+            page: pool.submit(type_page, page, finished.copy(folder / page.stem))
             for page in RUN_PAGES
             if page in wanted
         }
 
 
-def type_page(page: Path, finished: Scratch, fresh: Scratch, folder: Path) -> str:
+def type_page(page: Path, scratch: Scratch) -> str:
     """Type the blocks of a page one after the other; what went wrong, or nothing."""
-    shell = [block for block in blocks(page) if block.marker != "not run"]
-    first = next(block.script for block in shell if block.language in SHELL)
-    scratch = (fresh if first.startswith("make repro") else finished).copy(folder)
     try:
-        for block in shell:
+        for block in blocks(page):
+            if block.marker == "not run":
+                continue
             if block.marker == "edit":
                 scratch.edit(block.reason, block.text)
             if block.language not in SHELL:
@@ -80,7 +78,8 @@ def type_page(page: Path, finished: Scratch, fresh: Scratch, folder: Path) -> st
             if block.marker == "wait":
                 wait_for_the_queue(scratch)
     finally:
-        scratch.run("dvc queue stop --kill")
+        if any(block.marker == "wait" for block in blocks(page)):
+            scratch.run("dvc queue stop --kill")
     return ""
 
 
@@ -88,7 +87,7 @@ def wait_for_the_queue(scratch: Scratch) -> None:
     deadline = time.monotonic() + 60 * MINUTES
     while re.search(r"Queued|Running", status := scratch.must("dvc queue status")):
         assert time.monotonic() < deadline, status
-        time.sleep(1)
+        time.sleep(3)  # asking takes a second of a core
     assert "Failed" not in status, status
 
 
