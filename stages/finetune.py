@@ -27,16 +27,12 @@ def main() -> Stage:
     images = np.load(data / "images.npy", mmap_mode="r")
     pretrained, _ = load_extractor(models / "pretrain.safetensors")
 
-    def part(split: str) -> LabelledFaces:
-        rows = manifest.rows(split)
-        return LabelledFaces(images, rows, manifest.labels[rows])
-
     curves = Path("metrics") / stage.profile / "finetune" / row
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = finetune(
             pretrained,
-            part("train"),
-            part("validation"),
+            LabelledFaces.of(images, manifest, "train"),
+            LabelledFaces.of(images, manifest, "validation"),
             stage.finetune,
             stage.downsample,
             scales=stage.scales,

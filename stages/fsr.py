@@ -6,13 +6,10 @@ from fsr_fer.stage import run_stage  # first: see there
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.distributed import join_ranks, run_in_processes
-from fsr_fer.features.pairs import FeaturePairs
-from fsr_fer.features.tables import open_table
+from fsr_fer.features.pairs import open_pairs
 from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
@@ -27,24 +24,14 @@ def main() -> Stage:
     stage, ranks = load_stage("fsr", variant), join_ranks()
     data, models = Path("data") / stage.profile, Path("models") / stage.profile
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
-    rows = manifest.rows("train", "validation")
     network, _ = load_extractor(models / "pretrain.safetensors")
     extractor = sha256_of(models / "pretrain.safetensors")
-    tables = {
-        name: open_table(data / f"features/train/{name}", len(rows), extractor)
-        for name in ("hr", *(f"x{scale}" for scale in stage.scales))
-    }
-    pairs = FeaturePairs(
-        hr=tables["hr"],
-        lr={scale: tables[f"x{scale}"] for scale in stage.scales},
-        labels=manifest.labels[rows],
-    )
-    held_out = np.isin(rows, manifest.rows("validation"))
+    train, validation = open_pairs(data / "features/train", manifest, stage.scales, extractor)
     curves = Path("metrics") / stage.profile / "fsr" / variant
     with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
         generator = train_fsr(
-            pairs.take(np.flatnonzero(~held_out)),
-            pairs.take(np.flatnonzero(held_out)),
+            train,
+            validation,
             network.classifier,
             stage.fsr,
             stage.losses,

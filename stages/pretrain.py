@@ -25,15 +25,11 @@ def main() -> Stage:
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
 
-    def part(split: str) -> LabelledFaces:
-        rows = manifest.rows(split)
-        return LabelledFaces(images, rows, manifest.labels[rows])
-
     curves = Path("metrics") / stage.profile / "pretrain"
     with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
         network = train_extractor(
-            part("train"),
-            part("validation"),
+            LabelledFaces.of(images, manifest, "train"),
+            LabelledFaces.of(images, manifest, "validation"),
             stage.pretrain,
             num_classes=len(stage.class_names),
             seed=stage.seed,

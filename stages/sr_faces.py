@@ -26,15 +26,16 @@ def main() -> Stage:
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
 
-    def part(split: str) -> LabelledFaces:
-        rows = manifest.rows(split)
-        return LabelledFaces(images, rows, manifest.labels[rows])
-
     curves = Path("metrics") / stage.profile / "sr_faces"
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = train_sr(
             new_network(KEY, stage.sr, stage.seed),
-            WholeFaces(part("train"), part("validation"), stage.scales, stage.downsample),
+            WholeFaces(
+                LabelledFaces.of(images, manifest, "train"),
+                LabelledFaces.of(images, manifest, "validation"),
+                stage.scales,
+                stage.downsample,
+            ),
             stage.sr.meta_sr_retrained_training,
             seed=stage.seed,
             device=choose_device(),

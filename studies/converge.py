@@ -12,12 +12,9 @@ import dataclasses
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.features.pairs import FeaturePairs
-from fsr_fer.features.tables import open_table
+from fsr_fer.features.pairs import open_pairs
 from fsr_fer.files import write_json
 from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
 from fsr_fer.params import Stage, load_stage
@@ -33,23 +30,14 @@ def main() -> Stage:
     stage = load_stage("converge", item, Path("studies/dvc.yaml"))
     data, models = Path("data") / stage.profile, Path("models") / stage.profile
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
-    rows = manifest.rows("train", "validation")
     network, _ = load_extractor(models / "pretrain.safetensors")
     extractor = sha256_of(models / "pretrain.safetensors")
-    pairs = FeaturePairs(
-        hr=open_table(data / "features/train/hr", len(rows), extractor),
-        lr={
-            scale: open_table(data / f"features/train/x{scale}", len(rows), extractor)
-            for scale in stage.scales
-        },
-        labels=manifest.labels[rows],
-    )
-    held_out = np.isin(rows, manifest.rows("validation"))
+    train, validation = open_pairs(data / "features/train", manifest, stage.scales, extractor)
     curves: list[dict[str, float]] = []
     with checkpoint_of(stage) as checkpoint:
         generator = train_fsr(
-            pairs.take(np.flatnonzero(~held_out)),
-            pairs.take(np.flatnonzero(held_out)),
+            train,
+            validation,
             network.classifier,
             dataclasses.replace(stage.fsr, validation_every=stage.validation_every),
             stage.losses,

@@ -38,10 +38,6 @@ def main() -> Stage:
     )
     images = np.load(Path("data") / stage.profile / "dataset/images.npy", mmap_mode="r")
 
-    def part(split: str) -> LabelledFaces:
-        rows = manifest.rows(split)
-        return LabelledFaces(images, rows, manifest.labels[rows])
-
     models = Path("models") / stage.profile / "seeds" / seed
     device = choose_device()
     with checkpoint_of(stage) as checkpoint:
@@ -49,8 +45,8 @@ def main() -> Stage:
             pretrained, _ = load_extractor(models / "pretrain.safetensors")
             network = finetune(
                 pretrained,
-                part("train"),
-                part("validation"),
+                LabelledFaces.of(images, manifest, "train"),
+                LabelledFaces.of(images, manifest, "validation"),
                 stage.finetune_of(row),
                 stage.downsample,
                 scales=stage.scales,
@@ -62,8 +58,8 @@ def main() -> Stage:
             )
         else:
             network = train_extractor(
-                part("train"),
-                part("validation"),
+                LabelledFaces.of(images, manifest, "train"),
+                LabelledFaces.of(images, manifest, "validation"),
                 stage.pretrain,
                 num_classes=len(stage.class_names),
                 seed=int(seed),

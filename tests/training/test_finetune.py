@@ -154,6 +154,14 @@ def test_divergence_stops_before_the_update() -> None:
     assert torch.equal(broken.network.classifier.hidden.weight.detach(), before)
 
 
+def test_a_network_that_meets_nan_within_stops_in_one_line() -> None:
+    broken = trainer()
+    with torch.no_grad():
+        broken.network.extractor.bimap.weight.fill_(math.nan)
+    with pytest.raises(UserError, match=r"^training diverged at step 3: .*learning_rate usually"):
+        broken.step(*batch(), step=3)
+
+
 def run(
     checkpoint: Checkpoint, stop_after: int | None = None, **changes: Any
 ) -> tuple[dict[str, Tensor], list[tuple[int, dict[str, float]]]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.data.manifest import Manifest
 from fsr_fer.features.packing import bits, triangle_size, unpack
-from fsr_fer.features.tables import StoredTable, Subset, Table, in_memory
+from fsr_fer.features.tables import StoredTable, Subset, Table, in_memory, open_table
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,27 @@ class FeaturePairs:
             else:
                 small[torch.from_numpy(chosen).to(hr.device)] = rows
         return packed, torch.from_numpy(self.labels[faces])
+
+
+def open_pairs(
+    folder: Path, manifest: Manifest, scales: Sequence[int], extractor: str
+) -> tuple[FeaturePairs, FeaturePairs]:
+    """The stored features of the train and of the validation faces; nothing is read yet.
+
+    ``folder`` holds those of both, as the features stage wrote them by the network of the hash
+    ``extractor``.
+
+    Raises:
+        UserError: they are not there, not whole, or another network's.
+    """
+    rows = manifest.rows("train", "validation")
+    hr, *lr = (
+        open_table(folder / name, len(rows), extractor)
+        for name in ("hr", *(f"x{scale}" for scale in scales))
+    )
+    pairs = FeaturePairs(hr, dict(zip(scales, lr, strict=True)), manifest.labels[rows])
+    held_out = np.isin(rows, manifest.rows("validation"))
+    return pairs.take(np.flatnonzero(~held_out)), pairs.take(np.flatnonzero(held_out))
 
 
 def as_maps(packed: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

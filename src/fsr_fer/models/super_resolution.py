@@ -13,15 +13,13 @@ from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import fill_network, load_tensors, save_network
-from fsr_fer.settings import MetaSrSettings, RcanSettings, build
+from fsr_fer.settings import FULL_SIZE, MetaSrSettings, RcanSettings, build
 
 RCAN_SCALES = (2, 3, 4, 8)
 """RCAN has a network for each of these; Meta-SR has one for all."""
 
 FOLDERS = {"rcan": "sr", "meta_sr": "sr", "meta_sr_retrained": "sr_faces"}
 """Where the networks of each row lie below ``models/<profile>``."""
-
-FULL_SIZE = 100
 
 
 class Restorer(nn.Module):

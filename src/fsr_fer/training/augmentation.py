@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.settings import AugmentSettings
+from fsr_fer.settings import FULL_SIZE, AugmentSettings
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,21 @@ class Variation:
     shifts: Tensor
     holes: Tensor
 
+    @staticmethod
+    def turned(angles: Tensor, flips: Tensor) -> Variation:
+        """Turned and mirrored alone."""
+        ones = torch.ones_like(angles)
+        nothing = torch.zeros(len(angles), 4, device=angles.device)
+        return Variation(angles, flips, zooms=ones, shifts=nothing[:, :2], holes=nothing)
+
 
 def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces: int) -> Variation:
-    """A variation of ``faces`` faces of 100x100, uniform within what ``settings`` allow."""
+    """A variation of ``faces`` full-size faces, uniform within what ``settings`` allow."""
     turns = torch.rand(faces, generator=generator) * 2 - 1
     flips = torch.rand(faces, generator=generator) < (0.5 if settings.flip else 0.0)
     nearer = torch.rand(faces, generator=generator) * 2 - 1
     moved = torch.rand(faces, 2, generator=generator) * 2 - 1
-    centre = torch.rand(faces, 2, generator=generator) * 100
+    centre = torch.rand(faces, 2, generator=generator) * FULL_SIZE
     extent = torch.rand(faces, 2, generator=generator) * 40
     hidden = torch.rand(faces, generator=generator) < settings.hidden_share
     holes = torch.cat([centre - extent / 2, centre + extent / 2], dim=1) * hidden[:, None]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from torch.nn import functional
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.downsampling import downsample, restore
 from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.predictions import HR
 from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import EpochOrder, stream
 from fsr_fer.resize import imresize
@@ -28,12 +28,16 @@ from fsr_fer.settings import DownsampleSettings, FinetuneSettings, SizesSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
-from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.pretrain import LabelledFaces
-from fsr_fer.training.record import Recorder, no_record, require_finite
+from fsr_fer.training.optimizer import decaying_adam
+from fsr_fer.training.pretrain import LabelledFaces, classify
+from fsr_fer.training.record import (
+    Means,
+    Recorder,
+    divergence_told,
+    no_record,
+    require_finite,
+)
 from fsr_fer.training.selection import Selection
-
-FULL = "hr"
 
 
 def draw_sizes(
@@ -85,18 +89,8 @@ class FinetuneTrainer:
         self.network = copy.deepcopy(pretrained).to(device).train().requires_grad_(True)
         self.average = _frozen(pretrained, device)
         self.pretrained = _frozen(pretrained, device)
-        decayed = self.network.decayed_weights()
-        chosen = {id(weight) for weight in decayed}
-        groups: list[dict[str, Any]] = [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": [p for p in self.network.parameters() if id(p) not in chosen]},
-        ]
-        self.optimizer = TensorFlowAdam(
-            groups,
-            learning_rate=settings.learning_rate,
-            beta1=settings.beta1,
-            beta2=settings.beta2,
-            epsilon=settings.adam_epsilon,
+        self.optimizer = decaying_adam(
+            self.network.parameters(), self.network.decayed_weights(), settings
         )
 
     @property
@@ -112,7 +106,8 @@ class FinetuneTrainer:
         Raises:
             UserError: a loss or the gradient is not finite; nothing was updated.
         """
-        features = self.network.extractor(small)
+        with divergence_told(step=step, kind="step"):
+            features = self.network.extractor(small)
         embedding, logits = self.network.classifier(features)
         adjusted = logits + self.settings.class_balance * self.log_shares
         parts = {
@@ -202,12 +197,11 @@ def faces_at_all_sizes(
 ) -> dict[str, np.ndarray]:
     """All faces of a split at full size ("hr") and made small by each scale and put back ("x2")."""
     full = np.ascontiguousarray(faces.images[faces.rows])
-    return {FULL: full} | {
+    return {HR: full} | {
         f"x{scale}": restore(downsample(full, scale, settings), scale, settings) for scale in scales
     }
 
 
-@torch.no_grad()
 def validate(
     network: CovPoolFER,
     pictures: Mapping[str, np.ndarray],
@@ -216,19 +210,15 @@ def validate(
 ) -> dict[str, float]:
     """Accuracies in percent on held-out faces: total at each size, both kinds' mean over scales."""
     training = network.training
-    network.eval()
     values, class_means = {}, []
+    everyone = np.arange(len(labels))
     for name, images in pictures.items():
-        predicted = []
-        for batch in torch.from_numpy(images).split(64):
-            _, logits = network(standardise(batch.to(device)))
-            predicted.append(logits.argmax(dim=1).cpu().numpy())
-        answers = np.concatenate(predicted)
+        answers = classify(network, LabelledFaces(images, everyone, labels), device)
         values[f"validation/{name}"] = total_accuracy(labels, answers)
-        if name != FULL:
+        if name != HR:
             class_means.append(mean_class_accuracy(labels, answers))
     network.train(training)
-    totals = [value for name, value in values.items() if name != f"validation/{FULL}"]
+    totals = [value for name, value in values.items() if name != f"validation/{HR}"]
     total, class_mean = sum(totals) / len(totals), sum(class_means) / len(class_means)
     return values | {
         "validation/total_accuracy": total,
@@ -271,7 +261,7 @@ def finetune(
     batches = len(train) // batch_size
     first, total = selection.done * batches, settings.epochs * batches
     order = EpochOrder(len(train), seed, f"finetune {settings.repeat}")
-    seen: dict[str, list[float]] = {}
+    means = Means()
     for step in track(range(first, total), total=total, task=task, done=first):
         epoch, number = divmod(step, batches)
         rate = cosine_learning_rate(
@@ -291,15 +281,14 @@ def finetune(
             labels.to(device),
             step=step,
         )
-        for name, value in values.items():
-            seen.setdefault(name, []).append(value)
+        means.add(values)
         done = epoch + 1
         if number + 1 < batches or (done % settings.validation_every and done < settings.epochs):
             continue
-        means = {name: sum(numbers) / len(numbers) for name, numbers in seen.items()}
-        seen = {}
         measured = validate(trainer.kept, pictures, validation.labels, device)
         rates = {"train/learning_rate": rate}
-        selection.keep(done, means | rates | measured, measured[f"validation/{settings.selection}"])
+        selection.keep(
+            done, means.take() | rates | measured, measured[f"validation/{settings.selection}"]
+        )
     selection.finish()
     return trainer.kept

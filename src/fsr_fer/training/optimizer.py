@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +114,39 @@ class TensorFlowAdam(torch.optim.Optimizer):
 
     def _parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
+
+
+class AdamSettings(Protocol):
+    """What a section of params.yaml says of an optimiser with weight decay."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def adam_epsilon(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def decaying_adam(
+    parameters: Iterable[nn.Parameter], decayed: Sequence[Tensor], settings: AdamSettings
+) -> TensorFlowAdam:
+    """Adam on ``parameters``, with weight decay on those of them that are in ``decayed``."""
+    chosen = {id(weight) for weight in decayed}
+    groups: list[dict[str, Any]] = [
+        {"params": list(decayed), "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if id(p) not in chosen]},
+    ]
+    return TensorFlowAdam(
+        groups,
+        learning_rate=settings.learning_rate,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        epsilon=settings.adam_epsilon,
+    )
 
 
 def stepped_learning_rate(

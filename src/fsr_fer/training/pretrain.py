@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fsr_fer.data.manifest import Manifest
 from fsr_fer.distributed import ALONE, Ranks
-from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import EpochOrder, stream, stream_seed
 from fsr_fer.settings import PretrainSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
+from fsr_fer.training.augmentation import Variation, vary
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
-from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.optimizer import decaying_adam, stepped_learning_rate
 from fsr_fer.training.parallel import gathered, mean_over_all, parallel, require_enough, weighed
-from fsr_fer.training.record import Recorder, no_record, require_finite, require_sense
+from fsr_fer.training.record import (
+    Recorder,
+    divergence_told,
+    no_record,
+    require_finite,
+    require_sense,
+)
 from fsr_fer.training.selection import Selection
 
 
@@ -32,6 +38,12 @@ class LabelledFaces:
     images: np.ndarray
     rows: np.ndarray  # int64, positions in images
     labels: np.ndarray  # int64, one per row
+
+    @staticmethod
+    def of(images: np.ndarray, manifest: Manifest, split: str) -> LabelledFaces:
+        """Those of one split, of the images of a whole manifest."""
+        rows = manifest.rows(split)
+        return LabelledFaces(images, rows, manifest.labels[rows])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,21 +60,7 @@ def augment(images: Tensor, angles: Tensor, flips: Tensor) -> Tensor:
 
     ``angles`` in radians, counter-clockwise as seen, [B]; ``flips`` bool [B]. Bicubic, same canvas.
     """
-    turned = images.permute(0, 3, 1, 2)
-    sign = torch.where(flips, -1.0, 1.0).to(turned)
-    cosine, sine = angles.cos(), angles.sin()
-    zero = torch.zeros_like(cosine)
-    # Rows give where an output pixel is read from: mirrored first, then turned back.
-    matrix = torch.stack(
-        [
-            torch.stack([sign * cosine, -sine, zero], dim=1),
-            torch.stack([sign * sine, cosine, zero], dim=1),
-        ],
-        dim=1,
-    )
-    grid = functional.affine_grid(matrix, list(turned.shape), align_corners=False)
-    turned = functional.grid_sample(turned, grid, mode="bicubic", align_corners=False)
-    return turned.clamp(0, 255).permute(0, 2, 3, 1)
+    return vary(images, Variation.turned(angles, flips))
 
 
 class ExtractorTrainer:
@@ -82,19 +80,8 @@ class ExtractorTrainer:
             self.network = CovPoolFER(settings.extractor, num_classes)
         self.network.to(device).train()
         self.centers = torch.zeros(num_classes, settings.extractor.embedding_dim, device=device)
-        decayed = self.network.decayed_weights()
-        chosen = {id(weight) for weight in decayed}
-        others = [p for p in self.network.parameters() if id(p) not in chosen]
-        groups: list[dict[str, Any]] = [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": others},
-        ]
-        self.optimizer = TensorFlowAdam(
-            groups,
-            learning_rate=settings.learning_rate,
-            beta1=settings.beta1,
-            beta2=settings.beta2,
-            epsilon=settings.adam_epsilon,
+        self.optimizer = decaying_adam(
+            self.network.parameters(), self.network.decayed_weights(), settings
         )
         self._network_of_all = parallel(self.network, ranks)
 
@@ -110,13 +97,8 @@ class ExtractorTrainer:
         """
         settings, ranks, own = self.settings, self.ranks, len(labels)
         total = own if total is None else total
-        try:
+        with divergence_told(step=step, kind="step"):
             embedding, logits = self._network_of_all(faces)
-        except FloatingPointError as error:
-            raise UserError(
-                f"training diverged at step {step}: {error}; nothing was updated by it. "
-                "A lower learning_rate usually helps"
-            ) from error
         cross_entropy = functional.cross_entropy(logits, labels)
         center = (embedding - self.centers[labels]).square().mean()
         loss = cross_entropy + settings.center_loss_weight * center

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from fsr_fer.errors import UserError
@@ -26,6 +28,23 @@ def history_of(progress: dict[str, Any]) -> list[Record]:
     return [(int(step), dict(values)) for step, values in progress["history"]]
 
 
+class Means:
+    """Means of a step's numbers since the last time they were asked for."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[float]] = {}
+
+    def add(self, values: dict[str, float]) -> None:
+        """Take note of a step's numbers."""
+        for name, value in values.items():
+            self._seen.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """The mean of each over the steps that had it, and a new start."""
+        seen, self._seen = self._seen, {}
+        return {name: sum(numbers) / len(numbers) for name, numbers in seen.items()}
+
+
 HOPELESS = 3.0
 """Times a guess's cross-entropy, above which nothing is being learned; a first epoch has 1 to 2."""
 
@@ -42,6 +61,22 @@ def require_finite(values: dict[str, float], *, step: int, kind: str) -> None:
             f"training diverged at {kind} {step}: {', '.join(bad)}; nothing was updated by it. "
             "A lower learning_rate usually helps"
         )
+
+
+@contextlib.contextmanager
+def divergence_told(*, step: int, kind: str) -> Iterator[None]:
+    """A network that meets NaN or an infinity within stops the training in one line.
+
+    Raises:
+        UserError: naming the step and what the network said.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        raise UserError(
+            f"training diverged at {kind} {step}: {error}; nothing was updated by it. "
+            "A lower learning_rate usually helps"
+        ) from error
 
 
 def require_sense(cross_entropy: float, num_classes: int, *, step: int, kind: str) -> None:

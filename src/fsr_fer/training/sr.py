@@ -25,7 +25,7 @@ from fsr_fer.settings import DownsampleSettings, SrSettings, SuperResolutionSett
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.pretrain import LabelledFaces
-from fsr_fer.training.record import Recorder, no_record, require_finite
+from fsr_fer.training.record import Means, Recorder, no_record, require_finite
 from fsr_fer.training.selection import Selection
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -236,19 +236,16 @@ def train_sr(
     selection = Selection(trainer, trainer.network, checkpoint, record)
     held_out = source.held_out(stream(seed, task, "validation"), settings.validation_pictures)
     first, total = selection.done, settings.iterations
-    seen: dict[str, list[float]] = {}
+    means = Means()
     for iteration in track(range(first, total), total=total, task=task, done=first):
         halvings = iteration // settings.learning_rate_halving
         trainer.optimizer.set_learning_rate(settings.learning_rate / 2**halvings)
         pairs = source.draw(stream(seed, task, iteration), settings.batch_size)
-        for name, value in trainer.step(pairs, step=iteration).items():
-            seen.setdefault(name, []).append(value)
+        means.add(trainer.step(pairs, step=iteration))
         done = iteration + 1
         if done % settings.validation_every and done < total:
             continue
-        means = {name: sum(numbers) / len(numbers) for name, numbers in seen.items()}
-        seen = {}
         psnr = mean_psnr(trainer.network, held_out, device)
-        selection.keep(done, means | {"validation/psnr": psnr}, psnr)
+        selection.keep(done, means.take() | {"validation/psnr": psnr}, psnr)
     selection.finish()
     return network
