@@ -200,6 +200,9 @@ def _be_one_of_many() -> None:
         if _is_loss_of_a_peer(error):
             os._exit(PEER_LOST)
         shown(kind, error, trace)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # gloo's threads would abort an interpreter that ends around them
 
     sys.excepthook = show
     if _LIFELINE not in os.environ:  # torchrun's

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from fsr_fer.errors import UserError
 
@@ -57,7 +57,7 @@ def run_stage(main: Callable[[], Stage]) -> None:
         _record(main())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(1)
     except OSError as error:
         # Files of ours say so themselves; this is for those that libraries write.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -67,15 +67,22 @@ def run_stage(main: Callable[[], Stage]) -> None:
             f"error: the disk is full{where}; free some space on it, then `dvc repro`",
             file=sys.stderr,
         )
-        sys.exit(1)
+        _end(1)
     except KeyboardInterrupt:
         print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
-        sys.exit(130)
-    # At once: in the half second in which the interpreter takes torch down it ignores Ctrl-C, and
-    # `dvc repro` would go on to the next stage.
+        _end(130)
+    _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """Exit at once, without the half second in which the interpreter takes torch down.
+
+    It ignores Ctrl-C in that time, and `dvc repro` would go on to the next stage; and threads by
+    which processes talk to one another abort a process that ends around them.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 def _record(stage: Stage) -> None:
