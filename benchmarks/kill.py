@@ -47,6 +47,9 @@ from tests.test_stages import workspace  # noqa: E402
 RESULTS = Path(__file__).with_suffix(".json")
 AIMS = ("any moment", "any moment", "any moment", "line of a save", "part of the bytes")
 
+SAVES = 15
+"""Checkpoints that a training saves when nobody disturbs it."""
+
 Sabotage = Callable[[], None]
 """What a fork does to itself before it begins."""
 
@@ -112,8 +115,12 @@ def prepared(folder: Path, until: str) -> Path:
     folder = workspace(folder)
     params = read_yaml(folder / "params.yaml")
     small = params["profiles"]["small"]
-    small["pretrain"] |= {"epochs": 6, "learning_rate_milestones": [2]}
-    small["fsr"] |= {"iterations": 24, "validation_every": 4, "learning_rate_milestones": [9]}
+    small["pretrain"] |= {"epochs": SAVES, "learning_rate_milestones": [2]}
+    small["fsr"] |= {
+        "iterations": 4 * SAVES,
+        "validation_every": 4,
+        "learning_rate_milestones": [9],
+    }
     write_json(folder / "params.yaml", params)  # JSON is YAML
     commands = [
         *(["synthesize", "small"], ["dataset"], ["pretrain"]),
@@ -168,7 +175,7 @@ def die() -> None:
 
 def die_at_a_line_of_a_save(chance: random.Random) -> Sabotage:
     """Die before a random line of a random save is executed."""
-    left = chance.randrange(150)  # six saves have about as many lines
+    left = chance.randrange(25 * SAVES)  # about as many as all saves have
 
     def on_line(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal left
@@ -189,7 +196,7 @@ def die_at_a_line_of_a_save(chance: random.Random) -> Sabotage:
 
 def die_in_the_middle_of_a_file(chance: random.Random) -> Sabotage:
     """Die when a random part of a random checkpoint has been written."""
-    left, share = chance.randrange(6), chance.random()
+    left, share = chance.randrange(SAVES), chance.random()
     save_file = checkpoint.save_file
 
     def partly(tensors: Any, path: Path, metadata: Any) -> None:

@@ -12,7 +12,7 @@ from fsr_fer.models.super_resolution import load_super_resolution, save_super_re
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
-from fsr_fer.training.sr import META_SR_FACTORS, Patches, new_network, train_sr
+from fsr_fer.training.sr import natural_lesson, new_network, train_sr
 
 IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
@@ -27,13 +27,7 @@ def main() -> Stage:
         save_super_resolution(target, load_super_resolution(IMPORTED / f"{key}.safetensors"))
         return stage
     pictures = open_pictures(Path("data") / stage.profile / "natural")
-    if key == "meta_sr":
-        patches = Patches(pictures, META_SR_FACTORS, stage.natural.meta_sr_patch_pixels, stage.seed)
-        training = stage.sr.meta_sr_training
-    else:
-        scale = int(key.removeprefix("rcan_x"))
-        patches = Patches(pictures, (scale,), stage.natural.rcan_patch_pixels, stage.seed)
-        training = stage.sr.rcan_training
+    patches, training = natural_lesson(key, pictures, stage.natural, stage.sr, stage.seed)
     curves = Path("metrics") / stage.profile / "sr" / key
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = train_sr(

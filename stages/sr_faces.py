@@ -1,4 +1,4 @@
-"""Train Meta-SR on the train faces: ``python stages/sr_faces.py``."""
+"""Train Meta-SR again, on the train faces: ``python stages/sr_faces.py``."""
 
 from fsr_fer.stage import run_stage  # first: see there
 
@@ -14,7 +14,7 @@ from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.training.pretrain import LabelledFaces
-from fsr_fer.training.sr import WholeFaces, new_network, train_sr
+from fsr_fer.training.sr import WholeFaces, network_to_retrain, train_sr
 
 KEY = "meta_sr_retrained"
 
@@ -22,14 +22,14 @@ KEY = "meta_sr_retrained"
 def main() -> Stage:
     """Write ``models/<profile>/sr_faces`` and the curves beside the metrics."""
     stage = load_stage("sr_faces")
-    data = Path("data") / stage.profile / "dataset"
+    data, models = Path("data") / stage.profile / "dataset", Path("models") / stage.profile
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
 
     curves = Path("metrics") / stage.profile / "sr_faces"
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = train_sr(
-            new_network(KEY, stage.sr, stage.seed),
+            network_to_retrain(models / "sr/meta_sr.safetensors", stage.sr, stage.seed),
             WholeFaces(
                 LabelledFaces.of(images, manifest, "train"),
                 LabelledFaces.of(images, manifest, "validation"),
@@ -44,8 +44,7 @@ def main() -> Stage:
             record=record,
             task=f"sr {KEY}",
         )
-        target = Path("models") / stage.profile / f"sr_faces/{KEY}.safetensors"
-        save_super_resolution(target, network)
+        save_super_resolution(models / f"sr_faces/{KEY}.safetensors", network)
     return stage
 
 

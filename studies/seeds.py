@@ -10,7 +10,10 @@ from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import read_predictions
 from fsr_fer.seed_study import as_markdown, summarise
 
-ROWS = ("bicubic", "mixed_resolution", "best")
+ROWS = (
+    *("bicubic", "rcan", "meta_sr", "meta_sr_retrained"),
+    *("fsr_l2", "fsr_plain", "fsr_reweighted", "mixed_resolution", "best"),
+)
 
 
 def main() -> Stage:

@@ -137,6 +137,10 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed -= {"profiles.${profile}.${item.row}"}
     if name == "seed_rows":
         needed -= {"profiles.${profile}.pretrain"}
+    if name == "seed_fsr":  # trains all variants
+        needed |= {param for key in ("losses", "reweight") for param in PARAMS_OF[key]}
+        needed = {param.replace("${item.weighting}", "reweight") for param in needed}
+        needed = {param.replace("${item.terms}", "fsr_l2") for param in needed}
     if name == "converge":  # trains both variants
         needed = {param.replace("${item.weighting}", "reweight") for param in needed}
         needed -= {"${item.terms}"}

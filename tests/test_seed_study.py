@@ -46,3 +46,20 @@ def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
     assert pair["mean"]["values"] == [50, 50]
     assert (pair["mean"]["low"], pair["mean"]["high"], pair["mean"]["p"]) == (50, 50, 0.5)
     assert "| mine - plain | +0.0 [+0.0, +0.0] |" in as_markdown(summary)
+
+
+def test_a_row_without_some_scale_has_no_mean_and_is_compared_where_it_exists() -> None:
+    labels = np.array([0, 0, 0, 1])
+    only_x2 = {"hr": np.array([0, 0, 0, 1]), "x2": np.array([0, 0, 1, 0])}
+    part = Predictions(
+        ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=only_x2
+    )
+    whole = predictions([0, 0, 0, 1], [0, 0, 0, 1], [1, 1, 1, 0])
+    summary = summarise({"part": {1: part, 2: part}, "mine": {1: whole, 2: whole}}, (2, 4), 0.95)
+    assert list(summary["scores"]["total_accuracy"]["part"]) == ["hr", "x2"]
+    pair = summary["pairs"]["total_accuracy"]["mine - part"]
+    assert list(pair) == ["hr", "x2"]
+    assert pair["x2"]["mean"] == 50
+    table = as_markdown(summary)
+    assert "| part | 100.0 | 50.0 | – | – |" in table
+    assert "| mine - part | +0.0 [+0.0, +0.0] | +50.0 [+50.0, +50.0] | – | – |" in table

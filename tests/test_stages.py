@@ -77,10 +77,14 @@ def workspace(folder: Path) -> Path:
 
 def stage(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     script, *arguments = command
+    return run_script(folder, f"stages/{script}.py", *arguments)
+
+
+def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "FSR_FER_DEVICE": "cpu"}
     environment.pop("DVC_ROOT", None)
     return subprocess.run(
-        [sys.executable, f"stages/{script}.py", *arguments],
+        [sys.executable, *command],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -105,16 +109,18 @@ def run_all(folder: Path) -> None:
         [("validate",)],
         [
             ("pretrain",),
-            ("sr_faces",),
             *(("downsample", scale) for scale in ("2", "8")),
             *(("sr", network) for network in SR_NETWORKS),
         ],
         [
             *(("features", resolution) for resolution in ("hr", "2", "8")),
             *(("finetune", row) for row in FINETUNED_ROWS),
-            *(("restore", row) for row in RESTORED_ROWS),
+            ("sr_faces",),
         ],
-        [("fsr", row) for row in FSR_ROWS],
+        [
+            *(("restore", row) for row in RESTORED_ROWS),
+            *(("fsr", row) for row in FSR_ROWS),
+        ],
         [
             *(("evaluate", row) for row in FEATURE_ROWS),
             *(("evaluate_faces", row, *network_and_faces(row)) for row in FACE_ROWS),

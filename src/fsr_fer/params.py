@@ -290,11 +290,14 @@ class Stage:
 
     @property
     def losses(self) -> LossSettings:
+        """The loss terms of this instance of the stage."""
+        return self.losses_of(f"{self.name}_{self.item}")
+
+    def losses_of(self, row: str) -> LossSettings:
         """The loss terms: the common values, the profile's own over them, the row's own on top."""
         settings: LossSettings = self._both("losses")
-        own = f"{self.name}_{self.item}"
-        if own in LOSS_SECTIONS:
-            settings = _overridden(asdict(settings), self._value(own), "losses", own)
+        if row in LOSS_SECTIONS:
+            settings = _overridden(asdict(settings), self._value(row), "losses", row)
         return settings
 
     @property

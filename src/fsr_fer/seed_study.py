@@ -48,8 +48,8 @@ def summarise(
     """All scores and all pairs: score -> row -> column, and score -> "first - second" -> column.
 
     ``rows`` are row -> seed -> predictions; the pairs are every later row minus every earlier one.
+    A row that does not exist at some scale has no mean over the scales either.
     """
-    columns = [HR, *(f"x{scale}" for scale in scales), MEAN]
     names = list(rows)
     scores: dict[str, Any] = {}
     pairs: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def summarise(
         values = {
             row: {
                 column: [_score(score, p, column, scales) for p in by_seed.values()]
-                for column in columns
+                for column in _columns(by_seed, scales)
             }
             for row, by_seed in rows.items()
         }
@@ -72,12 +72,20 @@ def summarise(
         pairs[score] = {
             f"{second} - {first}": {
                 column: _pair(values[second][column], values[first][column], confidence)
-                for column in columns
+                for column in values[second]
+                if column in values[first]
             }
             for first, second in itertools.combinations(names, 2)
         }
     seeds = list(next(iter(rows.values())))
     return {"confidence": confidence, "seeds": seeds, "scores": scores, "pairs": pairs}
+
+
+def _columns(by_seed: Mapping[int, Predictions], scales: Sequence[int]) -> list[str]:
+    """The sizes at which a row exists, and ``MEAN`` if these are all."""
+    sizes = [HR, *(f"x{scale}" for scale in scales)]
+    known = [size for size in sizes if all(size in p.predicted for p in by_seed.values())]
+    return [*known, MEAN] if known == sizes else known
 
 
 def _score(score: str, predictions: Predictions, column: str, scales: Sequence[int]) -> float:
@@ -99,16 +107,26 @@ def _pair(
 
 
 def as_markdown(summary: Mapping[str, Any]) -> str:
-    """Tables for a document: each score's means by row, and the last two rows' difference."""
+    """Tables for a document: each score's means by row, and the last row minus every other one."""
     lines = []
     for score, rows in summary["scores"].items():
-        columns = list(next(iter(rows.values())))
+        columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
+        pairs = summary["pairs"][score]
+        last = list(rows)[-1]
         lines += [f"\n{score.replace('_', ' ')}, mean over {len(summary['seeds'])} seeds\n"]
         lines += ["| row | " + " | ".join(columns) + " |"]
         lines += ["| --- |" + " ---: |" * len(columns)]
-        for row, cells in rows.items():
-            lines += [f"| {row} | " + " | ".join(f"{c['mean']:.1f}" for c in cells.values()) + " |"]
-        for name, cells in summary["pairs"][score].items():
-            text = [f"{c['mean']:+.1f} [{c['low']:+.1f}, {c['high']:+.1f}]" for c in cells.values()]
-            lines += [f"| {name} | " + " | ".join(text) + " |"]
+        lines += [_line(row, cells, columns, "{mean:.1f}") for row, cells in rows.items()]
+        lines += [
+            _line(name, cells, columns, "{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+            for name, cells in pairs.items()
+            if name.startswith(f"{last} - ")
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _line(
+    name: str, cells: Mapping[str, Mapping[str, Any]], columns: Sequence[str], form: str
+) -> str:
+    texts = [form.format(**cells[column]) if column in cells else "–" for column in columns]
+    return f"| {name} | " + " | ".join(texts) + " |"

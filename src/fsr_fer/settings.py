@@ -417,6 +417,7 @@ class SrSettings:
     """The image super-resolution rows."""
 
     weights: Literal["trained", "imported"]
+    retrained_from: Literal["meta_sr", "nothing"]
     rcan: RcanSettings
     meta_sr: MetaSrSettings
     rcan_training: SuperResolutionSettings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,11 +17,21 @@ from fsr_fer.downsampling import downsample
 from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import save_super_resolution
 from fsr_fer.randomness import stream
 from fsr_fer.resize import imresize
-from fsr_fer.settings import MetaSrSettings, RcanSettings, SuperResolutionSettings
+from fsr_fer.settings import MetaSrSettings, RcanSettings, SrSettings, SuperResolutionSettings
 from fsr_fer.training.checkpoint import Checkpoint
-from fsr_fer.training.sr import META_SR_FACTORS, Pairs, Patches, WholeFaces, mean_psnr, train_sr
+from fsr_fer.training.sr import (
+    META_SR_FACTORS,
+    Pairs,
+    Patches,
+    WholeFaces,
+    mean_psnr,
+    network_to_retrain,
+    new_network,
+    train_sr,
+)
 from tests import sections
 from tests.training.test_pretrain import faces
 
@@ -46,6 +57,18 @@ def settings(**changes: int) -> SuperResolutionSettings:
         "validation_pictures": 6,
     }  # fmt: skip
     return SuperResolutionSettings(**values | changes)
+
+
+def sr_settings(retrained_from: Literal["meta_sr", "nothing"] = "meta_sr") -> SrSettings:
+    return SrSettings(
+        weights="trained",
+        retrained_from=retrained_from,
+        rcan=RcanSettings(groups=1, blocks=1, filters=4, reduction=2),
+        meta_sr=MetaSrSettings(filters=4, growth=2, blocks=1, layers=1, hidden=4),
+        rcan_training=settings(),
+        meta_sr_training=settings(),
+        meta_sr_retrained_training=settings(),
+    )
 
 
 def test_crops_come_from_where_they_are_asked() -> None:
@@ -182,3 +205,26 @@ def test_packed_pictures_come_back(tmp_path: Path) -> None:
         pack_pictures(str(folder), tmp_path / "packed")
     with pytest.raises(UserError, match="a folder that is there"):
         pack_pictures(str(tmp_path / "nothing"), tmp_path / "packed")
+
+
+def test_meta_sr_is_trained_again_from_where_it_was(tmp_path: Path) -> None:
+    """Its weights and its own size; the mean colours still do not learn."""
+    trained = MetaSr(MetaSrSettings(filters=6, growth=4, blocks=1, layers=1, hidden=5))
+    save_super_resolution(tmp_path / "meta_sr.safetensors", trained)
+    start = network_to_retrain(tmp_path / "meta_sr.safetensors", sr_settings(), seed=1)
+    assert start.settings == trained.settings
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(start.state_dict()[name], tensor), name
+    learning = {name for name, p in start.named_parameters() if p.requires_grad}
+    assert learning == {name for name, p in trained.named_parameters() if p.requires_grad}
+
+
+def test_meta_sr_can_be_trained_again_from_nothing(tmp_path: Path) -> None:
+    missing = tmp_path / "none.safetensors"
+    from_nothing = sr_settings("nothing")
+    start = network_to_retrain(missing, from_nothing, seed=1)
+    fresh = new_network("meta_sr_retrained", from_nothing, seed=1)
+    assert torch.equal(start.SFENet1.weight, fresh.state_dict()["SFENet1.weight"])
+    save_super_resolution(missing, Rcan(from_nothing.rcan, 2))
+    with pytest.raises(UserError, match="holds no Meta-SR"):
+        network_to_retrain(missing, sr_settings(), seed=1)

@@ -219,24 +219,19 @@ def cost_figure(table: Table, cost: Cost, column: str, scales: Sequence[str]) ->
 def _label_points(
     axes: Axes, points: Mapping[str, tuple[float, float]], numbers: Mapping[str, int]
 ) -> None:
-    """Each point's name at its right; those of points at about the same x one above the other."""
+    """The points' names in a column at the right, each joined to its point by a thin line."""
     low, high = axes.get_ylim()
-    groups: list[list[str]] = []
-    for name in sorted(points, key=lambda name: points[name][0]):
-        near = groups and points[name][0] < 1.7 * points[groups[-1][0]][0]
-        groups[-1].append(name) if near else groups.append([name])
-    for group in groups:
-        x = 1.22 * max(points[name][0] for name in group)
-        heights = [points[name][1] - low for name in group]
-        for name, place in zip(
-            group, spread(heights, (high - low) * LABEL_STEP, high - low), strict=True
-        ):
-            colour = line_style(numbers[name])["color"]
-            (work, value), gid = points[name], f"row:{name}"
-            axes.plot([work, x], [value, low + place], color=colour, linewidth=0.7, gid=gid)
-            axes.text(x, low + place, " " + name, va="center", fontsize=9, gid=gid)
-    every = [work for work, _ in points.values()]
-    axes.set_xlim(min(every) / 1.7, max(every) * 14)  # room for the names at the right
+    works = [work for work, _ in points.values()]
+    x = 1.6 * max(works)
+    order = sorted(points, key=lambda name: points[name])
+    heights = [points[name][1] - low for name in order]
+    places = spread(heights, (high - low) * LABEL_STEP, high - low)
+    for name, place in zip(order, places, strict=True):
+        (work, value), gid = points[name], f"row:{name}"
+        colour = line_style(numbers[name])["color"]
+        axes.plot([work, x], [value, low + place], color=colour, linewidth=0.7, alpha=0.7, gid=gid)
+        axes.text(x, low + place, " " + name, va="center", fontsize=9, gid=gid)
+    axes.set_xlim(min(works) / 1.7, x * 4)  # room for the names at the right
     axes.set_ylim(low, high)
 
 

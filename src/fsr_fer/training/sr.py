@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -18,10 +19,16 @@ from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import load_super_resolution
 from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import stream, stream_seed
 from fsr_fer.resize import imresize
-from fsr_fer.settings import DownsampleSettings, SrSettings, SuperResolutionSettings
+from fsr_fer.settings import (
+    DownsampleSettings,
+    NaturalSettings,
+    SrSettings,
+    SuperResolutionSettings,
+)
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.pretrain import LabelledFaces
@@ -41,6 +48,24 @@ def new_network(key: str, settings: SrSettings, seed: int) -> Rcan | MetaSr:
         if key.startswith("meta_sr"):
             return MetaSr(settings.meta_sr)
         return Rcan(settings.rcan, int(key.removeprefix("rcan_x")))
+
+
+def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> MetaSr:
+    """What meta_sr_retrained starts from: the network in the file ``meta_sr``, or a new one.
+
+    Raises:
+        UserError: the file is no Meta-SR.
+    """
+    if settings.retrained_from == "nothing":
+        network = new_network("meta_sr_retrained", settings, seed)
+    else:
+        trained = load_super_resolution(meta_sr)
+        if not isinstance(trained, MetaSr):
+            raise UserError(f"{meta_sr} holds no Meta-SR")
+        network = MetaSr(trained.settings)
+        network.load_state_dict(trained.state_dict())
+    assert isinstance(network, MetaSr)
+    return network
 
 
 @dataclass(frozen=True)
@@ -213,6 +238,17 @@ def mean_psnr(network: nn.Module, held_out: Sequence[Pairs], device: torch.devic
         values += [10 * math.log10(255**2 / max(float(error), 1e-3)) for error in errors]
     network.train(training)
     return sum(values) / len(values)
+
+
+def natural_lesson(
+    key: str, pictures: NaturalPictures, natural: NaturalSettings, settings: SrSettings, seed: int
+) -> tuple[Patches, SuperResolutionSettings]:
+    """What a network is trained on and how: ``key`` is rcan_x2, rcan_x3, ..., or meta_sr."""
+    if key == "meta_sr":
+        patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, seed)
+        return patches, settings.meta_sr_training
+    scale = int(key.removeprefix("rcan_x"))
+    return Patches(pictures, (scale,), natural.rcan_patch_pixels, seed), settings.rcan_training
 
 
 def train_sr(
