@@ -44,7 +44,7 @@ def main():
     ranks.wait_for_all()
     if ranks.first:
         print(sorted(path.name for path in Path().glob("*-of-*")))
-    ranks.leave()  # as stages do: gloo's threads must not be alive when the interpreter ends
+    ranks.leave()  # as stages do
     sys.exit(0)
 
 run_stage(main)
@@ -78,6 +78,20 @@ def test_a_mistake_is_one_line_whoever_notices_it(tmp_path: Path, case: str) -> 
     """The others wait for the one that failed: their lost connection is not what is told."""
     result = run(tmp_path, "2", case)
     assert (result.returncode, result.stderr) == (1, "error: this went wrong\n")
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_process_whose_part_is_done_ends_before_its_interpreter_does(code: int) -> None:
+    """Threads of gloo that are alive when the interpreter ends abort it, now and then."""
+    program = (
+        "from fsr_fer.stage import run_stage\n"
+        "import atexit, os, sys\n"
+        "atexit.register(os.abort)\n"
+        f"def main(): sys.exit({code})\n"
+        "run_stage(main)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert result.returncode == code, result.stderr
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -49,7 +49,8 @@ _run_own_code()
 def run_stage(main: Callable[[], Stage]) -> None:
     """Run a stage's ``main`` and exit: 1 and one line for a user's mistake, 130 for Ctrl-C.
 
-    What ``main`` returns says which stage it was; a record of the run is then left beside.
+    What ``main`` returns says which stage it was; a record of the run is then left beside. A main
+    that calls ``sys.exit`` with a number ends with that, unrecorded.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
@@ -71,6 +72,8 @@ def run_stage(main: Callable[[], Stage]) -> None:
     except KeyboardInterrupt:
         print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
         _end(130)
+    except SystemExit as leaving:  # one of several processes, whose part is done
+        _end(leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None))
     _end(0)
 
 
