@@ -78,3 +78,15 @@ def test_the_seeds_come_to_means_and_pairs_of_all_rows(with_studies: Path) -> No
     assert summary["pairs"]["total_accuracy"]["best - bicubic"]["mean"]["values"][0] == (
         pytest.approx(table["best"]["mean"] - table["bicubic"]["mean"], abs=2e-3)
     )
+    (seeds / "1" / "meta_sr.csv").unlink()  # one not trained yet: the others can be compared
+    result = run_script(with_studies, "studies/seeds.py")
+    assert result.returncode == 0, result.stderr
+    assert "left out, for not every seed's is there: meta_sr\n" in result.stdout
+    fewer = json.loads((with_studies / "metrics/small/seeds.json").read_text())
+    assert set(fewer["scores"]["total_accuracy"]) == {row for row in ROWS if row != "meta_sr"}
+    pair = "best - mixed_resolution"
+    assert fewer["pairs"]["total_accuracy"][pair] == summary["pairs"]["total_accuracy"][pair]
+    (seeds / "1" / "bicubic.csv").unlink()
+    result = run_script(with_studies, "studies/seeds.py")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "lacks bicubic.csv of a seed" in result.stderr
