@@ -25,8 +25,8 @@ bench: $(READY)
 	@$(WITH_VENV) python benchmarks/resize.py
 	@$(WITH_VENV) python benchmarks/cost.py
 
-# The virtual environment follows pyproject.toml and constraints.txt.
-$(READY): pyproject.toml constraints.txt
+# The virtual environment follows pyproject.toml and constraints.txt; installing compiles the kernel.
+$(READY): pyproject.toml constraints.txt src/fsr_fer/resize/kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -d .venv || $(PYTHON) -m venv .venv

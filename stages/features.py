@@ -54,9 +54,7 @@ def main() -> Stage:
                 track=bar if ranks.first else quiet,
                 task=f"features {resolution} {part}",
             )
-        ranks.wait_for_all()
-        if not ranks.first:
-            sys.exit(0)
+        ranks.leave()
         for part, layout in layouts.items():
             publish(work / part, layout, data / "features" / part / resolution)
     return stage

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -128,3 +129,22 @@ def columns_on_halves(
         np.concatenate(found, axis=1)[:, :wanted].astype(np.uint8),
         np.concatenate(halves, axis=1)[:, :wanted],
     )
+
+
+def random_image(seed: int, *shape: int) -> np.ndarray:
+    """Noise, half of the time black and white alone, where overshoot is clipped."""
+    random = np.random.default_rng(seed)
+    if seed % 2:
+        return random.choice(np.array([0, 255], np.uint8), shape)
+    return random.integers(0, 256, shape, dtype=np.uint8)
+
+
+@lru_cache
+def stripes_on_halves(size: int, scale: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images [24, H, W, 1] that change along ``axis`` alone, so that one pass meets the halves.
+
+    Returns them and where, in the resized lines [results, 24], the halves are.
+    """
+    lines, is_half = columns_on_halves(size, Fraction(scale), 24, np.random.default_rng(7))
+    stripes = np.repeat(lines.T[:, :, None], 12, axis=2)
+    return (stripes if axis == 0 else stripes.transpose(0, 2, 1))[..., None], is_half

@@ -101,7 +101,8 @@ def reached(script: Path) -> set[str]:
             seen.add(file)
             waiting += imported(file)
     packages = {file.parent for file in seen if SRC in file.parents}
-    data = {file for p in packages for file in p.iterdir() if file.suffix in (".csv", ".html")}
+    kinds = (".c", ".csv", ".html")
+    data = {file for p in packages for file in p.iterdir() if file.suffix in kinds}
     return {str(f.relative_to(ROOT)) for f in seen | data if f.read_text().strip()}
 
 

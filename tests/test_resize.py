@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from fsr_fer import imresize
-from fsr_fer.resize import arrays, tensors
+from fsr_fer.resize import arrays, kernel, tensors
 from fsr_fer.resize.weights import Axis, build_pass, contributions
-from tests.resize_reference import columns_on_halves, reference_resize
+from tests.resize_reference import random_image, reference_resize, stripes_on_halves
 
 MATLAB = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "matlab"
 needs_matlab = pytest.mark.skipif(not MATLAB.is_dir(), reason="MATLAB's pictures are not here")
@@ -30,16 +30,21 @@ HALVES = [(100, "1/2"), (100, "1/4"), (100, "1/6"), (100, "1/8"), (50, "2"), (25
 HALVES += [(17, "6"), (30, "10/3")]
 
 
+@pytest.fixture(scope="module", autouse=True, params=["kernel", "NumPy and torch"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test is run twice: with the compiled kernel, and as if there were none."""
+    if request.param == "kernel":
+        if kernel.library() is None:
+            pytest.skip("the kernel is not compiled here")
+        yield "kernel"
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "library", lambda: None)
+        yield "NumPy and torch"
+
+
 def read(name: str) -> np.ndarray:
     return np.asarray(Image.open(MATLAB / name))
-
-
-def random_image(seed: int, *shape: int) -> np.ndarray:
-    """Noise, half of the time black and white alone, where overshoot is clipped."""
-    random = np.random.default_rng(seed)
-    if seed % 2:
-        return random.choice(np.array([0, 255], np.uint8), shape)
-    return random.integers(0, 256, shape, dtype=np.uint8)
 
 
 # What MATLAB itself wrote
@@ -96,7 +101,7 @@ def test_matlab_on_ramps(name: str, side: int) -> None:
 @st.composite
 def calls(draw: st.DrawFn) -> tuple[np.ndarray, dict[str, object]]:
     side = st.one_of(st.integers(4, 40), st.integers(4, 512))
-    height, width, channels = draw(side), draw(side), draw(st.sampled_from([1, 3]))
+    height, width, channels = draw(side), draw(side), draw(st.sampled_from([1, 3, 3, 4, 5]))
     image = random_image(draw(st.integers(0, 2**16)), height, width, channels)
     arguments: dict[str, object] = {
         "antialiasing": draw(st.booleans()),
@@ -136,17 +141,6 @@ def test_faces_down_and_up(factor: int, boundary: str) -> None:
         np.testing.assert_array_equal(lr_face, expected)
         expected = reference_resize(lr_face, output_shape=(100, 100), boundary=boundary)
         np.testing.assert_array_equal(back_face, expected)
-
-
-@lru_cache
-def stripes_on_halves(size: int, scale: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images [24, H, W, 1] that change along ``axis`` alone, so that one pass meets the halves.
-
-    Returns them and where, in the resized lines [results, 24], the halves are.
-    """
-    lines, is_half = columns_on_halves(size, Fraction(scale), 24, np.random.default_rng(7))
-    stripes = np.repeat(lines.T[:, :, None], 12, axis=2)
-    return (stripes if axis == 0 else stripes.transpose(0, 2, 1))[..., None], is_half
 
 
 @pytest.mark.parametrize(("size", "scale"), HALVES)

@@ -4,8 +4,9 @@ Guarantees, method and speed stand in docs/imresize.md. The package needs NumPy 
 else of this project, so that the folder can be lifted out; torch is imported when a tensor comes.
 
 What MATLAB does to a uint8 picture hangs on float64 sums in a fixed order, which are slow. So each
-of the two passes is a matrix product in float32 whose error has a proven bound, and the few results
-that lie so close to a half that they could round either way are summed again in float64.
+of the two passes is taken in float32 with an error that has a proven bound, and the few results
+that lie so close to a half that they could round either way are summed again in float64. kernel.c
+does that where it is compiled; arrays.py, with matrix products in NumPy, everywhere else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from . import kernel
 from .job import Job
 from .weights import Axis, Boundary
 
@@ -82,10 +84,16 @@ def imresize(
         dtype=dtype,
     )
     images: Any = image.reshape((math.prod(leading), height, width, job.channels))
-    if is_tensor:
+    on_device = is_tensor and images.device.type != "cpu"
+    result: Any
+    if not on_device and kernel.can_resize(job):
+        result = kernel.resize_bytes(np.asarray(images), job)
+        if torch is not None and is_tensor:
+            result = torch.from_numpy(result)
+    elif is_tensor:
         from .tensors import resize_tensor
 
-        result: Any = resize_tensor(images, job)
+        result = resize_tensor(images, job)
     else:
         from .arrays import resize_array
 

@@ -34,14 +34,19 @@ class Job:
     def planes(self) -> int:
         return self.channels // self.interleaved
 
+    @property
+    def rows_first(self) -> bool:
+        """MATLAB's order of the passes: the smaller scale first, rows first when equal."""
+        return self.rows.scale <= self.columns.scale
+
     def passes(self) -> tuple[tuple[Side, Pass], tuple[Side, Pass]]:
-        """Both passes in MATLAB's order: the smaller scale first, rows first when equal."""
+        """Both passes in their order."""
         rows: tuple[Side, Pass] = ("rows", build_pass(self.rows, 1, self.dtype))
         columns: tuple[Side, Pass] = (
             "columns",
             build_pass(self.columns, self.interleaved, self.dtype),
         )
-        return (rows, columns) if self.rows.scale <= self.columns.scale else (columns, rows)
+        return (rows, columns) if self.rows_first else (columns, rows)
 
     @property
     def image_values(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 Boundary: TypeAlias = Literal["symmetric", "replicate"]
 Dtype: TypeAlias = Literal["uint8", "float32", "float64"]
 
-_LOOSEST_MARGIN = 1 / 64  # above it float32 leaves too much to sum again: float64 then
+LOOSEST_MARGIN = 1 / 64  # above it float32 leaves too much to sum again: float64 then
 _FINEST_STEP = 2.0**-20
 _FLOAT32_UNIT, _FLOAT64_UNIT = 2.0**-24, 2.0**-53
 
@@ -63,8 +63,8 @@ def build_pass(axis: Axis, interleaved: int, dtype: Dtype) -> Pass:
     indices, weights = contributions(axis)
     margin, products_in = 0.0, dtype
     if dtype == "uint8":
-        margin, products_in = error_bound(weights, _FLOAT32_UNIT), "float32"
-        if margin > _LOOSEST_MARGIN:
+        margin, products_in = float32_error(axis), "float32"
+        if margin > LOOSEST_MARGIN:
             margin, products_in = error_bound(weights, _FLOAT64_UNIT), "float64"
     product_dtype = np.dtype(products_in)
     taps = weights.shape[1]
@@ -108,6 +108,12 @@ def error_bound(weights: np.ndarray, unit: float) -> float:
     if is_whole and (largest + 1) * unit < step:
         return 0.0
     return (weights.shape[1] + 2) * unit * largest
+
+
+@lru_cache(maxsize=256)
+def float32_error(axis: Axis) -> float:
+    """``error_bound`` of the pass along ``axis`` in float32."""
+    return error_bound(contributions(axis)[1], _FLOAT32_UNIT)
 
 
 @lru_cache(maxsize=256)
