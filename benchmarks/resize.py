@@ -44,7 +44,10 @@ from skimage.transform import resize as skimage_resize  # noqa: E402
 
 from fsr_fer import imresize  # noqa: E402
 from fsr_fer.files import write_json  # noqa: E402
-from fsr_fer.resize.weights import Axis, build_pass  # noqa: E402
+from fsr_fer.resize import kernel  # noqa: E402
+from fsr_fer.resize.arrays import resize_array  # noqa: E402
+from fsr_fer.resize.job import Job  # noqa: E402
+from fsr_fer.resize.weights import Axis, build_pass, contributions  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
 FACTORS = range(2, 9)
@@ -94,6 +97,13 @@ def to_uint8(values: np.ndarray) -> np.ndarray:
 
 def with_fsr_fer(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
     return imresize(faces, scale) if scale < 1 else imresize(faces, output_shape=(side, side))
+
+
+def with_numpy(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    """What imresize does where no compiler was at hand."""
+    given = scale if scale < 1 else side / faces.shape[1]
+    axis = Axis(faces.shape[1], side, given, True, "symmetric")
+    return resize_array(faces, Job(rows=axis, columns=axis, channels=3, dtype="uint8"))
 
 
 def with_pillow(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
@@ -168,6 +178,7 @@ def find_methods() -> tuple[list[Method], dict[str, str]]:
     """All methods that can be run here, and why the others cannot."""
     methods = [
         Method("fsr-fer imresize", with_fsr_fer, 4096),
+        Method("the same in NumPy alone", with_numpy, 4096),
         Method("Pillow BICUBIC", with_pillow, 4096),
         Method("torch bicubic antialiased", with_torch, 4096),
         Method("scikit-image order 3", with_skimage, 2),
@@ -276,31 +287,35 @@ def run_worker(cores: int, quick: bool) -> dict[str, Any]:
 
 
 def count_work() -> list[dict[str, Any]]:
-    """Multiplications and memory traffic of imresize per face, from the plans it really uses."""
+    """Multiplications and memory traffic per face, of the kernel and of NumPy's products."""
     counts = []
     for direction in ("down", "up"):
         for factor in FACTORS:
             side = -(-100 // factor)
             size, out = (100, side) if direction == "down" else (side, 100)
-            scale = 1 / factor if direction == "down" else 100 / side
-            axis = Axis(size, out, scale, True, "symmetric")
+            axis = Axis(
+                size, out, 1 / factor if direction == "down" else 100 / side, True, "symmetric"
+            )
             rows, columns = build_pass(axis, 1, "uint8"), build_pass(axis, 3, "uint8")
-            done = sum(b.matrix.size for b in rows.blocks) * size * 3
-            done += sum(b.matrix.size for b in columns.blocks) * out
-            needed = rows.weights.size * size * 3 + columns.weights.size * out
-            # One read and one write of each buffer by the copies, the products and the four
-            # element-wise steps of the rounding (two where the products are exact).
-            steps = 2 if rows.margin == 0 else 5
-            middle, end = out * size * 3, out * out * 3
-            floats = size * size * 3 * 2 + (middle + end) * (2 + 2 * steps)
+            taps = contributions(axis)[1].size
+            needed = taps * 3 * (size + out)
+            numpy_products = sum(b.matrix.size for b in rows.blocks) * size * 3
+            numpy_products += sum(b.matrix.size for b in columns.blocks) * out
+            # Of rows a sum is read and written once for four taps; of columns a pixel takes four
+            # lanes. A sum is read twice where it must be looked at, and rounded once.
+            looks = 2 if rows.margin == 0 else 3
+            done = taps * 3 * size + taps * 4 * (-(-out // 4) * 4)
+            floats = size * size * 3 + done + taps // 4 * 2 * size * 3
+            floats += looks * 3 * (out * size + out * out)
             counts.append(
                 {
                     "direction": direction,
                     "factor": factor,
-                    "multiplications": done,
                     "multiplications_needed": needed,
+                    "multiplications": done,
+                    "multiplications_in_numpy": numpy_products,
                     "bytes_in_cache": 4 * floats,
-                    "bytes_in_memory": size * size * 3 + end,
+                    "bytes_in_memory": 3 * (size * size + out * out),
                 }
             )
     return counts
@@ -368,6 +383,8 @@ def print_tables(results: dict[str, Any]) -> None:
     print("\nprocessor time per face over that of imresize, one core")
     for name, ratio in results["ratios"].items():
         print(f"  {name:40s}", "  ".join(f"{key} {value}" for key, value in ratio.items()))
+    if not results["compiled"]:
+        print("  the kernel is not compiled here: `pip install -e .` with a C compiler at hand")
     for name, reason in results["skipped"].items():
         print(f"  left out: {name} ({reason})")
 
@@ -392,6 +409,7 @@ def main() -> None:
         skipped |= found["skipped"]
     results = {
         "machine": describe_machine(PACKAGES),
+        "compiled": kernel.library() is not None,
         "limits_of_one_core": measure_limits(),
         "work_per_face": count_work(),
         "ratios": ratios(rows),

@@ -1,14 +1,16 @@
-"""A generator with another seed: ``python studies/seed_fsr.py SEED-l2|plain|reweighted``.
-
-On features of the extractor that was trained with that seed.
+"""A generator with another seed, on features of the extractor that was trained with that seed:
+``python studies/seed_fsr.py seed_fsr SEED-l2|plain|reweighted``, or an ablation of the plain or the
+re-weighted one: ``python studies/seed_fsr.py seed_ablations SEED-NAME``.
 """
 
 from fsr_fer.stage import run_stage  # first: see there
 
 # isort: split
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from fsr_fer.ablations import ABLATIONS, is_of_reweighting, overridden
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.evaluation import predict
@@ -23,15 +25,21 @@ from fsr_fer.training.fsr import train_fsr
 
 
 def main() -> Stage:
-    """Write a generator below ``models/<profile>/seeds`` and what is read from its features."""
-    seed, _, variant = sys.argv[1].partition("-")
-    stage = load_stage("seed_fsr", sys.argv[1], Path("studies/dvc.yaml"))
-    data = Path("data") / stage.profile
-    models, own = Path("models") / stage.profile / "seeds" / seed, data / "seeds" / seed
+    """Write a generator and what is read from its features on the test faces."""
+    name, item = sys.argv[1:]
+    stage = load_stage(name, item, Path("studies/dvc.yaml"))
+    seed, _, variant = item.partition("-")
+    models, data = Path("models") / stage.profile, Path("data") / stage.profile
+    extracted, own = models / f"seeds/{seed}/pretrain.safetensors", data / f"seeds/{seed}/features"
+    weights, answered = (folder / f"seeds/{seed}/fsr_{variant}" for folder in (models, data))
+    if name == "seed_ablations":
+        stage = replace(stage, params=overridden(stage.params, variant, stage.profile))
+        weights, answered = (f / f"ablations/{seed}/{variant}" for f in (models, data))
+    reweighted = variant == "reweighted" or (variant in ABLATIONS and is_of_reweighting(variant))
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
-    network, _ = load_extractor(models / "pretrain.safetensors")
-    extractor, device = sha256_of(models / "pretrain.safetensors"), choose_device()
-    train, validation = open_pairs(own / "features/train", manifest, stage.scales, extractor)
+    network, _ = load_extractor(extracted)
+    extractor, device = sha256_of(extracted), choose_device()
+    train, validation = open_pairs(own / "train", manifest, stage.scales, extractor)
     with checkpoint_of(stage) as checkpoint:
         generator = train_fsr(
             train,
@@ -39,18 +47,18 @@ def main() -> Stage:
             network.classifier,
             stage.fsr,
             stage.losses_of(f"fsr_{variant}"),
-            stage.reweight if variant == "reweighted" else None,
+            stage.reweight if reweighted else None,
             seed=int(seed),
             device=device,
             checkpoint=checkpoint,
             track=bar,
-            task=f"fsr {variant}, seed {seed}",
+            task=f"{variant}, seed {seed}",
         )
-        save_generator(models / f"fsr_{variant}.safetensors", generator, stage.fsr.generator)
+        save_generator(weights.with_suffix(".safetensors"), generator, stage.fsr.generator)
     faces = len(manifest.rows("test"))
     hr, *lr = (
-        open_table(own / "features/test" / name, faces, extractor)
-        for name in ("hr", *(f"x{scale}" for scale in stage.scales))
+        open_table(own / "test" / size, faces, extractor)
+        for size in ("hr", *(f"x{scale}" for scale in stage.scales))
     )
     answers = predict(
         hr,
@@ -60,7 +68,7 @@ def main() -> Stage:
         device,
         track=bar,
     )
-    predictions_of(manifest, answers).write(own / f"fsr_{variant}.csv")
+    predictions_of(manifest, answers).write(answered.with_suffix(".csv"))
     return stage
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fsr_fer.ablations import ABLATIONS, queue
+from fsr_fer.ablations import ABLATIONS, is_of_reweighting, overridden, queue
 from fsr_fer.errors import UserError
 from fsr_fer.params import check_params, read_yaml
 
@@ -28,6 +28,27 @@ def test_an_ablation_changes_known_keys_to_allowed_values(name: str, profile: st
         assert last in section, key
         section[last] = yaml.safe_load(text)
     check_params(params)
+
+
+def test_values_are_put_over_declared_params_and_over_nothing_else() -> None:
+    params = {"losses": PARAMS["losses"], "profiles.small.fsr": PARAMS["profiles"]["small"]["fsr"]}
+    before = copy.deepcopy(params)
+    changed = overridden(params, "literal-generator", "small")
+    assert params == before
+    assert changed["profiles.small.fsr"]["generator"]["long_skip"] is False
+    changed["profiles.small.fsr"]["generator"]["long_skip"] = True
+    assert changed == before
+    assert overridden(params, "no-gan", "small")["losses"] == {
+        **before["losses"],
+        "gan_weight": 0.0,
+    }
+    with pytest.raises(KeyError, match=r"reweight\.detach, which is not declared"):
+        overridden(params, "weight-not-detached", "small")
+
+
+def test_which_ablations_are_of_the_reweighting() -> None:
+    found = {name for name in ABLATIONS if is_of_reweighting(name)}
+    assert found == {"probability-from-lr", "weight-not-detached", "weight-on-discriminator"}
 
 
 def test_each_generator_is_an_ablation_of_the_other() -> None:

@@ -52,7 +52,7 @@ def test_a_seed_of_the_study_is_a_run_of_the_pipeline(with_studies: Path) -> Non
             *(("train", "seed_rows", f"{SEED}-{row}") for row in ("mixed_resolution", "best")),
         ],
         [
-            *(("seed_fsr", f"{SEED}-{variant}") for variant in ("l2", "plain", "reweighted")),
+            *(("seed_fsr", "seed_fsr", f"{SEED}-{row}") for row in ("l2", "plain", "reweighted")),
             *(("seed_pictures", f"{SEED}-{r}") for r in ("rcan", "meta_sr", "meta_sr_retrained")),
         ],
     )
@@ -60,6 +60,43 @@ def test_a_seed_of_the_study_is_a_run_of_the_pipeline(with_studies: Path) -> Non
     for row in ROWS:
         own = (data / f"seeds/{SEED}/{row}.csv").read_text()
         assert own == (data / f"predictions/{row}.csv").read_text(), row
+
+
+def test_an_ablation_differs_by_its_values_alone(with_studies: Path) -> None:
+    """One that says what params.yaml says already is the row itself; another one is not."""
+    params = yaml.safe_load((with_studies / "params.yaml").read_text())
+    long_skip = params["profiles"]["small"]["fsr"]["generator"]["long_skip"]
+    same = "residual-generator" if long_skip else "literal-generator"
+    names = (same, "no-gan", "weight-on-discriminator")
+    run_studies(
+        with_studies,
+        [("train", "seed_pretrain", f"{SEED}")],
+        [("seed_features", f"{SEED}")],
+        [("seed_fsr", "seed_ablations", f"{SEED}-{name}") for name in names],
+    )
+    data, models = with_studies / "data/small", with_studies / "models/small"
+    own = {name: (data / f"ablations/{SEED}/{name}.csv").read_text() for name in names}
+    assert own[same] == (data / "predictions/fsr_plain.csv").read_text()
+    weights = {n: (models / f"ablations/{SEED}/{n}.safetensors").read_bytes() for n in names}
+    assert len(set(weights.values())) == len(names)
+    reweighted = (models / "fsr/reweighted.safetensors").read_bytes()
+    assert weights["weight-on-discriminator"] != reweighted
+
+    for row in ("fsr_plain", "fsr_reweighted"):
+        for seed in (SEED, 1):
+            (data / f"seeds/{seed}").mkdir(parents=True, exist_ok=True)
+            shutil.copy(data / f"predictions/{row}.csv", data / f"seeds/{seed}")
+    shutil.copytree(data / f"ablations/{SEED}", data / "ablations/1")
+    (data / "ablations/1/no-gan.csv").unlink()  # not trained with every seed: left out
+    run_studies(with_studies, [("ablations",)])
+    summaries = json.loads((with_studies / "metrics/small/ablations.json").read_text())
+    assert set(summaries) == {same, "weight-on-discriminator"}
+    pairs = summaries[same]["pairs"]["total_accuracy"]
+    assert list(pairs) == [f"{same} - fsr_plain"]
+    assert pairs[f"{same} - fsr_plain"]["mean"]["values"] == [0.0, 0.0]
+    shutil.rmtree(data / "ablations")
+    result = run_script(with_studies, "studies/ablations.py")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
 
 
 def test_the_seeds_come_to_means_and_pairs_of_all_rows(with_studies: Path) -> None:

@@ -5,12 +5,15 @@ One entry per question; ``{profile}`` stands for the selected profile. The paper
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fsr_fer.errors import UserError
+from fsr_fer.yaml12 import load_strictly
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "no-gan": ("losses.gan_weight=0.0",),
@@ -33,6 +36,31 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
         "profiles.{profile}.best.augment.hidden_share=0.0",
     ),
 }
+
+
+def is_of_reweighting(name: str) -> bool:
+    """Whether it changes the re-weighted generator alone."""
+    return all(override.startswith("reweight.") for override in ABLATIONS[name])
+
+
+def overridden(params: Mapping[str, Any], name: str, profile: str) -> dict[str, Any]:
+    """Declared params, by dotted key, with the values that the ablation changes among them.
+
+    Raises:
+        KeyError: a value it changes is not among them.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(params))
+    for override in ABLATIONS[name]:
+        key, _, text = override.format(profile=profile).partition("=")
+        declared = next((d for d in changed if key.startswith(f"{d}.")), None)
+        if declared is None:
+            raise KeyError(f"{name} changes {key}, which is not declared")
+        *above, last = key.removeprefix(f"{declared}.").split(".")
+        section = changed[declared]
+        for part in above:
+            section = section[part]
+        section[last] = load_strictly(f"value: {text}".encode())["value"]
+    return changed
 
 
 def queue(root: Path, names: Sequence[str], profile: str) -> list[str]:
