@@ -1,7 +1,7 @@
 /* imresize of uint8 pictures, for where a C compiler was at hand: arrays.py does the same in NumPy.
  *
- * Python calls it through ctypes, so it needs no header of Python's. Installing the package compiles
- * it; whoever lifts the folder out does this beside it:
+ * Python calls it through ctypes, so it needs no header of Python's. Installing the package
+ * compiles it; whoever lifts the folder out does this beside it:
  *
  *     cc -O3 -shared -fPIC -o _kernel.so kernel.c
  *
@@ -25,6 +25,7 @@
 enum { ROWS = 4, BLOCK = 64, PADDING = 4 }; /* a row is read up to one Quad past its end */
 
 typedef float Quad __attribute__((vector_size(16)));
+typedef float Pair __attribute__((vector_size(32))); /* pixels of two rows, four channels each */
 
 /* Result o is the sum of weights[o * taps + k] * input[indices[o * taps + k]], k ascending. */
 typedef struct {
@@ -41,7 +42,8 @@ typedef struct {
     int64_t channels, in_row, out_row, stride; /* stride: room for either, padded */
     int rows_first;
     float *whole;  /* the picture in floats */
-    float *middle; /* after the first pass: four rows where that one makes rows, or else all */
+    float *middle; /* after the first pass: one row where that one makes rows, or else all */
+    float *packed; /* four rows before the pass over columns, see pack_row */
     float *sums;   /* four rows */
 } Job;
 
@@ -91,43 +93,59 @@ INLINE void sum_rows(const Pass *pass, int64_t result, const float *inputs, int6
     }
 }
 
-/* Four rows at a time, so that a weight is looked up once for all. `channels` is a constant where
- * this is inlined. With three, the fourth lane is a neighbour's value, written over at once. */
-INLINE void sum_columns(const Pass *pass, const float *inputs, int64_t in_stride, int64_t channels,
-                        float *sums, int64_t out_stride) {
+/* Before the pass over columns four rows are put side by side, so that one weight serves all of
+ * them at once: of each pixel [row][channel], with room for four channels, where there are three or
+ * four; else [channel][row]. `channels` is a constant wherever these are inlined. */
+INLINE int64_t packed_stride(int64_t channels) {
+    return channels == 3 || channels == 4 ? ROWS * 4 : ROWS * channels;
+}
+
+INLINE int64_t packed_place(int64_t row, int64_t channel, int64_t channels) {
+    return channels == 3 || channels == 4 ? row * 4 + channel : channel * ROWS + row;
+}
+
+/* With three channels the fourth value is the next pixel's, and its sum is written over. */
+INLINE void pack_row(const float *restrict from, int64_t width, int64_t row, int64_t channels,
+                     float *restrict packed) {
+    for (int64_t x = 0; x < width; x++) {
+        float *to = packed + x * packed_stride(channels);
+        if (channels == 3 || channels == 4)
+            store(to + row * 4, load(from + x * channels));
+        else
+            for (int64_t channel = 0; channel < channels; channel++)
+                to[packed_place(row, channel, channels)] = from[x * channels + channel];
+    }
+}
+
+INLINE void sum_columns(const Pass *pass, const float *packed, int64_t channels, float *sums,
+                        int64_t out_stride) {
+    const int64_t stride = packed_stride(channels);
     for (int64_t o = 0; o < pass->out_size; o++) {
         const int32_t *indices = pass->indices + o * pass->taps;
         const float *weights = pass->weights + o * pass->taps;
         float *to = sums + o * channels;
         if (channels == 3 || channels == 4) {
-            Quad a = {0}, b = {0}, c = {0}, d = {0};
+            Pair upper = {0}, lower = {0}, pixels;
             for (int64_t k = 0; k < pass->taps; k++) {
-                const float *pixel = inputs + indices[k] * channels;
-                const Quad weight = {weights[k], weights[k], weights[k], weights[k]};
-                a += weight * load(pixel);
-                b += weight * load(pixel + in_stride);
-                c += weight * load(pixel + 2 * in_stride);
-                d += weight * load(pixel + 3 * in_stride);
+                const float *from = packed + indices[k] * stride;
+                memcpy(&pixels, from, sizeof pixels);
+                upper += weights[k] * pixels;
+                memcpy(&pixels, from + 8, sizeof pixels);
+                lower += weights[k] * pixels;
             }
-            store(to, a);
-            store(to + out_stride, b);
-            store(to + 2 * out_stride, c);
-            store(to + 3 * out_stride, d);
+            float values[ROWS * 4];
+            memcpy(values, &upper, sizeof upper);
+            memcpy(values + 8, &lower, sizeof lower);
+            for (int64_t row = 0; row < ROWS; row++)
+                store(to + row * out_stride, load(values + row * 4));
             continue;
         }
         for (int64_t channel = 0; channel < channels; channel++) {
-            float a = 0, b = 0, c = 0, d = 0;
-            for (int64_t k = 0; k < pass->taps; k++) {
-                const float *value = inputs + indices[k] * channels + channel;
-                a += weights[k] * value[0];
-                b += weights[k] * value[in_stride];
-                c += weights[k] * value[2 * in_stride];
-                d += weights[k] * value[3 * in_stride];
-            }
-            to[channel] = a;
-            to[channel + out_stride] = b;
-            to[channel + 2 * out_stride] = c;
-            to[channel + 3 * out_stride] = d;
+            Quad sum = {0};
+            for (int64_t k = 0; k < pass->taps; k++)
+                sum += weights[k] * load(packed + indices[k] * stride + channel * ROWS);
+            for (int64_t row = 0; row < ROWS; row++)
+                to[row * out_stride + channel] = sum[row];
         }
     }
 }
@@ -139,12 +157,14 @@ INLINE float distance(float sum) {
     return fabsf(up - ((up + magic) - magic));
 }
 
-/* Whole numbers out of a row of sums, as floats or as bytes: one of the two is null. Taps of sum x
- * are `stride` apart. Of a pass over columns, `columns` is not 0 and `result` means nothing. */
-INLINE void round_sums(const Pass *pass, int64_t result, int columns, const float *inputs,
-                       int64_t stride, const float *restrict sums, int64_t count,
-                       float *restrict floats, uint8_t *restrict bytes) {
+/* Whole numbers out of a row of sums, as floats or as bytes: one of the two is null. `result` is
+ * which row they are, out of `inputs` that are whole rows; or -1 after the pass over columns, whose
+ * `inputs` are packed, the row in question first. */
+INLINE void round_sums(const Pass *pass, int64_t result, const float *inputs, int64_t channels,
+                       const float *restrict sums, int64_t count, float *restrict floats,
+                       uint8_t *restrict bytes) {
     const float margin = pass->margin;
+    const int64_t stride = packed_stride(channels);
     for (int64_t start = 0; start < count; start += BLOCK) {
         const int64_t end = count - start < BLOCK ? count : start + BLOCK;
         int any = 0;
@@ -163,9 +183,10 @@ INLINE void round_sums(const Pass *pass, int64_t result, int columns, const floa
             any |= distance(sums[x]) <= margin;
         for (int64_t x = any ? start : end; x < end; x++)
             if (distance(sums[x]) <= margin) {
-                const int32_t value = columns
-                                          ? sum_again(pass, x / stride, inputs + x % stride, stride)
-                                          : sum_again(pass, result, inputs + x, stride);
+                const int64_t place = packed_place(0, x % channels, channels);
+                const int32_t value =
+                    result < 0 ? sum_again(pass, x / channels, inputs + place, stride)
+                               : sum_again(pass, result, inputs + x, count);
                 if (floats)
                     floats[x] = (float)value;
                 else
@@ -174,36 +195,42 @@ INLINE void round_sums(const Pass *pass, int64_t result, int columns, const floa
     }
 }
 
+/* The sums of four rows, at most, that have been packed: `here` rows of whole numbers. */
+INLINE void resize_columns(const Job *job, int64_t channels, int64_t here, float *floats,
+                           uint8_t *bytes) {
+    sum_columns(job->columns, job->packed, channels, job->sums, job->stride);
+    for (int64_t row = 0; row < here; row++)
+        round_sums(job->columns, -1, job->packed + packed_place(row, 0, channels), channels,
+                   job->sums + row * job->stride, job->out_row,
+                   floats ? floats + row * job->out_row : NULL,
+                   bytes ? bytes + row * job->out_row : NULL);
+}
+
 INLINE void resize_rows_first(const Job *job, int64_t channels, uint8_t *target) {
-    const int64_t stride = job->stride, in_row = job->in_row, out_row = job->out_row;
     for (int64_t first = 0; first < job->rows->out_size; first += ROWS) {
         const int64_t left = job->rows->out_size - first, here = left < ROWS ? left : ROWS;
-        for (int64_t i = 0; i < here; i++) {
-            float *row = job->middle + i * stride;
-            sum_rows(job->rows, first + i, job->whole, in_row, job->sums);
-            round_sums(job->rows, first + i, 0, job->whole, in_row, job->sums, in_row, row, NULL);
+        for (int64_t row = 0; row < here; row++) {
+            sum_rows(job->rows, first + row, job->whole, job->in_row, job->sums);
+            round_sums(job->rows, first + row, job->whole, channels, job->sums, job->in_row,
+                       job->middle, NULL);
+            pack_row(job->middle, job->columns->size, row, channels, job->packed);
         }
-        sum_columns(job->columns, job->middle, stride, channels, job->sums, stride);
-        for (int64_t i = 0; i < here; i++)
-            round_sums(job->columns, 0, 1, job->middle + i * stride, channels,
-                       job->sums + i * stride, out_row, NULL, target + (first + i) * out_row);
+        resize_columns(job, channels, here, NULL, target + first * job->out_row);
     }
 }
 
 INLINE void resize_columns_first(const Job *job, int64_t channels, uint8_t *target) {
-    const int64_t stride = job->stride, in_row = job->in_row, out_row = job->out_row;
     for (int64_t first = 0; first < job->rows->size; first += ROWS) {
         const int64_t left = job->rows->size - first, here = left < ROWS ? left : ROWS;
-        const float *rows = job->whole + first * in_row; /* up to three past the end are room */
-        sum_columns(job->columns, rows, in_row, channels, job->sums, stride);
-        for (int64_t i = 0; i < here; i++)
-            round_sums(job->columns, 0, 1, rows + i * in_row, channels, job->sums + i * stride,
-                       out_row, job->middle + (first + i) * out_row, NULL);
+        for (int64_t row = 0; row < here; row++)
+            pack_row(job->whole + (first + row) * job->in_row, job->columns->size, row, channels,
+                     job->packed);
+        resize_columns(job, channels, here, job->middle + first * job->out_row, NULL);
     }
     for (int64_t o = 0; o < job->rows->out_size; o++) {
-        sum_rows(job->rows, o, job->middle, out_row, job->sums);
-        round_sums(job->rows, o, 0, job->middle, out_row, job->sums, out_row, NULL,
-                   target + o * out_row);
+        sum_rows(job->rows, o, job->middle, job->out_row, job->sums);
+        round_sums(job->rows, o, job->middle, channels, job->sums, job->out_row, NULL,
+                   target + o * job->out_row);
     }
 }
 
@@ -250,23 +277,23 @@ resize_with_avx2(const Job *job, const uint8_t *source, uint8_t *target, int64_t
  * columns->out_size, channels]. Returns 0, or 1 where memory is short. */
 int resize(const uint8_t *source, uint8_t *target, int64_t images, const Pass *rows,
            const Pass *columns, int64_t channels, int rows_first) {
-    Job job = {rows, columns, channels, columns->size * channels, columns->out_size * channels,
-               0, rows_first, NULL, NULL, NULL};
-    job.stride = (job.in_row > job.out_row ? job.in_row : job.out_row) + PADDING;
-    const int64_t whole = (rows->size + ROWS) * job.in_row + PADDING;
-    const int64_t middle = rows_first ? ROWS * job.stride : rows->size * job.out_row;
+    const int64_t in_row = columns->size * channels, out_row = columns->out_size * channels;
+    const int64_t stride = (in_row > out_row ? in_row : out_row) + PADDING;
+    const int64_t whole = rows->size * in_row + PADDING;
+    const int64_t middle = rows_first ? stride : rows->size * out_row;
+    const int64_t packed = columns->size * packed_stride(channels), sums = ROWS * stride;
     /* Zeros, for what is read beyond a row's end goes into sums that nobody looks at. */
-    job.whole = calloc(whole + middle + ROWS * job.stride, sizeof *job.whole);
-    if (!job.whole)
+    float *room = calloc(packed + whole + middle + sums, sizeof *room);
+    if (!room)
         return 1;
-    job.middle = job.whole + whole;
-    job.sums = job.middle + middle;
+    const Job job = {rows, columns, channels, in_row, out_row, stride, rows_first,
+                     room + packed, room + packed + whole, room, room + packed + whole + middle};
 #if defined(__x86_64__) && !defined(PORTABLE)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         resize_with_avx2(&job, source, target, images);
     else
 #endif
         resize_anywhere(&job, source, target, images);
-    free(job.whole);
+    free(room);
     return 0;
 }
