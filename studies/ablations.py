@@ -5,7 +5,7 @@ from fsr_fer.stage import run_stage  # first: see there
 # isort: split
 from pathlib import Path
 
-from fsr_fer.ablations import ABLATIONS, is_of_reweighting
+from fsr_fer.ablations import ABLATIONS, row_of
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
 from fsr_fer.params import Stage, load_stage
@@ -22,7 +22,7 @@ def main() -> Stage:
     data, seeds = Path("data") / stage.profile, stage.studies.seeds
     summaries = {}
     for name in ABLATIONS:
-        row = "fsr_reweighted" if is_of_reweighting(name) else "fsr_plain"
+        row = row_of(name)
         files = {
             row: {seed: data / f"seeds/{seed}/{row}.csv" for seed in seeds},
             name: {seed: data / f"ablations/{seed}/{name}.csv" for seed in seeds},

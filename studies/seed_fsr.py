@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from fsr_fer.ablations import ABLATIONS, is_of_reweighting, overridden
+from fsr_fer.ablations import overridden, row_of
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.evaluation import predict
@@ -32,10 +32,11 @@ def main() -> Stage:
     models, data = Path("models") / stage.profile, Path("data") / stage.profile
     extracted, own = models / f"seeds/{seed}/pretrain.safetensors", data / f"seeds/{seed}/features"
     weights, answered = (folder / f"seeds/{seed}/fsr_{variant}" for folder in (models, data))
+    row = f"fsr_{variant}"
     if name == "seed_ablations":
+        row = row_of(variant)
         stage = replace(stage, params=overridden(stage.params, variant, stage.profile))
         weights, answered = (f / f"ablations/{seed}/{variant}" for f in (models, data))
-    reweighted = variant == "reweighted" or (variant in ABLATIONS and is_of_reweighting(variant))
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     network, _ = load_extractor(extracted)
     extractor, device = sha256_of(extracted), choose_device()
@@ -46,8 +47,8 @@ def main() -> Stage:
             validation,
             network.classifier,
             stage.fsr,
-            stage.losses_of(f"fsr_{variant}"),
-            stage.reweight if reweighted else None,
+            stage.losses_of(row),
+            stage.reweight if row == "fsr_reweighted" else None,
             seed=int(seed),
             device=device,
             checkpoint=checkpoint,

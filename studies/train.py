@@ -1,5 +1,6 @@
-"""One training of the study of seeds: ``python studies/train.py seed_pretrain SEED`` or
-``python studies/train.py seed_rows SEED-ROW``.
+"""One training of the study of seeds: ``python studies/train.py seed_pretrain SEED``,
+``python studies/train.py seed_rows SEED-ROW``, or an ablation of ``best``:
+``python studies/train.py seed_best_ablations SEED-NAME``.
 
 The pipeline's own trainings with another seed, on the pipeline's own faces: what a row's numbers
 owe to the luck of one seed. Every seed has an extractor of its own, which all its rows start from.
@@ -9,14 +10,15 @@ from fsr_fer.stage import run_stage  # first: see there
 
 # isort: split
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from fsr_fer.data.manifest import Manifest, read_manifest
+from fsr_fer.ablations import overridden, row_of
+from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.face_evaluation import open_test_faces, plain_reader, predict_faces
-from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_extractor, save_extractor
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
@@ -33,16 +35,20 @@ def main() -> Stage:
     name, item = sys.argv[1:]
     stage = load_stage(name, item, PIPELINE)
     seed, _, row = item.partition("-")
-    manifest = read_manifest(
-        Path("data") / stage.profile / "dataset/manifest.csv", stage.class_names
-    )
-    images = np.load(Path("data") / stage.profile / "dataset/images.npy", mmap_mode="r")
+    models, data = Path("models") / stage.profile, Path("data") / stage.profile
+    extracted = models / f"seeds/{seed}/pretrain.safetensors"
+    weights, answered = models / f"seeds/{seed}/{row}", data / f"seeds/{seed}/{row or 'bicubic'}"
+    if name == "seed_best_ablations":
+        stage = replace(stage, params=overridden(stage.params, row, stage.profile))
+        weights, answered = (folder / f"ablations/{seed}/{row}" for folder in (models, data))
+        row = row_of(row)
+    manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
+    images = np.load(data / "dataset/images.npy", mmap_mode="r")
 
-    models = Path("models") / stage.profile / "seeds" / seed
     device = choose_device()
     with checkpoint_of(stage) as checkpoint:
         if row:
-            pretrained, _ = load_extractor(models / "pretrain.safetensors")
+            pretrained, _ = load_extractor(extracted)
             network = finetune(
                 pretrained,
                 LabelledFaces.of(images, manifest, "train"),
@@ -67,13 +73,8 @@ def main() -> Stage:
                 checkpoint=checkpoint,
                 track=bar,
             )
-        save_extractor(models / f"{row or 'pretrain'}.safetensors", network, stage.class_names)
-        _predict(stage, network.eval(), manifest, seed, row or "bicubic")
-    return stage
-
-
-def _predict(stage: Stage, network: CovPoolFER, manifest: Manifest, seed: str, row: str) -> None:
-    data = Path("data") / stage.profile
+        trained = weights.with_suffix(".safetensors") if row else extracted
+        save_extractor(trained, network, stage.class_names)
     faces = open_test_faces(
         data / "dataset/images.npy",
         data / "downsample",
@@ -81,8 +82,9 @@ def _predict(stage: Stage, network: CovPoolFER, manifest: Manifest, seed: str, r
         manifest,
         stage.downsample,
     )
-    answers = predict_faces(faces, plain_reader(network), choose_device(), track=bar)
-    predictions_of(manifest, answers).write(data / f"seeds/{seed}/{row}.csv")
+    answers = predict_faces(faces, plain_reader(network.eval()), device, track=bar)
+    predictions_of(manifest, answers).write(answered.with_suffix(".csv"))
+    return stage
 
 
 if __name__ == "__main__":

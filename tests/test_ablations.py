@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fsr_fer.ablations import ABLATIONS, is_of_reweighting, overridden, queue
+from fsr_fer.ablations import ABLATIONS, overridden, queue, row_of
 from fsr_fer.errors import UserError
 from fsr_fer.params import check_params, read_yaml
 
@@ -46,9 +46,26 @@ def test_values_are_put_over_declared_params_and_over_nothing_else() -> None:
         overridden(params, "weight-not-detached", "small")
 
 
-def test_which_ablations_are_of_the_reweighting() -> None:
-    found = {name for name in ABLATIONS if is_of_reweighting(name)}
-    assert found == {"probability-from-lr", "weight-not-detached", "weight-on-discriminator"}
+def test_which_row_an_ablation_is_compared_with() -> None:
+    of = {row: {n for n in ABLATIONS if row_of(n) == row} for row in ("fsr_reweighted", "best")}
+    assert of["fsr_reweighted"] == {
+        "probability-from-lr",
+        "weight-not-detached",
+        "weight-on-discriminator",
+    }
+    assert of["best"] == {name for name in ABLATIONS if name.startswith("best-")}
+    assert row_of("literal-generator") == row_of("no-gan") == "fsr_plain"
+
+
+@pytest.mark.parametrize("profile", PARAMS["profiles"])
+def test_the_schedule_alone_makes_of_best_a_longer_mixed_resolution(profile: str) -> None:
+    section = f"profiles.{profile}.best"
+    own = {section: PARAMS["profiles"][profile]["best"]}
+    best = overridden(own, "best-schedule-alone", profile)[section]
+    mixed = PARAMS["profiles"][profile]["mixed_resolution"]
+    differing = {key for key in mixed if best[key] != mixed[key]}
+    assert differing <= {"epochs", "learning_rate", "class_balance", "teacher", "validation_every"}
+    assert best["teacher"]["network"] == mixed["teacher"]["network"] == "none"
 
 
 def test_each_generator_is_an_ablation_of_the_other() -> None:

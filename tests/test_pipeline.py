@@ -136,8 +136,10 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed -= {"downsample"}
     if name == "seed_pretrain":  # shares its script with the rows that start from it
         needed -= {"profiles.${profile}.${item.row}"}
-    if name == "seed_rows":
+    if name in ("seed_rows", "seed_best_ablations"):
         needed -= {"profiles.${profile}.pretrain"}
+    if name == "seed_best_ablations":
+        needed = {param.replace("${item.row}", "best") for param in needed}
     if name == "seed_fsr":  # trains all variants
         needed |= {param for key in ("losses", "reweight") for param in PARAMS_OF[key]}
         needed = {param.replace("${item.weighting}", "reweight") for param in needed}

@@ -68,21 +68,28 @@ def test_an_ablation_differs_by_its_values_alone(with_studies: Path) -> None:
     long_skip = params["profiles"]["small"]["fsr"]["generator"]["long_skip"]
     same = "residual-generator" if long_skip else "literal-generator"
     names = (same, "no-gan", "weight-on-discriminator")
+    of_best = ("best-without-teacher", "best-schedule-alone")
     run_studies(
         with_studies,
         [("train", "seed_pretrain", f"{SEED}")],
-        [("seed_features", f"{SEED}")],
+        [
+            ("seed_features", f"{SEED}"),
+            *(("train", "seed_best_ablations", f"{SEED}-{name}") for name in of_best),
+        ],
         [("seed_fsr", "seed_ablations", f"{SEED}-{name}") for name in names],
     )
     data, models = with_studies / "data/small", with_studies / "models/small"
     own = {name: (data / f"ablations/{SEED}/{name}.csv").read_text() for name in names}
     assert own[same] == (data / "predictions/fsr_plain.csv").read_text()
-    weights = {n: (models / f"ablations/{SEED}/{n}.safetensors").read_bytes() for n in names}
-    assert len(set(weights.values())) == len(names)
+    weights = {
+        n: (models / f"ablations/{SEED}/{n}.safetensors").read_bytes() for n in (*names, *of_best)
+    }
+    weights["best"] = (models / "finetune/best.safetensors").read_bytes()
+    assert len(set(weights.values())) == len(weights)
     reweighted = (models / "fsr/reweighted.safetensors").read_bytes()
     assert weights["weight-on-discriminator"] != reweighted
 
-    for row in ("fsr_plain", "fsr_reweighted"):
+    for row in ("fsr_plain", "fsr_reweighted", "best"):
         for seed in (SEED, 1):
             (data / f"seeds/{seed}").mkdir(parents=True, exist_ok=True)
             shutil.copy(data / f"predictions/{row}.csv", data / f"seeds/{seed}")
@@ -90,7 +97,11 @@ def test_an_ablation_differs_by_its_values_alone(with_studies: Path) -> None:
     (data / "ablations/1/no-gan.csv").unlink()  # not trained with every seed: left out
     run_studies(with_studies, [("ablations",)])
     summaries = json.loads((with_studies / "metrics/small/ablations.json").read_text())
-    assert set(summaries) == {same, "weight-on-discriminator"}
+    assert set(summaries) == {same, "weight-on-discriminator", *of_best}
+    assert list(summaries["best-schedule-alone"]["scores"]["total_accuracy"]) == [
+        "best",
+        "best-schedule-alone",
+    ]
     pairs = summaries[same]["pairs"]["total_accuracy"]
     assert list(pairs) == [f"{same} - fsr_plain"]
     assert pairs[f"{same} - fsr_plain"]["mean"]["values"] == [0.0, 0.0]

@@ -15,6 +15,11 @@ from typing import Any
 from fsr_fer.errors import UserError
 from fsr_fer.yaml12 import load_strictly
 
+_NO_VARIATIONS = (
+    "profiles.{profile}.best.augment.zoom=0.0",
+    "profiles.{profile}.best.augment.shift_pixels=0.0",
+    "profiles.{profile}.best.augment.hidden_share=0.0",
+)
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "no-gan": ("losses.gan_weight=0.0",),
     "no-perceptual": ("losses.perceptual_weight=0.0",),
@@ -30,17 +35,22 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
         "profiles.{profile}.best.average_decay=0.0",
         "profiles.{profile}.best.teacher.network=none",
     ),
-    "best-without-variations": (
-        "profiles.{profile}.best.augment.zoom=0.0",
-        "profiles.{profile}.best.augment.shift_pixels=0.0",
-        "profiles.{profile}.best.augment.hidden_share=0.0",
+    "best-without-variations": _NO_VARIATIONS,
+    "best-schedule-alone": (  # mixed_resolution, trained as long and as fast as best
+        "profiles.{profile}.best.average_decay=0.0",
+        "profiles.{profile}.best.teacher.network=none",
+        *_NO_VARIATIONS,
     ),
 }
 
 
-def is_of_reweighting(name: str) -> bool:
-    """Whether it changes the re-weighted generator alone."""
-    return all(override.startswith("reweight.") for override in ABLATIONS[name])
+def row_of(name: str) -> str:
+    """The row that it takes a part away from, and is compared with."""
+    if all(override.startswith("profiles.{profile}.best.") for override in ABLATIONS[name]):
+        return "best"
+    if all(override.startswith("reweight.") for override in ABLATIONS[name]):
+        return "fsr_reweighted"
+    return "fsr_plain"
 
 
 def overridden(params: Mapping[str, Any], name: str, profile: str) -> dict[str, Any]:
