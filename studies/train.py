@@ -31,13 +31,13 @@ PIPELINE = Path("studies/dvc.yaml")
 
 
 def main() -> Stage:
-    """Write a network below ``models/<profile>/seeds`` and what it reads on the test faces."""
+    """Write a network below ``models/<profile>`` and what it reads on the test faces."""
     name, item = sys.argv[1:]
     stage = load_stage(name, item, PIPELINE)
     seed, _, row = item.partition("-")
     models, data = Path("models") / stage.profile, Path("data") / stage.profile
-    extracted = models / f"seeds/{seed}/pretrain.safetensors"
-    weights, answered = models / f"seeds/{seed}/{row}", data / f"seeds/{seed}/{row or 'bicubic'}"
+    weights = models / f"seeds/{seed}/{row or 'pretrain'}"
+    answered = data / f"seeds/{seed}/{row or 'bicubic'}"
     if name == "seed_best_ablations":
         stage = replace(stage, params=overridden(stage.params, row, stage.profile))
         weights, answered = (folder / f"ablations/{seed}/{row}" for folder in (models, data))
@@ -48,7 +48,7 @@ def main() -> Stage:
     device = choose_device()
     with checkpoint_of(stage) as checkpoint:
         if row:
-            pretrained, _ = load_extractor(extracted)
+            pretrained, _ = load_extractor(models / f"seeds/{seed}/pretrain.safetensors")
             network = finetune(
                 pretrained,
                 LabelledFaces.of(images, manifest, "train"),
@@ -73,8 +73,7 @@ def main() -> Stage:
                 checkpoint=checkpoint,
                 track=bar,
             )
-        trained = weights.with_suffix(".safetensors") if row else extracted
-        save_extractor(trained, network, stage.class_names)
+        save_extractor(weights.with_suffix(".safetensors"), network, stage.class_names)
     faces = open_test_faces(
         data / "dataset/images.npy",
         data / "downsample",
