@@ -14,8 +14,8 @@ repro: $(READY)
 	@$(WITH_VENV) fsr-fer summary
 
 test: $(READY) $(BROWSER)
-	@$(WITH_VENV) ruff check src stages studies tests benchmarks
-	@$(WITH_VENV) ruff format --check src stages studies tests benchmarks
+	@$(WITH_VENV) ruff check src stages tests benchmarks
+	@$(WITH_VENV) ruff format --check src stages tests benchmarks
 	@$(WITH_VENV) mypy
 	@$(WITH_VENV) pytest
 

@@ -1,23 +1,18 @@
-"""Count what each row of the table costs per face: ``python stages/cost.py ROW ...``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Count what each row of the table costs per face: ``python -m stages.cost ROW ...``."""
 
 from fsr_fer.cost import cost_of
 from fsr_fer.files import write_json
 from fsr_fer.methods import load_method
 from fsr_fer.params import Stage, load_stage
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(*rows: str) -> Stage:
     """Write ``metrics/<profile>/cost.json``: row, then kind of count, then column."""
     stage = load_stage("cost")
-    models = Path("models") / stage.profile
-    cost = {row: cost_of(load_method(row, models), stage.scales) for row in sys.argv[1:]}
-    write_json(Path("metrics") / stage.profile / "cost.json", cost)
+    models = stage.models
+    cost = {row: cost_of(load_method(row, models), stage.scales) for row in rows}
+    write_json(stage.metrics / "cost.json", cost)
     return stage
 
 

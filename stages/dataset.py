@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
 from pathlib import Path
 
 from fsr_fer.data.dataset import build_dataset
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.settings import DatasetSettings
+from fsr_fer.stage import run_stage
 
 
 def main() -> Stage:
     """Build the dataset of the selected profile."""
     stage = load_stage("dataset")
     build_dataset(
-        stage.dataset.source,
+        stage.settings(DatasetSettings).source,
         Path("data/raw") / stage.profile,
-        Path("data") / stage.profile / "dataset",
-        class_names=stage.dataset.class_names,
-        validation_fraction=stage.dataset.validation_fraction,
-        seed=stage.seed,
+        stage.data / "dataset",
+        class_names=stage.class_names,
+        validation_fraction=stage.settings(DatasetSettings).validation_fraction,
+        seed=stage.data_seed,
         track=bar,
     )
     return stage

@@ -1,25 +1,23 @@
-"""Make every face small: ``python stages/downsample.py SCALE``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Make every face small: ``python -m stages.downsample SCALE``."""
 
 import numpy as np
 
 from fsr_fer.downsampling import write_downsampled
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.settings import DownsampleSettings
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(scale_text: str) -> Stage:
     """Write ``data/<profile>/downsample/x<scale>.npy``."""
-    stage = load_stage("downsample", sys.argv[1])
-    scale = int(sys.argv[1])
-    data = Path("data") / stage.profile
+    stage = load_stage("downsample", scale_text)
+    scale = int(scale_text)
+    data = stage.data
     images = np.load(data / "dataset/images.npy", mmap_mode="r")
-    write_downsampled(images, data / f"downsample/x{scale}.npy", scale, stage.downsample, bar)
+    write_downsampled(
+        images, data / f"downsample/x{scale}.npy", scale, stage.settings(DownsampleSettings), bar
+    )
     return stage
 
 

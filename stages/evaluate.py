@@ -1,10 +1,4 @@
-"""Predict the test faces with one row of the table: ``python stages/evaluate.py ROW``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Predict the test faces with one row of the table: ``python -m stages.evaluate ROW``."""
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
@@ -14,13 +8,13 @@ from fsr_fer.models.weights import load_extractor, load_generator, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(row: str) -> Stage:
     """Write ``data/<profile>/predictions/ROW.csv``."""
-    row = sys.argv[1]
     stage = load_stage("evaluate", row)
-    data, models = Path("data") / stage.profile, Path("models") / stage.profile
+    data, models = stage.data, stage.models
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     rows = manifest.rows("test")
     device = choose_device()

@@ -1,13 +1,7 @@
-"""Predict the test faces with a row that reads pictures: ``... evaluate_faces.py ROW MODEL FACES``.
+"""Predict the test faces with a row that reads pictures: ``python -m stages.evaluate_faces ROW MODEL FACES``.
 
 MODEL is a CovPoolFER file, FACES a folder of ``x<scale>.npy``: see ``open_test_faces``.
 """
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
@@ -17,19 +11,25 @@ from fsr_fer.models.weights import load_extractor
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
+from fsr_fer.settings import DownsampleSettings
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(row: str, model_name: str, faces_name: str) -> Stage:
     """Write ``data/<profile>/predictions/ROW.csv``."""
-    row, model, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     stage = load_stage("evaluate_faces", row)
-    data = Path("data") / stage.profile
+    data = stage.data
+    model, folder = stage.models / f"{model_name}.safetensors", data / faces_name
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     network, class_names = load_extractor(model)
     if class_names != stage.class_names:
         raise UserError(f"{model} knows the classes {class_names}, not {stage.class_names}")
     faces = open_test_faces(
-        data / "dataset/images.npy", folder, stage.scales, manifest, stage.downsample
+        data / "dataset/images.npy",
+        folder,
+        stage.scales,
+        manifest,
+        stage.settings(DownsampleSettings),
     )
     device = choose_device()
     read = plain_reader(network.to(device))

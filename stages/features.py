@@ -1,35 +1,30 @@
-"""Store second-order features: ``python stages/features.py hr`` or ``... SCALE``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Store second-order features: ``python -m stages.features hr`` or ``SCALE``."""
 
 import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.distributed import join_ranks, run_in_processes
+from fsr_fer.distributed import join_ranks
 from fsr_fer.features.extraction import Faces, publish, write_shards
 from fsr_fer.features.tables import Layout
 from fsr_fer.models.weights import load_extractor, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import shared_work
+from fsr_fer.settings import DownsampleSettings, FeaturesSettings
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(resolution_text: str) -> Stage:
     """Write ``data/<profile>/features/{train,test}/<resolution>/``; train holds validation."""
-    run_in_processes()
-    scale = None if sys.argv[1] == "hr" else int(sys.argv[1])
-    stage = load_stage("features_hr") if scale is None else load_stage("features", sys.argv[1])
+    scale = None if resolution_text == "hr" else int(resolution_text)
+    stage = load_stage("features_hr") if scale is None else load_stage("features", resolution_text)
     resolution = "hr" if scale is None else f"x{scale}"
-    data = Path("data") / stage.profile
+    data = stage.data
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     small = data / f"downsample/{resolution}.npy"
     images = np.load(data / "dataset/images.npy" if scale is None else small, mmap_mode="r")
-    path = Path("models") / stage.profile / "pretrain.safetensors"
+    path = stage.models / "pretrain.safetensors"
     network, _ = load_extractor(path)
     device, ranks = choose_device(), join_ranks()
     parts = {"train": manifest.rows("train", "validation"), "test": manifest.rows("test")}
@@ -37,7 +32,7 @@ def main() -> Stage:
         part: Layout(
             faces=len(rows),
             dim=network.extractor.settings.bimap_dim,
-            dtype=stage.features.dtype,
+            dtype=stage.settings(FeaturesSettings).dtype,
             extractor=sha256_of(path),
         )
         for part, rows in parts.items()
@@ -46,7 +41,11 @@ def main() -> Stage:
         for part, rows in parts.items():
             write_shards(
                 network.extractor.to(device),
-                Faces(images, rows, None if scale is None else (scale, stage.downsample)),
+                Faces(
+                    images,
+                    rows,
+                    None if scale is None else (scale, stage.settings(DownsampleSettings)),
+                ),
                 work / part,
                 layouts[part],
                 device=device,

@@ -1,10 +1,4 @@
-"""Teach the pretrained extractor faces of all sizes: ``python stages/finetune.py ROW``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Teach the pretrained extractor faces of all sizes: ``python -m stages.finetune ROW``."""
 
 import numpy as np
 
@@ -14,27 +8,28 @@ from fsr_fer.models.weights import load_extractor, save_extractor
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.settings import DownsampleSettings, FinetuneSettings
+from fsr_fer.stage import run_stage
 from fsr_fer.training.finetune import finetune
 from fsr_fer.training.pretrain import LabelledFaces
 
 
-def main() -> Stage:
+def main(row: str) -> Stage:
     """Write ``models/<profile>/finetune/<row>.safetensors`` and the curves beside the metrics."""
-    row = sys.argv[1]
     stage = load_stage("finetune", row)
-    data, models = Path("data") / stage.profile / "dataset", Path("models") / stage.profile
+    data, models = stage.data / "dataset", stage.models
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
     pretrained, _ = load_extractor(models / "pretrain.safetensors")
 
-    curves = Path("metrics") / stage.profile / "finetune" / row
+    curves = stage.metrics / "finetune" / row
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = finetune(
             pretrained,
             LabelledFaces.of(images, manifest, "train"),
             LabelledFaces.of(images, manifest, "validation"),
-            stage.finetune,
-            stage.downsample,
+            stage.settings(FinetuneSettings, f"finetune.{row}"),
+            stage.settings(DownsampleSettings),
             scales=stage.scales,
             seed=stage.seed,
             device=choose_device(),

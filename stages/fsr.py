@@ -1,41 +1,36 @@
-"""Train the generator: ``python stages/fsr.py plain`` or ``... reweighted``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Train the generator: ``python -m stages.fsr plain`` or ``... reweighted``."""
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.distributed import join_ranks, run_in_processes
+from fsr_fer.distributed import join_ranks
 from fsr_fer.features.pairs import open_pairs
 from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.settings import FsrSettings, FsrVariantSettings
+from fsr_fer.stage import run_stage
 from fsr_fer.training.fsr import train_fsr
 
 
-def main() -> Stage:
+def main(variant: str) -> Stage:
     """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
-    run_in_processes()
-    variant = sys.argv[1]
     stage, ranks = load_stage("fsr", variant), join_ranks()
-    data, models = Path("data") / stage.profile, Path("models") / stage.profile
+    data, models = stage.data, stage.models
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     network, _ = load_extractor(models / "pretrain.safetensors")
     extractor = sha256_of(models / "pretrain.safetensors")
     train, validation = open_pairs(data / "features/train", manifest, stage.scales, extractor)
-    curves = Path("metrics") / stage.profile / "fsr" / variant
+    chosen = stage.settings(FsrVariantSettings, f"fsr_{variant}")
+    curves = stage.metrics / "fsr" / variant
     with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
         generator = train_fsr(
             train,
             validation,
             network.classifier,
-            stage.fsr,
-            stage.losses,
-            stage.reweight if variant == "reweighted" else None,
+            stage.settings(FsrSettings),
+            chosen.losses,
+            chosen.reweight,
             seed=stage.seed,
             device=choose_device(),
             checkpoint=checkpoint,
@@ -45,7 +40,9 @@ def main() -> Stage:
             ranks=ranks,
         )
         ranks.leave()
-        save_generator(models / f"fsr/{variant}.safetensors", generator, stage.fsr.generator)
+        save_generator(
+            models / f"fsr/{variant}.safetensors", generator, stage.settings(FsrSettings).generator
+        )
     return stage
 
 

@@ -1,19 +1,16 @@
 """Pack the natural pictures that image super-resolution is trained on: ``stages/natural.py``."""
 
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-from pathlib import Path
-
 from fsr_fer.data.natural_packing import pack_pictures
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.settings import NaturalSettings
+from fsr_fer.stage import run_stage
 
 
 def main() -> Stage:
     """Write ``data/<profile>/natural``."""
     stage = load_stage("natural")
-    pack_pictures(stage.natural.pictures, Path("data") / stage.profile / "natural", track=bar)
+    pack_pictures(stage.settings(NaturalSettings).pictures, stage.data / "natural", track=bar)
     return stage
 
 

@@ -1,36 +1,32 @@
-"""Train CovPoolFER on full-size faces: ``python stages/pretrain.py``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-from pathlib import Path
+"""Train CovPoolFER on full-size faces: ``python -m stages.pretrain``."""
 
 import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.distributed import join_ranks, run_in_processes
+from fsr_fer.distributed import join_ranks
 from fsr_fer.models.weights import save_extractor
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.settings import PretrainSettings
+from fsr_fer.stage import run_stage
 from fsr_fer.training.pretrain import LabelledFaces, train_extractor
 
 
 def main() -> Stage:
     """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
-    run_in_processes()
     stage, ranks = load_stage("pretrain"), join_ranks()
-    data = Path("data") / stage.profile / "dataset"
+    data = stage.data / "dataset"
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
 
-    curves = Path("metrics") / stage.profile / "pretrain"
+    curves = stage.metrics / "pretrain"
     with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
         network = train_extractor(
             LabelledFaces.of(images, manifest, "train"),
             LabelledFaces.of(images, manifest, "validation"),
-            stage.pretrain,
+            stage.settings(PretrainSettings),
             num_classes=len(stage.class_names),
             seed=stage.seed,
             device=choose_device(),
@@ -40,7 +36,7 @@ def main() -> Stage:
             ranks=ranks,
         )
         ranks.leave()
-        path = Path("models") / stage.profile / "pretrain.safetensors"
+        path = stage.models / "pretrain.safetensors"
         save_extractor(path, network, stage.class_names)
     return stage
 

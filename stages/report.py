@@ -1,11 +1,6 @@
-"""Write metrics, figures and the page: ``python stages/report.py BASELINE ROW ...``."""
+"""Write metrics, figures and the page: ``python -m stages.report BASELINE ROW ...``."""
 
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
 import shlex
-import sys
-from pathlib import Path
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.params import Stage, load_stage
@@ -20,6 +15,8 @@ from fsr_fer.report.gathering import (
 )
 from fsr_fer.report.origin import Origin
 from fsr_fer.runs import forget_finished
+from fsr_fer.settings import DatasetSettings, DownsampleSettings, EvaluateSettings, ReportSettings
+from fsr_fer.stage import run_stage
 
 
 def data_hashes(stage: Stage) -> dict[str, str]:
@@ -28,39 +25,35 @@ def data_hashes(stage: Stage) -> dict[str, str]:
     return {path: md5 for path, md5 in stage.input_hashes.items() if not path.startswith(code)}
 
 
-def main() -> Stage:
+def main(*rows: str) -> Stage:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
-    rows = sys.argv[1:]
     stage = load_stage("report")
-    data, metrics = Path("data") / stage.profile, Path("metrics") / stage.profile
+    data, metrics = stage.data, stage.metrics
     predictions = {row: data / f"predictions/{row}.csv" for row in rows}
     restored = restored_faces(rows, stage.scales, data / "restored")
     inputs = ReportInputs(
         profile=stage.profile,
-        source=stage.dataset.source,
-        class_names=stage.dataset.class_names,
+        source=stage.settings(DatasetSettings).source,
+        class_names=stage.class_names,
         scales=stage.scales,
-        rows={
-            row: read_predictions(path, stage.dataset.class_names)
-            for row, path in predictions.items()
-        },
-        manifest=read_manifest(data / "dataset/manifest.csv", stage.dataset.class_names),
+        rows={row: read_predictions(path, stage.class_names) for row, path in predictions.items()},
+        manifest=read_manifest(data / "dataset/manifest.csv", stage.class_names),
         images_path=data / "dataset/images.npy",
         downsampled={f"x{scale}": data / f"downsample/x{scale}.npy" for scale in stage.scales},
-        downsample=stage.downsample,
+        downsample=stage.settings(DownsampleSettings),
         curves=training_runs(rows, stage.scales, metrics),
-        effective_params=stage.effective,
-        confidence=stage.evaluate.confidence,
-        resamples=stage.evaluate.resamples,
-        calibration_bins=stage.evaluate.calibration_bins,
-        example_faces=stage.report.example_faces,
+        effective_params=dict(stage.values),
+        confidence=stage.settings(EvaluateSettings).confidence,
+        resamples=stage.settings(EvaluateSettings).resamples,
+        calibration_bins=stage.settings(EvaluateSettings).calibration_bins,
+        example_faces=stage.settings(ReportSettings).example_faces,
         seed=stage.seed,
         restored=restored,
         fidelity=read_fidelity(list(restored), metrics / "restoration"),
         cost=read_json(metrics / "cost.json"),
         origin=Origin(
-            command=shlex.join(["python", *sys.argv]),
-            params=tuple(stage.params),
+            command=shlex.join(["python", "-m", "stages.report", *rows]),
+            params=tuple(stage.values),
             hashes=data_hashes(stage) | hashes_of(predictions.values()),
         ),
     )

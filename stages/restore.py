@@ -1,10 +1,4 @@
-"""Restore the small test faces: ``python stages/restore.py rcan|meta_sr|meta_sr_retrained``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
-from pathlib import Path
+"""Restore the small test faces: ``python -m stages.restore rcan|meta_sr|meta_sr_retrained``."""
 
 import numpy as np
 import torch
@@ -18,16 +12,17 @@ from fsr_fer.models.super_resolution import Restorer, load_super_resolution, net
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.restoration import fidelity, write_restored
+from fsr_fer.settings import DownsampleSettings
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(row: str) -> Stage:
     """Write ``data/<profile>/restored/<row>`` and how near its faces come to the full-size ones.
 
     A row has the scales that it has a network for.
     """
-    row = sys.argv[1]
     stage = load_stage("restore", row)
-    data, models = Path("data") / stage.profile, Path("models") / stage.profile
+    data, models = stage.data, stage.models
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     test, device, threads = manifest.rows("test"), choose_device(), torch.get_num_threads()
     full = Faces(open_faces(data / "dataset/images.npy"), test)
@@ -43,9 +38,9 @@ def main() -> Stage:
         write_restored(restorer, Faces(small, test), path, device, track=bar, task=task)
         restored = Faces(np.load(path, mmap_mode="r"), np.arange(len(test)))
         values[row][f"x{scale}"] = fidelity(full, restored, threads)
-        bicubic = Faces(small, test, (scale, stage.downsample))
+        bicubic = Faces(small, test, (scale, stage.settings(DownsampleSettings)))
         values["bicubic"][f"x{scale}"] = fidelity(full, bicubic, threads)
-    write_json(Path("metrics") / stage.profile / f"restoration/{row}.json", values)
+    write_json(stage.metrics / f"restoration/{row}.json", values)
     return stage
 
 

@@ -1,9 +1,5 @@
-"""Train image super-resolution on natural pictures: ``python stages/sr.py rcan_x2|...|meta_sr``."""
+"""Train image super-resolution on natural pictures: ``python -m stages.sr rcan_x2|...|meta_sr``."""
 
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
 from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
@@ -12,26 +8,29 @@ from fsr_fer.models.super_resolution import load_super_resolution, save_super_re
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.settings import NaturalSettings, SrSettings
+from fsr_fer.stage import run_stage
 from fsr_fer.training.sr import natural_lesson, new_network, train_sr
 
 IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
 
 
-def main() -> Stage:
+def main(key: str) -> Stage:
     """Write ``models/<profile>/sr/<key>.safetensors`` and the curves beside the metrics."""
-    key = sys.argv[1]
     stage = load_stage("sr", key)
-    target = Path("models") / stage.profile / f"sr/{key}.safetensors"
-    if stage.sr.weights == "imported":
+    target = stage.models / f"sr/{key}.safetensors"
+    if stage.settings(SrSettings).weights == "imported":
         save_super_resolution(target, load_super_resolution(IMPORTED / f"{key}.safetensors"))
         return stage
-    pictures = open_pictures(Path("data") / stage.profile / "natural")
-    patches, training = natural_lesson(key, pictures, stage.natural, stage.sr, stage.seed)
-    curves = Path("metrics") / stage.profile / "sr" / key
+    pictures = open_pictures(stage.data / "natural")
+    patches, training = natural_lesson(
+        key, pictures, stage.settings(NaturalSettings), stage.settings(SrSettings), stage.seed
+    )
+    curves = stage.metrics / "sr" / key
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = train_sr(
-            new_network(key, stage.sr, stage.seed),
+            new_network(key, stage.settings(SrSettings), stage.seed),
             patches,
             training,
             seed=stage.seed,

@@ -1,9 +1,4 @@
-"""Train Meta-SR again, on the train faces: ``python stages/sr_faces.py``."""
-
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-from pathlib import Path
+"""Train Meta-SR again, on the train faces: ``python -m stages.sr_faces``."""
 
 import numpy as np
 
@@ -13,6 +8,8 @@ from fsr_fer.models.super_resolution import save_super_resolution
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.settings import DownsampleSettings, SrSettings
+from fsr_fer.stage import run_stage
 from fsr_fer.training.pretrain import LabelledFaces
 from fsr_fer.training.sr import WholeFaces, network_to_retrain, train_sr
 
@@ -22,21 +19,23 @@ KEY = "meta_sr_retrained"
 def main() -> Stage:
     """Write ``models/<profile>/sr_faces`` and the curves beside the metrics."""
     stage = load_stage("sr_faces")
-    data, models = Path("data") / stage.profile / "dataset", Path("models") / stage.profile
+    data, models = stage.data / "dataset", stage.models
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
 
-    curves = Path("metrics") / stage.profile / "sr_faces"
+    curves = stage.metrics / "sr_faces"
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         network = train_sr(
-            network_to_retrain(models / "sr/meta_sr.safetensors", stage.sr, stage.seed),
+            network_to_retrain(
+                models / "sr/meta_sr.safetensors", stage.settings(SrSettings), stage.seed
+            ),
             WholeFaces(
                 LabelledFaces.of(images, manifest, "train"),
                 LabelledFaces.of(images, manifest, "validation"),
                 stage.scales,
-                stage.downsample,
+                stage.settings(DownsampleSettings),
             ),
-            stage.sr.meta_sr_retrained_training,
+            stage.settings(SrSettings).meta_sr_retrained_training,
             seed=stage.seed,
             device=choose_device(),
             checkpoint=checkpoint,

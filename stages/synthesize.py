@@ -1,25 +1,22 @@
-"""Draw the synthetic faces of one profile: ``python stages/synthesize.py PROFILE``."""
+"""Draw the synthetic faces of one profile: ``python -m stages.synthesize PROFILE``."""
 
-from fsr_fer.stage import run_stage  # first: see there
-
-# isort: split
-import sys
 from pathlib import Path
 
 from fsr_fer.data.synthetic import synthesize
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.settings import SynthesizeSettings
+from fsr_fer.stage import run_stage
 
 
-def main() -> Stage:
+def main(profile: str) -> Stage:
     """Write ``data/raw/PROFILE`` in RAF-DB's layout."""
-    profile = sys.argv[1]
     stage = load_stage("synthesize", profile)
     synthesize(
         Path("data/raw") / profile,
-        settings=stage.synthesize_of(profile),
-        class_names=stage.class_names_of(profile),
-        seed=stage.seed,
+        settings=stage.settings(SynthesizeSettings, f"synthesize.{profile}.faces"),
+        class_names=tuple(stage.value(f"synthesize.{profile}.class_names")),
+        seed=stage.data_seed,
         track=bar,
     )
     return stage

@@ -17,9 +17,8 @@ MARKERS = {
     "not run": "the test leaves the block out, for the reason that follows",
     "exit 1": "its last command ends with 1, for the reason that follows",
     "wait": "the test then waits until the queue of experiments is empty",
-    # FILE in KEY: merged with that section; FILE like SECTION: in each profile a copy of that one
-    # with these values; FILE after LINE: below that line.
-    "edit": "the test puts the block into a file: `edit: FILE in|like|after PLACE`",
+    # FILE in KEY: merged with that section; FILE after LINE: below that line.
+    "edit": "the test puts the block into a file: `edit: FILE in|after PLACE`",
 }
 
 

@@ -80,12 +80,7 @@ class Scratch:
             return
         values = yaml.safe_load(whole)
         added = yaml.safe_load(text)
-        if kind == "like":
-            for profile in values["profiles"].values():
-                (name,) = added
-                profile[name] = _merged(profile[where], added[name])
-        else:
-            values[where] = _merged(values[where], added)
+        values[where] = _merged(values[where], added)
         path.write_text(yaml.safe_dump(values, sort_keys=False, width=10_000))
 
 
@@ -137,14 +132,11 @@ def _make_tiny(root: Path) -> None:
     params: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text())
     tiny(params)
     params["scales"] = [SCALE]
-    small = params["profiles"]["small"]
-    for profile in params["profiles"].values():
-        profile.update({k: v for k, v in small.items() if k not in ("synthesize", "dataset")})
-    # RAF-DB's counts, as few as the stand-in has.
+    # Of paper, RAF-DB's counts alone, as few as the stand-in has.
     counts = {
-        f"{split}_faces": small["synthesize"][f"{split}_faces"] for split in ("train", "test")
+        f"{split}_faces": params["synthesize"][f"{split}_faces"] for split in ("train", "test")
     }
-    params["profiles"]["paper"]["validate"] = small["validate"] | counts
+    params["profiles"]["paper"] = {"dataset": {"source": "rafdb"}, "validate": counts}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
     _leave_rows_out(pipeline["stages"])

@@ -29,7 +29,7 @@ RUN_PAGES = [
     if any(b.language in SHELL and b.marker != "not run" for b in blocks(page))
 ]
 AT_A_TIME = os.cpu_count() or 2
-FOLDERS = ("src", "tests", "docs", "stages", "studies", "benchmarks", r"\.github")
+FOLDERS = ("src", "tests", "docs", "stages", "benchmarks", r"\.github")
 
 
 def ids(page: Path) -> str:
@@ -158,9 +158,7 @@ def test_params_and_files_that_are_named_exist(page: Path) -> None:
     text = " ".join(block.script for block in blocks(page) if block.language in SHELL)
     settings = re.findall(r"-S '?([\w.]+)=", text)
     for span in spans(page):
-        if re.match(
-            r"(src|tests|docs|stages|studies|benchmarks|\.github)/[\w./-]+(?<!json)$", span
-        ):
+        if re.match(r"(src|tests|docs|stages|benchmarks|\.github)/[\w./-]+(?<!json)$", span):
             assert (ROOT / span).exists(), span
         # A key, perhaps with a value: `reweight.sigma`, `profile: small`, `dataset.source: csv`.
         if found := re.fullmatch(r"([a-z]\w*(?:\.\w+)*)(:( \S+)?)?", span):

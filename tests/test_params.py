@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fsr_fer import code_fingerprint
 from fsr_fer.errors import UserError
-from fsr_fer.params import check_params, load_stage, read_yaml
-from fsr_fer.settings import SettingsError
+from fsr_fer.files import write_json
+from fsr_fer.params import (
+    check_params,
+    effective_values,
+    load_stage,
+    profile_values,
+    read_params,
+    read_yaml,
+)
+from fsr_fer.settings import FsrVariantSettings, PretrainSettings, SettingsError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,13 +47,13 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
     ("key", "value", "message"),
     [
         ("profile", "smal", r"profile is 'smal'; known: small, open_faces"),
-        ("seed", -1, r"seed is -1; allowed: a whole number from 0"),
+        ("seed", -1, r"seed is -1; allowed: 0 or greater"),
         ("seed", 1.5, r"seed is 1\.5"),
         ("scales", [], r"scales is \[\]; allowed: one factor or more"),
         ("scales", [2, 34], r"scales is 34; .*leave 4 pixels or more.*at most 33.*x34 leaves 3"),
         ("scales", [2, 2], r"scales is \[2, 2\]; allowed: each factor once"),
         ("scales", [1], r"scales is 1; allowed: whole numbers from 2"),
-        ("scales", [2.5], r"scales is \[2\.5\]; allowed: a list of whole numbers"),
+        ("scales", [2.5], r"scales\[0\] is 2\.5; allowed: a whole number"),
         ("reweight.sigma", 1.0, r"reweight\.sigma is 1\.0; allowed: greater than 1"),
         ("reweight.sigma", "high", r"reweight\.sigma is 'high'; allowed: a number"),
         ("reweight.sigma", True, r"reweight\.sigma is True; allowed: a number"),
@@ -60,22 +70,28 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
             r"largest_drop_of_mean is -1\.0; allowed: 0 or greater",
         ),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
-        ("profiles.small.pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: greater than 0"),
-        ("profiles.small.pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),
-        ("profiles.small.pretrain.extractor.widths", [8], r"widths is \[8\]; allowed: six"),
-        ("profiles.small.pretrain.extractor.bimap_dim", 65, r"at most the last of widths, 64"),
-        ("profiles.small.pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
-        ("profiles.small.pretrain.learning_rate_milestones", [9, 3], r"each greater than the one"),
-        ("profiles.small.fsr.generator.blocks", -1, r"generator\.blocks is -1"),
-        ("profiles.small.fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 up to, not including, 1"),
-        ("profiles.small.dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
-        ("profiles.small.dataset.source", "csv", r"synthesize must be there exactly if"),
-        ("profiles.small.dataset.class_names", ["a", "a"], r"allowed: each name once"),
+        ("pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: greater than 0"),
+        ("pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),
+        ("pretrain.extractor.widths", [8], r"widths is \[8\]; allowed: six"),
+        ("pretrain.extractor.bimap_dim", 65, r"at most the last of widths, 64"),
+        ("pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
+        ("pretrain.learning_rate_milestones", [9, 3], r"each greater than the one"),
+        ("fsr.generator.blocks", -1, r"generator\.blocks is -1"),
+        ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 up to, not including, 1"),
+        ("dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
+        ("dataset.class_names", ["a", "a"], r"allowed: each name once"),
         ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
         ("profiles.paper.losses", {"gan": 1.0}, r"profiles\.paper\.losses\.gan is not a known"),
         ("profiles.paper.fsr", None, r"profiles\.paper\.fsr is None; expected a section"),
-        ("profiles.small.bset", 3, r"small\.bset is not a known key; known: .*mixed_resolution"),
-        ("profiles.small.bset", {}, r"small\.bset\.\w+ is missing"),
+        ("profiles.paper.seed", -1, r"profiles\.paper\.seed is -1; allowed: 0 or greater"),
+        ("profiles.paper.bset", 3, r"paper\.bset is not a known key; known: .*finetune"),
+        ("profiles.released.based_on", "pape", r"based_on is 'pape'; allowed: one of small, open"),
+        ("profiles.paper.based_on", "released", r"based_on is 'paper'; allowed: one of small"),
+        ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
+        ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
+        ("finetune.best.epochs", 0, r"finetune\.best\.epochs is 0; allowed: greater than 0"),
+        ("finetune.best.average_decay", 0.0, r"allowed: above 0, since teacher.network is average"),
+        ("fsr_l2.gan", 1.0, r"fsr_l2\.gan is not a known key"),
         ("reweigh", {}, r"reweigh is not a known key; known: profile, seed"),
     ],
 )
@@ -86,7 +102,7 @@ def test_mistakes(params: dict[str, Any], key: str, value: object, message: str)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["scales", "reweight", "profiles.small.fsr.generator.growth"])
+@pytest.mark.parametrize("key", ["scales", "reweight", "fsr.generator.growth", "data_seed"])
 def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
     *path, last = key.split(".")
     section = params
@@ -97,23 +113,20 @@ def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
         check_params(params)
 
 
-def test_a_new_row_is_a_section_that_every_profile_has(params: dict[str, Any]) -> None:
-    profiles = params["profiles"]
-    profiles["small"]["mine"] = profiles["small"]["mixed_resolution"]
-    with pytest.raises(SettingsError, match=r"profiles\.open_faces\.mine is missing"):
-        check_params(params)
-    for profile in profiles.values():
-        profile["mine"] = profile["mixed_resolution"]
-    check_params(params)
-    profiles["paper"]["mine"] = profiles["paper"]["mine"] | {"epochs": 0}
-    with pytest.raises(SettingsError, match=r"profiles\.paper\.mine\.epochs is 0"):
+def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> None:
+    params["finetune"]["mine"] = {"based_on": "mixed_resolution", "epochs": 3}
+    assert profile_values(params, "small")["finetune"]["mine"]["epochs"] == 3
+    mixed = profile_values(params, "paper")["finetune"]["mixed_resolution"]
+    assert profile_values(params, "paper")["finetune"]["mine"] == mixed | {"epochs": 3}
+    params["profiles"]["paper"]["finetune"]["mine"] = {"epochs": 0}
+    with pytest.raises(SettingsError, match=r"profiles\.paper\.finetune\.mine\.epochs is 0"):
         check_params(params)
 
 
 def test_a_key_said_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("seed: 1\nseed: 2\n")
-    with pytest.raises(UserError, match=r"'seed' stands twice.*line 2"):
+    with pytest.raises(UserError, match=r'line 2: found duplicate key "seed"'):
         read_yaml(path)
 
 
@@ -132,56 +145,110 @@ def test_a_missing_or_broken_file_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_profiles_own_values_replace_common_ones(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    text = (ROOT / "params.yaml").read_text().replace("profile: small", "profile: released", 1)
-    (tmp_path / "params.yaml").write_text(text)
-    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+def test_a_profiles_own_values_replace_common_ones(params: dict[str, Any]) -> None:
+    params["profile"] = "released"  # based on paper
+    values = effective_values(params)
+    assert values["profile"] == "released"
+    chosen = values["fsr_reweighted"]
+    reweight, losses = chosen["reweight"], chosen["losses"]
+    assert (reweight["sigma"], reweight["r"], reweight["discriminator"]) == (1.5, 2.0, True)
+    assert (losses["gan_weight"], losses["feature_l2_weight"]) == (1.0, 0.01)
+    assert losses["perceptual_weight"] == 10.0
+    assert values["fsr_l2"] == {"losses": losses | {"perceptual_weight": 0.0}, "reweight": None}
+    assert values["fsr"]["l2_iterations"] == 40_000  # its own
+    assert values["pretrain"]["epochs"] == 800  # paper's
+    assert values["fsr"]["generator"]["growth"] == 16  # the default's
+
+
+def test_what_a_profile_replaces_has_no_effect_on_it(params: dict[str, Any]) -> None:
+    params["profile"] = "paper"
+    before = effective_values(params)
+    params["pretrain"]["epochs"] = 7
+    assert effective_values(params) == before
+
+
+def test_plain_does_not_depend_on_the_reweighting(params: dict[str, Any]) -> None:
+    before = effective_values(params)
+    params["reweight"]["sigma"] = 2.5
+    after = effective_values(params)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {"reweight", "fsr_reweighted"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's params, stages and code, and what the first two stages write."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+    shutil.copytree(ROOT / "src", tmp_path / "src")
     monkeypatch.chdir(tmp_path)
-    stage = load_stage("fsr", "reweighted")
-    assert stage.profile == "released"
-    assert (stage.reweight.sigma, stage.reweight.r, stage.reweight.discriminator) == (
-        1.5,
-        2.0,
-        True,
-    )
-    weights = stage.losses.gan_weight, stage.losses.feature_l2_weight
-    assert weights == (1.0, 0.01)
-    assert stage.losses.perceptual_weight == 10.0
-    assert stage.fsr.l2_iterations == 40_000
+    refresh()
+    return tmp_path
 
 
-def test_a_stage_cannot_read_what_it_does_not_declare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def refresh() -> None:
+    """What the stages ``settings`` and ``code`` do."""
+    write_json(Path("settings.json"), effective_values(read_params()))
+    code_fingerprint._content.cache_clear()
+    code_fingerprint._tree.cache_clear()
+    names = code_fingerprint.stage_names()
+    write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
+
+
+def test_a_stage_cannot_read_what_it_does_not_declare(project: Path) -> None:
     stage = load_stage("fsr", "plain")
     assert stage.seed == 666
-    with pytest.raises(KeyError, match="reads reweight, which its params"):
-        _ = stage.reweight
-    with pytest.raises(KeyError, match=r"reads profiles\.small\.pretrain"):
-        _ = stage.pretrain
+    assert stage.settings(FsrVariantSettings, "fsr_plain").reweight is None
+    with pytest.raises(KeyError, match="reads fsr_reweighted, which its params"):
+        stage.settings(FsrVariantSettings, "fsr_reweighted")
+    with pytest.raises(KeyError, match=r"reads pretrain"):
+        stage.settings(PretrainSettings)
 
 
-def test_the_fingerprint_changes_with_params_inputs_and_code(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    (tmp_path / "dvc.yaml").write_text(
-        "stages:\n  fsr:\n    foreach:\n      plain: {model: a}\n      reweighted: {model: b}\n"
-        "    do:\n      cmd: x\n      deps: [code.py, inputs]\n      params: [reweight]\n"
-    )
-    (tmp_path / "inputs").mkdir()
-    (tmp_path / "inputs/one.npy").write_bytes(b"1")
-    (tmp_path / "code.py").write_text("a = 1")
-    monkeypatch.chdir(tmp_path)
+def test_templates_of_dvc_yaml_are_filled(project: Path) -> None:
+    stage = load_stage("downsample", "3")
+    assert stage.outs == (Path("data/small/downsample/x3.npy"),)
+    assert load_stage("restore", "meta_sr_retrained").deps[-1] == Path("models/small/sr_faces")
+
+
+def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None:
+    """Where `dvc repro -s` leaves out the stages that would have brought them up to date."""
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("sigma: 1.5", "sigma: 2.5"))
+    with pytest.raises(UserError, match=r"settings.json is not of this params.yaml: `dvc repro"):
+        load_stage("fsr", "plain")
+    refresh()
+    load_stage("fsr", "plain")
+    with open("src/fsr_fer/losses.py", "a") as file:
+        file.write("# a comment\n")
+    code_fingerprint._tree.cache_clear()
+    code_fingerprint._content.cache_clear()
+    load_stage("fsr", "plain")
+    with open("src/fsr_fer/losses.py", "a") as file:
+        file.write("NEW = 1\n")
+    code_fingerprint._tree.cache_clear()
+    code_fingerprint._content.cache_clear()
+    load_stage("downsample", "2")
+    with pytest.raises(UserError, match=r"code.json is not of the code that lies here: `dvc repro"):
+        load_stage("fsr", "plain")
+
+
+def test_the_fingerprint_changes_with_values_inputs_and_code(project: Path) -> None:
+    inputs = Path("data/small/features/train/hr.npy")
+    inputs.parent.mkdir(parents=True)
+    inputs.write_bytes(b"1")
     keys = [load_stage("fsr", "plain").fingerprint(), load_stage("fsr", "plain").fingerprint()]
     assert keys[0] == keys[1]
     keys = [keys[0], load_stage("fsr", "reweighted").fingerprint()]
-    (tmp_path / "inputs/one.npy").write_bytes(b"2")
+    inputs.write_bytes(b"2")
     keys.append(load_stage("fsr", "plain").fingerprint())
-    (tmp_path / "code.py").write_text("a = 2")
+    with open("src/fsr_fer/losses.py", "a") as file:
+        file.write("NEW = 1\n")
+    refresh()
     keys.append(load_stage("fsr", "plain").fingerprint())
-    text = (tmp_path / "params.yaml").read_text().replace("sigma: 1.5", "sigma: 2.5")
-    (tmp_path / "params.yaml").write_text(text)
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("penalty_k: 2.0", "penalty_k: 2.5"))
+    refresh()
     keys.append(load_stage("fsr", "plain").fingerprint())
     assert len(set(keys)) == 5

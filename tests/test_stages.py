@@ -37,27 +37,26 @@ def tiny(params: dict[str, Any]) -> None:
     """Make ``small`` a run of seconds: few faces, one epoch, a handful of iterations."""
     params["scales"] = [2, 8]
     params["evaluate"]["resamples"] = 100
-    small = params["profiles"]["small"]
-    small["synthesize"] = {"train_faces": 56, "test_faces": 14, "faces_per_subject": 7}
-    small["validate"]["minimum_per_class"] = 1
-    small["pretrain"]["extractor"] |= {
+    params["synthesize"] = {"train_faces": 56, "test_faces": 14, "faces_per_subject": 7}
+    params["validate"]["minimum_per_class"] = 1
+    params["pretrain"]["extractor"] |= {
         "widths": [4, 4, 4, 4, 8, 8],
         "bimap_dim": 8,
         "hidden_dim": 8,
         "embedding_dim": 8,
     }
-    small["pretrain"] |= {"epochs": 2, "batch_size": 8, "learning_rate_milestones": [1]}
-    small["fsr"]["generator"] |= {"filters": 4, "growth": 2}
-    small["fsr"]["discriminator"] |= {"filters": [4, 4]}
-    small["fsr"] |= {"iterations": 4, "validation_every": 2, "learning_rate_milestones": [3]}
+    params["pretrain"] |= {"epochs": 2, "batch_size": 8, "learning_rate_milestones": [1]}
+    params["fsr"]["generator"] |= {"filters": 4, "growth": 2}
+    params["fsr"]["discriminator"] |= {"filters": [4, 4]}
+    params["fsr"] |= {"iterations": 4, "validation_every": 2, "learning_rate_milestones": [3]}
     for row in FINETUNED_ROWS:
-        small[row] |= {"epochs": 1, "batch_size": 8}
-    small["natural"] |= {"rcan_patch_pixels": 8, "meta_sr_patch_pixels": 8}
-    small["sr"]["rcan"] |= {"blocks": 1, "filters": 4, "reduction": 2}
-    small["sr"]["meta_sr"] |= {"filters": 4, "growth": 2, "blocks": 1, "layers": 1, "hidden": 4}
+        params["finetune"][row] |= {"epochs": 1, "batch_size": 8}
+    params["natural"] |= {"rcan_patch_pixels": 8, "meta_sr_patch_pixels": 8}
+    params["sr"]["rcan"] |= {"blocks": 1, "filters": 4, "reduction": 2}
+    params["sr"]["meta_sr"] |= {"filters": 4, "growth": 2, "blocks": 1, "layers": 1, "hidden": 4}
     for row in RESTORED_ROWS:
         short = {"iterations": 2, "batch_size": 2, "validation_every": 2, "validation_pictures": 2}
-        small["sr"][f"{row}_training"] |= short
+        params["sr"][f"{row}_training"] |= short
 
 
 def workspace(folder: Path) -> Path:
@@ -77,7 +76,7 @@ def workspace(folder: Path) -> Path:
 
 def stage(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     script, *arguments = command
-    return run_script(folder, f"stages/{script}.py", *arguments)
+    return run_script(folder, "-m", f"stages.{script}", *arguments)
 
 
 def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -97,13 +96,15 @@ def network_and_faces(row: str) -> tuple[str, str]:
     """What a row that reads pictures reads them with, and which, as dvc.yaml says."""
     nodes = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     item = nodes["evaluate_faces"]["foreach"][row]
-    model, faces = (item[key].replace("${profile}", "small") for key in ("model", "faces"))
+    model, faces = (item[key] for key in ("model", "faces"))
     return model, faces
 
 
 def run_all(folder: Path) -> None:
     """Run every stage, those that do not wait for each other side by side."""
     groups: list[list[tuple[str, ...]]] = [
+        [("code",)],
+        [("settings",)],
         [("synthesize", "small"), ("natural",)],
         [("dataset",)],
         [("validate",)],
@@ -261,7 +262,7 @@ def test_a_training_by_several_processes_is_that_of_one(finished: Path, tmp_path
     path.unlink()
     shutil.rmtree(folder / "metrics/small/fsr/plain")
     result = subprocess.run(
-        [sys.executable, "stages/fsr.py", "plain"],
+        [sys.executable, "-m", "stages.fsr", "plain"],
         cwd=folder,
         env={**os.environ, "FSR_FER_PROCESSES": "2"},
         capture_output=True,
@@ -305,7 +306,7 @@ def test_a_row_that_reads_pictures_gives_what_stored_features_give(
     result = stage(folder, "evaluate_faces", "pictures", model, faces)
     assert result.returncode == 0, result.stderr
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    names = tuple(params["profiles"]["small"]["dataset"]["class_names"])
+    names = tuple(params["dataset"]["class_names"])
     predictions = folder / "data/small/predictions"
     written, expected = (
         read_predictions(predictions / f"{row}.csv", names) for row in ("pictures", "bicubic")
@@ -335,7 +336,7 @@ def test_a_row_whose_network_knows_other_classes_is_one_line(
 @pytest.mark.parametrize("loading", ["numpy", "torch._C", "fsr_fer.features"])
 def test_ctrl_c_while_a_stage_loads_prints_nothing(finished: Path, loading: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-X", "importtime", "stages/evaluate.py", "bicubic"],
+        [sys.executable, "-X", "importtime", "-m", "stages.evaluate", "bicubic"],
         cwd=finished,
         stderr=subprocess.PIPE,
         text=True,
@@ -360,7 +361,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     expected = path.read_bytes()
     path.unlink()
     process = subprocess.Popen(
-        [sys.executable, "stages/fsr.py", "plain"],
+        [sys.executable, "-m", "stages.fsr", "plain"],
         cwd=folder,
         env={**os.environ, "FSR_FER_DEVICE": "cpu"},
         stderr=subprocess.PIPE,
@@ -416,7 +417,7 @@ def test_a_missing_import_says_how_to_get_it(finished: Path, tmp_path: Path) -> 
 
 def test_an_unknown_device_is_one_line(finished: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "stages/evaluate.py", "bicubic"],
+        [sys.executable, "-m", "stages.evaluate", "bicubic"],
         cwd=finished,
         env={**os.environ, "FSR_FER_DEVICE": "gpu"},
         capture_output=True,
@@ -465,7 +466,7 @@ def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_
     params = yaml.safe_load((folder / "params.yaml").read_text())
     # Good until the first milestone, where the rate rises instead of falling.
     rises = {"learning_rate_milestones": [1], "learning_rate_factor": 100.0}
-    params["profiles"]["small"][command[0]] |= changes | rises
+    params[command[0]] |= changes | rises
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     result = stage(folder, *command)
     assert result.returncode == 1
@@ -482,7 +483,7 @@ def test_dvc_repro_killed_with_all_below_it_and_typed_again(finished: Path, tmp_
     folder = tmp_path / "killed"
     shutil.copytree(finished, folder, symlinks=True)
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["profiles"]["small"]["fsr"] |= {"iterations": 60, "validation_every": 2}
+    params["fsr"] |= {"iterations": 60, "validation_every": 2}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     weights = folder / "models/small/fsr/plain.safetensors"
     curves = folder / "metrics/small/fsr/plain/plots/metrics"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -182,6 +181,7 @@ def weights_import_command(
     from fsr_fer.files import replacing
     from fsr_fer.models.official import read_official
     from fsr_fer.models.super_resolution import save_super_resolution
+    from fsr_fer.params import read_params
 
     root = find_root(Path.cwd())
     key, network = read_official(kind.value, file)
@@ -198,7 +198,7 @@ def weights_import_command(
     count = sum(tensor.numel() for tensor in network.state_dict().values())
     typer.echo(f"imported {key}: {count:,} numbers into {relative}")
     typer.echo(f"next: git add {relative}.dvc {Path(relative).parent.as_posix()}/.gitignore")
-    profile = _checked_params(root / "params.yaml")["profile"]
+    profile = read_params(root / "params.yaml")["profile"]
     typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
 
 
@@ -209,11 +209,12 @@ def check_command() -> None:
     A dvc.lock that an interrupt cut off is told too, for `dvc repro` does not get past it.
     """
     from fsr_fer.data.tracking import check_lock, find_root
+    from fsr_fer.params import read_params
 
     root = find_root(Path.cwd())
     params = root / "params.yaml"
     check_lock(root / "dvc.lock")
-    names = ", ".join(_checked_params(params)["profiles"])
+    names = ", ".join(read_params(params)["profiles"])
     typer.echo(f"{params.name} is right (profiles: {names})")
 
 
@@ -223,9 +224,10 @@ def summary_command() -> None:
     import json
 
     from fsr_fer.data.tracking import find_root
+    from fsr_fer.params import read_params
 
     root = find_root(Path.cwd())
-    profile = _checked_params(root / "params.yaml")["profile"]
+    profile = read_params(root / "params.yaml")["profile"]
     metrics = root / "metrics" / profile / "accuracy.json"
     if not metrics.exists():
         raise UserError(f"profile {profile} has no results yet; `make repro` makes them")
@@ -304,45 +306,6 @@ def verify_command(
         raise typer.Exit(1)
 
 
-@app.command("pack", short_help="Pack a stage, to be run on another machine.")
-def pack_command(
-    stage: Annotated[
-        str, typer.Argument(metavar="STAGE", help="pretrain, fsr@plain, features@8, ...")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="The tar [default: STAGE.tar].")
-    ] = None,
-) -> None:
-    """Pack code, params, inputs and the last checkpoint of a stage into one file.
-
-    Where it is unpacked, `python run.py` needs torch, numpy and safetensors only.
-    """
-    from fsr_fer.data.tracking import find_root
-    from fsr_fer.portable import pack
-
-    target = (out or Path(f"{stage}.tar")).absolute()
-    os.chdir(find_root(Path.cwd()))
-    size = pack(stage, target).stat().st_size / 2**20
-    typer.echo(f"packed {stage} into {target.name} ({size:.1f} MiB)")
-    typer.echo(f"there: tar xf {target.name} && python {stage}/run.py")
-    typer.echo(f"back:  fsr-fer unpack {stage}/result.tar && dvc repro")
-
-
-@app.command("unpack", short_help="Bring back what a packed stage has reached.")
-def unpack_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The result.tar of a packed run.")],
-) -> None:
-    """Accept a packed run's checkpoint if it is of the very params, inputs and code here."""
-    from fsr_fer.data.tracking import find_root
-    from fsr_fer.portable import unpack
-
-    source = file.absolute()
-    os.chdir(find_root(Path.cwd()))
-    stage, finished = unpack(source)
-    then = "writes its outputs without training" if finished else "goes on from there"
-    typer.echo(f"{stage}: checkpoint accepted; `dvc repro` {then}")
-
-
 def _replay(root: Path, names: tuple[str, ...], tolerance: float) -> int:
     """Run stages again and print how each output came out; how many came out changed."""
     from fsr_fer.provenance.replay import ABSOLUTE_TOLERANCE, CHANGED
@@ -404,72 +367,33 @@ def diff_command(
         raise UserError(f"gate: {'; '.join(reasons)}")
 
 
-@app.command("ablate", short_help="Queue experiments that take one part of the method away.")
-def ablate_command(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Which ones [default: all]."),
-    ] = None,
-    list_only: Annotated[
-        bool, typer.Option("--list", help="Print the names and what they change.")
-    ] = False,
-) -> None:
-    """Queue DVC experiments that leave a part of the method out, or do it another way."""
-    from fsr_fer.ablations import ABLATIONS, queue
-    from fsr_fer.data.tracking import find_root
-
-    root = find_root(Path.cwd())
-    profile = _checked_params(root / "params.yaml")["profile"]
-    if list_only:
-        for name, overrides in ABLATIONS.items():
-            typer.echo(f"{name:<24} {' '.join(overrides).format(profile=profile)}")
-        return
-    for experiment in queue(root, names or [], profile):
-        typer.echo(f"queued {experiment}")
-    typer.echo("next: dvc queue start, then dvc exp show and fsr-fer diff HEAD..NAME")
-
-
 def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
     scales = {column for values in table.values() for column in values if column[0] == "x"}
     return sorted(scales, key=lambda column: int(column[1:]))
 
 
-def _checked_params(path: Path) -> dict[str, Any]:
-    from fsr_fer.params import check_params, read_yaml
-    from fsr_fer.settings import SettingsError
-
-    values = read_yaml(path)
-    try:
-        check_params(values)
-    except SettingsError as error:
-        raise UserError(f"{path.name}: {error}") from None
-    return values
-
-
-def _profile_for(source: str, wanted: str | None, params: Path) -> tuple[str, tuple[str, ...]]:
+def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
     """The profile an import is for and its class names."""
-    from fsr_fer.settings import DatasetSettings, build
+    from fsr_fer.params import profile_values, read_params
 
-    profiles = {
-        name: build(DatasetSettings, sections["dataset"], f"profiles.{name}.dataset")
-        for name, sections in _checked_params(params)["profiles"].items()
-    }
-    fitting = [name for name, dataset in profiles.items() if dataset.source == source]
+    params = read_params(path)
+    profiles = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
+    fitting = [name for name, dataset in profiles.items() if dataset["source"] == source]
     if wanted is None:
         if not fitting:
             raise UserError(
-                f"{params.name}: no profile has dataset.source: {source}; add one (its class_names "
+                f"{path.name}: no profile has dataset.source: {source}; add one (its class_names "
                 "say which labels there are)"
             )
         wanted = fitting[0]
     if wanted not in profiles:
-        raise UserError(f"{params.name} has no profile {wanted!r}; it has {', '.join(profiles)}")
+        raise UserError(f"{path.name} has no profile {wanted!r}; it has {', '.join(profiles)}")
     if wanted not in fitting:
         raise UserError(
-            f"profile {wanted} has dataset.source: {profiles[wanted].source}, not {source}; "
-            f"profiles for {source}: {', '.join(fitting) or 'none'} (or change it in {params.name})"
+            f"profile {wanted} has dataset.source: {profiles[wanted]['source']}, not {source}; "
+            f"profiles for {source}: {', '.join(fitting) or 'none'} (or change it in {path.name})"
         )
-    return wanted, profiles[wanted].class_names
+    return wanted, profiles[wanted]["class_names"]
 
 
 def _print_summary(summary: ImportSummary, folder: str, profile: str) -> None:

@@ -1,7 +1,8 @@
-"""params.yaml and dvc.yaml: checked as a whole, read by a stage only as far as it declares.
+"""params.yaml and what a stage reads of it.
 
-A stage asks for its own node of dvc.yaml; what it may then read are the params listed there and
-nothing else, so a param that changes a result cannot go untracked by DVC.
+The stage ``settings`` checks all of params.yaml and writes settings.json: the values that the
+selected profile comes to. Every other stage reads there, and only what its node of dvc.yaml
+declares, so a value that changes a result cannot go untracked by DVC.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fsr_fer.code_fingerprint import CODE_FILE, fingerprint
 from fsr_fer.errors import UserError
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.settings import (
+    CommonSettings,
     DatasetSettings,
     DownsampleSettings,
     EvaluateSettings,
     FeaturesSettings,
     FinetuneSettings,
     FsrSettings,
+    FsrVariantSettings,
     LossSettings,
     NaturalSettings,
     PretrainSettings,
@@ -32,427 +36,352 @@ from fsr_fer.settings import (
     ReweightSettings,
     SettingsError,
     SrSettings,
-    StudiesSettings,
     SynthesizeSettings,
     ValidateSettings,
     build,
-    check_scales,
 )
 
 T = TypeVar("T")
+Values = dict[str, Any]
 
-PARAMS_FILE = Path("params.yaml")
-PIPELINE_FILE = Path("dvc.yaml")
+PARAMS_FILE, PIPELINE_FILE = Path("params.yaml"), Path("dvc.yaml")
+SETTINGS_FILE = Path("settings.json")
 
-COMMON_SECTIONS: dict[str, type] = {
-    "downsample": DownsampleSettings,
-    "losses": LossSettings,
-    "reweight": ReweightSettings,
-    "evaluate": EvaluateSettings,
-    "report": ReportSettings,
-    "review": ReviewSettings,
-    "studies": StudiesSettings,
-}
-PROFILE_SECTIONS: dict[str, type] = {
+COMMON = ("seed", "data_seed", "scales")
+SECTIONS: dict[str, type] = {
     "dataset": DatasetSettings,
+    "synthesize": SynthesizeSettings,
     "validate": ValidateSettings,
+    "downsample": DownsampleSettings,
     "pretrain": PretrainSettings,
     "features": FeaturesSettings,
+    "losses": LossSettings,
+    "reweight": ReweightSettings,
     "fsr": FsrSettings,
     "natural": NaturalSettings,
     "sr": SrSettings,
+    "evaluate": EvaluateSettings,
+    "report": ReportSettings,
+    "review": ReviewSettings,
 }
-ROW_SECTION = FinetuneSettings
-"""What any further section of a profile is: a row of the stage ``finetune``, named after it."""
-OVERRIDABLE_SECTIONS = ("losses", "reweight")
-"""Common sections of which a profile may replace single values."""
-LOSS_SECTIONS = ("fsr_l2",)
-"""Rows of ``fsr`` that replace single values of ``losses``; each section is named after its row."""
+KEYS = (*COMMON, *SECTIONS, "fsr_l2", "finetune")
+BASE = "based_on"
+"""In a profile or a method of ``finetune``: the one whose values it replaces."""
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping, or the JSON that `fsr-fer pack` made of it.
+def read_yaml(path: Path) -> Values:
+    """Read a YAML file that holds a mapping.
 
     Raises:
-        UserError: it is missing, no YAML, holds no mapping, or says a key twice.
+        UserError: it is missing, no YAML, holds no mapping, or has a key twice.
     """
-    packed = path.with_suffix(".json")
-    if packed.exists() and not path.exists():
-        values = json.loads(packed.read_text(encoding="utf-8"))
-    else:
-        from fsr_fer.yaml12 import load_strictly  # a bare node has no YAML library
+    try:
+        return parse_yaml(path.read_bytes(), path.name)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not here ({Path.cwd()}); run this in the project's top folder"
+        ) from None
 
-        try:
-            values = load_strictly(path.read_bytes())
-        except FileNotFoundError:
-            raise UserError(
-                f"{path} is not here ({Path.cwd()}); run this in the project's top folder"
-            ) from None
-        except ValueError as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
+
+def parse_yaml(content: bytes, name: str) -> Values:
+    """The mapping in a YAML file, read as DVC reads it (YAML 1.2: 2e-4 is a number).
+
+    Raises:
+        UserError: it is no YAML, holds no mapping, or has a key twice.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        values = YAML(typ="safe").load(content)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise UserError(f"{name} cannot be read: line {line}: {error.problem}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds no keys")
+        raise UserError(f"{name} holds no keys")
     return values
 
 
+def read_params(path: Path = PARAMS_FILE) -> Values:
+    """Read params.yaml and check it for every profile.
+
+    Raises:
+        UserError: something in it is wrong.
+    """
+    params = read_yaml(path)
+    try:
+        check_params(params)
+    except SettingsError as error:
+        raise UserError(f"{path.name}: {error}") from None
+    return params
+
+
 def check_params(params: Mapping[str, Any]) -> None:
-    """Check everything params.yaml says, for all profiles.
+    """Check everything params.yaml holds, for all profiles.
 
     Raises:
         SettingsError: one message for the first thing that is wrong.
     """
-    known = ["profile", "seed", "scales", *COMMON_SECTIONS, *LOSS_SECTIONS, "profiles"]
+    known = ("profile", *KEYS, "profiles")
     for key in params:
         if key not in known:
             raise SettingsError(f"{key} is not a known key; known: {', '.join(known)}")
     for key in known:
         if key not in params:
             raise SettingsError(f"{key} is missing; it has no default")
-    _seed(params["seed"])
-    _scales(params["scales"])
     profiles = params["profiles"]
     if not isinstance(profiles, Mapping) or not profiles:
         raise SettingsError(f"profiles is {profiles!r}; expected one section per profile")
     if params["profile"] not in profiles:
         raise SettingsError(f"profile is {params['profile']!r}; known: {', '.join(profiles)}")
-    for section, kind in COMMON_SECTIONS.items():
-        build(kind, params[section], section)
-    for section in LOSS_SECTIONS:
-        _overridden(params["losses"], params[section], "losses", section)
-    for name, profile in profiles.items():
-        _check_profile(name, profile, params)
+    _checked(params)
+    for name in profiles:
+        profile_values(params, name)
 
 
-def _check_profile(name: str, profile: object, params: Mapping[str, Any]) -> None:
-    where = f"profiles.{name}"
-    if not isinstance(profile, Mapping):
-        raise SettingsError(f"{where} is {profile!r}; expected a section with keys")
-    known = [*PROFILE_SECTIONS, *OVERRIDABLE_SECTIONS]
-    rows = {key: None for p in params["profiles"].values() for key in _row_sections(p)}
-    for key in profile:
-        if key not in [*known, *rows, "synthesize"]:
+def effective_values(params: Mapping[str, Any]) -> Values:
+    """What settings.json holds: all values of the selected profile, the profile's own put in.
+
+    Raises:
+        SettingsError: one message for the first thing that is wrong.
+    """
+    check_params(params)
+    everything = {name: profile_values(params, name) for name in params["profiles"]}
+    values = everything[params["profile"]] | {
+        "profile": params["profile"],
+        "synthesize": {  # stages of their own, whichever profile is selected
+            name: {"faces": own["synthesize"], "class_names": own["dataset"]["class_names"]}
+            for name, own in everything.items()
+            if own["dataset"]["source"] == "synthetic"
+        },
+    }
+    del values["review"]  # no stage reads it
+    return values
+
+
+def profile_values(params: Mapping[str, Any], profile: str) -> Values:
+    """All values of one profile, checked.
+
+    Raises:
+        SettingsError: a value of the profile is wrong.
+    """
+    values: Values = {key: params[key] for key in KEYS}
+    for own in reversed(list(_with_bases(params["profiles"], profile, "profiles"))):
+        for key in own:
+            if key not in (*KEYS, BASE):
+                known = ", ".join(KEYS)
+                raise SettingsError(f"profiles.{profile}.{key} is not a known key; known: {known}")
+        values = _overlaid(values, {key: value for key, value in own.items() if key != BASE})
+    try:
+        return _checked(values)
+    except SettingsError as error:
+        raise SettingsError(f"profiles.{profile}.{error}") from None
+
+
+def _with_bases(sections: Mapping[str, Any], name: str, where: str) -> Iterator[Mapping[str, Any]]:
+    """A section, the one it is based on, the one that is based on, and so on."""
+    seen: list[str] = []
+    while True:
+        own = sections.get(name)
+        if not isinstance(own, Mapping):
+            raise SettingsError(f"{where}.{name} is {own!r}; expected a section, {{}} if empty")
+        yield own
+        seen.append(name)
+        if BASE not in own:
+            return
+        base = own[BASE]
+        if base not in sections or base in seen:
+            others = [other for other in sections if other not in seen]
             raise SettingsError(
-                f"{where}.{key} is not a known key; known: synthesize, {', '.join([*known, *rows])}"
+                f"{where}.{name}.{BASE} is {base!r}; allowed: one of {', '.join(others)}"
             )
-    for key in [*known, *rows]:
-        if key not in profile:
-            why = "it is a row in another profile" if key in rows else "it has no default"
-            raise SettingsError(f"{where}.{key} is missing; {why}")
-    for section, kind in {**PROFILE_SECTIONS, **dict.fromkeys(rows, ROW_SECTION)}.items():
-        build(kind, profile[section], f"{where}.{section}")
-    for section in OVERRIDABLE_SECTIONS:
-        _overridden(params[section], profile[section], section, f"{where}.{section}")
-    synthetic = profile["dataset"]["source"] == "synthetic"
-    if synthetic != ("synthesize" in profile):
-        raise SettingsError(
-            f"{where}.synthesize must be there exactly if {where}.dataset.source is synthetic"
-        )
-    if synthetic:
-        build(SynthesizeSettings, profile["synthesize"], f"{where}.synthesize")
-    dim = profile["pretrain"]["extractor"]["bimap_dim"]
-    halvings = len(profile["fsr"]["discriminator"]["filters"])
+        name = base
+
+
+def _overlaid(base: Any, over: Any) -> Any:
+    """``base`` with the values of ``over`` put in, section by section."""
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return {**base, **{key: _overlaid(base.get(key), value) for key, value in over.items()}}
+    return over
+
+
+def _checked(values: Mapping[str, Any]) -> Values:
+    """One profile's values, each as its settings class has it."""
+    common = build(CommonSettings, {key: values[key] for key in COMMON}, "")
+    checked: Values = asdict(common) | {
+        section: asdict(build(kind, values[section], section)) for section, kind in SECTIONS.items()
+    }
+    fsr_l2 = build(LossSettings, _overlaid(values["losses"], values["fsr_l2"]), "fsr_l2")
+    checked["fsr_l2"] = {"losses": asdict(fsr_l2), "reweight": None}
+    checked["fsr_plain"] = {"losses": checked["losses"], "reweight": None}
+    checked["fsr_reweighted"] = {k: checked[k] for k in ("losses", "reweight")}
+    checked["finetune"] = {}
+    if not isinstance(values["finetune"], Mapping) or not values["finetune"]:
+        raise SettingsError(f"finetune is {values['finetune']!r}; expected a section per method")
+    for method in values["finetune"]:
+        merged: Values = {}
+        for own in reversed(list(_with_bases(values["finetune"], method, "finetune"))):
+            merged = _overlaid(merged, {key: value for key, value in own.items() if key != BASE})
+        settings = build(FinetuneSettings, merged, f"finetune.{method}")
+        checked["finetune"][method] = asdict(settings)
+    dim = checked["pretrain"]["extractor"]["bimap_dim"]
+    halvings = len(checked["fsr"]["discriminator"]["filters"])
     if dim % 2**halvings:
         raise SettingsError(
-            f"{where}.fsr.discriminator.filters has {halvings} numbers, each halving the map; "
-            f"{where}.pretrain.extractor.bimap_dim = {dim} must be a multiple of {2**halvings}"
+            f"fsr.discriminator.filters has {halvings} numbers, each halving the map; "
+            f"pretrain.extractor.bimap_dim = {dim} must be a multiple of {2**halvings}"
         )
-
-
-def _row_sections(profile: object) -> list[str]:
-    """The sections of a profile that are rows of ``finetune``."""
-    others = [*PROFILE_SECTIONS, *OVERRIDABLE_SECTIONS, "synthesize"]
-    sections = profile if isinstance(profile, Mapping) else {}
-    return [key for key, value in sections.items() if key not in others and isinstance(value, dict)]
-
-
-def _seed(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise SettingsError(f"seed is {value!r}; allowed: a whole number from 0")
-    return value
-
-
-def _scales(value: object) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(type(scale) is int for scale in value):
-        raise SettingsError(f"scales is {value!r}; allowed: a list of whole numbers")
-    return check_scales(value)
-
-
-def _overridden(common: object, override: object, section: str, where: str) -> Any:
-    """A common section with a profile's own values put over it."""
-    kind = COMMON_SECTIONS[section]
-    if not isinstance(common, Mapping) or not isinstance(override, Mapping):
-        raise SettingsError(f"{where} is {override!r}; expected a section, {{}} if it is empty")
-    names = [field.name for field in fields(kind)]
-    for key in override:
-        if key not in names:
-            raise SettingsError(f"{where}.{key} is not a known key; known: {', '.join(names)}")
-    return build(kind, {**common, **override}, where if override else section)
+    return checked
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One node of dvc.yaml: what it may read, what it depends on, what it writes."""
+    """One stage as it runs: what it may read, what it depends on, where its files lie."""
 
     name: str
     item: str | None
-    profile: str
-    params: Mapping[str, Any]
-    """Declared params by dotted key."""
+    values: Mapping[str, Any]
+    """Declared values of settings.json by dotted key."""
     deps: tuple[Path, ...]
     outs: tuple[Path, ...]
-    command: str = ""
+    profile: str
+    code: str
+    """The fingerprint of its code."""
 
     @property
     def instance(self) -> str:
         """Its name as DVC writes it: ``fsr@plain``."""
         return self.name if self.item is None else f"{self.name}@{self.item}"
 
-    def _value(self, key: str) -> Any:
-        for declared, value in self.params.items():
-            if key == declared or key.startswith(declared + "."):
-                return _lookup({declared: value}, declared, *_parts(key.removeprefix(declared)))
-        raise KeyError(
-            f"stage {self.name} reads {key}, which its params in dvc.yaml do not declare"
-        )
+    @property
+    def data(self) -> Path:
+        """The profile's folder for faces, features and predictions."""
+        return Path("data") / self.profile
 
-    def _common(self, section: str, kind: type[T]) -> T:
-        return build(kind, self._value(section), section)
+    @property
+    def models(self) -> Path:
+        """The profile's folder for networks."""
+        return Path("models") / self.profile
 
-    def _own(self, section: str, kind: type[T]) -> T:
-        key = f"profiles.{self.profile}.{section}"
-        return build(kind, self._value(key), key)
-
-    def _both(self, section: str) -> Any:
-        key = f"profiles.{self.profile}.{section}"
-        return _overridden(self._value(section), self._value(key), section, key)
+    @property
+    def metrics(self) -> Path:
+        """The profile's folder for what Git keeps."""
+        return Path("metrics") / self.profile
 
     @property
     def seed(self) -> int:
-        """The seed all random streams start from."""
-        return _seed(self._value("seed"))
+        """The seed that the random streams of trainings start from."""
+        return int(self.value("seed"))
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of drawn faces and of the validation part."""
+        return int(self.value("data_seed"))
 
     @property
     def scales(self) -> tuple[int, ...]:
         """Downsampling factors, in the order of params.yaml."""
-        return _scales(self._value("scales"))
-
-    @property
-    def dataset(self) -> DatasetSettings:
-        """Where the faces come from."""
-        return self._own("dataset", DatasetSettings)
+        return tuple(self.value("scales"))
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes, in label order, for stages that need nothing else of ``dataset``."""
-        key = f"profiles.{self.profile}.dataset.class_names"
-        return build(_ClassNames, {"class_names": self._value(key)}, key).class_names
+        """The classes, in label order."""
+        return tuple(self.value("dataset.class_names"))
 
-    @property
-    def validate(self) -> ValidateSettings:
-        """What the data must fulfil."""
-        return self._own("validate", ValidateSettings)
+    def settings(self, kind: type[T], section: str | None = None) -> T:
+        """The section of settings.json that ``kind`` describes; ``section`` if it is not the only.
 
-    @property
-    def downsample(self) -> DownsampleSettings:
-        """How small faces are made and put back."""
-        return self._common("downsample", DownsampleSettings)
+        Raises:
+            KeyError: this stage does not declare it.
+        """
+        section = section or next(name for name, known in SECTIONS.items() if known is kind)
+        return build(kind, self.value(section), section)
 
-    @property
-    def pretrain(self) -> PretrainSettings:
-        """How CovPoolFER is trained."""
-        return self._own("pretrain", PretrainSettings)
+    def value(self, key: str) -> Any:
+        """A declared value, or one within a declared section.
 
-    @property
-    def features(self) -> FeaturesSettings:
-        """How features are stored."""
-        return self._own("features", FeaturesSettings)
-
-    @property
-    def fsr(self) -> FsrSettings:
-        """How generator and discriminator are trained."""
-        return self._own("fsr", FsrSettings)
-
-    @property
-    def natural(self) -> NaturalSettings:
-        """Where natural pictures come from."""
-        return self._own("natural", NaturalSettings)
-
-    @property
-    def sr(self) -> SrSettings:
-        """The image super-resolution rows."""
-        return self._own("sr", SrSettings)
-
-    @property
-    def finetune(self) -> FinetuneSettings:
-        """How the row that this instance of the stage is named after goes on to learn."""
-        assert self.item is not None
-        return self.finetune_of(self.item)
-
-    @property
-    def losses(self) -> LossSettings:
-        """The loss terms of this instance of the stage."""
-        return self.losses_of(f"{self.name}_{self.item}")
-
-    def losses_of(self, row: str) -> LossSettings:
-        """The loss terms: the common values, the profile's own over them, the row's own on top."""
-        settings: LossSettings = self._both("losses")
-        if row in LOSS_SECTIONS:
-            settings = _overridden(asdict(settings), self._value(row), "losses", row)
-        return settings
-
-    @property
-    def reweight(self) -> ReweightSettings:
-        """The re-weighting, the profile's own values put over the common ones."""
-        settings: ReweightSettings = self._both("reweight")
-        return settings
-
-    @property
-    def evaluate(self) -> EvaluateSettings:
-        """How intervals are made."""
-        return self._common("evaluate", EvaluateSettings)
-
-    @property
-    def report(self) -> ReportSettings:
-        """What the report shows."""
-        return self._common("report", ReportSettings)
-
-    @property
-    def studies(self) -> StudiesSettings:
-        """Which trainings are repeated."""
-        return self._common("studies", StudiesSettings)
-
-    @property
-    def validation_every(self) -> int:
-        """How often the study of convergence validates, for stages that need nothing else."""
-        key = "studies.validation_every"
-        return build(_ValidationEvery, {"validation_every": self._value(key)}, key).validation_every
-
-    def finetune_of(self, row: str) -> FinetuneSettings:
-        """How the row of that name goes on to learn."""
-        return self._own(row, FinetuneSettings)
-
-    def synthesize_of(self, profile: str) -> SynthesizeSettings:
-        """How many synthetic faces a profile draws."""
-        key = f"profiles.{profile}.synthesize"
-        return build(SynthesizeSettings, self._value(key), key)
-
-    def class_names_of(self, profile: str) -> tuple[str, ...]:
-        """The classes of a profile whose faces are drawn."""
-        key = f"profiles.{profile}.dataset.class_names"
-        return build(_ClassNames, {"class_names": self._value(key)}, key).class_names
-
-    @cached_property
-    def effective(self) -> dict[str, Any]:
-        """All values behind the profile's name, nested, overrides applied (for the report)."""
-        values: dict[str, Any] = {
-            "profile": self.profile,
-            "seed": self.seed,
-            "scales": list(self.scales),
-            "downsample": asdict(self.downsample),
-            "losses": asdict(self.losses),
-            "fsr_l2": dict(self._value("fsr_l2")),
-            "reweight": asdict(self.reweight),
-            "evaluate": asdict(self.evaluate),
-            "report": asdict(self.report),
-        }
-        rows = _row_sections(self._value(f"profiles.{self.profile}"))
-        for section, kind in {**PROFILE_SECTIONS, **dict.fromkeys(rows, ROW_SECTION)}.items():
-            values[section] = asdict(self._own(section, kind))
-        return values
+        Raises:
+            KeyError: this stage does not declare it.
+        """
+        for declared, value in self.values.items():
+            if key == declared:
+                return value
+            if key.startswith(declared + "."):
+                return _lookup(value, key.removeprefix(declared + "."))
+        raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
 
     @cached_property
     def input_hashes(self) -> dict[str, str]:
-        """MD5 of each dep as DVC hashes it, when first asked: inputs may be large, so only once."""
+        """MD5 of each dep, by path, as DVC hashes it; inputs may be large, so only once."""
         return hashes_of(self.deps)
 
     def fingerprint(self) -> str:
-        """A key made of all that the stage's result depends on: params, inputs, code.
+        """A key made of all that the stage's result depends on: values, inputs, code.
 
         A checkpoint under it can only be found by a run that would give the same result.
         """
-        parts = (
-            self.name,
-            self.item,
-            sorted(self.params.items()),
-            sorted(self.input_hashes.items()),
-        )
+        inputs = sorted(self.input_hashes.items())
+        parts = (self.instance, sorted(self.values.items()), inputs, self.code)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _ClassNames:
-    class_names: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ValidationEvery:
-    validation_every: int
-
-
-def load_stage(name: str, item: str | None = None, pipeline: Path = PIPELINE_FILE) -> Stage:
-    """The node ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
-
-    ``pipeline`` may be another dvc.yaml whose stages run in the project's top folder too.
-
-    Checks all of params.yaml first.
+def load_stage(name: str, item: str | None = None) -> Stage:
+    """The stage ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
 
     Raises:
-        UserError: something in params.yaml is wrong.
+        UserError: settings.json or code.json is missing, or not of the params and code here.
     """
-    params = read_yaml(PARAMS_FILE)
-    try:
-        check_params(params)
-    except SettingsError as error:
-        raise UserError(f"{PARAMS_FILE}: {error}") from None
-    node = read_yaml(pipeline)["stages"][name]
-    values = {"profile": params["profile"], **_item_values(node, item)}
-    body = node.get("do", node)
+    settings = _read_json(SETTINGS_FILE)
+    if settings != json.loads(json.dumps(effective_values(read_params()))):
+        raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
+    node = read_yaml(PIPELINE_FILE)["stages"][name]
+    body, known = node.get("do", node), {"profile": settings["profile"]}
+    if item is not None:
+        known |= {
+            "item": item,
+            "key": item,
+            **{f"item.{name}": item for name in node.get("matrix", ())},
+        }
+    if isinstance(node.get("foreach"), dict):
+        known |= {f"item.{key}": value for key, value in node["foreach"][item].items()}
 
-    def listed(key: str) -> list[str]:
-        entries = [next(iter(e)) if isinstance(e, dict) else e for e in body.get(key, [])]
-        return [_fill(entry, values) for entry in entries]
+    def filled(text: str) -> str:
+        once = re.sub(r"\$\{([^}]+)\}", lambda match: known[match[1]], text)
+        return once if once == text else filled(once)  # an item's value may hold ${profile} itself
 
+    def paths(kind: str) -> Iterator[Path]:
+        for entry in body.get(kind, ()):
+            yield Path(filled(next(iter(entry)) if isinstance(entry, dict) else entry))
+
+    script = body["cmd"].split()[2].removeprefix("stages.")
+    code = fingerprint(script)
+    if _read_json(CODE_FILE).get(script) != code:
+        raise UserError(f"{CODE_FILE} is not of the code that lies here: `dvc repro code`")
+    declared = next(
+        entry[SETTINGS_FILE.name] for entry in body["params"] if SETTINGS_FILE.name in entry
+    )
     return Stage(
         name=name,
         item=item,
-        profile=params["profile"],
-        params={key: _lookup(params, *_parts(key)) for key in listed("params")},
-        deps=tuple(Path(path) for path in listed("deps")),
-        outs=tuple(Path(p) for key in ("outs", "metrics", "plots") for p in listed(key)),
-        command=_fill(body["cmd"], values),
+        values={key: _lookup(settings, key) for key in map(filled, declared or settings)},
+        deps=tuple(paths("deps")),
+        outs=tuple(path for kind in ("outs", "metrics", "plots") for path in paths(kind)),
+        profile=settings["profile"],
+        code=code,
     )
 
 
-def _item_values(node: Mapping[str, Any], item: str | None) -> dict[str, Any]:
-    """What ``${item...}`` and ``${key}`` stand for in one instance of a node."""
-    if "matrix" in node:
-        variables = list(node["matrix"])
-        parts = str(item).split("-", len(variables) - 1)  # as DVC names them: "a-b"
-        return {f"item.{name}": part for name, part in zip(variables, parts, strict=True)}
-    if "foreach" in node:
-        choices = node["foreach"]
-        if isinstance(choices, Mapping):
-            return {"key": item, **{f"item.{k}": v for k, v in choices[item].items()}}
-        return {"item": item}
-    return {}
+def _lookup(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
 
 
-def _fill(template: str, values: Mapping[str, Any]) -> str:
-    filled = template
-    for _ in range(2):  # an item's value may hold ${profile} itself
-        filled = re.sub(r"\$\{([^}]+)\}", lambda match: str(values[match[1]]), filled)
-    return filled
-
-
-def _parts(key: str) -> list[str]:
-    """The parts of a dotted key; a dot in front does not count."""
-    return [part for part in key.split(".") if part]
-
-
-def _lookup(values: Mapping[str, Any], *parts: str) -> Any:
-    value: Any = values
-    for part in parts:
-        if not isinstance(value, Mapping) or part not in value:
-            raise UserError(f"{PARAMS_FILE}: {'.'.join(parts)} is missing; it has no default")
-        value = value[part]
-    return value
+def _read_json(path: Path) -> Values:
+    try:
+        values: Values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return values

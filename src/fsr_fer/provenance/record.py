@@ -43,7 +43,7 @@ def record_key(params: Mapping[str, Any], deps: Mapping[str, str], outs: Mapping
 def write_record(stage: Stage, started: float) -> Path:
     """Write the record of a run that has just made all outputs (``started``: as of time.time)."""
     seconds = time.time() - started
-    params, deps, outs = dict(stage.params), stage.input_hashes, hashes_of(stage.outs)
+    params, deps, outs = dict(stage.values), stage.input_hashes, hashes_of(stage.outs)
     folder = Path(os.environ.get("DVC_ROOT", "."), RECORDS_FOLDER, stage.instance)
     path = folder / f"{record_key(params, deps, outs)}.json"
     record = {

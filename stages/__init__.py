@@ -1,0 +1,13 @@
+"""The stages of dvc.yaml, one script each, run as ``python -m stages.NAME`` in the top folder."""
+
+import os
+import sys
+from pathlib import Path
+
+# The code that lies here, also in the folders where DVC runs a queue's experiments: an installed
+# package is the main folder's.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+# Threads of NumPy's linear algebra wait by spinning, on cores that torch's threads need. Read when
+# NumPy loads, which is later.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

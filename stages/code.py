@@ -1,0 +1,14 @@
+"""Fingerprint the code that each stage runs: ``python -m stages.code``."""
+
+from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.files import write_json
+from fsr_fer.stage import run_stage
+
+
+def main() -> None:
+    """Write ``code.json``: stage script, then its fingerprint."""
+    write_json(CODE_FILE, {name: fingerprint(name) for name in stage_names()})
+
+
+if __name__ == "__main__":
+    run_stage(main)
