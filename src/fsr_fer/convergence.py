@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsr_fer.seed_study import DECIMALS, over_seeds, sign_flip
+from fsr_fer.seeds import DECIMALS, over_seeds, paired
 
 VARIANTS = ("plain", "reweighted")
 SCORE = "validation/total_accuracy"
@@ -83,9 +83,10 @@ def summarise(
 def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -> dict[str, Any]:
     """How many times faster: geometric mean over the pairs, with a t interval of the logarithms."""
     logs = [math.log(a / b) for a, b in zip(plain, reweighted, strict=True)]
+    of_logs = over_seeds(logs, confidence)
     return {
-        **{name: round(math.exp(v), DECIMALS) for name, v in over_seeds(logs, confidence).items()},
-        "p": round(sign_flip(logs), 4),
+        **{name: round(math.exp(value), DECIMALS) for name, value in of_logs.items()},
+        "p": paired(logs, confidence)["p"],
         "values": [round(math.exp(log), DECIMALS) for log in logs],
     }
 
@@ -93,9 +94,4 @@ def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -
 def _difference(
     reweighted: Sequence[float], plain: Sequence[float], confidence: float
 ) -> dict[str, Any]:
-    points = [b - a for a, b in zip(plain, reweighted, strict=True)]
-    return {
-        **over_seeds(points, confidence),
-        "p": round(sign_flip(points), 4),
-        "values": [round(point, DECIMALS) for point in points],
-    }
+    return paired([b - a for a, b in zip(plain, reweighted, strict=True)], confidence)

@@ -1,7 +1,7 @@
-"""What a row's numbers owe to the luck of one seed: scores over seeds, and rows compared in pairs.
+"""Variance over training seeds: means, t intervals and paired comparisons of methods.
 
-Percent and points throughout. A pair are two rows trained with one seed on one extractor and read
-on the same faces, so what the seed does to both cancels.
+Percent and points throughout. A pair are two methods trained with one seed on one extractor and
+tested on the same faces, so what the seed does to both cancels.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.stats import permutation_test
 
 from fsr_fer.predictions import HR, Predictions
-from fsr_fer.statistics import mean_class_accuracy, total_accuracy
+from fsr_fer.statistics import mean_class_accuracy, t_interval, total_accuracy
 
 MEAN = "mean"
 SCORES = {"total_accuracy": total_accuracy, "mean_class_accuracy": mean_class_accuracy}
@@ -24,22 +24,26 @@ DECIMALS = 3
 
 def over_seeds(values: Sequence[float], confidence: float) -> dict[str, float]:
     """Mean and Student's t interval of one value per seed, two or more."""
-    mean = statistics.fmean(values)
-    quantile = float(student_t.ppf((1 + confidence) / 2, len(values) - 1))
-    reach = quantile * statistics.stdev(values) / len(values) ** 0.5
-    numbers = {"mean": mean, "low": mean - reach, "high": mean + reach}
-    return {name: round(number, DECIMALS) for name, number in numbers.items()}
+    mean, (low, high) = statistics.fmean(values), t_interval(values, confidence)
+    return {
+        name: round(number, DECIMALS)
+        for name, number in {"mean": mean, "low": low, "high": high}.items()
+    }
 
 
-def sign_flip(differences: Sequence[float]) -> float:
-    """Two-sided exact p-value that paired differences are as likely of either sign.
+def paired(differences: Sequence[float], confidence: float) -> dict[str, float | list[float]]:
+    """``over_seeds`` of paired differences, and the exact sign-flip test that they are noise.
 
-    With n pairs it cannot be below 2 / 2^n: 0.0625 for five.
+    With n pairs its two-sided p cannot be below 2 / 2^n: 0.0625 for five.
     """
-    observed = abs(sum(differences))
-    flips = list(itertools.product((-1, 1), repeat=len(differences)))
-    sums = np.abs(np.array(flips) @ np.array(differences))
-    return float((sums >= observed * (1 - 1e-9)).mean())
+    p = permutation_test(
+        (differences,), np.sum, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
+    return {
+        **over_seeds(differences, confidence),
+        "p": round(float(p), 4),
+        "values": [round(difference, DECIMALS) for difference in differences],
+    }
 
 
 def summarise(
@@ -56,7 +60,7 @@ def summarise(
     for score in SCORES:
         values = {
             row: {
-                column: [_score(score, p, column, scales) for p in by_seed.values()]
+                column: [score_of(score, p, column, scales) for p in by_seed.values()]
                 for column in _columns(by_seed, scales)
             }
             for row, by_seed in rows.items()
@@ -88,7 +92,7 @@ def _columns(by_seed: Mapping[int, Predictions], scales: Sequence[int]) -> list[
     return [*known, MEAN] if known == sizes else known
 
 
-def _score(score: str, predictions: Predictions, column: str, scales: Sequence[int]) -> float:
+def score_of(score: str, predictions: Predictions, column: str, scales: Sequence[int]) -> float:
     labels, answers = predictions.labels, predictions.predicted
     if column != MEAN:
         return SCORES[score](labels, answers[column])
@@ -98,12 +102,7 @@ def _score(score: str, predictions: Predictions, column: str, scales: Sequence[i
 def _pair(
     second: Sequence[float], first: Sequence[float], confidence: float
 ) -> dict[str, float | list[float]]:
-    differences = [b - a for a, b in zip(first, second, strict=True)]
-    return {
-        **over_seeds(differences, confidence),
-        "p": round(sign_flip(differences), 4),
-        "values": [round(difference, DECIMALS) for difference in differences],
-    }
+    return paired([b - a for a, b in zip(first, second, strict=True)], confidence)
 
 
 def as_markdown(summary: Mapping[str, Any]) -> str:

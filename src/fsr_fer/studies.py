@@ -1,0 +1,201 @@
+"""Trainings repeated over seeds: DVC experiments by studies.yaml, and what they come to.
+
+An experiment changes the values that studies.yaml names and nothing else; DVC's run cache brings
+back what these do not touch. One that exists and was made by today's code and params is not run
+again, so an interrupted study goes on where it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fsr_fer import convergence, seeds
+from fsr_fer.code_fingerprint import CODE_FILE
+from fsr_fer.errors import UserError
+from fsr_fer.files import write_json
+from fsr_fer.params import SETTINGS_FILE, effective_values, parse_yaml, read_params, read_yaml
+from fsr_fer.predictions import HR, Predictions, parse_predictions
+
+STUDIES_FILE = "studies.yaml"
+RESULTS = Path("metrics/studies")
+NOT_TRAINED = ("code", "settings", "report", "cost")
+"""Scripts whose code changes no prediction."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of a study: all methods with a seed, or one method changed."""
+
+    name: str  # DVC's
+    seed: int
+    values: tuple[str, ...]  # "key=value", as `dvc exp run -S` has them
+    ablation: str | None = None
+    method: str | None = None
+    stage: str | None = None  # what an ablation trains
+
+    @property
+    def target(self) -> str:
+        """The stage that has to be run."""
+        return "evaluate" if self.method is None else f"evaluate@{self.method}"
+
+    def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What settings.json has to hold if this was run with today's params.yaml."""
+        changed = copy.deepcopy(dict(params))
+        for text in self.values:
+            key, _, value = text.partition("=")
+            *above, last = key.split(".")
+            section = changed
+            for part in above:
+                section = section.setdefault(part, {})
+            section[last] = parse_yaml(f"value: {value}".encode(), text)["value"]
+        settings: dict[str, Any] = json.loads(json.dumps(effective_values(changed)))
+        return settings
+
+
+def experiments_of(root: Path, params: Mapping[str, Any]) -> list[Experiment]:
+    """All experiments of studies.yaml for the selected profile, seed by seed."""
+    studies = read_yaml(root / STUDIES_FILE)
+    profile = str(params["profile"]).replace("_", "-")
+    found = []
+    for seed in studies["seeds"]:
+        own = f"seed={seed}"
+        found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
+        for name, entry in studies["ablations"].items():
+            values = (own, *entry["values"])
+            full = f"{profile}-{name}-{seed}"
+            found.append(Experiment(full, seed, values, name, entry["method"], entry["stage"]))
+    return found
+
+
+def run_studies(root: Path, dry_run: bool = False) -> list[Path]:
+    """Run the experiments that are missing, then write metrics/studies/<profile>_<study>.json.
+
+    Raises:
+        UserError: an experiment fails (DVC's own words are on stderr), or results are not here.
+    """
+    params = read_params(root / "params.yaml")
+    wanted = experiments_of(root, params)
+    code = json.loads((root / CODE_FILE).read_text(encoding="utf-8"))
+    missing = [e for e in wanted if revision_of(root, e, params, code) is None]
+    print(f"{len(wanted)} experiments, {len(missing)} to run{_duration(root, missing)}", flush=True)
+    if dry_run:
+        return []
+    for number, experiment in enumerate(missing, start=1):
+        print(f"{number} of {len(missing)}: {experiment.name}", flush=True)
+        command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--quiet"]
+        for value in experiment.values:
+            command += ["-S", value]
+        done = subprocess.run([*command, "-n", experiment.name, experiment.target], cwd=root)
+        if done.returncode:
+            raise UserError(f"experiment {experiment.name} failed; `make studies` goes on with it")
+    runs = {e: revision_of(root, e, params, code) for e in wanted}
+    return _write_results(root, params, {e: r for e, r in runs.items() if r is not None})
+
+
+def revision_of(
+    root: Path, experiment: Experiment, params: Mapping[str, Any], code: Mapping[str, str]
+) -> Revision | None:
+    """The experiment's commit, if today's params and code would give the same."""
+    for commit in experiments(root, experiment.name).values():
+        revision = Revision(root, commit)
+        made_by = json.loads(revision.read(CODE_FILE.as_posix()) or "{}")
+        same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_TRAINED)
+        settings = json.loads(revision.read(SETTINGS_FILE.as_posix()) or "{}")
+        if same_code and settings == experiment.settings(params):
+            return revision
+    return None
+
+
+def _duration(root: Path, missing: Sequence[Experiment]) -> str:
+    """How long the experiments will take, by the last run of each stage here."""
+    seconds = last_seconds(root)
+    trained = {k: s for k, s in seconds.items() if k.partition("@")[0] in SEEDED}
+    if not missing or not trained:
+        return ""
+    total = sum(seconds.get(e.stage, 0) if e.stage else sum(trained.values()) for e in missing)
+    return f", about {total / 3600:.1f} h by the times of the stages' last runs"
+
+
+def _write_results(
+    root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
+) -> list[Path]:
+    class_names = tuple(effective_values(params)["dataset"]["class_names"])
+    scales, confidence = params["scales"], params["evaluate"]["confidence"]
+    every = {run: _predictions(r, params, class_names) for run, r in runs.items()}
+    plain = [run for run in runs if run.ablation is None]
+    methods = list(every[plain[0]])
+    by_method = {m: {run.seed: every[run][m] for run in plain} for m in methods}
+    results = {
+        "seeds": seeds.summarise(by_method, scales, confidence),
+        "ablations": {},
+        "convergence": _convergence(runs, plain, by_method, params),
+    }
+    for run in runs:
+        if run.ablation is None or run.ablation in results["ablations"]:
+            continue
+        changed = {
+            r.seed: every[r][str(run.method)] for r in runs if r.ablation == run.ablation
+        }
+        base = {seed: by_method[str(run.method)][seed] for seed in changed}
+        pair = {str(run.method): base, run.ablation: changed}
+        results["ablations"][run.ablation] = seeds.summarise(pair, scales, confidence)
+    made_by = {
+        run.name: {"revision": revision.commit, "values": list(run.values)}
+        for run, revision in runs.items()
+    }
+    written = []
+    for study, result in results.items():
+        path = root / RESULTS / f"{params['profile']}_{study}.json"
+        write_json(path, {"runs": made_by, "results": result})
+        written.append(path)
+    return written
+
+
+def _predictions(
+    revision: Revision, params: Mapping[str, Any], class_names: tuple[str, ...]
+) -> dict[str, Predictions]:
+    """What each method of a run predicts on the test faces."""
+    folder = f"data/{params['profile']}/predictions"
+    lock = parse_yaml(revision.read("dvc.lock") or b"", "dvc.lock")
+    names = [name.partition("@")[2] for name in lock["stages"] if name.startswith("evaluate@")]
+    files = {name: f"{folder}/{name}.csv" for name in names}
+    return {
+        name: parse_predictions(revision.output(file), file, class_names)
+        for name, file in files.items()
+    }
+
+
+def _convergence(
+    runs: Mapping[Experiment, Revision],
+    plain: Sequence[Experiment],
+    by_method: Mapping[str, Mapping[int, Predictions]],
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The paper's claim of section 4.3, from the validation curves of the two variants."""
+    file = "metrics/{}/fsr/{}/plots/metrics/{}.tsv"
+    curves: dict[str, dict[int, convergence.Curve]] = {}
+    test: dict[str, dict[int, float]] = {}
+    for variant in convergence.VARIANTS:
+        path = file.format(params["profile"], variant, convergence.SCORE)
+        curves[variant] = {
+            run.seed: _curve((runs[run].read(path) or b"").decode()) for run in plain
+        }
+        test[variant] = {
+            seed: seeds.score_of("total_accuracy", predictions, seeds.MEAN, params["scales"])
+            for seed, predictions in by_method[f"fsr_{variant}"].items()
+        }
+    return convergence.summarise(curves, test, params["evaluate"]["confidence"])
+
+
+def _curve(text: str) -> convergence.Curve:
+    """What dvclive wrote: a column of steps and one of values."""
+    rows = csv.reader(text.splitlines()[1:], delimiter="\t")
+    return [{"step": int(step), convergence.SCORE: float(value)} for step, value in rows]
