@@ -136,7 +136,6 @@ def import_command(
     """Check a user's faces, pack them under data/raw/ and track them with DVC."""
     from fsr_fer.data.importing import import_faces
     from fsr_fer.data.tracking import find_root, track_with_dvc
-    from fsr_fer.progress import bar
 
     root = find_root(Path.cwd())
     name, class_names = _profile_for(source.value, profile, root / "params.yaml")
@@ -149,7 +148,6 @@ def import_command(
             class_names=class_names,
             problems_file=PROBLEMS_FILE,
             force=force,
-            track=bar,
         )
     except KeyboardInterrupt:
         typer.echo("fsr-fer: stopped; nothing was imported", err=True)

@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsr_fer.data.natural import NaturalPictures, open_pictures
-from fsr_fer.data.natural_packing import pack_pictures
+from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
 from fsr_fer.downsampling import downsample
 from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr

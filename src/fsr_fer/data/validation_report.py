@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from fsr_fer.data.validation import Offender, Validation
 from fsr_fer.errors import UserError
-from fsr_fer.files import replacing, write_json, write_text
+from fsr_fer.files import replacing, write_csv, write_json, write_text
 
 PAGE = "index.html"
 OFFENDERS = "offenders.csv"
@@ -46,18 +45,14 @@ def write_report(validation: Validation, directory: Path, title: str) -> None:
         return None if row is None else _data_uri(validation.images[row])
 
     template = Template(Path(__file__).with_name("validation.html").read_text(), autoescape=True)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["check", *Offender._fields])
-    for check in validation.failed:
-        writer.writerows([check.name, *offender] for offender in check.offenders)
     with replacing(directory) as part:
         part.mkdir(parents=True)
         page = template.render(
             data=validation, title=title, offenders=OFFENDERS, shown=SHOWN, thumbnail=thumbnail
         )
         write_text(part / PAGE, page)
-        write_text(part / OFFENDERS, table.getvalue())
+        offenders = [(check.name, *o) for check in validation.failed for o in check.offenders]
+        write_csv(part / OFFENDERS, ["check", *Offender._fields], offenders)
 
 
 def raise_if_failed(validation: Validation, directory: Path) -> None:
