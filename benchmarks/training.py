@@ -42,7 +42,7 @@ from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.features.tables import StoredTable
 from fsr_fer.files import write_json
 from fsr_fer.models.covpool import CovPoolFER
-from fsr_fer.models.weights import load_extractor
+from fsr_fer.models.weights import load_network
 from fsr_fer.params import read_yaml
 from fsr_fer.settings import (
     ExtractorSettings,
@@ -208,8 +208,8 @@ def accuracy(iterations: int, device: torch.device) -> dict[str, Any]:
     """Validation accuracy of both after equal iterations on the default's features."""
     settings, loss_settings, reweight, _ = settings_of("small")
     folder = ROOT / "data/small"
-    network, class_names = load_extractor(ROOT / "models/small/pretrain.safetensors")
-    manifest = read_manifest(folder / "dataset/manifest.csv", class_names)
+    network = load_network(ROOT / "models/small/pretrain.safetensors", CovPoolFER)
+    manifest = read_manifest(folder / "dataset/manifest.csv", network.class_names)
     scales = read_yaml(ROOT / "params.yaml")["scales"]
     rows = manifest.rows("train", "validation")
     tables = {scale: StoredTable(folder / f"features/train/x{scale}") for scale in scales}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fsr_fer.data.dataset import build_dataset
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.progress import bar
 from fsr_fer.settings import DatasetSettings
 from fsr_fer.stage import run_stage
 
@@ -14,14 +13,14 @@ from fsr_fer.stage import run_stage
 def main() -> Stage:
     """Build the dataset of the selected profile."""
     stage = load_stage("dataset")
+    settings = stage.settings(DatasetSettings)
     build_dataset(
-        stage.settings(DatasetSettings).source,
+        settings.source,
         Path("data/raw") / stage.profile,
         stage.data / "dataset",
-        class_names=stage.class_names,
-        validation_fraction=stage.settings(DatasetSettings).validation_fraction,
+        class_names=settings.class_names,
+        validation_fraction=settings.validation_fraction,
         seed=stage.data_seed,
-        track=bar,
     )
     return stage
 

@@ -4,7 +4,9 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.evaluation import predict
 from fsr_fer.features.tables import open_table
-from fsr_fer.models.weights import load_extractor, load_generator, sha256_of
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.generator import Generator
+from fsr_fer.models.weights import load_network, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
@@ -18,12 +20,12 @@ def main(row: str) -> Stage:
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     rows = manifest.rows("test")
     device = choose_device()
-    network, _ = load_extractor(models / "pretrain.safetensors")
+    network = load_network(models / "pretrain.safetensors", CovPoolFER)
     extractor = sha256_of(models / "pretrain.safetensors")
     generator = None
     if row.startswith("fsr_"):
         variant = row.removeprefix("fsr_")
-        generator = load_generator(models / f"fsr/{variant}.safetensors").to(device)
+        generator = load_network(models / f"fsr/{variant}.safetensors", Generator).to(device)
     answers = predict(
         open_table(data / "features/test/hr", len(rows), extractor),
         {

@@ -7,7 +7,8 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.errors import UserError
 from fsr_fer.face_evaluation import open_test_faces, plain_reader, predict_faces
-from fsr_fer.models.weights import load_extractor
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
@@ -21,9 +22,9 @@ def main(row: str, model_name: str, faces_name: str) -> Stage:
     data = stage.data
     model, folder = stage.models / f"{model_name}.safetensors", data / faces_name
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
-    network, class_names = load_extractor(model)
-    if class_names != stage.class_names:
-        raise UserError(f"{model} knows the classes {class_names}, not {stage.class_names}")
+    network = load_network(model, CovPoolFER)
+    if network.class_names != stage.class_names:
+        raise UserError(f"{model} knows the classes {network.class_names}, not {stage.class_names}")
     faces = open_test_faces(
         data / "dataset/images.npy",
         folder,

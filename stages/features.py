@@ -7,7 +7,8 @@ from fsr_fer.device import choose_device
 from fsr_fer.distributed import join_ranks
 from fsr_fer.features.extraction import Faces, publish, write_shards
 from fsr_fer.features.tables import Layout
-from fsr_fer.models.weights import load_extractor, sha256_of
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import shared_work
@@ -25,7 +26,7 @@ def main(resolution_text: str) -> Stage:
     small = data / f"downsample/{resolution}.npy"
     images = np.load(data / "dataset/images.npy" if scale is None else small, mmap_mode="r")
     path = stage.models / "pretrain.safetensors"
-    network, _ = load_extractor(path)
+    network = load_network(path, CovPoolFER)
     device, ranks = choose_device(), join_ranks()
     parts = {"train": manifest.rows("train", "validation"), "test": manifest.rows("test")}
     layouts = {

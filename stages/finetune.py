@@ -4,7 +4,8 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.models.weights import load_extractor, save_extractor
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
@@ -20,7 +21,7 @@ def main(row: str) -> Stage:
     data, models = stage.data / "dataset", stage.models
     manifest = read_manifest(data / "manifest.csv", stage.class_names)
     images = np.load(data / "images.npy", mmap_mode="r")
-    pretrained, _ = load_extractor(models / "pretrain.safetensors")
+    pretrained = load_network(models / "pretrain.safetensors", CovPoolFER)
 
     curves = stage.metrics / "finetune" / row
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
@@ -38,7 +39,8 @@ def main(row: str) -> Stage:
             record=record,
             task=f"finetune {row}",
         )
-        save_extractor(models / f"finetune/{row}.safetensors", network, stage.class_names)
+        network.class_names = stage.class_names
+        save_network(models / f"finetune/{row}.safetensors", network)
     return stage
 
 

@@ -4,7 +4,8 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.distributed import join_ranks
 from fsr_fer.features.pairs import open_pairs
-from fsr_fer.models.weights import load_extractor, save_generator, sha256_of
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, save_network, sha256_of
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import checkpoint_of, live_curves
@@ -18,7 +19,7 @@ def main(variant: str) -> Stage:
     stage, ranks = load_stage("fsr", variant), join_ranks()
     data, models = stage.data, stage.models
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
-    network, _ = load_extractor(models / "pretrain.safetensors")
+    network = load_network(models / "pretrain.safetensors", CovPoolFER)
     extractor = sha256_of(models / "pretrain.safetensors")
     train, validation = open_pairs(data / "features/train", manifest, stage.scales, extractor)
     chosen = stage.settings(FsrVariantSettings, f"fsr_{variant}")
@@ -40,9 +41,7 @@ def main(variant: str) -> Stage:
             ranks=ranks,
         )
         ranks.leave()
-        save_generator(
-            models / f"fsr/{variant}.safetensors", generator, stage.settings(FsrSettings).generator
-        )
+        save_network(models / f"fsr/{variant}.safetensors", generator)
     return stage
 
 

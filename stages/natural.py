@@ -1,8 +1,7 @@
-"""Pack the natural pictures that image super-resolution is trained on: ``stages/natural.py``."""
+"""Pack the natural pictures that image super-resolution is trained on."""
 
-from fsr_fer.data.natural_packing import pack_pictures
+from fsr_fer.data.natural import pack_pictures
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.progress import bar
 from fsr_fer.settings import NaturalSettings
 from fsr_fer.stage import run_stage
 
@@ -10,7 +9,7 @@ from fsr_fer.stage import run_stage
 def main() -> Stage:
     """Write ``data/<profile>/natural``."""
     stage = load_stage("natural")
-    pack_pictures(stage.settings(NaturalSettings).pictures, stage.data / "natural", track=bar)
+    pack_pictures(stage.settings(NaturalSettings).pictures, stage.data / "natural")
     return stage
 
 

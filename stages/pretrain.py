@@ -5,7 +5,7 @@ import numpy as np
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.distributed import join_ranks
-from fsr_fer.models.weights import save_extractor
+from fsr_fer.models.weights import save_network
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
 from fsr_fer.runs import checkpoint_of, live_curves
@@ -37,7 +37,8 @@ def main() -> Stage:
         )
         ranks.leave()
         path = stage.models / "pretrain.safetensors"
-        save_extractor(path, network, stage.class_names)
+        network.class_names = stage.class_names
+        save_network(path, network)
     return stage
 
 

@@ -8,7 +8,10 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.features.extraction import Faces
 from fsr_fer.files import write_json
-from fsr_fer.models.super_resolution import Restorer, load_super_resolution, network_files
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import Restorer, network_files
+from fsr_fer.models.weights import load_network
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.restoration import fidelity, write_restored
@@ -33,7 +36,7 @@ def main(row: str) -> Stage:
             continue
         small = open_faces(data / f"downsample/x{scale}.npy")
         path = data / f"restored/{row}/x{scale}.npy"
-        restorer = Restorer(load_super_resolution(files[scale]))
+        restorer = Restorer(load_network(files[scale], Rcan, MetaSr))
         task = f"restore {row} x{scale}"
         write_restored(restorer, Faces(small, test), path, device, track=bar, task=task)
         restored = Faces(np.load(path, mmap_mode="r"), np.arange(len(test)))

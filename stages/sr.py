@@ -4,7 +4,9 @@ from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
 from fsr_fer.device import choose_device
-from fsr_fer.models.super_resolution import load_super_resolution, save_super_resolution
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
@@ -21,7 +23,7 @@ def main(key: str) -> Stage:
     stage = load_stage("sr", key)
     target = stage.models / f"sr/{key}.safetensors"
     if stage.settings(SrSettings).weights == "imported":
-        save_super_resolution(target, load_super_resolution(IMPORTED / f"{key}.safetensors"))
+        save_network(target, load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr))
         return stage
     pictures = open_pictures(stage.data / "natural")
     patches, training = natural_lesson(
@@ -40,7 +42,7 @@ def main(key: str) -> Stage:
             record=record,
             task=f"sr {key}",
         )
-        save_super_resolution(target, network)
+        save_network(target, network)
     return stage
 
 

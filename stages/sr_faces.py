@@ -4,7 +4,7 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.models.super_resolution import save_super_resolution
+from fsr_fer.models.weights import save_network
 from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.runs import checkpoint_of, live_curves
@@ -43,7 +43,7 @@ def main() -> Stage:
             record=record,
             task=f"sr {KEY}",
         )
-        save_super_resolution(models / f"sr_faces/{KEY}.safetensors", network)
+        save_network(models / f"sr_faces/{KEY}.safetensors", network)
     return stage
 
 

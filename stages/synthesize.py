@@ -4,7 +4,6 @@ from pathlib import Path
 
 from fsr_fer.data.synthetic import synthesize
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.progress import bar
 from fsr_fer.settings import SynthesizeSettings
 from fsr_fer.stage import run_stage
 
@@ -17,7 +16,6 @@ def main(profile: str) -> Stage:
         settings=stage.settings(SynthesizeSettings, f"synthesize.{profile}.faces"),
         class_names=tuple(stage.value(f"synthesize.{profile}.class_names")),
         seed=stage.data_seed,
-        track=bar,
     )
     return stage
 

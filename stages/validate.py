@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from fsr_fer.data.image_statistics import open_images
 from fsr_fer.data.validation import validate_dataset
 from fsr_fer.data.validation_report import raise_if_failed, write_report, write_verdict
 from fsr_fer.params import Stage, load_stage
-from fsr_fer.progress import bar
 from fsr_fer.settings import ValidateSettings
 from fsr_fer.stage import run_stage
 
@@ -14,17 +12,14 @@ from fsr_fer.stage import run_stage
 def main() -> Stage:
     """Check the selected profile's dataset; write the verdict, then fail if it is bad."""
     stage = load_stage("validate")
-    dataset = stage.data / "dataset"
-    directory = stage.data / "validate"
     validation = validate_dataset(
-        dataset,
+        stage.data / "dataset",
         settings=stage.settings(ValidateSettings),
         class_names=stage.class_names,
-        track=bar,
     )
     write_verdict(validation, stage.metrics / "validation.json")
-    write_report(validation, open_images(dataset / "images.npy"), directory, stage.profile)
-    raise_if_failed(validation, directory)
+    write_report(validation, stage.data / "validate", stage.profile)
+    raise_if_failed(validation, stage.data / "validate")
     return stage
 
 

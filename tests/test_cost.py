@@ -19,7 +19,7 @@ from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.super_resolution import Restorer
-from fsr_fer.models.weights import save_extractor, save_generator
+from fsr_fer.models.weights import save_network
 from fsr_fer.params import read_yaml
 from fsr_fer.settings import (
     DownsampleSettings,
@@ -196,11 +196,13 @@ def test_a_method_reads_what_its_parts_say(network: CovPoolFER) -> None:
 
 
 def test_rows_are_found_by_their_names(tmp_path: Path, network: CovPoolFER) -> None:
-    save_extractor(tmp_path / "pretrain.safetensors", network, ("a", "b", "c"))
+    network.class_names = ("a", "b", "c")
+    save_network(tmp_path / "pretrain.safetensors", network)
     finetuned = CovPoolFER(sections.extractor(), 3)
-    save_extractor(tmp_path / "finetune/best.safetensors", finetuned, ("a", "b", "c"))
+    finetuned.class_names = ("a", "b", "c")
+    save_network(tmp_path / "finetune/best.safetensors", finetuned)
     generator = Generator(sections.generator())
-    save_generator(tmp_path / "fsr/plain.safetensors", generator, sections.generator())
+    save_network(tmp_path / "fsr/plain.safetensors", generator)
     assert load_method("bicubic", tmp_path).generator is None
     assert load_method("fsr_plain", tmp_path).generator is not None
     read = load_method("best", tmp_path).network.state_dict()

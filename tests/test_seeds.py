@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fsr_fer.seeds import as_markdown, over_seeds, paired, summarise
 
 from fsr_fer.predictions import Predictions
-from fsr_fer.seed_study import as_markdown, over_seeds, sign_flip, summarise
 
 
 def test_the_t_interval_by_hand() -> None:
@@ -17,10 +17,13 @@ def test_the_t_interval_by_hand() -> None:
 
 
 def test_the_sign_flip_test_counts_flips() -> None:
-    assert sign_flip([1.0, 2.0, 3.0, 4.0, 0.5]) == 2 / 32  # all of one sign: only both extremes
+    # All of one sign: only both extremes, 2 of 32.
+    assert paired([1.0, 2.0, 3.0, 4.0, 0.5], 0.95)["p"] == round(2 / 32, 4)
     # 3 + 1 - 1 = 3: of the 8 sums, +-5 once each, +-3 twice each, +-1 once each.
-    assert sign_flip([3.0, 1.0, -1.0]) == 6 / 8
-    assert sign_flip([0.0, 0.0]) == 1
+    assert paired([3.0, 1.0, -1.0], 0.95)["p"] == 6 / 8
+    assert paired([0.0, 0.0], 0.95)["p"] == 1
+    # Thirds are no exact fractions; 1/3 - 1/3 + 1/3 still ties with four of eight sums.
+    assert paired([1 / 3, -1 / 3, 1 / 3], 0.95)["p"] == 1
 
 
 def predictions(*answers: list[int]) -> Predictions:

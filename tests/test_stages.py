@@ -19,7 +19,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from fsr_fer.models.weights import load_extractor, save_extractor
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.predictions import read_predictions
 from fsr_fer.training.checkpoint import Checkpoint
 
@@ -324,8 +325,9 @@ def test_a_row_whose_network_knows_other_classes_is_one_line(
     folder = tmp_path / "classes"
     shutil.copytree(finished, folder, symlinks=True)
     path = folder / "models/small/other.safetensors"
-    network, names = load_extractor(folder / "models/small/pretrain.safetensors")
-    save_extractor(path, network, names[::-1])
+    network = load_network(folder / "models/small/pretrain.safetensors", CovPoolFER)
+    network.class_names = network.class_names[::-1]
+    save_network(path, network)
     result = stage(folder, "evaluate_faces", "best", "other", "downsample")
     assert result.returncode == 1
     assert result.stderr.startswith(f"error: {path.relative_to(folder)} knows the classes ('neutral', ")

@@ -1,14 +1,17 @@
 """Scores and intervals against values worked out by hand, and their invariants."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsr_fer.statistics import (
+    Interval,
     bootstrap_interval,
     calibration_interval,
-    class_recall,
     confusion_matrix,
     discordant,
     expected_calibration_error,
@@ -16,6 +19,8 @@ from fsr_fer.statistics import (
     mcnemar_exact,
     mean_class_accuracy,
     paired_bootstrap,
+    sign_flip,
+    t_interval,
     total_accuracy,
     wilson_interval,
 )
@@ -37,9 +42,6 @@ def test_scores_of_a_table_worked_out_by_hand():
         [0, 0, 2, 0],
         [0, 0, 0, 0],
     ]
-    recall = class_recall(LABELS, PREDICTED, 4)
-    assert recall[:3] == pytest.approx([400 / 6, 50, 100])
-    assert math.isnan(recall[3])
 
 
 def test_classes_without_faces_do_not_count():
@@ -81,6 +83,34 @@ def test_mcnemar_of_small_tables(first_only, second_only, p_value):
 def test_mcnemar_of_large_tables_agrees_with_whole_numbers():
     exact = 2 * sum(math.comb(2000, k) for k in range(901)) / 2**2000
     assert mcnemar_exact(900, 1100) == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_t_interval_by_hand():
+    # mean 3, standard deviation 1.5811, t(4, 0.975) = 2.7764 (printed tables): 3 -+ 1.9632
+    interval = t_interval([1.0, 2.0, 3.0, 4.0, 5.0], 0.95)
+    assert (interval.low, interval.high) == pytest.approx((1.0368, 4.9632), abs=1e-4)
+    assert t_interval([50.0, 50.0], 0.95) == Interval(50, 50)
+
+
+def enumerated(gained):
+    """Share of all choices of signs that give as large a sum."""
+    sums = [
+        abs(sum(sign * value for sign, value in zip(signs, gained, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(gained))
+    ]
+    return sum(value >= abs(sum(gained)) for value in sums) / len(sums)
+
+
+@given(st.lists(st.integers(-7, 7), max_size=10))
+def test_the_sign_flip_p_value_is_the_share_of_sign_choices(gained):
+    assert sign_flip(np.array(gained, np.int64)) == pytest.approx(enumerated(gained))
+
+
+def test_the_sign_flip_of_many_faces_and_small_p_values():
+    assert sign_flip(np.full(1200, 7)) == pytest.approx(2 * 0.5**1000 * 0.5**200, abs=1e-300)
+    noise = np.random.default_rng(1).integers(-7, 8, 3068)
+    assert 0.01 < sign_flip(noise - 0) <= 1
+    assert sign_flip(noise + 1) < 1e-20
 
 
 def test_discordant_faces_are_those_that_one_alone_reads_right():

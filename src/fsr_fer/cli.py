@@ -13,6 +13,7 @@ from fsr_fer.errors import UserError
 
 if TYPE_CHECKING:
     from fsr_fer.data.importing import ImportSummary
+    from fsr_fer.models.weights import save_network
 
 PROBLEMS_FILE = Path("import-problems.csv")
 
@@ -136,7 +137,6 @@ def import_command(
     """Check a user's faces, pack them under data/raw/ and track them with DVC."""
     from fsr_fer.data.importing import import_faces
     from fsr_fer.data.tracking import find_root, track_with_dvc
-    from fsr_fer.progress import bar
 
     root = find_root(Path.cwd())
     name, class_names = _profile_for(source.value, profile, root / "params.yaml")
@@ -149,7 +149,6 @@ def import_command(
             class_names=class_names,
             problems_file=PROBLEMS_FILE,
             force=force,
-            track=bar,
         )
     except KeyboardInterrupt:
         typer.echo("fsr-fer: stopped; nothing was imported", err=True)
@@ -180,7 +179,6 @@ def weights_import_command(
     from fsr_fer.data.tracking import find_root, track_with_dvc
     from fsr_fer.files import replacing
     from fsr_fer.models.official import read_official
-    from fsr_fer.models.super_resolution import save_super_resolution
     from fsr_fer.params import read_params
 
     root = find_root(Path.cwd())
@@ -188,7 +186,7 @@ def weights_import_command(
     target = root / "data/raw/weights" / f"{key}.safetensors"
     relative = target.relative_to(root).as_posix()
     with replacing(target) as part:
-        save_super_resolution(part, network)
+        save_network(part, network)
         if target.exists() and not force and target.read_bytes() != part.read_bytes():
             raise UserError(
                 f"{relative} already holds other weights, which were left as they are; "

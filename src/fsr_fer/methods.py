@@ -13,13 +13,10 @@ from fsr_fer.downsampling import restore
 from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
-from fsr_fer.models.super_resolution import (
-    FOLDERS,
-    Restorer,
-    load_super_resolution,
-    network_files,
-)
-from fsr_fer.models.weights import load_extractor, load_generator
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import FOLDERS, Restorer, network_files
+from fsr_fer.models.weights import load_network
 from fsr_fer.predictions import HR
 from fsr_fer.settings import DownsampleSettings
 
@@ -77,16 +74,16 @@ def load_method(row: str, models: Path) -> Method:
     """
     finetuned = models / f"finetune/{row}.safetensors"
     if finetuned.exists():
-        return Method(network=load_extractor(finetuned)[0])
-    network, _ = load_extractor(models / "pretrain.safetensors")
+        return Method(network=load_network(finetuned, CovPoolFER))
+    network = load_network(models / "pretrain.safetensors", CovPoolFER)
     if row == "bicubic":
         return Method(network=network)
     if row.startswith("fsr_"):
         path = models / f"fsr/{row.removeprefix('fsr_')}.safetensors"
-        return Method(network=network, generator=load_generator(path))
+        return Method(network=network, generator=load_network(path, Generator))
     if row in FOLDERS:
         files = network_files(row, models)
-        loaded = {path: Restorer(load_super_resolution(path)) for path in set(files.values())}
+        loaded = {path: Restorer(load_network(path, Rcan, MetaSr)) for path in set(files.values())}
         restorers = {f"x{scale}": loaded[path] for scale, path in files.items()}
         return Method(network=network, restorers=restorers)
     raise UserError(f"no network of {row!r} is known; {finetuned} does not exist")

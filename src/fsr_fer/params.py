@@ -27,7 +27,6 @@ from fsr_fer.settings import (
     FeaturesSettings,
     FinetuneSettings,
     FsrSettings,
-    FsrVariantSettings,
     LossSettings,
     NaturalSettings,
     PretrainSettings,

@@ -24,11 +24,9 @@ DECIMALS = 3
 
 def over_seeds(values: Sequence[float], confidence: float) -> dict[str, float]:
     """Mean and Student's t interval of one value per seed, two or more."""
-    mean, (low, high) = statistics.fmean(values), t_interval(values, confidence)
-    return {
-        name: round(number, DECIMALS)
-        for name, number in {"mean": mean, "low": low, "high": high}.items()
-    }
+    interval = t_interval(values, confidence)
+    numbers = {"mean": statistics.fmean(values), "low": interval.low, "high": interval.high}
+    return {name: round(number, DECIMALS) for name, number in numbers.items()}
 
 
 def paired(differences: Sequence[float], confidence: float) -> dict[str, float | list[float]]:

@@ -1,7 +1,7 @@
-"""Scores of predictions and how sure they are. All scores, bounds and differences are percent.
+"""Scores of predictions, their intervals and tests; scores, bounds and differences are percent.
 
 ``labels`` is int64 [N]. ``predicted`` is int64 [N], or [S, N] for S scales of the same N faces: the
-score is then the mean over the scales, and resampling keeps a face's S answers together.
+score is then the mean over the scales, and resampling keeps a face's S predictions together.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
 Score = Literal["total_accuracy", "mean_class_accuracy"]
 Seed = int | Sequence[int]
-
-_AT_ONCE = 64
-"""Resamples held in memory at once, where each is a list of faces."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +26,13 @@ class Interval:
 
 
 def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of faces read right (the paper's score)."""
+    """Share of faces predicted correctly (the paper's score)."""
     return _observed(labels, predicted, "total_accuracy")
 
 
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Mean of the recalls of the classes that occur in ``labels``; each class counts the same."""
     return _observed(labels, predicted, "mean_class_accuracy")
-
-
-def class_recall(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Recall of each class, float64 [num_classes]; NaN for a class that no face has."""
-    matrix = confusion_matrix(labels, predicted, num_classes)
-    totals = matrix.sum(axis=1)
-    recall = np.full(num_classes, np.nan)
-    np.divide(100.0 * np.diagonal(matrix), totals, out=recall, where=totals > 0)
-    return recall
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -66,14 +53,8 @@ def bootstrap_interval(
     seed: Seed,
 ) -> Interval:
     """Percentile bootstrap over faces; ``confidence`` is between 0 and 1."""
-    scores = _resampled(
-        labels,
-        _times_right(labels, predicted),
-        num_scales=_num_scales(predicted),
-        score=score,
-        resamples=resamples,
-        seed=seed,
-    )
+    correct = _times_correct(labels, predicted)
+    scores = _resampled(labels, correct, _num_scales(predicted), score, resamples, seed)
     return _percentiles(scores, confidence)
 
 
@@ -87,17 +68,11 @@ def paired_bootstrap(
     resamples: int,
     seed: Seed,
 ) -> Interval:
-    """Percentile bootstrap of score(first) - score(second), both read on the same faces."""
+    """Percentile bootstrap of score(first) - score(second), both predicted for the same faces."""
     if first.shape != second.shape:
         raise ValueError(f"first is {first.shape}, second {second.shape}; expected the same")
-    differences = _resampled(
-        labels,
-        _times_right(labels, first) - _times_right(labels, second),
-        num_scales=_num_scales(first),
-        score=score,
-        resamples=resamples,
-        seed=seed,
-    )
+    gained = _times_correct(labels, first) - _times_correct(labels, second)
+    differences = _resampled(labels, gained, _num_scales(first), score, resamples, seed)
     return _percentiles(differences, confidence)
 
 
@@ -134,54 +109,67 @@ def calibration_interval(
     observed = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
     generator = np.random.default_rng(seed)
     resampled = np.empty(resamples)
-    for first in range(0, resamples, _AT_ONCE):
-        count = min(_AT_ONCE, resamples - first)
-        drawn = generator.integers(labels.size, size=(count, labels.size))
-        cells = bin_of[drawn] + bins * np.arange(count)[:, None]
-        sums = np.bincount(cells.ravel(), gaps[drawn].ravel(), minlength=count * bins)
-        resampled[first : first + count] = np.abs(sums.reshape(count, bins)).sum(axis=1)
+    for i in range(resamples):
+        drawn = generator.integers(labels.size, size=labels.size)
+        resampled[i] = np.abs(np.bincount(bin_of[drawn], gaps[drawn], minlength=bins)).sum()
     mirrored = _percentiles(100.0 * (2 * observed - resampled) / labels.size, level)
     return Interval(max(0.0, mirrored.low), max(0.0, mirrored.high))
 
 
 def wilson_interval(successes: int, total: int, confidence: float) -> Interval:
     """Wilson's score interval of a share (JASA 22, 1927), without continuity correction."""
-    if not 0 <= successes <= total or total == 0:
-        raise ValueError(f"{successes} of {total} is no share")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = successes / total
-    spread = z * math.sqrt(share * (1 - share) / total + (z / (2 * total)) ** 2)
-    middle = share + z**2 / (2 * total)
-    low, high = ((middle + sign * spread) / (1 + z**2 / total) for sign in (-1, 1))
-    return Interval(100 * max(0.0, low), 100 * min(1.0, high))
+    from scipy.stats import binomtest
+
+    share = binomtest(successes, total).proportion_ci(confidence, method="wilson")
+    return Interval(100 * float(share.low), 100 * float(share.high))
+
+
+def t_interval(differences: Sequence[float], confidence: float) -> Interval:
+    """Student's t interval of the mean of two or more numbers, in their unit."""
+    from scipy.special import stdtrit
+
+    mean, count = np.mean(differences), len(differences)
+    quantile = stdtrit(count - 1, (1 + confidence) / 2)
+    reach = quantile * np.std(differences, ddof=1) / math.sqrt(count)
+    return Interval(float(mean - reach), float(mean + reach))
 
 
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """Numbers of faces that only ``first`` and that only ``second`` reads right; all int64 [N]."""
-    first_right, second_right = first == labels, second == labels
-    return int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
+    """Numbers of faces that only ``first`` and that only ``second`` has correct; all int64 [N]."""
+    first_correct, second_correct = first == labels, second == labels
+    return int((first_correct > second_correct).sum()), int((second_correct > first_correct).sum())
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """Two-sided exact McNemar test on the faces that only one of two readers reads right.
+    """Two-sided exact McNemar test on the faces that only one of two methods predicts correctly.
 
     The p-value (0 to 1) that, of ``first_only + second_only`` tosses of a fair coin, one side comes
     up as rarely as the rarer side here.
     """
-    tosses = first_only + second_only
-    if min(first_only, second_only) < 0:
+    from scipy.special import bdtr
+
+    rarer = min(first_only, second_only)
+    if rarer < 0:
         raise ValueError(f"numbers of faces cannot be {first_only}, {second_only}")
-    if first_only == second_only:
-        return 1.0
-    log_terms = np.array(
-        [
-            math.lgamma(tosses + 1) - math.lgamma(k + 1) - math.lgamma(tosses - k + 1)
-            for k in range(min(first_only, second_only) + 1)
-        ]
-    )  # summed as logarithms: 2 ** -tosses alone is 0 in floating point from 1075 tosses on
-    largest = log_terms.max()
-    log_tail = largest + math.log(np.exp(log_terms - largest).sum()) - tosses * math.log(2)
-    return min(1.0, 2.0 * math.exp(log_tail))
+    return min(1.0, 2 * float(bdtr(rarer, first_only + second_only, 0.5)))
+
+
+def sign_flip(gained: np.ndarray) -> float:
+    """Two-sided exact p-value of sum(gained) if each sign were a fair coin's; int64 [N].
+
+    With one gained or lost each, this is McNemar's test. Fractions first have to be made whole
+    numbers: percent with three decimals times 1000. Sums of positive terms only, so that small
+    p-values stay true.
+    """
+    sizes = np.abs(gained)
+    chances = np.ones(1)  # of 0, 1, 2, ... as the sum of those sizes whose coin shows heads
+    for size in sizes[sizes > 0]:
+        longer = np.zeros(chances.size + size)
+        longer[:-size] += chances / 2
+        longer[size:] += chances / 2
+        chances = longer
+    sums = 2 * np.arange(chances.size) - sizes.sum()
+    return min(1.0, float(chances[np.abs(sums) >= abs(gained.sum())].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -198,7 +186,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _gaps(
     labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, bins: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bin of each face's confidence, and the confidence less 1 if the face is read right."""
+    """Bin of each face's confidence, and the confidence less 1 if its prediction is correct."""
     if labels.size == 0 or not labels.shape == predicted.shape == confidence.shape:
         raise ValueError(
             f"labels {labels.shape}, predicted {predicted.shape} and confidence {confidence.shape} "
@@ -213,8 +201,8 @@ def _num_scales(predicted: np.ndarray) -> int:
     return 1 if predicted.ndim == 1 else predicted.shape[0]
 
 
-def _times_right(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """At how many of the S scales each face is read right, int64 [N]."""
+def _times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """At how many of the S scales each face is predicted correctly, int64 [N]."""
     if labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"labels are {labels.shape}, expected one number for each of 1 or more")
     if predicted.ndim not in (1, 2) or predicted.shape[-1] != labels.size:
@@ -223,33 +211,27 @@ def _times_right(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def _observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
-    right = np.bincount(labels, weights=_times_right(labels, predicted))
-    return float(_score(right, np.bincount(labels) * _num_scales(predicted), score))
+    correct = np.bincount(labels, weights=_times_correct(labels, predicted))
+    return float(_score(correct, np.bincount(labels) * _num_scales(predicted), score))
 
 
-def _score(right: np.ndarray, asked: np.ndarray, score: Score) -> np.ndarray:
-    """Percent from right answers and answers asked for per class, [..., K] -> [...]."""
+def _score(correct: np.ndarray, all_made: np.ndarray, score: Score) -> np.ndarray:
+    """Percent from the numbers of correct and of all predictions per class, [..., K] -> [...]."""
     if score == "total_accuracy":
-        return 100.0 * right.sum(axis=-1) / asked.sum(axis=-1)
-    present = asked > 0
-    recall = np.divide(right, asked, out=np.zeros(right.shape), where=present)
+        return 100.0 * correct.sum(axis=-1) / all_made.sum(axis=-1)
+    present = all_made > 0
+    recall = np.divide(correct, all_made, out=np.zeros(correct.shape), where=present)
     return 100.0 * recall.sum(axis=-1) / present.sum(axis=-1)
 
 
 def _resampled(
-    labels: np.ndarray,
-    gained: np.ndarray,
-    *,
-    num_scales: int,
-    score: Score,
-    resamples: int,
-    seed: Seed,
+    labels: np.ndarray, gained: np.ndarray, scales: int, score: Score, resamples: int, seed: Seed
 ) -> np.ndarray:
     """Scores of ``resamples`` draws of N faces with replacement, float64 [resamples].
 
-    ``gained`` (int64 [N]) are the right answers a face adds. Faces of one class that add the same
-    are interchangeable, so drawing how often each such kind comes up (a multinomial) is the same as
-    drawing faces, and its size does not grow with N.
+    ``gained`` (int64 [N]) are the correct predictions a face adds. Faces of one class that add the
+    same are interchangeable, so drawing how often each such kind comes up (a multinomial) is the
+    same as drawing faces, and its size does not grow with N.
     """
     values, value_index = np.unique(gained, return_inverse=True)
     num_classes = int(labels.max()) + 1
@@ -257,7 +239,7 @@ def _resampled(
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(labels.size, kinds / labels.size, size=resamples)
     drawn = drawn.reshape(resamples, num_classes, values.size)
-    return _score(drawn @ values, drawn.sum(axis=-1) * num_scales, score)
+    return _score(drawn @ values, drawn.sum(axis=-1) * scales, score)
 
 
 def _percentiles(scores: np.ndarray, confidence: float) -> Interval:

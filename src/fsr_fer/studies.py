@@ -22,7 +22,7 @@ from fsr_fer.code_fingerprint import CODE_FILE
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
 from fsr_fer.params import SETTINGS_FILE, effective_values, parse_yaml, read_params, read_yaml
-from fsr_fer.predictions import HR, Predictions, parse_predictions
+from fsr_fer.predictions import Predictions, parse_predictions
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
@@ -141,9 +141,7 @@ def _write_results(
     for run in runs:
         if run.ablation is None or run.ablation in results["ablations"]:
             continue
-        changed = {
-            r.seed: every[r][str(run.method)] for r in runs if r.ablation == run.ablation
-        }
+        changed = {r.seed: every[r][str(run.method)] for r in runs if r.ablation == run.ablation}
         base = {seed: by_method[str(run.method)][seed] for seed in changed}
         pair = {str(run.method): base, run.ablation: changed}
         results["ablations"][run.ablation] = seeds.summarise(pair, scales, confidence)

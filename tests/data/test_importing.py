@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from fsr_fer.data import importing
 from fsr_fer.data.importing import ImportSummary, import_faces
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.sources import open_source
 from fsr_fer.errors import UserError
-from fsr_fer.progress import quiet
 from tests.data.raw_faces import CLASSES, encoded, face_pixels
 
 Edit = Callable[[Path, int, str], None]
@@ -168,15 +168,16 @@ def test_a_faulty_import_leaves_the_earlier_one_even_with_force(
     assert not (target.parents[2] / "import-problems.csv").exists()
 
 
-def test_an_interrupted_import_leaves_nothing(csv_folder: Path, target: Path) -> None:
-    def interrupted(items: Iterable[object], **about: object) -> Iterable[object]:
-        for number, item in enumerate(quiet(items, total=0, task="")):
-            if number == 5:
-                raise KeyboardInterrupt
-            yield item
+def test_an_interrupted_import_leaves_nothing(
+    csv_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(items: Iterable[object], desc: str) -> Iterable[object]:
+        yield from list(items)[:5]
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr(importing, "progress", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run("csv", csv_folder, target, track=interrupted)
+        run("csv", csv_folder, target)
     assert not list(target.parent.glob("*"))
 
 

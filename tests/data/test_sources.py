@@ -44,19 +44,18 @@ def test_rafdb_forms_are_equal(rafdb: Path, tmp_path: Path) -> None:
     packed = tmp_path / "packed"
     (packed / "Image").mkdir(parents=True)
     shutil.copytree(rafdb / "EmoLabel", packed / "EmoLabel")
-    aligned = zip_of(rafdb / "Image/aligned", packed / "Image/aligned.zip", "aligned/")
+    zip_of(rafdb / "Image/aligned", packed / "Image/aligned.zip", "aligned/")
     places = {
         "folder with aligned.zip": packed,
-        "the folder that holds aligned.zip": packed / "Image",
-        "aligned.zip itself": aligned,
         "zip of plain files": zip_of(rafdb, tmp_path / "plain.zip", "basic/"),
         "zip in a zip": zip_of(packed, tmp_path / "nested.zip", "basic/"),
-        "unpacked pictures alone": rafdb / "Image",
     }
     for form, place in places.items():
         source = open_source("rafdb", place, CLASSES)
         assert listed(source) == listed(plain), form
         np.testing.assert_array_equal(pixels(source), pixels(plain), form)
+    with pytest.raises(UserError, match=r"no list_patition_label\.txt in it; expected RAF-DB's"):
+        open_source("rafdb", packed / "Image", CLASSES)
 
 
 def test_rafdb_subjects_are_an_extension(rafdb: Path, edit_line: Edit) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fsr_fer.data import synthetic
 from fsr_fer.data.faces.action_units import (
     EXPRESSIONS,
     UNIT_NAMES,
@@ -22,7 +24,7 @@ from fsr_fer.data.faces.canvas import Canvas, Window, taper
 from fsr_fer.data.faces.drawing import draw_face
 from fsr_fer.data.faces.geometry import MIDDLE, Landmarks, Pose, draw_pose, face_landmarks, smooth
 from fsr_fer.data.faces.identity import Identity, draw_identity
-from fsr_fer.data.synthetic import CLASS_NAMES, contact_sheet, synthesize, synthetic_face
+from fsr_fer.data.synthetic import CLASS_NAMES, synthesize, synthetic_face
 from fsr_fer.errors import UserError
 from fsr_fer.settings import SynthesizeSettings
 
@@ -115,17 +117,20 @@ class TestFiles:
         assert (root / LABELS).exists()
         assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
-    def test_an_interrupted_run_leaves_what_was_there(self, tmp_path: Path) -> None:
+    def test_an_interrupted_run_leaves_what_was_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         root = tmp_path / "faces"
         root.mkdir()
         (root / "old").touch()
 
-        def interrupted(items, *, total, task, done=0):  # type: ignore[no-untyped-def]
-            yield next(iter(items))
+        def interrupted(items: list[object], desc: str) -> Iterator[object]:
+            yield items[0]
             raise KeyboardInterrupt
 
+        monkeypatch.setattr(synthetic, "progress", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            synthesize(root, settings=SETTINGS, class_names=CLASS_NAMES, seed=0, track=interrupted)
+            synthesize(root, settings=SETTINGS, class_names=CLASS_NAMES, seed=0)
         assert [path.name for path in tmp_path.rglob("*")] == ["faces", "old"]
 
     @pytest.mark.parametrize(
@@ -198,16 +203,6 @@ class TestFaces:
             shown = [pose.project(p) for p in (*face.brows, face.mouth.lower_outer)]
             shown += [pose.project(eye.upper_lid) for eye in face.eyes]
             assert all((line > 1).all() and (line < 99).all() for line in shown)
-
-    def test_contact_sheet_places_row_by_row(self) -> None:
-        images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1) * np.ones((1, 4, 3, 3), np.uint8)
-        sheet = contact_sheet(images, 2, gap=1)
-        assert sheet.shape == (14, 7, 3)
-        assert (sheet[5:9, 4:7] == 3).all()
-        assert (sheet[10:14, 0:3] == 4).all()
-        assert (sheet[10:14, 3:] == 255).all()
-        with pytest.raises(ValueError, match="columns"):
-            contact_sheet(images, 0)
 
 
 class TestActionUnits:

@@ -14,7 +14,7 @@ from fsr_fer.models.meta_sr import MetaSr, pixel_positions
 from fsr_fer.models.official import read_official
 from fsr_fer.models.pictures import as_picture
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import load_super_resolution, save_super_resolution
+from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.settings import MetaSrSettings, RcanSettings
 
 FULL_RCAN = RcanSettings(groups=10, blocks=20, filters=64, reduction=16)
@@ -153,9 +153,9 @@ def test_official_rcan_is_read_and_its_scale_known(scale: int, tmp_path: Path) -
     torch.save(network.state_dict(), tmp_path / "RCAN.pt")
     key, read = read_official("rcan", tmp_path / "RCAN.pt")
     assert key == f"rcan_x{scale}"
-    save_super_resolution(tmp_path / "ours.safetensors", read)
+    save_network(tmp_path / "ours.safetensors", read)
     small = torch.rand(1, 3, 6, 6) * 255
-    again = load_super_resolution(tmp_path / "ours.safetensors")
+    again = load_network(tmp_path / "ours.safetensors", Rcan, MetaSr)
     assert torch.equal(again(small, 6 * scale), network.eval()(small, 6 * scale))
 
 

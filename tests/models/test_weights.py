@@ -8,7 +8,8 @@ import torch
 from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
-from fsr_fer.models.weights import load_extractor, load_generator, save_extractor, save_generator
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.weights import load_network, save_network
 from tests.sections import extractor, generator
 
 CLASSES = ("happiness", "neutral", "sadness")
@@ -16,9 +17,10 @@ CLASSES = ("happiness", "neutral", "sadness")
 
 def test_extractor_comes_back_frozen_with_its_classes(tmp_path: Path) -> None:
     network = CovPoolFER(extractor(), len(CLASSES)).eval()
-    save_extractor(tmp_path / "e.safetensors", network, CLASSES)
-    again, classes = load_extractor(tmp_path / "e.safetensors")
-    assert classes == CLASSES
+    network.class_names = CLASSES
+    save_network(tmp_path / "e.safetensors", network)
+    again = load_network(tmp_path / "e.safetensors", CovPoolFER)
+    assert again.class_names == CLASSES
     assert not again.training
     assert not any(parameter.requires_grad for parameter in again.parameters())
     for name, tensor in network.state_dict().items():
@@ -27,8 +29,8 @@ def test_extractor_comes_back_frozen_with_its_classes(tmp_path: Path) -> None:
 
 def test_generator_comes_back_the_same(tmp_path: Path) -> None:
     network = Generator(generator())
-    save_generator(tmp_path / "g.safetensors", network, generator())
-    again = load_generator(tmp_path / "g.safetensors")
+    save_network(tmp_path / "g.safetensors", network)
+    again = load_network(tmp_path / "g.safetensors", Generator)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
 
@@ -37,20 +39,20 @@ def test_equal_networks_are_equal_bytes(tmp_path: Path) -> None:
     network = CovPoolFER(extractor(), len(CLASSES))
     written = set()
     for trial in range(12):  # an order left to chance would show in one trial out of two
-        save_extractor(tmp_path / f"{trial}.safetensors", network, CLASSES)
+        save_network(tmp_path / f"{trial}.safetensors", network)
         written.add((tmp_path / f"{trial}.safetensors").read_bytes())
     assert len(written) == 1
 
 
 def test_a_file_of_the_other_kind_is_refused(tmp_path: Path) -> None:
-    save_generator(tmp_path / "g.safetensors", Generator(generator()), generator())
-    with pytest.raises(UserError, match="'extractor'"):
-        load_extractor(tmp_path / "g.safetensors")
+    save_network(tmp_path / "g.safetensors", Generator(generator()))
+    with pytest.raises(UserError, match=r"g\.safetensors holds no extractor or rcan$"):
+        load_network(tmp_path / "g.safetensors", CovPoolFER, Rcan)
 
 
 def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "g.safetensors"
-    save_generator(path, Generator(generator()), generator())
+    save_network(path, Generator(generator()))
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match="not a readable safetensors file"):
-        load_generator(path)
+        load_network(path, Generator)

@@ -25,9 +25,10 @@ def stage(sigma: float) -> Stage:
         name="fsr",
         item="reweighted",
         profile="small",
-        params={"reweight": {"sigma": sigma}},
+        values={"fsr_reweighted": {"reweight": {"sigma": sigma}}},
         deps=(),
         outs=(),
+        code="0123",
     )
 
 

@@ -11,13 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsr_fer.data.natural import NaturalPictures, open_pictures
-from fsr_fer.data.natural_packing import pack_pictures
+from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
 from fsr_fer.downsampling import downsample
 from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import save_super_resolution
+from fsr_fer.models.weights import save_network
 from fsr_fer.randomness import stream
 from fsr_fer.resize import imresize
 from fsr_fer.settings import MetaSrSettings, RcanSettings, SrSettings, SuperResolutionSettings
@@ -210,7 +209,7 @@ def test_packed_pictures_come_back(tmp_path: Path) -> None:
 def test_meta_sr_is_trained_again_from_where_it_was(tmp_path: Path) -> None:
     """Its weights and its own size; the mean colours still do not learn."""
     trained = MetaSr(MetaSrSettings(filters=6, growth=4, blocks=1, layers=1, hidden=5))
-    save_super_resolution(tmp_path / "meta_sr.safetensors", trained)
+    save_network(tmp_path / "meta_sr.safetensors", trained)
     start = network_to_retrain(tmp_path / "meta_sr.safetensors", sr_settings(), seed=1)
     assert start.settings == trained.settings
     for name, tensor in trained.state_dict().items():
@@ -225,6 +224,6 @@ def test_meta_sr_can_be_trained_again_from_nothing(tmp_path: Path) -> None:
     start = network_to_retrain(missing, from_nothing, seed=1)
     fresh = new_network("meta_sr_retrained", from_nothing, seed=1)
     assert torch.equal(start.SFENet1.weight, fresh.state_dict()["SFENet1.weight"])
-    save_super_resolution(missing, Rcan(from_nothing.rcan, 2))
-    with pytest.raises(UserError, match="holds no Meta-SR"):
+    save_network(missing, Rcan(from_nothing.rcan, 2))
+    with pytest.raises(UserError, match="holds no meta_sr"):
         network_to_retrain(missing, sr_settings(), seed=1)

@@ -1,4 +1,8 @@
-"""Files of a folder or of a zip behind one face; a zip is read in place, never unpacked."""
+"""Files of a folder or of a zip in one form; a zip is read in place, never unpacked.
+
+Names are relative, with forward slashes and sorted; hidden files are left out. ``escaping`` are
+names that point outside the root; they cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO
 
 from fsr_fer.errors import UserError
 
@@ -24,31 +28,8 @@ class UnreadableFileError(Exception):
     """One file could not be read; the message says why."""
 
 
-class Files(Protocol):
-    """Files by relative name with forward slashes, in sorted order; hidden ones are left out."""
-
-    @property
-    def path(self) -> Path:
-        """The folder or zip, for messages."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names, sorted."""
-
-    @property
-    def escaping(self) -> tuple[str, ...]:
-        """Names that point outside the root; they cannot be read."""
-
-    def read(self, name: str) -> bytes:
-        """The whole content.
-
-        Raises:
-            UnreadableFileError: it is missing, damaged, encrypted or far too large.
-        """
-
-
 class FolderFiles:
-    """The files below a folder (links to folders are not followed)."""
+    """The files below a folder, ``path`` (links to folders are not followed)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,6 +42,11 @@ class FolderFiles:
         self.names = tuple(sorted(found))
 
     def read(self, name: str) -> bytes:
+        """The whole content.
+
+        Raises:
+            UnreadableFileError: it is missing or far too large.
+        """
         file = self.path / name
         try:
             if file.stat().st_size > MAXIMUM_FILE_BYTES:
@@ -69,9 +55,13 @@ class FolderFiles:
         except OSError as error:
             raise UnreadableFileError(f"cannot be read: {error.strerror or error}") from error
 
+    def open_zip(self, name: str) -> ZipFiles:
+        """A zip among these files."""
+        return ZipFiles(self.path / name)
+
 
 class ZipFiles:
-    """The entries of a zip."""
+    """The entries of the zip ``path``, or of one inside it, whose bytes are ``content``."""
 
     def __init__(self, path: Path, content: IO[bytes] | None = None) -> None:
         self.path = path
@@ -90,6 +80,11 @@ class ZipFiles:
         )
 
     def read(self, name: str) -> bytes:
+        """The whole content.
+
+        Raises:
+            UnreadableFileError: it is missing, damaged, encrypted or far too large.
+        """
         try:
             if self._zip.getinfo(name).file_size > MAXIMUM_FILE_BYTES:
                 raise UnreadableFileError("is far too large for a picture")
@@ -101,7 +96,7 @@ class ZipFiles:
         except RuntimeError as error:  # zipfile's way of saying that a password is needed
             raise UnreadableFileError(f"cannot be read: {error}") from error
 
-    def open_nested(self, name: str) -> ZipFiles:
+    def open_zip(self, name: str) -> ZipFiles:
         """A zip inside this zip, through an anonymous copy on disk (seeking needs a real file)."""
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
         try:
@@ -112,7 +107,10 @@ class ZipFiles:
         return ZipFiles(self.path / name, copy)
 
 
-def open_files(path: Path) -> FolderFiles | ZipFiles:
+Files = FolderFiles | ZipFiles
+
+
+def open_files(path: Path) -> Files:
     """Open a folder or a zip.
 
     Raises:
@@ -125,13 +123,6 @@ def open_files(path: Path) -> FolderFiles | ZipFiles:
     if path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
         raise UserError(f"{path} is neither a folder nor a zip file")
     return ZipFiles(path)
-
-
-def open_inner_zip(files: FolderFiles | ZipFiles, name: str) -> ZipFiles:
-    """Open a zip that lies among ``files``."""
-    if isinstance(files, ZipFiles):
-        return files.open_nested(name)
-    return ZipFiles(files.path / name)
 
 
 def escapes(name: str) -> bool:

@@ -18,7 +18,7 @@ from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
 from fsr_fer.data.problems import Problem, raise_problems
 from fsr_fer.data.sources import open_source, read_picture
 from fsr_fer.errors import UserError
-from fsr_fer.progress import Track, quiet
+from fsr_fer.progress import progress
 
 
 def build_dataset(
@@ -29,7 +29,6 @@ def build_dataset(
     class_names: tuple[str, ...],
     validation_fraction: float,
     seed: int,
-    track: Track = quiet,
 ) -> Manifest:
     """Bring the faces in ``root`` to one form in the folder ``directory``.
 
@@ -55,7 +54,7 @@ def build_dataset(
         raise_problems(problems, listing, outcome=outcome)
     shape = (len(faces), IMAGE_SIZE, IMAGE_SIZE, 3)
     with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
-        for face in track(faces, total=len(faces), task="reading faces"):
+        for face in progress(faces, desc="reading faces"):
             try:
                 pixels = to_face(read_picture(source.pictures, face.file)[1])
             except PictureError as error:

@@ -22,7 +22,7 @@ from fsr_fer.data.problems import Problem, raise_problems
 from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source, read_picture
 from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
-from fsr_fer.progress import Track, quiet
+from fsr_fer.progress import progress
 
 NEEDED_SPLITS = ("train", "test")
 
@@ -44,7 +44,6 @@ def import_faces(
     class_names: tuple[str, ...],
     problems_file: Path,
     force: bool = False,
-    track: Track = quiet,
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder or zip) and pack them into the folder ``target``.
 
@@ -58,7 +57,7 @@ def import_faces(
     source = open_source(name, path, class_names)
     checks = _Checks(source, class_names)
     with replacing(target) as part:
-        _pack(source, part, checks, track)
+        _pack(source, part, checks)
         checks.finish()
         raise_problems(checks.problems, problems_file, outcome="nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
@@ -125,13 +124,13 @@ class _Checks:
         self.problems.append(Problem(self._source.table, field, value, problem, allowed))
 
 
-def _pack(source: Source, folder: Path, checks: _Checks, track: Track) -> None:
+def _pack(source: Source, folder: Path, checks: _Checks) -> None:
     folder.mkdir(parents=True)
     for table, content in source.tables.items():
         (folder / table).parent.mkdir(parents=True, exist_ok=True)
         (folder / table).write_bytes(content)
     with ZipWriter(folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)) as packed:
-        for face in track(source.faces, total=len(source.faces), task="checking faces"):
+        for face in progress(source.faces, desc="checking faces"):
             try:
                 content, rgb = read_picture(source.pictures, face.file)
             except PictureError as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fsr_fer.errors import UserError
-from fsr_fer.files import write_text
+from fsr_fer.files import write_csv
 
 IMAGE_SIZE = 100
 """Height and width of a full-size face in pixels (paper, section 4.1)."""
@@ -41,50 +40,39 @@ class Manifest:
 
     def rows(self, *splits: str) -> np.ndarray:
         """Positions (int64, ascending) of the faces of these splits."""
-        wanted = set(splits)
-        if unknown := wanted - set(SPLITS):
+        if unknown := set(splits) - set(SPLITS):
             raise ValueError(f"no such split: {sorted(unknown)}; there are {SPLITS}")
-        return np.array([i for i, split in enumerate(self.splits) if split in wanted], np.int64)
+        return np.array([i for i, split in enumerate(self.splits) if split in splits], np.int64)
 
     def write(self, path: Path) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
         names = [self.class_names[label] for label in self.labels]
-        writer.writerows(
-            zip(self.ids, self.sources, self.splits, names, self.subjects, self.sha256, strict=True)
-        )
-        write_text(path, text.getvalue())
+        columns = (self.ids, self.sources, self.splits, names, self.subjects, self.sha256)
+        write_csv(path, COLUMNS, zip(*columns, strict=True))
 
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
     """Read ``manifest.csv``.
 
     Raises:
-        UserError: a column is missing, or a label is none of ``class_names``.
+        UserError: it is missing, its columns are others, or a label is none of ``class_names``.
     """
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path}: columns are {reader.fieldnames}, expected {list(COLUMNS)}")
-        rows = list(reader)
-    position = {name: i for i, name in enumerate(class_names)}
-    for number, row in enumerate(rows, start=2):
-        if row["label"] not in position:
-            raise UserError(
-                f"{path}, line {number}: label {row['label']!r} is none of {list(class_names)}"
-            )
-
-    def column(name: str) -> tuple[str, ...]:
-        return tuple(row[name] for row in rows)
-
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    if rows[:1] != [list(COLUMNS)]:
+        raise UserError(f"{path}: columns are {rows[:1]}, expected {list(COLUMNS)}")
+    ids, sources, splits, labels, subjects, sha256 = zip(*rows[1:], strict=True)
+    if unknown := set(labels) - set(class_names):
+        raise UserError(f"{path}: labels {sorted(unknown)} are none of {list(class_names)}")
     return Manifest(
-        ids=column("id"),
-        sources=column("source"),
-        splits=column("split"),
-        labels=np.array([position[row["label"]] for row in rows], np.int64),
-        subjects=column("subject"),
-        sha256=column("sha256"),
+        ids=ids,
+        sources=sources,
+        splits=splits,
+        labels=np.array([class_names.index(label) for label in labels], np.int64),
+        subjects=subjects,
+        sha256=sha256,
         class_names=tuple(class_names),
     )
 

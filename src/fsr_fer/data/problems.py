@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from fsr_fer.errors import UserError
-from fsr_fer.files import write_text
+from fsr_fer.files import write_csv
 
 SHOWN = 3
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One offender; ``file`` carries the line where there is one (``labels.csv:12``)."""
 
     file: str
@@ -37,11 +34,7 @@ def raise_problems(problems: Sequence[Problem], listing: Path, *, outcome: str) 
     """
     if not problems:
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(Problem)])
-    writer.writerows(astuple(problem) for problem in problems)
-    write_text(listing, text.getvalue())
+    write_csv(listing, Problem._fields, problems)
     first = problems[0]
     shown = "; ".join(str(problem) for problem in problems[:SHOWN])
     more = f"; and {len(problems) - SHOWN:,} more" if len(problems) > SHOWN else ""

@@ -13,15 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from fsr_fer.data.archive import (
-    Files,
-    FolderFiles,
-    UnreadableFileError,
-    ZipFiles,
-    escapes,
-    open_files,
-    open_inner_zip,
-)
+from fsr_fer.data.archive import Files, UnreadableFileError, escapes, open_files
 from fsr_fer.data.images import SUFFIXES, PictureError, decode_picture
 from fsr_fer.data.listing import Listing, Source, SourceName, split_name
 from fsr_fer.errors import UserError
@@ -101,41 +93,28 @@ def _read_rafdb(name: SourceName, path: Path, class_names: tuple[str, ...]) -> S
     return listing.source(name, file_name, pictures, tables, notes)
 
 
-def _rafdb_tables(files: FolderFiles | ZipFiles) -> tuple[dict[str, bytes], str]:
-    """The label table and, if there is one, the subject table beside it; and the table's name.
-
-    A path that holds nothing but the pictures (``Image/``, ``aligned.zip``) is understood too: the
-    table is then looked for where the official layout has it, in ``EmoLabel`` beside or above.
-    """
+def _rafdb_tables(files: Files) -> tuple[dict[str, bytes], str]:
+    """The label table and, if there is one, the subject table beside it; and the table's name."""
     inside = [name for name in files.names if PurePosixPath(name).name in _TABLE_NAMES]
-    if inside:
-        name = min(inside, key=lambda n: (n.count("/"), n))
-        tables = {RAFDB_TABLE: _read_table(files, name)}
-        subjects = (PurePosixPath(name).parent / "subject.txt").as_posix()
-        if subjects in files.names:
-            tables[RAFDB_SUBJECTS] = _read_table(files, subjects)
-        return tables, name
-    for above in files.path.resolve().parents[:2]:
-        for candidate in _TABLE_NAMES:
-            table = above / "EmoLabel" / candidate
-            if table.is_file():
-                tables = {RAFDB_TABLE: table.read_bytes()}
-                beside = table.with_name("subject.txt")
-                if beside.is_file():
-                    tables[RAFDB_SUBJECTS] = beside.read_bytes()
-                return tables, str(table)
-    raise UserError(
-        f"{files.path}: no {_TABLE_NAMES[0]} in it or beside it; expected RAF-DB's layout, "
-        f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
-    )
+    if not inside:
+        raise UserError(
+            f"{files.path}: no {_TABLE_NAMES[0]} in it; expected RAF-DB's layout, "
+            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
+        )
+    name = _outermost(inside)
+    tables = {RAFDB_TABLE: _read_table(files, name)}
+    subjects = (PurePosixPath(name).parent / "subject.txt").as_posix()
+    if subjects in files.names:
+        tables[RAFDB_SUBJECTS] = _read_table(files, subjects)
+    return tables, name
 
 
-def _rafdb_pictures(files: FolderFiles | ZipFiles) -> FolderFiles | ZipFiles:
+def _rafdb_pictures(files: Files) -> Files:
     if any(name.endswith("_aligned.jpg") for name in files.names):
         return files
     inner = [name for name in files.names if PurePosixPath(name).name == "aligned.zip"]
     if inner:
-        return open_inner_zip(files, min(inner, key=lambda n: (n.count("/"), n)))
+        return files.open_zip(_outermost(inner))
     raise UserError(
         f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or Image/aligned/*_aligned.jpg"
     )
@@ -165,11 +144,11 @@ def _read_csv(path: Path, class_names: tuple[str, ...]) -> Source:
             f"{files.path}: no {CSV_TABLE} in it; expected one with the columns "
             f"{','.join(_CSV_COLUMNS)} (subject may be left out), images beside it"
         )
-    name = min(inside, key=lambda n: (n.count("/"), n))
+    name = _outermost(inside)
     base = name[: -len(table)]
     pictures, bases = files, (base, base + "images/")
     if base + IMAGES_ZIP in files.names:
-        pictures, bases = open_inner_zip(files, base + IMAGES_ZIP), ("", "images/")
+        pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
     listing = Listing(class_names)
     _note_escaping(listing, files, pictures)
     content = _read_table(files, name)
@@ -215,9 +194,9 @@ def _list_csv(
 
 def _read_folder(path: Path, class_names: tuple[str, ...]) -> Source:
     files = _open_not_empty(path)
-    pictures: FolderFiles | ZipFiles = files
+    pictures: Files = files
     if files.names == (IMAGES_ZIP,):
-        pictures = open_inner_zip(files, IMAGES_ZIP)
+        pictures = files.open_zip(IMAGES_ZIP)
     listing = Listing(class_names)
     _note_escaping(listing, files, pictures)
     base = _wrapping_folder(pictures.names)
@@ -257,11 +236,15 @@ def _wrapping_folder(names: Sequence[str]) -> str:
 # Shared -------------------------------------------------------------------------------------------
 
 
-def _open_not_empty(path: Path) -> FolderFiles | ZipFiles:
+def _open_not_empty(path: Path) -> Files:
     files = open_files(path)
     if not files.names and not files.escaping:
         raise UserError(f"{path} is empty: no file in it")
     return files
+
+
+def _outermost(names: Sequence[str]) -> str:
+    return min(names, key=lambda name: (name.count("/"), name))
 
 
 def _note_escaping(listing: Listing, *places: Files) -> None:

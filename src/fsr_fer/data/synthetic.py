@@ -1,4 +1,4 @@
-"""Synthetic faces: RAF-DB's layout filled with drawn people, and contact sheets to look at them.
+"""Synthetic faces: RAF-DB's layout filled with drawn people.
 
 A face depends on (seed, split, number) alone, so faces can be drawn in any order, and enlarging
 one split leaves the faces that were there as they are.
@@ -7,20 +7,19 @@ one split leaves the faces that were there as they are.
 from __future__ import annotations
 
 import io
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+from fsr_fer.data.archive import ZipWriter
 from fsr_fer.data.faces.action_units import EXPRESSIONS, draw_action_units
 from fsr_fer.data.faces.drawing import draw_face
 from fsr_fer.data.faces.identity import draw_identity
 from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
-from fsr_fer.progress import Track, quiet
+from fsr_fer.progress import progress
 from fsr_fer.settings import SynthesizeSettings
 
 CLASS_NAMES = tuple(EXPRESSIONS)
@@ -30,7 +29,6 @@ Split = Literal["train", "test"]
 
 _SPLIT_KEYS: dict[Split, int] = {"train": 0, "test": 1}
 _PERSON_KEY, _FACE_KEY = 0, 1
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes on every run
 _JPEG_QUALITY = 95
 
 
@@ -40,7 +38,6 @@ def synthesize(
     settings: SynthesizeSettings,
     class_names: tuple[str, ...],
     seed: int,
-    track: Track = quiet,
 ) -> None:
     """Write labelled faces in RAF-DB's layout: an existing ``directory`` is replaced at the end.
 
@@ -59,16 +56,13 @@ def synthesize(
     labels, subjects = [], []
     with replacing(directory) as part:
         (part / "EmoLabel").mkdir(parents=True)
-        (part / "Image").mkdir()
-        with zipfile.ZipFile(part / "Image" / "aligned.zip", "w", zipfile.ZIP_STORED) as pictures:
-            for split, number in track(faces, total=len(faces), task="drawing faces"):
+        with ZipWriter(part / "Image" / "aligned.zip") as pictures:
+            for split, number in progress(faces, desc="drawing faces"):
                 name = f"{split}_{number + 1:05d}"
                 pixels = synthetic_face(
                     split, number, faces_per_subject=settings.faces_per_subject, seed=seed
                 )
-                entry = zipfile.ZipInfo(f"aligned/{name}_aligned.jpg", _ZIP_DATE)
-                entry.external_attr = 0o644 << 16
-                pictures.writestr(entry, _jpeg(pixels))
+                pictures.add(f"aligned/{name}_aligned.jpg", _jpeg(pixels))
                 person = number // settings.faces_per_subject + 1
                 if split == "test":
                     person += -(-settings.train_faces // settings.faces_per_subject)
@@ -90,24 +84,6 @@ def synthetic_face(split: Split, number: int, *, faces_per_subject: int, seed: i
     expression = CLASS_NAMES[number % len(CLASS_NAMES)]
     units = draw_action_units(expression, person.gains, generator)
     return draw_face(person, units, generator)
-
-
-def contact_sheet(images: np.ndarray, columns: int, *, gap: int = 2) -> np.ndarray:
-    """Lay pictures (uint8 [N, H, W, 3]) row by row on white: uint8, ``columns`` to a row."""
-    if images.ndim != 4 or len(images) == 0 or columns < 1:
-        raise ValueError(f"images {images.shape} in {columns} columns; expected [N, H, W, 3]")
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
-    sheet = np.full(size, 255, np.uint8)
-    for position, (top, left) in enumerate(_corners(count, columns, height + gap, width + gap)):
-        sheet[top : top + height, left : left + width] = images[position]
-    return sheet
-
-
-def _corners(count: int, columns: int, height: int, width: int) -> Iterator[tuple[int, int]]:
-    for position in range(count):
-        yield position // columns * height, position % columns * width
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

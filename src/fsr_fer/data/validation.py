@@ -1,197 +1,261 @@
 """Stage ``validate``: what must be true of the faces before anything is trained on them.
 
-Great Expectations (data/gate.py) checks a table of the manifest and of every face's pixels.
+Great Expectations checks a table of the manifest and of every face's pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from fsr_fer.data.gate import ROW, Check, Expectation, Gate, at_least, one_of, unique, without
-from fsr_fer.data.image_statistics import ImageStatistics, image_statistics, open_images
-from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS
+from fsr_fer.data.manifest import COLUMNS, IMAGE_SIZE, SPLITS, pixel_sha256
 from fsr_fer.errors import UserError
-from fsr_fer.progress import Track, quiet
+from fsr_fer.progress import progress
 from fsr_fer.settings import ValidateSettings
 
-if TYPE_CHECKING:
-    import pandas as pd
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 FACE_SHAPE = f"{IMAGE_SIZE}x{IMAGE_SIZE}x3"
 
 
+class Offender(NamedTuple):
+    """What failed a check: ``row`` of the manifest, or None where it is a group of faces."""
+
+    row: int | None
+    id: str
+    value: str
+
+
+class Check(NamedTuple):
+    """One expectation, in words, and what did not meet it."""
+
+    name: str
+    expected: str
+    offenders: list[Offender]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """All checks of one dataset; ``counts`` [splits, classes] in the order of SPLITS and names."""
+    """All checks of one dataset; ``images`` [N, ...] are memory-mapped.
 
-    checks: tuple[Check, ...]
-    class_names: tuple[str, ...]
-    counts: np.ndarray
-    subjects: int
-    lowest_contrast: float
+    ``counts`` are numbers of faces, a row for each class and a column for each split.
+    """
+
+    checks: list[Check]
+    images: np.ndarray
+    counts: pd.DataFrame
+    subjects: int = 0
+    lowest_contrast: float = 0.0
 
     @property
-    def failed(self) -> tuple[Check, ...]:
-        """The checks that something broke."""
-        return tuple(check for check in self.checks if not check.passed)
+    def failed(self) -> list[Check]:
+        """The checks with offenders."""
+        return [check for check in self.checks if check.offenders]
 
 
 def validate_dataset(
-    directory: Path,
-    *,
-    settings: ValidateSettings,
-    class_names: tuple[str, ...],
-    data_docs: Path | None = None,
-    track: Track = quiet,
+    directory: Path, *, settings: ValidateSettings, class_names: tuple[str, ...]
 ) -> Validation:
     """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
-
-    With ``data_docs``, Great Expectations' own pages are written to that folder as well (they load
-    scripts and a logo from the network when they are opened).
 
     Raises:
         UserError: one of the files is missing, cannot be read, or the two differ in length.
     """
-    frame = _read_frame(directory / "manifest.csv")
-    images = open_images(directory / "images.npy")
-    if len(images) != len(frame):
+    faces = _read_table(directory / "manifest.csv")
+    images = _open_images(directory / "images.npy")
+    if len(images) != len(faces):
         raise UserError(
-            f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(frame):,} "
+            f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
             "rows; run the dataset stage again"
         )
-    gate = Gate(data_docs)
-    columns = gate.columns(frame)
-    if not columns.passed:  # the other checks would ask for columns that are not there
-        counts = np.zeros((len(SPLITS), len(class_names)), np.int64)
+    columns = _check_columns(faces)
+    if columns.offenders:  # the other checks would ask for columns that are not there
         return Validation(
-            checks=(columns,),
-            class_names=class_names,
-            counts=counts,
-            subjects=0,
-            lowest_contrast=0.0,
+            checks=[columns], images=images, counts=pd.DataFrame(0, class_names, SPLITS)
         )
-    statistics = image_statistics(images, track)
-    _add_statistics(frame, statistics)
-    counts = _count(frame, class_names)
-    subjects = {subject for subject in frame["subject"] if subject}
-    checks = [
-        columns,
-        *gate.rows("faces", frame, _face_expectations(settings, class_names, bool(subjects))),
-        *gate.rows("groups", _groups(counts, class_names), _group_expectations(settings)),
-    ]
-    for split, wanted in (("train", settings.train_faces), ("test", settings.test_faces)):
-        if wanted:
-            found = _split_size(counts, split)
-            checks += gate.rows(split, _one_group(split, found), [_size_expectation(split, wanted)])
+    _add_pixel_columns(faces, images)
+    counts = pd.crosstab(faces["label"], faces["split"])
+    counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
+    subjects = faces["subject"][faces["subject"] != ""].nunique()
+    checks = [columns, *_check(faces, _face_expectations(settings, class_names, subjects > 0))]
+    for table, expectations in _counted(counts, settings):
+        checks += _check(table, expectations)
     return Validation(
-        checks=tuple(checks),
-        class_names=class_names,
+        checks=checks,
+        images=images,
         counts=counts,
-        subjects=len(subjects),
-        lowest_contrast=float(statistics.contrast.min(initial=np.inf)) if len(statistics) else 0.0,
+        subjects=subjects,
+        lowest_contrast=float(faces["contrast"].min()),
     )
+
+
+def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]:
+    """Ask Great Expectations: ``expectations`` of columns, by the names that the checks get."""
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    batch = context.data_sources.pandas_default.read_dataframe(table)
+    for name, expectation in expectations.items():
+        result = batch.validate(expectation, result_format="COMPLETE")
+        rows = result.result.get("unexpected_index_list", [])
+        if result.success == bool(rows):
+            raise RuntimeError(f"Great Expectations could not check {name}: {result}")
+        values = table[expectation.column]
+        of_faces = "split" in table  # and not of groups, which are no rows of the manifest
+        offenders = [
+            Offender(row if of_faces else None, table["id"][row], _shown(values[row]))
+            for row in rows
+        ]
+        yield Check(name, expectation.description, offenders)
+
+
+def _check_columns(faces: pd.DataFrame) -> Check:
+    missing = [Offender(None, column, "missing") for column in COLUMNS if column not in faces]
+    unexpected = [Offender(None, column, "unexpected") for column in faces if column not in COLUMNS]
+    words = f"The manifest has the columns {', '.join(COLUMNS)}."
+    return Check("columns", words, missing + unexpected)
 
 
 def _face_expectations(
     settings: ValidateSettings, class_names: tuple[str, ...], subjects_known: bool
-) -> list[Expectation]:
+) -> dict[str, Any]:
     lowest = settings.minimum_contrast
-    labels = f"Each label is one of {', '.join(class_names)}."
-    blank = f"No face is blank: its contrast is {lowest:g} grey levels or more."
-    expectations = [
-        one_of("labels", labels, "label", class_names),
-        one_of("splits", f"Each split is one of {', '.join(SPLITS)}.", "split", SPLITS),
-        unique("ids", "Each id is there once.", "id"),
-        one_of("shape", f"Each face is {FACE_SHAPE}.", "shape", [FACE_SHAPE]),
-        one_of("dtype", "Pixels are whole numbers from 0 to 255.", "dtype", ["uint8"]),
-        one_of("pixels", "The pixels are those the manifest was written for.", "pixels", ["same"]),
-        at_least("contrast", blank, "contrast", lowest),
-        without("duplicates", "No picture is in more than one split.", "splits_of_picture", "+"),
-    ]
+    expectations: dict[str, Any] = {
+        "labels": gxe.ExpectColumnValuesToBeInSet(
+            column="label",
+            value_set=list(class_names),
+            description=f"Each label is one of {', '.join(class_names)}.",
+        ),
+        "splits": gxe.ExpectColumnValuesToBeInSet(
+            column="split",
+            value_set=list(SPLITS),
+            description=f"Each split is one of {', '.join(SPLITS)}.",
+        ),
+        "ids": gxe.ExpectColumnValuesToBeUnique(column="id", description="Each id is there once."),
+        "shape": gxe.ExpectColumnValuesToBeInSet(
+            column="shape", value_set=[FACE_SHAPE], description=f"Each face is {FACE_SHAPE}."
+        ),
+        "dtype": gxe.ExpectColumnValuesToBeInSet(
+            column="dtype",
+            value_set=["uint8"],
+            description="Pixels are whole numbers from 0 to 255.",
+        ),
+        "pixels": gxe.ExpectColumnValuesToBeInSet(
+            column="pixels",
+            value_set=["same"],
+            description="The pixels are those the manifest was written for.",
+        ),
+        "contrast": gxe.ExpectColumnValuesToBeBetween(
+            column="contrast",
+            min_value=lowest,
+            description=f"No face is blank: its contrast is {lowest:g} grey levels or more.",
+        ),
+        "duplicates": gxe.ExpectColumnValuesToNotMatchRegex(
+            column="splits_of_picture",
+            regex=r"\+",
+            description="No picture is in more than one split.",
+        ),
+    }
     if subjects_known:
-        words = "No known person is in more than one split."
-        expectations.append(without("subjects", words, "splits_of_subject", "+"))
+        expectations["subjects"] = gxe.ExpectColumnValuesToNotMatchRegex(
+            column="splits_of_subject",
+            regex=r"\+",
+            description="No known person is in more than one split.",
+        )
     return expectations
 
 
-def _group_expectations(settings: ValidateSettings) -> list[Expectation]:
+def _counted(
+    counts: pd.DataFrame, settings: ValidateSettings
+) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Tables of numbers of faces (``id``, ``faces``), each with what is expected of it."""
     lowest = settings.minimum_per_class
-    words = f"Each class has {lowest:,} faces or more in each split."
-    return [at_least("faces_per_class", words, "faces", lowest)]
+    names = [f"{label} in {split}" for split in counts for label in counts.index]
+    yield (
+        pd.DataFrame({"id": names, "faces": counts.to_numpy().T.ravel()}),
+        {
+            "faces_per_class": gxe.ExpectColumnValuesToBeBetween(
+                column="faces",
+                min_value=lowest,
+                description=f"Each class has {lowest:,} faces or more in each split.",
+            )
+        },
+    )
+    # The validation part was held out of train and counts with it.
+    train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
+    for split, found, wanted, note in (
+        ("train", train, settings.train_faces, " (its validation part included)"),
+        ("test", test, settings.test_faces, ""),
+    ):
+        if wanted:
+            yield (
+                pd.DataFrame({"id": [split], "faces": [found]}),
+                {
+                    f"{split}_faces": gxe.ExpectColumnValuesToBeInSet(
+                        column="faces",
+                        value_set=[wanted],
+                        description=f"There are {wanted:,} {split} faces{note}.",
+                    )
+                },
+            )
 
 
-def _size_expectation(split: str, wanted: int) -> Expectation:
-    both = " (its validation part included)" if split == "train" else ""
-    words = f"There are {wanted:,} {split} faces{both}."
-    return one_of(f"{split}_faces", words, "faces", [wanted])
-
-
-def _read_frame(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
+def _read_table(path: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a table: {error}") from error
-    frame.insert(0, ROW, np.arange(len(frame)))
-    return frame
 
 
-def _add_statistics(frame: pd.DataFrame, statistics: ImageStatistics) -> None:
+def _open_images(path: Path) -> np.ndarray:
+    try:
+        images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as an array of faces: {error}") from error
+    if images.dtype.kind not in "ui" or images.ndim < 3:
+        raise UserError(
+            f"{path} holds {images.dtype} {list(images.shape)}; expected uint8 [N, 100, 100, 3]"
+        )
+    return images
+
+
+def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
     """Columns beside the manifest's own; what is unknown is None, which no check counts."""
-    hashes = np.array(statistics.sha256, dtype=object)
-    frame["shape"] = statistics.shape
-    frame["dtype"] = statistics.dtype
-    frame["contrast"] = statistics.contrast
-    frame["minimum"] = statistics.minimum
-    frame["maximum"] = statistics.maximum
-    frame["mean"] = statistics.mean
-    frame["pixels"] = np.where(frame["sha256"] == hashes, "same", "other")
-    frame["splits_of_picture"] = _splits_by(hashes.tolist(), frame["split"].tolist())
-    subjects = frame["subject"].tolist()
-    frame["splits_of_subject"] = _splits_by(subjects, frame["split"].tolist())
+    looked_at = progress(images, desc="looking at pixels")
+    pixels = [(contrast(face), pixel_sha256(face)) for face in looked_at]
+    faces["shape"] = "x".join(str(length) for length in images.shape[1:])
+    faces["dtype"] = str(images.dtype)
+    faces["contrast"] = [value for value, _ in pixels]
+    hashes = pd.Series([sha256 for _, sha256 in pixels], dtype=str)
+    faces["pixels"] = np.where(faces["sha256"] == hashes, "same", "other")
+    faces["splits_of_picture"] = _splits_by(hashes, faces["split"])
+    faces["splits_of_subject"] = _splits_by(faces["subject"], faces["split"])
 
 
-def _splits_by(keys: Sequence[str], splits: Sequence[str]) -> list[str | None]:
-    """For each row all splits in which its key occurs (``train+test``), None for an empty key."""
-    found: dict[str, set[str]] = {}
-    for key, split in zip(keys, splits, strict=True):
-        found.setdefault(key, set()).add(split)
-    order = {split: position for position, split in enumerate(SPLITS)}
-
-    def joined(key: str) -> str:
-        return "+".join(sorted(found[key], key=lambda split: (order.get(split, len(order)), split)))
-
-    return [joined(key) if key else None for key in keys]
+def contrast(face: np.ndarray) -> float:
+    """Standard deviation of a face's pixels, mean over its channels, in grey levels."""
+    height, width = face.shape[:2]
+    return float(face.reshape(height * width, -1).std(axis=0, dtype=np.float64).mean())
 
 
-def _count(frame: pd.DataFrame, class_names: tuple[str, ...]) -> np.ndarray:
-    counts = np.zeros((len(SPLITS), len(class_names)), np.int64)
-    for split, label in zip(frame["split"], frame["label"], strict=True):
-        if split in SPLITS and label in class_names:
-            counts[SPLITS.index(split), class_names.index(label)] += 1
-    return counts
+def _splits_by(keys: pd.Series, splits: pd.Series) -> pd.Series:
+    """For each row all splits in which its key occurs (``train+test``); none for an empty key."""
+
+    def joined(found: pd.Series) -> str:
+        return "+".join(
+            sorted(set(found), key=lambda split: ([*SPLITS, split].index(split), split))
+        )
+
+    return keys.map(splits.groupby(keys).agg(joined)).where(keys != "", None)
 
 
-def _groups(counts: np.ndarray, class_names: tuple[str, ...]) -> pd.DataFrame:
-    import pandas as pd
-
-    names = [f"{label} in {split}" for split in SPLITS for label in class_names]
-    return pd.DataFrame({"id": names, "faces": counts.reshape(-1)})
-
-
-def _one_group(name: str, faces: int) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({"id": [name], "faces": [faces]})
-
-
-def _split_size(counts: np.ndarray, split: str) -> int:
-    """Faces of a split; the validation part was held out of train and counts with it."""
-    parts = ("train", "validation") if split == "train" else (split,)
-    return int(sum(counts[SPLITS.index(part)].sum() for part in parts))
+def _shown(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -145,8 +145,12 @@ class ExpressionClassifier(nn.Module):
 class CovPoolFER(nn.Module):
     """The whole network: standardised faces -> (embedding, logits)."""
 
+    class_names: tuple[str, ...] = ()
+    """What the logits stand for: set it before saving, loading sets it."""
+
     def __init__(self, settings: ExtractorSettings, num_classes: int) -> None:
         super().__init__()
+        self.settings = settings
         self.extractor = FeatureExtractor(settings)
         self.classifier = ExpressionClassifier(settings, num_classes)
 

@@ -21,6 +21,7 @@ class Generator(nn.Module):
 
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
+        self.settings = settings
         self.long_skip = settings.long_skip
         filters, tail = settings.filters, settings.tail_kernel
         self.conv_first = SameConv(1, filters, 3)

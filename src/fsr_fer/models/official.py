@@ -10,7 +10,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.pictures import MeanShift
 from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.weights import fill_network
 from fsr_fer.settings import MetaSrSettings, RcanSettings, SettingsError
 
 Kind = Literal["rcan", "meta-sr"]
@@ -32,18 +33,18 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
             tensor; the message names the first one.
     """
     tensors = _state_dict(path)
-    if kind == "meta-sr":
-        return "meta_sr", _meta_sr(path, tensors)
-    if any(name.startswith("conv_first") for name in tensors):
+    if kind == "rcan" and any(name.startswith("conv_first") for name in tensors):
         tensors = _from_basicsr(tensors)
-    network = _rcan(path, tensors)
-    return f"rcan_x{network.scale}", network
+    try:
+        network = _rcan(path, tensors) if kind == "rcan" else _meta_sr(path, tensors)
+    except SettingsError as error:
+        raise UserError(f"{path} is no such network: {error}") from None
+    fill_network(path, network, tensors)
+    return f"rcan_x{network.scale}" if isinstance(network, Rcan) else "meta_sr", network
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
     try:
-        with open(path, "rb"):
-            pass
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
@@ -70,34 +71,23 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
 
 def _from_basicsr(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """BasicSR's names to the authors': it has no mean shifts and reads 0..255 all the same."""
+    groups = _count(tensors, r"body\.(\d+)\.")
+    blocks = _count(tensors, r"body\.\d+\.residual_group\.(\d+)\.")
+    block = r"body\.(\d+)\.residual_group\.(\d+)\.rcab\."
     rules = (
         (r"conv_first\.", "head.0."),
-        (r"body\.(\d+)\.residual_group\.(\d+)\.rcab\.([02])\.", r"body.\1.body.\2.body.\3."),
-        (
-            r"body\.(\d+)\.residual_group\.(\d+)\.rcab\.3\.attention\.1\.",
-            r"body.\1.body.\2.body.3.conv_du.0.",
-        ),
-        (
-            r"body\.(\d+)\.residual_group\.(\d+)\.rcab\.3\.attention\.3\.",
-            r"body.\1.body.\2.body.3.conv_du.2.",
-        ),
+        (block + r"([02])\.", r"body.\1.body.\2.body.\3."),
+        (block + r"3\.attention\.1\.", r"body.\1.body.\2.body.3.conv_du.0."),
+        (block + r"3\.attention\.3\.", r"body.\1.body.\2.body.3.conv_du.2."),
+        (r"body\.(\d+)\.conv\.", rf"body.\1.body.{blocks}."),
+        (r"conv_after_body\.", f"body.{groups}."),
         (r"upsample\.(\d+)\.", r"tail.0.\1."),
         (r"conv_last\.", "tail.1."),
     )
-    groups = 1 + max(
-        (int(m[1]) for name in tensors if (m := re.match(r"body\.(\d+)\.", name))), default=0
-    )
-    blocks = 1 + max(
-        (int(m[1]) for n in tensors if (m := re.match(r"body\.\d+\.residual_group\.(\d+)\.", n))),
-        default=0,
-    )
     renamed = {}
     for name, tensor in tensors.items():
-        target = re.sub(r"^body\.(\d+)\.conv\.", rf"body.\1.body.{blocks}.", name)
-        target = re.sub(r"^conv_after_body\.", f"body.{groups}.", target)
-        for pattern, replacement in rules:
-            target = re.sub("^" + pattern, replacement, target)
-        renamed[target] = tensor
+        matches = (re.subn("^" + pattern, new, name) for pattern, new in rules)
+        renamed[next((target for target, found in matches if found), name)] = tensor
     for name, sign in (("sub_mean", -1), ("add_mean", 1)):
         for key, tensor in MeanShift(sign).state_dict().items():
             renamed[f"{name}.{key}"] = tensor
@@ -105,45 +95,28 @@ def _from_basicsr(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:
-    groups = _count(tensors, r"body\.(\d+)\.body\.")
-    blocks = _count(tensors, r"body\.0\.body\.(\d+)\.body\.")
     filters = _shape(path, tensors, "head.0.weight")[0]
     squeezed = _shape(path, tensors, "body.0.body.0.body.3.conv_du.0.weight")[0]
     factor = _shape(path, tensors, "tail.0.0.weight")[0] // filters
     doublings = _count(tensors, r"tail\.0\.(\d+)\.") // 2 + 1
-    scale = 3 if factor == 9 else 2**doublings
-    settings = _settings(
-        path,
-        lambda: RcanSettings(
-            groups=groups, blocks=blocks, filters=filters, reduction=filters // max(squeezed, 1)
-        ),
+    settings = RcanSettings(
+        groups=_count(tensors, r"body\.(\d+)\.body\."),
+        blocks=_count(tensors, r"body\.0\.body\.(\d+)\.body\."),
+        filters=filters,
+        reduction=filters // max(squeezed, 1),
     )
-    network = Rcan(settings, scale)
-    _fill(path, network, tensors)
-    return network
+    return Rcan(settings, 3 if factor == 9 else 2**doublings)
 
 
 def _meta_sr(path: Path, tensors: dict[str, Tensor]) -> MetaSr:
-    settings = _settings(
-        path,
-        lambda: MetaSrSettings(
-            filters=_shape(path, tensors, "SFENet1.weight")[0],
-            growth=_shape(path, tensors, "RDBs.0.convs.0.conv.0.weight")[0],
-            blocks=_count(tensors, r"RDBs\.(\d+)\."),
-            layers=_count(tensors, r"RDBs\.0\.convs\.(\d+)\."),
-            hidden=_shape(path, tensors, "P2W.meta_block.0.weight")[0],
-        ),
+    settings = MetaSrSettings(
+        filters=_shape(path, tensors, "SFENet1.weight")[0],
+        growth=_shape(path, tensors, "RDBs.0.convs.0.conv.0.weight")[0],
+        blocks=_count(tensors, r"RDBs\.(\d+)\."),
+        layers=_count(tensors, r"RDBs\.0\.convs\.(\d+)\."),
+        hidden=_shape(path, tensors, "P2W.meta_block.0.weight")[0],
     )
-    network = MetaSr(settings)
-    _fill(path, network, tensors)
-    return network
-
-
-def _settings(path: Path, make: Any) -> Any:
-    try:
-        return make()
-    except SettingsError as error:
-        raise UserError(f"{path} is no such network: {error}") from None
+    return MetaSr(settings)
 
 
 def _count(tensors: Mapping[str, Tensor], pattern: str) -> int:
@@ -156,20 +129,3 @@ def _shape(path: Path, tensors: Mapping[str, Tensor], name: str) -> torch.Size:
     if name not in tensors:
         raise UserError(f"{path} has no tensor {name}, by which the network's size is known")
     return tensors[name].shape
-
-
-def _fill(path: Path, network: Rcan | MetaSr, tensors: Mapping[str, Tensor]) -> None:
-    wanted = network.state_dict()
-    for name, tensor in wanted.items():
-        if name not in tensors:
-            raise UserError(f"{path} has no tensor {name}")
-        if tensors[name].shape != tensor.shape:
-            raise UserError(
-                f"{path}: {name} is {list(tensors[name].shape)}, expected {list(tensor.shape)}"
-            )
-        if not bool(torch.isfinite(tensors[name]).all()):
-            raise UserError(f"{path}: {name} has values that are not finite")
-    if unknown := [name for name in tensors if name not in wanted]:
-        raise UserError(f"{path} has a tensor {unknown[0]} that the network does not know")
-    network.load_state_dict(dict(tensors))
-    network.eval().requires_grad_(False)

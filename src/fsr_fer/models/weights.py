@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -16,92 +18,98 @@ from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
-from fsr_fer.settings import ExtractorSettings, GeneratorSettings, build
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.settings import (
+    ExtractorSettings,
+    GeneratorSettings,
+    MetaSrSettings,
+    RcanSettings,
+    build,
+)
 
-#: The header's one entry: the network's settings as JSON.
 HEADER = "fsr_fer"
+"""The header's one entry: the network's settings, and what else rebuilds it, as JSON."""
+
+KINDS: dict[type[nn.Module], tuple[str, type]] = {
+    CovPoolFER: ("extractor", ExtractorSettings),
+    Generator: ("generator", GeneratorSettings),
+    Rcan: ("rcan", RcanSettings),
+    MetaSr: ("meta_sr", MetaSrSettings),
+}
+"""What may be in a file: its settings' name in the header, and their class."""
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def save_extractor(path: Path, network: CovPoolFER, class_names: tuple[str, ...]) -> None:
-    """Write CovPoolFER with its settings and class names."""
-    settings = asdict(network.extractor.settings)
-    save_network(path, network, {"extractor": settings, "class_names": class_names})
-
-
-def load_extractor(path: Path) -> tuple[CovPoolFER, tuple[str, ...]]:
-    """Read CovPoolFER in eval mode, frozen, and its class names.
-
-    Raises:
-        UserError: the file is no such network.
-    """
-    header, tensors = load_tensors(path, "extractor", "class_names")
-    settings = build(ExtractorSettings, header["extractor"], f"{path}: extractor")
-    class_names = tuple(header["class_names"])
-    network = CovPoolFER(settings, len(class_names))
-    fill_network(path, network, tensors)
-    return network, class_names
-
-
-def save_generator(path: Path, network: Generator, settings: GeneratorSettings) -> None:
-    """Write the generator with its settings."""
-    save_network(path, network, {"generator": asdict(settings)})
-
-
-def load_generator(path: Path) -> Generator:
-    """Read the generator in eval mode, frozen.
-
-    Raises:
-        UserError: the file is no such network.
-    """
-    header, tensors = load_tensors(path, "generator")
-    network = Generator(build(GeneratorSettings, header["generator"], f"{path}: generator"))
-    fill_network(path, network, tensors)
-    return network
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a network's file, by which features name their extractor."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def save_network(path: Path, network: nn.Module, header: dict[str, Any]) -> None:
-    """Write a network with what rebuilds it."""
+def save_network(path: Path, network: nn.Module) -> None:
+    """Write a network of ``KINDS`` with what rebuilds it; equal networks give equal bytes."""
+    name, _ = KINDS[type(network)]
+    settings: Any = network.settings
+    header = {name: asdict(settings)}
+    for more in ("class_names", "scale"):
+        if hasattr(network, more):
+            header[more] = getattr(network, more)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     # One entry only: safetensors writes several in a random order, so equal networks would give
     # different bytes, and DVC would take them for a change.
-    metadata = {HEADER: json.dumps(header, sort_keys=True)}
     with replacing(path) as part:
-        save_file(tensors, part, metadata)
+        save_file(tensors, part, {HEADER: json.dumps(header, sort_keys=True)})
 
 
-def load_tensors(path: Path, *keys: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What ``save_network`` wrote: the header, which must have ``keys``, and the tensors.
+def load_network(path: Path, *kinds: type[Network]) -> Network:
+    """Read a network of one of these ``kinds`` in eval mode, frozen.
 
     Raises:
         UserError: the file is no such network.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is not a readable safetensors file: {error}") from error
-    header = json.loads(metadata.get(HEADER, "{}"))
-    if missing := [key for key in keys if key not in header]:
-        raise UserError(f"{path} has no {missing[0]!r} in its header; it was not written by us")
-    return header, tensors
+    kind = next((kind for kind in kinds if KINDS[kind][0] in header), None)
+    if kind is None:
+        raise UserError(f"{path} holds no {' or '.join(KINDS[kind][0] for kind in kinds)}")
+    name, settings_class = KINDS[kind]
+    settings: Any = build(settings_class, header[name], f"{path}: {name}")
+    network: nn.Module
+    if kind is CovPoolFER:
+        network = CovPoolFER(settings, len(header["class_names"]))
+        network.class_names = tuple(header["class_names"])
+    elif kind is Rcan:
+        network = Rcan(settings, header["scale"])
+    else:
+        network = kind(settings)
+    assert isinstance(network, kind)
+    fill_network(path, network, tensors)
+    return network
 
 
-def fill_network(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+def fill_network(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Put tensors into a network, all of them, and freeze it in eval mode.
 
     Raises:
-        UserError: they do not fit.
+        UserError: one is missing, too many, of another shape or not finite; it is named.
     """
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} does not fit its own settings: {reason}") from error
+    wanted = network.state_dict()
+    for name, tensor in wanted.items():
+        if name not in tensors:
+            raise UserError(f"{path} has no tensor {name}")
+        if tensors[name].shape != tensor.shape:
+            raise UserError(
+                f"{path}: {name} is {list(tensors[name].shape)}, expected {list(tensor.shape)}"
+            )
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise UserError(f"{path}: {name} has values that are not finite")
+    if unknown := [name for name in tensors if name not in wanted]:
+        raise UserError(f"{path} has a tensor {unknown[0]} that the network does not know")
+    network.load_state_dict(dict(tensors))
     network.eval().requires_grad_(False)
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a network's file, by which features name their extractor."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

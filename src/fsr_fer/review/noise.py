@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from fsr_fer.statistics import mcnemar_exact
+from fsr_fer.statistics import mcnemar_exact, sign_flip
 
 
 def paired_test(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> float:
@@ -23,38 +21,4 @@ def paired_test(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> fl
     )
     if before.ndim == 1:
         return mcnemar_exact(int((gained > 0).sum()), int((gained < 0).sum()))
-    return sign_flip_exact(gained)
-
-
-def sign_flip_exact(gained: np.ndarray) -> float:
-    """Two-sided p-value of sum(gained) if every sign were a fair coin's; ``gained`` is int [N].
-
-    Exact: faces that gain or lose k scales make a binomial distribution with steps of 2k, and the
-    distributions of all k are convolved. Sums of positive terms only, so small p-values stay true.
-    """
-    total = abs(int(gained.sum()))
-    sizes = np.abs(gained)
-    chances = np.ones(1)
-    for size in range(1, int(sizes.max(initial=0)) + 1):
-        count = int((sizes == size).sum())
-        if count:
-            chances = np.convolve(chances, _spread(_fair_coins(count), 2 * size))
-    reach = int(sizes.sum())
-    sums = np.arange(-reach, reach + 1)
-    return min(1.0, float(chances[np.abs(sums) >= total].sum()))
-
-
-def _fair_coins(count: int) -> np.ndarray:
-    """Chances of 0 to ``count`` heads."""
-    logs = [
-        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
-        for k in range(count + 1)
-    ]
-    return np.exp(np.array(logs) - count * math.log(2))
-
-
-def _spread(values: np.ndarray, step: int) -> np.ndarray:
-    """The values ``step`` apart, zeros between them."""
-    wide = np.zeros((values.size - 1) * step + 1)
-    wide[::step] = values
-    return wide
+    return sign_flip(gained)

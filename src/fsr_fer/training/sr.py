@@ -19,7 +19,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import load_super_resolution
+from fsr_fer.models.weights import load_network
 from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import stream, stream_seed
 from fsr_fer.resize import imresize
@@ -59,9 +59,7 @@ def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> MetaSr
     if settings.retrained_from == "nothing":
         network = new_network("meta_sr_retrained", settings, seed)
     else:
-        trained = load_super_resolution(meta_sr)
-        if not isinstance(trained, MetaSr):
-            raise UserError(f"{meta_sr} holds no Meta-SR")
+        trained = load_network(meta_sr, MetaSr)
         network = MetaSr(trained.settings)
         network.load_state_dict(trained.state_dict())
     assert isinstance(network, MetaSr)
