@@ -330,7 +330,9 @@ def test_a_row_whose_network_knows_other_classes_is_one_line(
     save_network(path, network)
     result = stage(folder, "evaluate_faces", "best", "other", "downsample")
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {path.relative_to(folder)} knows the classes ('neutral', ")
+    assert result.stderr.startswith(
+        f"error: {path.relative_to(folder)} knows the classes ('neutral', "
+    )
     assert result.stderr.count("\n") == 1
 
 

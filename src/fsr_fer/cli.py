@@ -365,6 +365,21 @@ def diff_command(
         raise UserError(f"gate: {'; '.join(reasons)}")
 
 
+@app.command("studies", short_help="Run the studies over seeds that are missing.")
+def studies_command(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")
+    ] = False,
+) -> None:
+    """Run the experiments of studies.yaml that are missing; write metrics/studies/."""
+    from fsr_fer.data.tracking import find_root
+    from fsr_fer.studies import run_studies
+
+    root = find_root(Path.cwd())
+    for path in run_studies(root, dry_run):
+        typer.echo(f"wrote {path.relative_to(root)}")
+
+
 def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
     scales = {column for values in table.values() for column in values if column[0] == "x"}
     return sorted(scales, key=lambda column: int(column[1:]))

@@ -63,7 +63,8 @@ def _arguments(main: Callable[..., Stage | None]) -> list[str]:
         fits = False
     if fits:
         return arguments
-    print(inspect.getmodule(main).__doc__.splitlines()[0], file=sys.stderr)
+    usage = (sys.modules["__main__"].__doc__ or "").splitlines()
+    print(*usage[:1], file=sys.stderr)
     sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
 
 

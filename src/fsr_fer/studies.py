@@ -26,8 +26,10 @@ from fsr_fer.predictions import Predictions, parse_predictions
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
-NOT_TRAINED = ("code", "settings", "report", "cost")
-"""Scripts whose code changes no prediction."""
+NOT_PREDICTING = ("code", "settings", "report", "cost")
+"""Stages whose code changes no prediction."""
+UNSEEDED = (*NOT_PREDICTING, "synthesize", "dataset", "validate", "downsample", "natural")
+"""Stages that `seed` does not run again."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def revision_of(
     for commit in experiments(root, experiment.name).values():
         revision = Revision(root, commit)
         made_by = json.loads(revision.read(CODE_FILE.as_posix()) or "{}")
-        same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_TRAINED)
+        same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_PREDICTING)
         settings = json.loads(revision.read(SETTINGS_FILE.as_posix()) or "{}")
         if same_code and settings == experiment.settings(params):
             return revision
@@ -116,12 +118,11 @@ def revision_of(
 
 def _duration(root: Path, missing: Sequence[Experiment]) -> str:
     """How long the experiments will take, by the last run of each stage here."""
-    seconds = last_seconds(root)
-    trained = {k: s for k, s in seconds.items() if k.partition("@")[0] in SEEDED}
-    if not missing or not trained:
-        return ""
-    total = sum(seconds.get(e.stage, 0) if e.stage else sum(trained.values()) for e in missing)
-    return f", about {total / 3600:.1f} h by the times of the stages' last runs"
+    records = [json.loads(path.read_bytes()) for path in (root / ".runs").glob("*/*.json")]
+    seconds = {r["stage"]: r["seconds"] for r in sorted(records, key=lambda r: str(r["started"]))}
+    trained = sum(s for name, s in seconds.items() if name.partition("@")[0] not in UNSEEDED)
+    total = sum(seconds.get(e.stage, 0.0) if e.stage else trained for e in missing)
+    return f", about {total / 3600:.1f} h by the last runs of their stages" if total else ""
 
 
 def _write_results(
