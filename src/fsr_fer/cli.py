@@ -179,6 +179,7 @@ def weights_import_command(
     from fsr_fer.data.tracking import find_root, track_with_dvc
     from fsr_fer.files import replacing
     from fsr_fer.models.official import read_official
+    from fsr_fer.models.weights import save_network
     from fsr_fer.params import read_params
 
     root = find_root(Path.cwd())
