@@ -1,13 +1,29 @@
 """Check params.yaml and write the selected profile's values: ``python -m stages.settings``."""
 
+from pathlib import Path
+
 from fsr_fer.files import write_json
-from fsr_fer.params import SETTINGS_FILE, effective_values, read_params
+from fsr_fer.git import git_bytes
+from fsr_fer.params import (
+    PARAMS_FILE,
+    SETTINGS_FILE,
+    edits_without_effect,
+    effective_values,
+    parse_yaml,
+    read_params,
+)
 from fsr_fer.stage import run_stage
 
 
 def main() -> None:
-    """Write ``settings.json``."""
-    write_json(SETTINGS_FILE, effective_values(read_params()))
+    """Write ``settings.json``; name values that were changed where the profile replaces them."""
+    params = read_params()
+    write_json(SETTINGS_FILE, effective_values(params))
+    committed = git_bytes(Path(), "show", f"HEAD:./{PARAMS_FILE}")
+    if committed is not None:
+        profile = params["profile"]
+        for key in edits_without_effect(params, parse_yaml(committed, f"HEAD:{PARAMS_FILE}")):
+            print(f"note: {key} has no effect: profiles.{profile} replaces it; change it there")
 
 
 if __name__ == "__main__":

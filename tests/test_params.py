@@ -14,6 +14,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
 from fsr_fer.params import (
     check_params,
+    edits_without_effect,
     effective_values,
     load_stage,
     profile_values,
@@ -165,6 +166,17 @@ def test_what_a_profile_replaces_has_no_effect_on_it(params: dict[str, Any]) -> 
     before = effective_values(params)
     params["pretrain"]["epochs"] = 7
     assert effective_values(params) == before
+
+
+def test_an_edit_that_the_profile_replaces_is_named(params: dict[str, Any]) -> None:
+    before = copy.deepcopy(params)
+    params["pretrain"]["epochs"] = 7
+    assert edits_without_effect(params, before) == []  # small replaces nothing
+    params["profile"] = "released"  # its own base replaces that
+    assert edits_without_effect(params, before) == ["pretrain.epochs"]
+    params["profiles"]["paper"]["pretrain"]["epochs"] = 9
+    params["pretrain"]["flip"] = False
+    assert edits_without_effect(params, before) == ["pretrain.epochs"]
 
 
 def test_plain_does_not_depend_on_the_reweighting(params: dict[str, Any]) -> None:

@@ -13,7 +13,6 @@ from fsr_fer.errors import UserError
 
 if TYPE_CHECKING:
     from fsr_fer.data.importing import ImportSummary
-    from fsr_fer.models.weights import save_network
 
 PROBLEMS_FILE = Path("import-problems.csv")
 

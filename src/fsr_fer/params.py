@@ -179,6 +179,25 @@ def profile_values(params: Mapping[str, Any], profile: str) -> Values:
         raise SettingsError(f"profiles.{profile}.{error}") from None
 
 
+def edits_without_effect(params: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """Values of the default that differ from ``before`` and that the selected profile replaces."""
+    profile = params["profile"]
+    values: Values = {}
+    for own in reversed(list(_with_bases(params["profiles"], profile, "profiles"))):
+        values = _overlaid(values, own)
+    replaced, now, then = (_flat(v) for v in (values, params, before))
+    return [key for key in now if key in replaced and key in then and now[key] != then[key]]
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Values:
+    """Nested values by dotted key."""
+    flat: Values = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{above}{key}.") if nested else {f"{above}{key}": value}
+    return flat
+
+
 def _with_bases(sections: Mapping[str, Any], name: str, where: str) -> Iterator[Mapping[str, Any]]:
     """A section, the one it is based on, the one that is based on, and so on."""
     seen: list[str] = []
