@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ Score = Literal["total_accuracy", "mean_class_accuracy"]
 Seed = int | Sequence[int]
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """Bounds in percent, ``low`` at most ``high``."""
 
     low: float

@@ -13,8 +13,8 @@ import pytest
 
 from fsr_fer.data.dataset import build_dataset
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.data.validation import Offender, Validation, contrast, validate_dataset
-from fsr_fer.data.validation_report import raise_if_failed, write_report, write_verdict
+from fsr_fer.data.validation.checks import Offender, Validation, contrast, validate_dataset
+from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
 from fsr_fer.errors import UserError
 from fsr_fer.settings import ValidateSettings
 from tests.data.raw_faces import CLASSES

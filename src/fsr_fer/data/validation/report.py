@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Template
 from PIL import Image
 
-from fsr_fer.data.validation import Offender, Validation
+from fsr_fer.data.validation.checks import Offender, Validation
 from fsr_fer.errors import UserError
 from fsr_fer.files import replacing, write_csv, write_json, write_text
 
@@ -44,7 +44,7 @@ def write_report(validation: Validation, directory: Path, title: str) -> None:
     def thumbnail(row: int | None) -> str | None:
         return None if row is None else _data_uri(validation.images[row])
 
-    template = Template(Path(__file__).with_name("validation.html").read_text(), autoescape=True)
+    template = Template(Path(__file__).with_name("page.html").read_text(), autoescape=True)
     with replacing(directory) as part:
         part.mkdir(parents=True)
         page = template.render(
