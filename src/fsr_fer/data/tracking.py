@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import yaml
-
 from fsr_fer.errors import UserError
-from fsr_fer.files import write_text
-from fsr_fer.yaml12 import load_yaml
 
 
 def find_root(start: Path) -> Path:
@@ -38,20 +31,15 @@ def check_lock(path: Path) -> None:
     Raises:
         UserError: it was cut off.
     """
+    from fsr_fer.params import parse_yaml
+
     if not path.is_file():
         return
     try:
-        content = load_yaml(path.read_bytes())
-        entries = [
-            entry
-            for stage in content["stages"].values()
-            for entry in stage.get("deps", []) + stage.get("outs", [])
-        ]
-        whole = all(
-            isinstance(entry.get("size", 0), int) and None not in entry.values()
-            for entry in entries
-        )
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        stages = parse_yaml(path.read_bytes(), path.name)["stages"].values()
+        entries = [entry for s in stages for entry in s.get("deps", []) + s.get("outs", [])]
+        whole = all(None not in entry.values() for entry in entries)
+    except (UserError, AttributeError, KeyError, TypeError):
         whole = False
     if not whole:
         raise UserError(
@@ -69,32 +57,22 @@ def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
     Raises:
         UserError: DVC refuses; the message quotes it.
     """
-    target = folder.relative_to(root).as_posix()
-    command = [sys.executable, "-m", "dvc", "add", target]
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    try:
+        with Repo(str(root)) as repo:
+            repo.add(str(folder))
+    except DvcException as error:
+        target = folder.relative_to(root).as_posix()
         raise UserError(
             f"{target} is there, but DVC does not track it: `dvc add {target}` says "
-            f"{_first_error(done.stderr or done.stdout)!r}; mend that and run it again"
-        )
+            f"{' '.join(str(error).split())!r}; mend that and run it again"
+        ) from error
     tracked = folder.with_name(folder.name + ".dvc")
     if not push:
-        _forbid_push(tracked)
+        with modify_yaml(str(tracked)) as content:
+            for out in content["outs"]:
+                out["push"] = False
     return tracked
-
-
-def _first_error(output: str) -> str:
-    """The line that says most: the first that DVC marks as an error, or else the first."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    marked = [line for line in lines if line.startswith("ERROR")]
-    return (marked or lines or ["nothing"])[0]
-
-
-def _forbid_push(tracked: Path) -> None:
-    content = yaml.safe_load(tracked.read_text(encoding="utf-8"))
-    for out in content["outs"]:
-        out["push"] = False
-    write_text(tracked, yaml.safe_dump(content, sort_keys=False))
