@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fsr_fer.data.images import PictureError
-from fsr_fer.data.listing import Source, class_position, split_name
-from fsr_fer.data.sources import open_source, read_picture
+from fsr_fer.data.listing import Source, class_position, read_picture, split_name
+from fsr_fer.data.sources import open_source
 from fsr_fer.errors import UserError
 from tests.data.raw_faces import CLASSES, encoded, face_pixels, zip_of
 
@@ -20,7 +20,7 @@ Edit = Callable[[Path, int, str], None]
 
 
 def listed(source: Source) -> list[tuple[str, str, int, str]]:
-    assert source.problems == ()
+    assert source.problems == []
     return [(face.id, face.split, face.label, face.subject) for face in source.faces]
 
 
@@ -114,7 +114,7 @@ def test_csv_takes_positions_other_cases_aliases_and_a_byte_order_mark(csv_folde
         ("train0.png", "train", 0, ""),
         ("images/test0.png", "validation", 2, ""),
     ]
-    assert source.notes == ("columns that are not used: age",)
+    assert source.notes == ["columns that are not used: age"]
 
 
 def test_csv_faults_are_named_with_their_line(csv_folder: Path, edit_line: Edit) -> None:
@@ -132,7 +132,7 @@ def test_csv_faults_are_named_with_their_line(csv_folder: Path, edit_line: Edit)
         ("labels.csv:5", "image", "../../etc/passwd"),
         ("labels.csv:7", "split", ""),
     ]
-    assert source.doubtful == ("images/train0.png", "images/train2.png", "images/train3.png")
+    assert source.doubtful == ["images/train0.png", "images/train2.png", "images/train3.png"]
 
 
 def test_an_id_twice_is_a_problem(csv_folder: Path, edit_line: Edit) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from fsr_fer.arrays import writing_array
-from fsr_fer.data.images import PictureError, to_face
+from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
-from fsr_fer.data.problems import Problem, raise_problems
-from fsr_fer.data.sources import open_source, read_picture
+from fsr_fer.data.problems import raise_problems
+from fsr_fer.data.sources import open_source
 from fsr_fer.errors import UserError
 from fsr_fer.progress import progress
 
@@ -46,24 +46,19 @@ def build_dataset(
         )
     source = open_source(source_name, root, class_names)
     faces = sorted(source.faces, key=lambda face: SPLITS.index(face.split))  # a stable sort
-    problems = list(source.problems)
     hashes = []
     listing = directory.with_name("dataset-problems.csv")
     outcome = f"{root} cannot be used"
     if not faces:
-        raise_problems(problems, listing, outcome=outcome)
+        raise_problems(source.problems, listing, outcome=outcome)
     shape = (len(faces), IMAGE_SIZE, IMAGE_SIZE, 3)
     with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
         for face in progress(faces, desc="reading faces"):
-            try:
-                pixels = to_face(read_picture(source.pictures, face.file)[1])
-            except PictureError as error:
-                allowed = "a picture that opens in a viewer"
-                problems.append(Problem(face.file, "file", "", str(error), allowed))
-                continue
-            append(pixels[None])
-            hashes.append(pixel_sha256(pixels))
-        raise_problems(problems, listing, outcome=outcome)
+            if picture := source.read(face.file):
+                pixels = to_face(picture[1])
+                append(pixels[None])
+                hashes.append(pixel_sha256(pixels))
+        raise_problems(source.problems, listing, outcome=outcome)
     manifest = Manifest(
         ids=tuple(face.id for face in faces),
         sources=tuple(face.file for face in faces),

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import filecmp
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from fsr_fer.data.archive import ZipWriter
-from fsr_fer.data.images import PictureError, to_face
+from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
-from fsr_fer.data.problems import Problem, raise_problems
-from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source, read_picture
+from fsr_fer.data.problems import raise_problems
+from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source
 from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 from fsr_fer.progress import progress
@@ -55,11 +52,10 @@ def import_faces(
             ``target`` holds another import and ``force`` is false. ``target`` is then untouched.
     """
     source = open_source(name, path, class_names)
-    checks = _Checks(source, class_names)
     with replacing(target) as part:
-        _pack(source, part, checks)
-        checks.finish()
-        raise_problems(checks.problems, problems_file, outcome="nothing was imported")
+        _pack(source, part)
+        _check_classes(source)
+        raise_problems(source.problems, problems_file, outcome="nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
             raise UserError(
                 f"{target} already holds another import, which was left as it is; "
@@ -69,80 +65,58 @@ def import_faces(
     return ImportSummary(
         faces=dict(Counter(face.split for face in source.faces)),
         subjects=len({face.subject for face in source.faces if face.subject}),
-        notes=(*source.notes, *checks.notes()),
+        notes=tuple(source.notes),
     )
 
 
-class _Checks:
-    """What can only be known by looking at every picture, and at all of them together."""
-
-    def __init__(self, source: Source, class_names: tuple[str, ...]) -> None:
-        self.problems = list(source.problems)
-        self._source = source
-        self._class_names = class_names
-        self._first_with: dict[str, Face] = {}
-        self._other_shapes = 0
-        self._smaller = 0
-
-    def unreadable(self, file: str, error: PictureError) -> None:
-        allowed = "a picture that opens in a viewer"
-        self.problems.append(Problem(file, "file", "", str(error), allowed))
-
-    def face(self, face: Face, rgb: np.ndarray) -> None:
-        height, width, _ = rgb.shape
-        self._other_shapes += height != width
-        self._smaller += min(height, width) < IMAGE_SIZE
-        first = self._first_with.setdefault(pixel_sha256(to_face(rgb)), face)
-        if first.split != face.split:
-            problem = f"is the same picture as {first.file} in {first.split}"
-            allowed = "a picture in one split only"
-            self.problems.append(Problem(face.file, "split", face.split, problem, allowed))
-
-    def finish(self) -> None:
-        """Look for splits without faces and for classes that one of them lacks."""
-        found = Counter((face.split, face.label) for face in self._source.faces)
-        splits = {split for split, _ in found}
-        for split in NEEDED_SPLITS:
-            if split not in splits:
-                self._lacking("split", split, "has no faces", "train and test with faces")
-                continue
-            for label, class_name in enumerate(self._class_names):
-                if not found[split, label]:
-                    allowed = "each class in train and in test"
-                    self._lacking("label", class_name, f"has no faces in {split}", allowed)
-
-    def notes(self) -> Iterator[str]:
-        if self._other_shapes:
-            yield f"pictures that are not square: {self._other_shapes:,}; the middle square counts"
-        if self._smaller:
-            yield (
-                f"pictures smaller than {IMAGE_SIZE}x{IMAGE_SIZE} pixels: {self._smaller:,}; "
-                "they are enlarged, so what is called full size is not for them"
-            )
-
-    def _lacking(self, field: str, value: str, problem: str, allowed: str) -> None:
-        self.problems.append(Problem(self._source.table, field, value, problem, allowed))
-
-
-def _pack(source: Source, folder: Path, checks: _Checks) -> None:
+def _pack(source: Source, folder: Path) -> None:
+    """Write label files and pictures; find what only a look at all the pictures can tell."""
     folder.mkdir(parents=True)
     for table, content in source.tables.items():
         (folder / table).parent.mkdir(parents=True, exist_ok=True)
         (folder / table).write_bytes(content)
+    first_with: dict[str, Face] = {}
+    not_square = smaller = 0
     with ZipWriter(folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)) as packed:
         for face in progress(source.faces, desc="checking faces"):
-            try:
-                content, rgb = read_picture(source.pictures, face.file)
-            except PictureError as error:
-                checks.unreadable(face.file, error)
+            picture = source.read(face.file)
+            if picture is None:
                 continue
-            checks.face(face, rgb)
+            content, rgb = picture
+            height, width, _ = rgb.shape
+            not_square += height != width
+            smaller += min(height, width) < IMAGE_SIZE
+            first = first_with.setdefault(pixel_sha256(to_face(rgb)), face)
+            if first.split != face.split:
+                problem = f"is the same picture as {first.file} in {first.split}"
+                allowed = "a picture in one split only"
+                source.problem(face.file, "split", face.split, problem, allowed)
             packed.add(_packed_name(source, face), content)
     for file in source.doubtful:
-        try:
-            read_picture(source.pictures, file)
-        except PictureError as error:
-            checks.unreadable(file, error)
+        source.read(file)
+    if not_square:
+        source.notes.append(
+            f"pictures that are not square: {not_square:,}; the middle square counts"
+        )
+    if smaller:
+        source.notes.append(
+            f"pictures smaller than {IMAGE_SIZE}x{IMAGE_SIZE} pixels: {smaller:,}; "
+            "they are enlarged, so what is called full size is not for them"
+        )
+
+
+def _check_classes(source: Source) -> None:
+    """Look for splits without faces and for classes that one of them lacks."""
+    found = Counter((face.split, face.label) for face in source.faces)
+    for split in NEEDED_SPLITS:
+        if split not in {face.split for face in source.faces}:
+            allowed = "train and test with faces"
+            source.problem(source.table, "split", split, "has no faces", allowed)
+            continue
+        for label, class_name in enumerate(source.class_names):
+            if not found[split, label]:
+                problem, allowed = f"has no faces in {split}", "each class in train and in test"
+                source.problem(source.table, "label", class_name, problem, allowed)
 
 
 def _packed_name(source: Source, face: Face) -> str:

@@ -1,15 +1,17 @@
-"""What a reader of labelled faces finds: the faces, and all that is wrong with their list."""
+"""What a reader of labelled faces finds: the faces, their pictures, and all that is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from fsr_fer.data.archive import Files
+import numpy as np
+
+from fsr_fer.data.archive import Files, UnreadableFileError
+from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.data.manifest import SPLITS
 from fsr_fer.data.problems import Problem
-from fsr_fer.errors import UserError
 
 SourceName = Literal["synthetic", "rafdb", "folder", "csv"]
 
@@ -27,34 +29,26 @@ class Face:
     subject: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Source:
-    """The faces of a source in its own order, and where their pictures are.
+    """The labelled faces of a source in its own order, and all that is wrong with them.
 
-    ``doubtful`` are picture files whose row has a problem; they are not faces, but are decoded all
-    the same when a user's data is checked, so that one run finds everything. ``tables`` are the
-    label files as they were read, by the name under which an import stores them.
+    ``table`` is what messages call their list. ``tables`` are the label files as they were read, by
+    the name under which an import stores them. ``doubtful`` are picture files whose row has a
+    problem; they are not faces, but are decoded all the same when a user's data is checked, so that
+    one run finds everything.
     """
 
     name: SourceName
+    class_names: tuple[str, ...]
     table: str
-    faces: tuple[Face, ...]
-    doubtful: tuple[str, ...]
     pictures: Files
-    tables: dict[str, bytes]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...] = ()
-
-
-class Listing:
-    """What a reader gathers row by row."""
-
-    def __init__(self, class_names: tuple[str, ...]) -> None:
-        self.faces: list[Face] = []
-        self.doubtful: list[str] = []
-        self.problems: list[Problem] = []
-        self._class_names = class_names
-        self._seen: dict[str, str] = {}
+    tables: dict[str, bytes] = field(default_factory=dict)
+    faces: list[Face] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _seen: dict[str, str] = field(default_factory=dict)
 
     def problem(self, file: str, field: str, value: str, problem: str, allowed: str) -> None:
         self.problems.append(Problem(file, field, value, problem, allowed))
@@ -67,10 +61,10 @@ class Listing:
 
     def label(self, where: str, value: str, first: int) -> int | None:
         """A class name, or its position counted from ``first``."""
-        label = class_position(value, self._class_names, first)
+        label = class_position(value, self.class_names, first)
         if label is None:
-            last = first + len(self._class_names) - 1
-            names = ", ".join(self._class_names)
+            last = first + len(self.class_names) - 1
+            names = ", ".join(self.class_names)
             allowed = f"{first} to {last}, standing for {names}"
             self.problem(where, "label", value, "is not a label", allowed)
         return label
@@ -96,31 +90,26 @@ class Listing:
             return
         self.faces.append(Face(id=identity, file=file, split=split, label=label, subject=subject))
 
-    def source(
-        self,
-        name: SourceName,
-        table: str,
-        pictures: Files,
-        tables: dict[str, bytes],
-        notes: Sequence[str] = (),
-    ) -> Source:
-        """The finished list.
+    def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
+        """What ``read_picture`` gives; None, and one problem more, where it cannot be read."""
+        try:
+            return read_picture(self.pictures, file)
+        except PictureError as error:
+            self.problem(file, "file", "", str(error), "a picture that opens in a viewer")
+            return None
 
-        Raises:
-            UserError: there is not one row in it.
-        """
-        if not (self.faces or self.problems):
-            raise UserError(f"{table} lists no faces")
-        return Source(
-            name=name,
-            table=table,
-            faces=tuple(self.faces),
-            doubtful=tuple(self.doubtful),
-            pictures=pictures,
-            tables=tables,
-            problems=tuple(self.problems),
-            notes=tuple(notes),
-        )
+
+def read_picture(files: Files, name: str) -> tuple[bytes, np.ndarray]:
+    """A picture's bytes as they are stored, and its pixels, upright RGB uint8 [H, W, 3].
+
+    Raises:
+        PictureError: it cannot be read or decoded.
+    """
+    try:
+        content = files.read(name)
+    except UnreadableFileError as error:
+        raise PictureError(str(error)) from error
+    return content, decode_picture(content)
 
 
 def split_name(value: str) -> str | None:

@@ -11,11 +11,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from fsr_fer.data.archive import Files, UnreadableFileError, escapes, open_files
-from fsr_fer.data.images import SUFFIXES, PictureError, decode_picture
-from fsr_fer.data.listing import Listing, Source, SourceName, split_name
+from fsr_fer.data.images import SUFFIXES
+from fsr_fer.data.listing import Source, SourceName, split_name
 from fsr_fer.errors import UserError
 
 RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
@@ -36,23 +34,14 @@ def open_source(name: SourceName, path: Path, class_names: tuple[str, ...]) -> S
         UserError: ``path`` is missing, empty, no folder or zip, or holds no source of this kind.
     """
     if name == "csv":
-        return _read_csv(path, class_names)
-    if name == "folder":
-        return _read_folder(path, class_names)
-    return _read_rafdb(name, path, class_names)
-
-
-def read_picture(files: Files, name: str) -> tuple[bytes, np.ndarray]:
-    """A picture's bytes as they are stored, and its pixels, upright RGB uint8 [H, W, 3].
-
-    Raises:
-        PictureError: it cannot be read or decoded.
-    """
-    try:
-        content = files.read(name)
-    except UnreadableFileError as error:
-        raise PictureError(str(error)) from error
-    return content, decode_picture(content)
+        source = _read_csv(path, class_names)
+    elif name == "folder":
+        source = _read_folder(path, class_names)
+    else:
+        source = _read_rafdb(name, path, class_names)
+    if not (source.faces or source.problems):
+        raise UserError(f"{source.table} lists no faces")
+    return source
 
 
 # RAF-DB -------------------------------------------------------------------------------------------
@@ -62,35 +51,38 @@ def _read_rafdb(name: SourceName, path: Path, class_names: tuple[str, ...]) -> S
     files = _open_not_empty(path)
     tables, table_path = _rafdb_tables(files)
     pictures = _rafdb_pictures(files)
+    table = PurePosixPath(table_path).name
+    source = Source(
+        name=name, class_names=class_names, table=table, pictures=pictures, tables=tables
+    )
     by_name = {
         PurePosixPath(picture).name: picture
         for picture in pictures.names
         if picture.endswith("_aligned.jpg")
     }
-    listing = Listing(class_names)
-    _note_escaping(listing, files, pictures)
-    subjects = _rafdb_subjects(listing, tables.get(RAFDB_SUBJECTS))
-    file_name = PurePosixPath(table_path).name
+    _note_escaping(source, files)
+    subjects = _rafdb_subjects(source, tables.get(RAFDB_SUBJECTS))
     for number, line in enumerate(_text(tables[RAFDB_TABLE], table_path).splitlines(), start=1):
         if not line.strip():
             continue
-        where = f"{file_name}:{number}"
+        where = f"{table}:{number}"
         image, *rest = line.strip().rsplit(maxsplit=1)
         if not rest:
-            listing.problem(where, "line", image, "has no label", "a name and a label")
+            source.problem(where, "line", image, "has no label", "a name and a label")
             continue
         aligned = f"{PurePosixPath(image).stem}_aligned.jpg"
         if aligned not in by_name:
-            listing.problem(where, "image", aligned, f"is not in {pictures.path}", "a file there")
-        split = listing.split(where, image.partition("_")[0])
-        label = listing.label(where, rest[0], first=1)
+            source.problem(where, "image", aligned, f"is not in {pictures.path}", "a file there")
+        split = source.split(where, image.partition("_")[0])
+        label = source.label(where, rest[0], first=1)
         subject = subjects.pop(image, "")
-        listing.add(where, image, by_name.get(aligned), split, label, subject)
+        source.add(where, image, by_name.get(aligned), split, label, subject)
     for image in subjects:
-        listing.problem(RAFDB_SUBJECTS, "name", image, f"is not in {file_name}", "its names")
-    left_out = len(by_name) - len(listing.faces)
-    notes = [f"{left_out:,} pictures without a label were left out"] if left_out > 0 else []
-    return listing.source(name, file_name, pictures, tables, notes)
+        source.problem(RAFDB_SUBJECTS, "name", image, f"is not in {table}", "its names")
+    left_out = len(by_name) - len(source.faces)
+    if left_out > 0:
+        source.notes.append(f"{left_out:,} pictures without a label were left out")
+    return source
 
 
 def _rafdb_tables(files: Files) -> tuple[dict[str, bytes], str]:
@@ -120,7 +112,7 @@ def _rafdb_pictures(files: Files) -> Files:
     )
 
 
-def _rafdb_subjects(listing: Listing, table: bytes | None) -> dict[str, str]:
+def _rafdb_subjects(source: Source, table: bytes | None) -> dict[str, str]:
     subjects: dict[str, str] = {}
     for number, line in enumerate(_text(table or b"", RAFDB_SUBJECTS).splitlines(), start=1):
         words = line.split()
@@ -128,7 +120,7 @@ def _rafdb_subjects(listing: Listing, table: bytes | None) -> dict[str, str]:
             subjects[words[0]] = words[1]
         elif words:
             where = f"{RAFDB_SUBJECTS}:{number}"
-            listing.problem(where, "line", line.strip(), "cannot be read", "name subject, once")
+            source.problem(where, "line", line.strip(), "cannot be read", "name subject, once")
     return subjects
 
 
@@ -149,18 +141,22 @@ def _read_csv(path: Path, class_names: tuple[str, ...]) -> Source:
     pictures, bases = files, (base, base + "images/")
     if base + IMAGES_ZIP in files.names:
         pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
-    listing = Listing(class_names)
-    _note_escaping(listing, files, pictures)
     content = _read_table(files, name)
-    notes = _list_csv(listing, table, _text(content, table), pictures, bases)
-    return listing.source("csv", table, pictures, {CSV_TABLE: content}, notes)
+    source = Source(
+        name="csv",
+        class_names=class_names,
+        table=table,
+        pictures=pictures,
+        tables={CSV_TABLE: content},
+    )
+    _note_escaping(source, files)
+    _list_csv(source, _text(content, table), bases)
+    return source
 
 
-def _list_csv(
-    listing: Listing, table: str, text: str, pictures: Files, bases: Sequence[str]
-) -> list[str]:
-    """Take in the rows of a label table; the result is what the user should be told about it."""
-    known = set(pictures.names)
+def _list_csv(source: Source, text: str, bases: Sequence[str]) -> None:
+    """Take in the rows of a label table, whose images lie below one of ``bases``."""
+    table, known = source.table, set(source.pictures.names)
     reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
     try:
         reader.fieldnames = [column.strip().casefold() for column in reader.fieldnames or ()]
@@ -173,20 +169,20 @@ def _list_csv(
         for row in reader:
             where = f"{table}:{reader.line_num}"
             value = row["image"].strip()
-            split = listing.split(where, row["split"])
-            label = listing.label(where, row["label"], first=0)
+            split = source.split(where, row["split"])
+            label = source.label(where, row["label"], first=0)
             image = PurePosixPath(value.replace("\\", "/")).as_posix()
             file = next((base + image for base in bases if base + image in known), None)
             if escapes(value):
-                listing.problem(where, "image", value, "leads out of the folder", "a path inside")
+                source.problem(where, "image", value, "leads out of the folder", "a path inside")
             elif file is None:
                 allowed = "a path from the folder of the table, or from images/ in it"
-                listing.problem(where, "image", value, "is missing", allowed)
-            listing.add(where, image, file, split, label, row.get("subject", "").strip())
+                source.problem(where, "image", value, "is missing", allowed)
+            source.add(where, image, file, split, label, row.get("subject", "").strip())
     except csv.Error as error:
         raise UserError(f"{table}:{reader.line_num}: {error}; expected comma-separated") from error
-    unused = [column for column in columns if column not in _CSV_COLUMNS]
-    return [f"columns that are not used: {', '.join(unused)}"] if unused else []
+    if unused := [column for column in columns if column not in _CSV_COLUMNS]:
+        source.notes.append(f"columns that are not used: {', '.join(unused)}")
 
 
 # Folders ------------------------------------------------------------------------------------------
@@ -197,8 +193,8 @@ def _read_folder(path: Path, class_names: tuple[str, ...]) -> Source:
     pictures: Files = files
     if files.names == (IMAGES_ZIP,):
         pictures = files.open_zip(IMAGES_ZIP)
-    listing = Listing(class_names)
-    _note_escaping(listing, files, pictures)
+    source = Source(name="folder", class_names=class_names, table=str(path), pictures=pictures)
+    _note_escaping(source, files)
     base = _wrapping_folder(pictures.names)
     splits: dict[str, str | None] = {}
     labels: dict[str, int | None] = {}
@@ -207,21 +203,21 @@ def _read_folder(path: Path, class_names: tuple[str, ...]) -> Source:
         if not file.lower().endswith(SUFFIXES):
             if len(parts) == 3:
                 allowed = "pictures: " + " ".join(SUFFIXES)
-                listing.problem(file, "file", "", "is not named like a picture", allowed)
+                source.problem(file, "file", "", "is not named like a picture", allowed)
             continue
         if len(parts) != 3:
             allowed = "split/class/picture"
-            listing.problem(file, "file", "", "is not in a folder of split and class", allowed)
-            listing.doubtful.append(file)
+            source.problem(file, "file", "", "is not in a folder of split and class", allowed)
+            source.doubtful.append(file)
             continue
         split, label = parts[:2]
         if split not in splits:  # a folder that nobody knows is one problem, not one per picture
-            splits[split] = listing.split(f"{split}/", split)
+            splits[split] = source.split(f"{split}/", split)
         if label not in labels:
-            labels[label] = listing.label(f"{split}/{label}/", label, first=0)
+            labels[label] = source.label(f"{split}/{label}/", label, first=0)
         identity = "/".join(parts)
-        listing.add(identity, identity, file, splits[split], labels[label])
-    return listing.source("folder", str(path), pictures, {})
+        source.add(identity, identity, file, splits[split], labels[label])
+    return source
 
 
 def _wrapping_folder(names: Sequence[str]) -> str:
@@ -247,10 +243,10 @@ def _outermost(names: Sequence[str]) -> str:
     return min(names, key=lambda name: (name.count("/"), name))
 
 
-def _note_escaping(listing: Listing, *places: Files) -> None:
-    for files in {id(files): files for files in places}.values():
+def _note_escaping(source: Source, given: Files) -> None:
+    for files in {id(files): files for files in (given, source.pictures)}.values():
         for name in files.escaping:
-            listing.problem(str(files.path), "entry", name, "leads out of the zip", "names inside")
+            source.problem(str(files.path), "entry", name, "leads out of the zip", "names inside")
 
 
 def _read_table(files: Files, name: str) -> bytes:
