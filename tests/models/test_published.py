@@ -90,7 +90,8 @@ def test_rcan_layer_by_layer() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_rcan_weights_load_for_the_scale_their_shapes_say(tmp_path: Path, scale: int) -> None:
     tensors = published.filled(published.rcan(scale, **TINY))
-    network = load_published(saved(tmp_path / "rcan.pt", tensors), "rcan")
+    key, network = read_official("rcan", saved(tmp_path / "rcan.pt", tensors))
+    assert key == f"rcan_x{scale}"
     assert isinstance(network, Rcan)
     assert network.scale == scale
     assert network.settings == RcanSettings(groups=2, blocks=3, filters=8, reduction=4)
@@ -111,7 +112,8 @@ def test_mean_shifts_that_drifted_are_loaded_and_used(tmp_path: Path) -> None:
 
 def test_meta_sr_weights_load(tmp_path: Path) -> None:
     tensors = published.filled(published.meta_sr(blocks=2, layers=3, f=8, g=4, hidden=6))
-    network = load_published(saved(tmp_path / "m.pt", tensors), "meta-sr")
+    key, network = read_official("meta-sr", saved(tmp_path / "m.pt", tensors))
+    assert key == "meta_sr"
     assert isinstance(network, MetaSr)
     assert network.settings == MetaSrSettings(blocks=2, layers=3, filters=8, growth=4, hidden=6)
     for name, tensor in network.state_dict().items():
