@@ -41,6 +41,18 @@ def test_rows_hold_the_faces_they_name(csv_folder: Path, tmp_path: Path) -> None
     assert manifest.subjects[0] == "train person 0"
 
 
+def test_a_manifest_that_does_not_fit_is_one_line(csv_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    with pytest.raises(UserError, match=r"manifest\.csv: no such file; `dvc repro` writes it"):
+        read_manifest(path, CLASSES)
+    build("csv", csv_folder, tmp_path)
+    with pytest.raises(UserError, match=r"labels \['angry', 'sad'\] are none of \['happy'\]"):
+        read_manifest(path, ("happy",))
+    path.write_text("id,label\na,happy\n")
+    with pytest.raises(UserError, match=r"columns are .*'id', 'label'.*expected \['id', 'source'"):
+        read_manifest(path, CLASSES)
+
+
 def test_train_comes_before_test_in_the_order_of_the_source(rafdb: Path, tmp_path: Path) -> None:
     manifest = build("synthetic", rafdb, tmp_path / "dataset")  # the table has test first
     expected = [f"train_{n:05d}.jpg" for n in range(12)] + [f"test_{n:05d}.jpg" for n in range(6)]
@@ -91,11 +103,8 @@ def test_broken_faces_are_listed_and_an_earlier_dataset_stays(
     with pytest.raises(UserError, match=r"cannot be used: 2 problems, listed in .*train1\.png"):
         build("csv", csv_folder, directory)
     listed = (tmp_path / "out/dataset-problems.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in listed] == [
-        "file",
-        "images/train1.png",
-        "images/test1.png",
-    ]
+    files = [line.split(",")[0] for line in listed]
+    assert files == ["file", "images/train1.png", "images/test1.png"]
     assert (directory / "images.npy").read_bytes() == before
     assert sorted(file.name for file in directory.iterdir()) == ["images.npy", "manifest.csv"]
 

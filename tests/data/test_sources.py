@@ -205,21 +205,11 @@ def test_a_csv_without_its_columns_is_a_user_error(csv_folder: Path) -> None:
 
 
 def test_names_of_splits_and_classes() -> None:
-    assert [split_name(name) for name in ("Train", " valid ", "VAL", "tests")] == [
-        "train",
-        "validation",
-        "validation",
-        None,
-    ]
+    splits = [split_name(name) for name in ("Train", " valid ", "VAL", "tests")]
+    assert splits == ["train", "validation", "validation", None]
     numbers = ("2", "0", "1")  # a name wins over a position
-    assert [class_position(value, numbers, 0) for value in ("0", "1", "2", "3", "-1", "²")] == [
-        1,
-        2,
-        0,
-        None,
-        None,
-        None,
-    ]
+    positions = [class_position(value, numbers, 0) for value in ("0", "1", "2", "3", "-1", "²")]
+    assert positions == [1, 2, 0, None, None, None]
     assert class_position("A", ("a", "b"), 0) == 0
     assert class_position("B", ("a", "b", "B"), 0) == 2
     assert class_position("7", tuple("abcdefg"), 1) == 6
