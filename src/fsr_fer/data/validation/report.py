@@ -44,7 +44,8 @@ def write_report(validation: Validation, directory: Path, title: str) -> None:
     def thumbnail(row: int | None) -> str | None:
         return None if row is None else _data_uri(validation.images[row])
 
-    template = Template(Path(__file__).with_name("page.html").read_text(), autoescape=True)
+    text = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    template = Template(text, autoescape=True, trim_blocks=True)
     with replacing(directory) as part:
         part.mkdir(parents=True)
         page = template.render(
