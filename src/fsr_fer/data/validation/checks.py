@@ -6,7 +6,7 @@ Great Expectations checks a table of the manifest and of every face's pixels.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,52 +124,36 @@ def _check_columns(faces: pd.DataFrame) -> Check:
     return Check("columns", words, missing + unexpected)
 
 
+def _in_set(column: str, values: Iterable[object], words: str) -> Any:
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values), description=words)
+
+
+def _at_least(column: str, lowest: float, words: str) -> Any:
+    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=lowest, description=words)
+
+
+def _in_one_split(column: str, words: str) -> Any:
+    return gxe.ExpectColumnValuesToNotMatchRegex(column=column, regex=r"\+", description=words)
+
+
 def _face_expectations(
     settings: ValidateSettings, class_names: tuple[str, ...], subjects_known: bool
 ) -> dict[str, Any]:
     lowest = settings.minimum_contrast
-    expectations: dict[str, Any] = {
-        "labels": gxe.ExpectColumnValuesToBeInSet(
-            column="label",
-            value_set=list(class_names),
-            description=f"Each label is one of {', '.join(class_names)}.",
-        ),
-        "splits": gxe.ExpectColumnValuesToBeInSet(
-            column="split",
-            value_set=list(SPLITS),
-            description=f"Each split is one of {', '.join(SPLITS)}.",
-        ),
+    blank = f"No face is blank: its contrast is {lowest:g} grey levels or more."
+    expectations = {
+        "labels": _in_set("label", class_names, f"Each label is one of {', '.join(class_names)}."),
+        "splits": _in_set("split", SPLITS, f"Each split is one of {', '.join(SPLITS)}."),
         "ids": gxe.ExpectColumnValuesToBeUnique(column="id", description="Each id is there once."),
-        "shape": gxe.ExpectColumnValuesToBeInSet(
-            column="shape", value_set=[FACE_SHAPE], description=f"Each face is {FACE_SHAPE}."
-        ),
-        "dtype": gxe.ExpectColumnValuesToBeInSet(
-            column="dtype",
-            value_set=["uint8"],
-            description="Pixels are whole numbers from 0 to 255.",
-        ),
-        "pixels": gxe.ExpectColumnValuesToBeInSet(
-            column="pixels",
-            value_set=["same"],
-            description="The pixels are those the manifest was written for.",
-        ),
-        "contrast": gxe.ExpectColumnValuesToBeBetween(
-            column="contrast",
-            min_value=lowest,
-            description=f"No face is blank: its contrast is {lowest:g} grey levels or more.",
-        ),
-        "duplicates": gxe.ExpectColumnValuesToNotMatchRegex(
-            column="splits_of_picture",
-            regex=r"\+",
-            description="No picture is in more than one split.",
-        ),
+        "shape": _in_set("shape", [FACE_SHAPE], f"Each face is {FACE_SHAPE}."),
+        "dtype": _in_set("dtype", ["uint8"], "Pixels are whole numbers from 0 to 255."),
+        "pixels": _in_set("pixels", ["same"], "The pixels are those the manifest was written for."),
+        "contrast": _at_least("contrast", lowest, blank),
+        "duplicates": _in_one_split("splits_of_picture", "No picture is in more than one split."),
     }
     if subjects_known:
-        expectations["subjects"] = gxe.ExpectColumnValuesToNotMatchRegex(
-            column="splits_of_subject",
-            regex=r"\+",
-            description="No known person is in more than one split.",
-        )
+        words = "No known person is in more than one split."
+        expectations["subjects"] = _in_one_split("splits_of_subject", words)
     return expectations
 
 
@@ -178,17 +162,10 @@ def _counted(
 ) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
     """Tables of numbers of faces (``id``, ``faces``), each with what is expected of it."""
     lowest = settings.minimum_per_class
-    names = [f"{label} in {split}" for split in counts for label in counts.index]
-    yield (
-        pd.DataFrame({"id": names, "faces": counts.to_numpy().T.ravel()}),
-        {
-            "faces_per_class": gxe.ExpectColumnValuesToBeBetween(
-                column="faces",
-                min_value=lowest,
-                description=f"Each class has {lowest:,} faces or more in each split.",
-            )
-        },
-    )
+    groups = [f"{label} in {split}" for split in counts for label in counts.index]
+    table = pd.DataFrame({"id": groups, "faces": counts.to_numpy().T.ravel()})
+    words = f"Each class has {lowest:,} faces or more in each split."
+    yield table, {"faces_per_class": _at_least("faces", lowest, words)}
     # The validation part was held out of train and counts with it.
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
     for split, found, wanted, note in (
@@ -196,16 +173,9 @@ def _counted(
         ("test", test, settings.test_faces, ""),
     ):
         if wanted:
-            yield (
-                pd.DataFrame({"id": [split], "faces": [found]}),
-                {
-                    f"{split}_faces": gxe.ExpectColumnValuesToBeInSet(
-                        column="faces",
-                        value_set=[wanted],
-                        description=f"There are {wanted:,} {split} faces{note}.",
-                    )
-                },
-            )
+            table = pd.DataFrame({"id": [split], "faces": [found]})
+            words = f"There are {wanted:,} {split} faces{note}."
+            yield table, {f"{split}_faces": _in_set("faces", [wanted], words)}
 
 
 def _read_table(path: Path) -> pd.DataFrame:
