@@ -444,7 +444,7 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
         _require(value in arguments, key, value, "one of " + ", ".join(arguments))
         return value
     if origin is tuple:
-        _require(isinstance(value, list), key, value, "a list")
+        _require(isinstance(value, (list, tuple)), key, value, "a list")
         return tuple(_convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
