@@ -48,7 +48,7 @@ from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.super_resolution import RCAN_SCALES, Restorer
-from fsr_fer.params import read_yaml
+from fsr_fer.profiles import read_yaml
 from fsr_fer.settings import (
     DownsampleSettings,
     ExtractorSettings,

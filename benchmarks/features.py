@@ -51,7 +51,7 @@ from fsr_fer.models.covpool import (
     standardise,
 )
 from fsr_fer.models.spd import covariance_pool, log_eig
-from fsr_fer.params import read_yaml
+from fsr_fer.profiles import read_yaml
 from fsr_fer.prefetch import ahead
 from fsr_fer.settings import (
     DownsampleSettings,

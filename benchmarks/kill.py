@@ -39,7 +39,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from fsr_fer.files import PART_SUFFIX, write_json  # noqa: E402
-from fsr_fer.params import load_stage, read_yaml  # noqa: E402
+from fsr_fer.params import read_yaml  # noqa: E402
+from fsr_fer.stage import load_stage
 from fsr_fer.stage import run_stage  # noqa: E402
 from fsr_fer.training import checkpoint  # noqa: E402
 from tests.test_stages import workspace  # noqa: E402

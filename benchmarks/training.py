@@ -43,7 +43,7 @@ from fsr_fer.features.tables import StoredTable
 from fsr_fer.files import write_json
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network
-from fsr_fer.params import read_yaml
+from fsr_fer.profiles import read_yaml
 from fsr_fer.settings import (
     ExtractorSettings,
     FsrSettings,

@@ -2,7 +2,7 @@
 
 from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.files import write_json
-from fsr_fer.stage import run_stage
+from fsr_fer.run_stage import run_stage
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from fsr_fer.cost import cost_of
 from fsr_fer.files import write_json
 from fsr_fer.methods import load_method
-from fsr_fer.params import Stage, load_stage
-from fsr_fer.stage import run_stage
+from fsr_fer.run_stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main(*rows: str) -> Stage:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from fsr_fer.downsampling import write_downsampled
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.run_stage import run_stage
 from fsr_fer.settings import DownsampleSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main(scale_text: str) -> Stage:

@@ -7,10 +7,10 @@ from fsr_fer.features.tables import open_table
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.weights import load_network, sha256_of
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
-from fsr_fer.stage import run_stage
+from fsr_fer.run_stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main(row: str) -> Stage:

@@ -9,11 +9,11 @@ from fsr_fer.errors import UserError
 from fsr_fer.face_evaluation import open_test_faces, plain_reader, predict_faces
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import predictions_of
 from fsr_fer.progress import bar
+from fsr_fer.run_stage import run_stage
 from fsr_fer.settings import DownsampleSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main(row: str, model_name: str, faces_name: str) -> Stage:

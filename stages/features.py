@@ -9,11 +9,11 @@ from fsr_fer.features.extraction import Faces, publish, write_shards
 from fsr_fer.features.tables import Layout
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, sha256_of
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import shared_work
 from fsr_fer.settings import DownsampleSettings, FeaturesSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main(resolution_text: str) -> Stage:

@@ -6,11 +6,11 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.settings import DownsampleSettings, FinetuneSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 from fsr_fer.training.finetune import finetune
 from fsr_fer.training.pretrain import LabelledFaces
 

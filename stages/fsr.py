@@ -6,11 +6,11 @@ from fsr_fer.distributed import join_ranks
 from fsr_fer.features.pairs import open_pairs
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network, sha256_of
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.settings import FsrSettings, FsrVariantSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 from fsr_fer.training.fsr import train_fsr
 
 

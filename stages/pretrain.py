@@ -6,11 +6,11 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.distributed import join_ranks
 from fsr_fer.models.weights import save_network
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar, quiet
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.settings import PretrainSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 from fsr_fer.training.pretrain import LabelledFaces, train_extractor
 
 

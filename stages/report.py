@@ -3,7 +3,6 @@
 import shlex
 
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.predictions import read_predictions
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.report import ReportInputs, write_report
@@ -14,9 +13,10 @@ from fsr_fer.report.gathering import (
     training_runs,
 )
 from fsr_fer.report.origin import Origin
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import forget_finished
 from fsr_fer.settings import DatasetSettings, DownsampleSettings, EvaluateSettings, ReportSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def data_hashes(stage: Stage) -> dict[str, str]:

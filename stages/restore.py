@@ -12,11 +12,11 @@ from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.super_resolution import Restorer, network_files
 from fsr_fer.models.weights import load_network
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
 from fsr_fer.restoration import fidelity, write_restored
+from fsr_fer.run_stage import run_stage
 from fsr_fer.settings import DownsampleSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main(row: str) -> Stage:

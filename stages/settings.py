@@ -4,15 +4,10 @@ from pathlib import Path
 
 from fsr_fer.files import write_json
 from fsr_fer.git import git_bytes
-from fsr_fer.params import (
-    PARAMS_FILE,
-    SETTINGS_FILE,
-    edits_without_effect,
-    effective_values,
-    parse_yaml,
-    read_params,
-)
-from fsr_fer.stage import run_stage
+from fsr_fer.params import read_params
+from fsr_fer.profiles import PARAMS_FILE, edits_without_effect, effective_values, parse_yaml
+from fsr_fer.run_stage import run_stage
+from fsr_fer.stage import SETTINGS_FILE
 
 
 def main() -> None:
@@ -21,9 +16,9 @@ def main() -> None:
     write_json(SETTINGS_FILE, effective_values(params))
     committed = git_bytes(Path(), "show", f"HEAD:./{PARAMS_FILE}")
     if committed is not None:
-        profile = params["profile"]
         for key in edits_without_effect(params, parse_yaml(committed, f"HEAD:{PARAMS_FILE}")):
-            print(f"note: {key} has no effect: profiles.{profile} replaces it; change it there")
+            own = f"profiles.{params['profile']}"
+            print(f"note: {key} has no effect: {own} replaces it; change it there")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from fsr_fer.device import choose_device
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.settings import NaturalSettings, SrSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 from fsr_fer.training.sr import natural_lesson, new_network, train_sr
 
 IMPORTED = Path("data/raw/weights")

@@ -5,11 +5,11 @@ import numpy as np
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
 from fsr_fer.models.weights import save_network
-from fsr_fer.params import Stage, load_stage
 from fsr_fer.progress import bar
+from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import checkpoint_of, live_curves
 from fsr_fer.settings import DownsampleSettings, SrSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 from fsr_fer.training.pretrain import LabelledFaces
 from fsr_fer.training.sr import WholeFaces, network_to_retrain, train_sr
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fsr_fer.data.validation.checks import validate_dataset
 from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
-from fsr_fer.params import Stage, load_stage
+from fsr_fer.run_stage import run_stage
 from fsr_fer.settings import ValidateSettings
-from fsr_fer.stage import run_stage
+from fsr_fer.stage import Stage, load_stage
 
 
 def main() -> Stage:

@@ -20,7 +20,7 @@ from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.models.weights import save_network
-from fsr_fer.params import read_yaml
+from fsr_fer.profiles import read_yaml
 from fsr_fer.settings import (
     DownsampleSettings,
     ExtractorSettings,

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from fsr_fer.distributed import join_ranks, run_in_processes
 from fsr_fer.errors import UserError
-from fsr_fer.stage import run_stage
+from fsr_fer.run_stage import run_stage
 
 def main():
     run_in_processes()
@@ -84,7 +84,7 @@ def test_a_mistake_is_one_line_whoever_notices_it(tmp_path: Path, case: str) -> 
 def test_a_process_whose_part_is_done_ends_before_its_interpreter_does(code: int) -> None:
     """Threads of gloo that are alive when the interpreter ends abort it, now and then."""
     program = (
-        "from fsr_fer.stage import run_stage\n"
+        "from fsr_fer.run_stage import run_stage\n"
         "import atexit, os, sys\n"
         "atexit.register(os.abort)\n"
         f"def main(): sys.exit({code})\n"

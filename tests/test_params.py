@@ -12,16 +12,10 @@ import pytest
 from fsr_fer import code_fingerprint
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
-from fsr_fer.params import (
-    check_params,
-    edits_without_effect,
-    effective_values,
-    load_stage,
-    profile_values,
-    read_params,
-    read_yaml,
-)
+from fsr_fer.params import check_params, read_params
+from fsr_fer.profiles import edits_without_effect, effective_values, profile_values, read_yaml
 from fsr_fer.settings import FsrVariantSettings, PretrainSettings, SettingsError
+from fsr_fer.stage import load_stage
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -180,7 +174,7 @@ def test_an_edit_that_the_profile_replaces_is_named(params: dict[str, Any]) -> N
 
 
 def test_plain_does_not_depend_on_the_reweighting(params: dict[str, Any]) -> None:
-    before = effective_values(params)
+    before = copy.deepcopy(effective_values(params))
     params["reweight"]["sigma"] = 2.5
     after = effective_values(params)
     changed = {key for key in before if before[key] != after[key]}

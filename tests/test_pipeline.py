@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from fsr_fer import code_fingerprint
-from fsr_fer.params import effective_values, read_params
+from fsr_fer.params import read_params
+from fsr_fer.profiles import effective_values
 
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"

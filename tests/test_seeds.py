@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fsr_fer.seeds import as_markdown, over_seeds, paired, summarise
 
 from fsr_fer.predictions import Predictions
+from fsr_fer.seeds import as_markdown, over_seeds, paired, summarise
 
 
 def test_the_t_interval_by_hand() -> None:

@@ -418,7 +418,7 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
 
 def test_a_full_disk_below_a_library_is_one_line() -> None:
     program = (
-        "from fsr_fer.stage import run_stage\n"
+        "from fsr_fer.run_stage import run_stage\n"
         "def main(): raise OSError(28, 'No space left on device', 'metrics/x.tsv')\n"
         "run_stage(main)\n"
     )

@@ -387,7 +387,8 @@ def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
 
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
     """The profile an import is for and its class names."""
-    from fsr_fer.params import profile_values, read_params
+    from fsr_fer.params import read_params
+    from fsr_fer.profiles import profile_values
 
     params = read_params(path)
     profiles = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}

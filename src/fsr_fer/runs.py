@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fsr_fer.distributed import ALONE, Ranks
 from fsr_fer.errors import UserError
-from fsr_fer.params import Stage
+from fsr_fer.stage import Stage
 from fsr_fer.training.checkpoint import STATE, Checkpoint, discard_finished, exclusive
 from fsr_fer.training.record import Recorder, no_record
 

@@ -43,11 +43,11 @@ def _increasing(values: tuple[int, ...]) -> bool:
 
 _POSITIVE = Range("greater than 0", lambda value: value > 0)
 _NOT_NEGATIVE = Range("0 or greater", lambda value: value >= 0)
-_PIXELS = Range(
+PIXELS = Range(
     f"{MINIMUM_LR_PIXELS} to {FULL_SIZE}",
     lambda pixels: MINIMUM_LR_PIXELS <= pixels <= FULL_SIZE,
 )
-_LR_PIXELS = Range(f"{MINIMUM_LR_PIXELS} or more", lambda pixels: pixels >= MINIMUM_LR_PIXELS)
+LR_PIXELS = Range(f"{MINIMUM_LR_PIXELS} or more", lambda pixels: pixels >= MINIMUM_LR_PIXELS)
 
 PositiveInt = Annotated[int, _POSITIVE]
 PositiveFloat = Annotated[float, _POSITIVE]
@@ -72,12 +72,12 @@ class CommonSettings:
 
     def __post_init__(self) -> None:
         scales = self.scales
-        _require(len(scales) > 0, "scales", list(scales), "one factor or more")
-        _require(len(set(scales)) == len(scales), "scales", list(scales), "each factor once")
+        require(len(scales) > 0, "scales", list(scales), "one factor or more")
+        require(len(set(scales)) == len(scales), "scales", list(scales), "each factor once")
         for scale in scales:
-            _require(scale >= 2, "scales", scale, "whole numbers from 2")
+            require(scale >= 2, "scales", scale, "whole numbers from 2")
             pixels = math.ceil(FULL_SIZE / scale)
-            _require(
+            require(
                 pixels >= MINIMUM_LR_PIXELS,
                 "scales",
                 scale,
@@ -107,9 +107,9 @@ class DatasetSettings:
 
     def __post_init__(self) -> None:
         names = self.class_names
-        _require(len(names) >= 2, "class_names", list(names), "two names or more")
-        _require(len(set(names)) == len(names), "class_names", list(names), "each name once")
-        _require(all(names), "class_names", list(names), "no empty name")
+        require(len(names) >= 2, "class_names", list(names), "two names or more")
+        require(len(set(names)) == len(names), "class_names", list(names), "each name once")
+        require(all(names), "class_names", list(names), "no empty name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +148,12 @@ class ExtractorSettings:
 
     def __post_init__(self) -> None:
         widths, dim, largest = self.widths, self.bimap_dim, self.eigenvalue_max
-        _require(len(widths) == 6, "widths", list(widths), "six numbers of filters")
-        _require(min(widths) > 0, "widths", list(widths), "each greater than 0")
+        require(len(widths) == 6, "widths", list(widths), "six numbers of filters")
+        require(min(widths) > 0, "widths", list(widths), "each greater than 0")
         at_most = f"at most the last of widths, {widths[-1]}"
-        _require(dim <= widths[-1], "bimap_dim", dim, at_most)
+        require(dim <= widths[-1], "bimap_dim", dim, at_most)
         above = f"greater than eigenvalue_min, {self.eigenvalue_min}"
-        _require(largest > self.eigenvalue_min, "eigenvalue_max", largest, above)
+        require(largest > self.eigenvalue_min, "eigenvalue_max", largest, above)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,12 +194,12 @@ class SizesSettings:
 
     full_size_share: Share
     any_size_share: Share
-    smallest_pixels: Annotated[int, _PIXELS]
+    smallest_pixels: Annotated[int, PIXELS]
 
     def __post_init__(self) -> None:
         share, most = self.any_size_share, 1 - self.full_size_share
         allowed = f"at most 1 - full_size_share, {most:g}"
-        _require(share + self.full_size_share <= 1, "any_size_share", share, allowed)
+        require(share + self.full_size_share <= 1, "any_size_share", share, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +238,7 @@ class FinetuneSettings:
     def __post_init__(self) -> None:
         decay = self.average_decay
         possible = self.teacher.network != "average" or decay > 0
-        _require(possible, "average_decay", decay, "above 0, since teacher.network is average")
+        require(possible, "average_decay", decay, "above 0, since teacher.network is average")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,7 +306,7 @@ class RcanSettings:
 
     def __post_init__(self) -> None:
         divides = self.filters % self.reduction == 0
-        _require(divides, "reduction", self.reduction, f"a divisor of filters, {self.filters}")
+        require(divides, "reduction", self.reduction, f"a divisor of filters, {self.filters}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,8 +325,8 @@ class NaturalSettings:
     """The natural pictures that image super-resolution is trained on."""
 
     pictures: Annotated[str, Range('"scikit-image" or a folder of pictures', bool)]
-    rcan_patch_pixels: Annotated[int, _LR_PIXELS]
-    meta_sr_patch_pixels: Annotated[int, _LR_PIXELS]
+    rcan_patch_pixels: Annotated[int, LR_PIXELS]
+    meta_sr_patch_pixels: Annotated[int, LR_PIXELS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -434,24 +434,24 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
         converted = _convert(arguments[0], value, key)
         for limit in arguments[1:]:
             shown = list(converted) if isinstance(converted, tuple) else converted
-            _require(limit.holds(converted), key, shown, limit.allowed)
+            require(limit.holds(converted), key, shown, limit.allowed)
         return converted
     if origin is UnionType:  # of a section and None
         section, none = arguments
         assert none is NoneType
         return None if value is None else _convert(section, value, key)
     if origin is Literal:
-        _require(value in arguments, key, value, "one of " + ", ".join(arguments))
+        require(value in arguments, key, value, "one of " + ", ".join(arguments))
         return value
     if origin is tuple:
-        _require(isinstance(value, (list, tuple)), key, value, "a list")
+        require(isinstance(value, (list, tuple)), key, value, "a list")
         return tuple(_convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(number and math.isfinite(value), key, value, "a number")
+        require(number and math.isfinite(value), key, value, "a number")
         return float(value)
     names = {int: "a whole number", bool: "true or false", str: "a text"}
-    _require(type(value) is kind, key, value, names[kind])
+    require(type(value) is kind, key, value, names[kind])
     return value
 
 
@@ -476,6 +476,6 @@ def _convert_section(cls: Any, values: object, key: str) -> Any:
         raise SettingsError(f"{where}{error}") from None
 
 
-def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+def require(condition: bool, key: str, value: object, allowed: str) -> None:
     if not condition:
         raise SettingsError(f"{key} is {value!r}; allowed: {allowed}")

@@ -1,92 +1,177 @@
-"""What every stage script does around its work: arguments, a user's mistake in one line, a record.
+"""One stage as it runs: the values it may read, the files it depends on and makes.
 
-``python -m stages.NAME`` runs the code that lies in the current folder (stages/__init__.py).
+A stage reads settings.json, which the stage ``settings`` has written, and there only what its node
+of dvc.yaml declares; so a value that changes a result cannot go untracked by DVC.
 """
 
 from __future__ import annotations
 
-import errno
-import inspect
-import os
-import signal
-import sys
-import time
-from collections.abc import Callable
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, TypeVar
 
-from fsr_fer.code_fingerprint import require_own_code
+from fsr_fer.code_fingerprint import CODE_FILE, fingerprint
 from fsr_fer.errors import UserError
-from fsr_fer.params import Stage
+from fsr_fer.profiles import PARAMS_FILE, Values, effective_values, read_yaml
+from fsr_fer.provenance.hashing import hashes_of
+from fsr_fer.settings import build
 
-_STARTED = time.time()  # here, so that loading the libraries counts
+T = TypeVar("T")
+
+PIPELINE_FILE, SETTINGS_FILE = Path("dvc.yaml"), Path("settings.json")
 
 
-def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
-    """Call ``main`` with the command's arguments and exit.
+@dataclass(frozen=True)
+class Stage:
+    """One stage as it runs: what it may read, what it depends on, where its files lie."""
 
-    Exit code 1 and one line for a user's mistake, 2 for wrong arguments, 130 for Ctrl-C. The stage
-    that ``main`` returns is recorded.
+    name: str
+    item: str | None
+    values: Mapping[str, Any]
+    """Declared values of settings.json by dotted key."""
+    deps: tuple[Path, ...]
+    outs: tuple[Path, ...]
+    profile: str
+    code: str
+    """The fingerprint of its code."""
+
+    @property
+    def instance(self) -> str:
+        """Its name as DVC writes it: ``fsr@plain``."""
+        return self.name if self.item is None else f"{self.name}@{self.item}"
+
+    @property
+    def data(self) -> Path:
+        """The profile's folder for faces, features and predictions."""
+        return Path("data") / self.profile
+
+    @property
+    def models(self) -> Path:
+        """The profile's folder for networks."""
+        return Path("models") / self.profile
+
+    @property
+    def metrics(self) -> Path:
+        """The profile's folder for what Git keeps."""
+        return Path("metrics") / self.profile
+
+    @property
+    def seed(self) -> int:
+        """The seed that the random streams of trainings start from."""
+        return int(self.value("seed"))
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of drawn faces and of the validation part."""
+        return int(self.value("data_seed"))
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Downsampling factors, in the order of params.yaml."""
+        return tuple(self.value("scales"))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in label order."""
+        return tuple(self.value("dataset.class_names"))
+
+    def settings(self, kind: type[T], section: str | None = None) -> T:
+        """A section of settings.json: the one ``kind`` is named after, or ``section``.
+
+        Raises:
+            KeyError: this stage does not declare it.
+        """
+        own = re.sub("([a-z])([A-Z])", r"\1_\2", kind.__name__.removesuffix("Settings")).lower()
+        return build(kind, self.value(section or own), section or own)
+
+    def value(self, key: str) -> Any:
+        """A declared value, or one within a declared section.
+
+        Raises:
+            KeyError: this stage does not declare it.
+        """
+        for declared, value in self.values.items():
+            if key == declared:
+                return value
+            if key.startswith(declared + "."):
+                return _lookup(value, key.removeprefix(declared + "."))
+        raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
+
+    @cached_property
+    def input_hashes(self) -> dict[str, str]:
+        """MD5 of each dep, by path, as DVC hashes it; inputs may be large, so only once."""
+        return hashes_of(self.deps)
+
+    def fingerprint(self) -> str:
+        """A key made of all that the stage's result depends on: values, inputs, code.
+
+        A checkpoint under it can only be found by a run that would give the same result.
+        """
+        inputs = sorted(self.input_hashes.items())
+        parts = (self.instance, sorted(self.values.items()), inputs, self.code)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+def load_stage(name: str, item: str | None = None) -> Stage:
+    """The stage ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
+
+    Raises:
+        UserError: settings.json or code.json is missing, or not of the params and code here.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    settings = _read_json(SETTINGS_FILE)
+    if settings != effective_values(read_yaml(PARAMS_FILE)):
+        raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
+    node = read_yaml(PIPELINE_FILE)["stages"][name]
+    body, known = node.get("do", node), {"profile": settings["profile"]}
+    if item is not None:
+        known |= {
+            "item": item,
+            "key": item,
+            **{f"item.{name}": item for name in node.get("matrix", ())},
+        }
+    if isinstance(node.get("foreach"), dict):
+        known |= {f"item.{key}": value for key, value in node["foreach"][item].items()}
+
+    def filled(text: str) -> str:
+        once = re.sub(r"\$\{([^}]+)\}", lambda match: known[match[1]], text)
+        return once if once == text else filled(once)  # an item's value may hold ${profile} itself
+
+    def paths(kind: str) -> Iterator[Path]:
+        for entry in body.get(kind, ()):
+            yield Path(filled(next(iter(entry)) if isinstance(entry, dict) else entry))
+
+    script = body["cmd"].split()[2].removeprefix("stages.")
+    code = fingerprint(script)
+    if _read_json(CODE_FILE).get(script) != code:
+        raise UserError(f"{CODE_FILE} is not of the code that lies here: `dvc repro code`")
+    declared = next(
+        entry[SETTINGS_FILE.name] for entry in body["params"] if SETTINGS_FILE.name in entry
+    )
+    return Stage(
+        name=name,
+        item=item,
+        values={key: _lookup(settings, key) for key in map(filled, declared or settings)},
+        deps=tuple(paths("deps")),
+        outs=tuple(path for kind in ("outs", "metrics", "plots") for path in paths(kind)),
+        profile=settings["profile"],
+        code=code,
+    )
+
+
+def _lookup(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _read_json(path: Path) -> Values:
     try:
-        stage = main(*_arguments(main))
-        require_own_code(Path(sys.argv[0]).stem)
-        if stage is not None:
-            _record(stage)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        _exit(1)
-    except OSError as error:
-        # Files of ours say so themselves; this is for those that libraries write.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f": {error.filename} could not be written" if error.filename else ""
-        print(
-            f"error: the disk is full{where}; free some space on it, then `dvc repro`",
-            file=sys.stderr,
-        )
-        _exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
-        _exit(130)
-    _exit(0)
-
-
-def _arguments(main: Callable[..., Stage | None]) -> list[str]:
-    """The command's arguments; the usage instead, and exit, if they do not fit ``main``."""
-    arguments = sys.argv[1:]
-    try:
-        inspect.signature(main).bind(*arguments)
-        fits = not any(argument.startswith("-") for argument in arguments)
-    except TypeError:
-        fits = False
-    if fits:
-        return arguments
-    usage = (sys.modules["__main__"].__doc__ or "").splitlines()
-    print(*usage[:1], file=sys.stderr)
-    sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
-
-
-def _exit(code: int) -> NoReturn:
-    """Exit at once, without the half second in which the interpreter takes torch down.
-
-    It ignores Ctrl-C in that time, and `dvc repro` would go on to the next stage; and threads by
-    which processes talk to one another abort a process that ends around them.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _record(stage: Stage) -> None:
-    try:
-        from fsr_fer.provenance.record import write_record  # nothing before the work begins
-
-        write_record(stage, _STARTED)
-    except Exception as error:  # whatever it is: the work is done, and nothing reads the record
-        print(f"note: this run was not recorded ({error!r})", file=sys.stderr)
-
-
-def _terminate(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+        values: Values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return values

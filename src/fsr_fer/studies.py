@@ -21,8 +21,10 @@ from fsr_fer import convergence, seeds
 from fsr_fer.code_fingerprint import CODE_FILE
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
-from fsr_fer.params import SETTINGS_FILE, effective_values, parse_yaml, read_params, read_yaml
+from fsr_fer.params import read_params
 from fsr_fer.predictions import Predictions, parse_predictions
+from fsr_fer.profiles import effective_values, parse_yaml, read_yaml
+from fsr_fer.stage import SETTINGS_FILE
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")

@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
-from fsr_fer.params import profile_values, read_params
+from fsr_fer.params import read_params
+from fsr_fer.profiles import profile_values
 from fsr_fer.settings import DiscriminatorSettings, ExtractorSettings, GeneratorSettings, build
 
 READINGS = ("paper", "released")

@@ -11,13 +11,13 @@ import pytest
 
 from fsr_fer import cli
 from fsr_fer.errors import UserError
-from fsr_fer.params import Stage
 from fsr_fer.provenance import rendering
 from fsr_fer.provenance.hash_cache import CACHE_FILE, WorkspaceHashes
 from fsr_fer.provenance.lineage import Lineage
 from fsr_fer.provenance.pipeline import Snapshot
 from fsr_fer.provenance.record import write_record
 from fsr_fer.provenance.trace import Trace, trace
+from fsr_fer.stage import Stage
 from tests.provenance.conftest import commit, shell
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -279,8 +279,8 @@ def test_a_stage_runs_whether_it_can_be_recorded_or_not(tmp_path: Path, blocked:
     (tmp_path / "in.txt").write_text("in")
     program = """\
 from pathlib import Path
-from fsr_fer.stage import run_stage
-from fsr_fer.params import Stage
+from fsr_fer.run_stage import run_stage
+from fsr_fer.stage import Stage
 def main():
     Path("out.txt").write_text("out")
     return Stage("copy", None, "p", {"a": 1.5}, (Path("in.txt"),), (Path("out.txt"),))

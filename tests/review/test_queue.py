@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsr_fer.params import Stage
 from fsr_fer.runs import KEPT_SECONDS, checkpoint_of
+from fsr_fer.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = "state.safetensors"
@@ -69,7 +69,7 @@ def test_a_stage_runs_the_code_that_lies_beside_it(tmp_path: Path) -> None:
     """The installed package is another folder's; DVC would record code that did not run."""
     shutil.copytree(ROOT / "src", tmp_path / "src")
     (tmp_path / "stages").mkdir()
-    script = "from fsr_fer.stage import run_stage\nimport fsr_fer\nprint(fsr_fer.__file__)\n"
+    script = "from fsr_fer.run_stage import run_stage\nimport fsr_fer\nprint(fsr_fer.__file__)\n"
     (tmp_path / "stages/show.py").write_text(script)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(

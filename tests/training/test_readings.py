@@ -23,7 +23,7 @@ from fsr_fer.features.packing import pack, unpack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.features.tables import MemoryTable
 from fsr_fer.models.covpool import CovPoolFER
-from fsr_fer.params import read_yaml
+from fsr_fer.profiles import profile_values, read_yaml
 from fsr_fer.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings, build
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fsr import FsrTrainer, draws, train_fsr
@@ -44,21 +44,19 @@ def in_float64() -> Iterator[None]:
 
 
 def pretrain_settings(reading: str) -> PretrainSettings:
-    return build(PretrainSettings, PARAMS["profiles"][reading]["pretrain"], "pretrain")
+    return build(PretrainSettings, profile_values(PARAMS, reading)["pretrain"], "pretrain")
 
 
 def fsr_settings(reading: str) -> FsrSettings:
-    return build(FsrSettings, PARAMS["profiles"][reading]["fsr"], "fsr")
+    return build(FsrSettings, profile_values(PARAMS, reading)["fsr"], "fsr")
 
 
 def loss_settings(reading: str) -> LossSettings:
-    own = PARAMS["profiles"][reading]["losses"]
-    return build(LossSettings, PARAMS["losses"] | own, "losses")
+    return build(LossSettings, profile_values(PARAMS, reading)["losses"], "losses")
 
 
 def reweight_settings(reading: str) -> ReweightSettings:
-    own = PARAMS["profiles"][reading]["reweight"]
-    return build(ReweightSettings, PARAMS["reweight"] | own, "reweight")
+    return build(ReweightSettings, profile_values(PARAMS, reading)["reweight"], "reweight")
 
 
 # Schedules

@@ -31,7 +31,7 @@ def check_lock(path: Path) -> None:
     Raises:
         UserError: it was cut off.
     """
-    from fsr_fer.params import parse_yaml
+    from fsr_fer.profiles import parse_yaml
 
     if not path.is_file():
         return

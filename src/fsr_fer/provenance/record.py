@@ -29,7 +29,7 @@ from fsr_fer.files import write_json
 from fsr_fer.provenance.hashing import hashes_of
 
 if TYPE_CHECKING:
-    from fsr_fer.params import Stage
+    from fsr_fer.stage import Stage
 
 RECORDS_FOLDER = ".runs"
 
