@@ -1,7 +1,7 @@
 """Two made-up runs to report on.
 
-The small one has 60 faces, three rows, two scales and a few logged steps; the full one every row of
-the main table at every scale.
+The small one has 60 faces, three methods and two scales; the full one every method of the main
+table at every scale.
 """
 
 from dataclasses import dataclass
@@ -43,23 +43,17 @@ def build_inputs(folder: Path, **changes) -> ReportInputs:
         np.save(folder / f"x{scale}.npy", images[:, :side, :side])
     manifest = _manifest()
     test = manifest.rows("test")
-    for run in ("pretrain", "fsr/plain"):
-        for name in ("g/gan", "validation/accuracy"):
-            path = folder / run / f"{name}.tsv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"step\t{path.stem}\n0\t1.5\n1\t0.5\n")
     values = {
         "profile": "tiny",
         "source": "csv",
         "class_names": CLASS_NAMES,
         "scales": SCALES,
-        "rows": {row: _predictions(manifest, test, row) for row in SHARES},
+        "methods": {name: _predictions(manifest, test, name) for name in SHARES},
         "manifest": manifest,
         "images_path": folder / "images.npy",
         "downsampled": {f"x{scale}": folder / f"x{scale}.npy" for scale in SCALES},
         "downsample": DownsampleSettings(form="scale", boundary="symmetric", restore="resize"),
-        "curves": {run: folder / run for run in ("pretrain", "fsr/plain")},
-        "effective_params": {"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
+        "settings": {"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
         "confidence": 0.95,
         "resamples": 300,
         "example_faces": 4,
@@ -172,7 +166,7 @@ def build_full_inputs(folder: Path, **changes) -> ReportInputs:
         "profile": "full",
         "class_names": names,
         "scales": FULL_SCALES,
-        "rows": rows,
+        "methods": rows,
         "manifest": manifest,
         "images_path": folder / "images.npy",
         "downsampled": {f"x{scale}": folder / f"x{scale}.npy" for scale in FULL_SCALES},

@@ -20,7 +20,7 @@ def load(written, name):
 def test_accuracy_equals_the_share_of_right_faces(written):
     accuracy = load(written, "accuracy.json")
     assert list(accuracy) == ["bicubic", "fsr_plain", "rcan"]
-    for name, row in written.inputs.rows.items():
+    for name, row in written.inputs.methods.items():
         for column, predicted in row.predicted.items():
             right = sum(a == b for a, b in zip(row.labels, predicted, strict=True))
             assert accuracy[name][column] == round(100 * right / len(row), 3)
@@ -30,7 +30,7 @@ def test_accuracy_equals_the_share_of_right_faces(written):
 
 def test_mean_class_accuracy_is_the_mean_recall(written):
     scores = load(written, "mean_class_accuracy.json")
-    row = written.inputs.rows["bicubic"]
+    row = written.inputs.methods["bicubic"]
     recalls = [100 * np.mean(row.predicted["x8"][row.labels == k] == k) for k in range(3)]
     assert scores["bicubic"]["x8"] == pytest.approx(np.mean(recalls), abs=5e-4)
 
@@ -40,26 +40,31 @@ def test_a_row_without_a_scale_has_neither_it_nor_a_mean(written):
         assert set(load(written, name)["rcan"]) == {"hr", "x8"}
 
 
-def test_intervals_enclose_the_scores(written):
-    intervals = json.loads((written.directory / "intervals.json").read_text())
-    for score, name in (
-        ("total_accuracy", "accuracy.json"),
-        ("mean_class_accuracy", "mean_class_accuracy.json"),
-    ):
-        for row, columns in load(written, name).items():
-            for column, value in columns.items():
-                bounds = intervals[score][row][column]
-                assert 0 <= bounds["low"] <= value <= bounds["high"] <= 100
-
-
 def read_csv(path):
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
+def test_every_score_has_its_interval(written):
+    lines = read_csv(written.directory / "scores.csv")
+    cells = {(line["score"], line["method"], line["size"]): line for line in lines}
+    for score, name in (
+        ("total_accuracy", "accuracy.json"),
+        ("mean_class_accuracy", "mean_class_accuracy.json"),
+        ("calibration_error", "calibration.json"),
+    ):
+        values = load(written, name)
+        assert sum(key[0] == score for key in cells) == sum(map(len, values.values()))
+        for method, columns in values.items():
+            for column, value in columns.items():
+                line = cells[score, method, column]
+                assert float(line["value"]) == value
+                assert 0 <= float(line["low"]) <= value <= float(line["high"]) <= 100
+
+
 def test_comparisons_are_with_the_first_row(written):
     lines = read_csv(written.directory / "comparisons.csv")
-    comparisons = {(line["row"], line["column"]): line for line in lines}
+    comparisons = {(line["method"], line["size"]): line for line in lines}
     assert {line["reference"] for line in lines} == {"bicubic"}
     assert {row for row, _ in comparisons} == {"fsr_plain", "rcan"}
     at_x8 = comparisons["fsr_plain", "x8"]
@@ -74,7 +79,7 @@ def test_comparisons_give_mean_class_accuracy_too(written):
     lines = read_csv(written.directory / "comparisons.csv")
     scores = load(written, "mean_class_accuracy.json")
     for line in lines:
-        row, reference, column = line["row"], line["reference"], line["column"]
+        row, reference, column = line["method"], line["reference"], line["size"]
         gain = scores[row][column] - scores[reference][column]
         assert float(line["mean_class_difference"]) == pytest.approx(gain, abs=2e-3)
         low, high = float(line["mean_class_low"]), float(line["mean_class_high"])
@@ -84,9 +89,9 @@ def test_comparisons_give_mean_class_accuracy_too(written):
 
 def test_rows_are_compared_with_mixed_resolution_where_it_is(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    plain = inputs.rows["fsr_plain"]
-    rows = {**inputs.rows, "mixed_resolution": plain}
-    scores = compute_scores(replace(inputs, rows=rows))
+    plain = inputs.methods["fsr_plain"]
+    rows = {**inputs.methods, "mixed_resolution": plain}
+    scores = compute_scores(replace(inputs, methods=rows))
     assert list(scores.against) == ["bicubic", "mixed_resolution"]
     against = scores.against["mixed_resolution"]
     assert list(against) == ["bicubic", "fsr_plain", "rcan"]
@@ -94,18 +99,18 @@ def test_rows_are_compared_with_mixed_resolution_where_it_is(make_inputs, tmp_pa
     same = against["fsr_plain"]["x8"]
     assert (same.difference.value, same.first_only, same.second_only, same.p_value) == (0, 0, 0, 1)
     # The other way round of bicubic's comparison with it, but that there are more tests now.
-    one, other = scores.against_baseline["mixed_resolution"]["x8"], against["bicubic"]["x8"]
+    one, other = scores.against["bicubic"]["mixed_resolution"]["x8"], against["bicubic"]["x8"]
     assert (one.first_only, one.second_only) == (other.second_only, other.first_only) == (13, 0)
     assert other.difference.value == pytest.approx(-one.difference.value)
     # Three rows with three sizes, one of them lacks one: eight tests with either reference.
     assert other.p_value == pytest.approx(8 * mcnemar_exact(13, 0))
-    assert list(scores.against_baseline) == ["fsr_plain", "rcan", "mixed_resolution"]
+    assert list(scores.against["bicubic"]) == ["fsr_plain", "rcan", "mixed_resolution"]
 
 
 def test_the_only_row_is_compared_with_nothing(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    rows = {"mixed_resolution": inputs.rows["fsr_plain"]}
-    assert compute_scores(replace(inputs, rows=rows)).against == {"mixed_resolution": {}}
+    rows = {"mixed_resolution": inputs.methods["fsr_plain"]}
+    assert compute_scores(replace(inputs, methods=rows)).against == {"mixed_resolution": {}}
 
 
 def test_calibration_is_that_of_the_stored_confidence(written):
@@ -113,22 +118,18 @@ def test_calibration_is_that_of_the_stored_confidence(written):
     assert set(errors["rcan"]) == {"hr", "x8"}
     # bicubic at x8: 21 of 42 right, said with 0.8, the others with 0.45; two bins.
     assert errors["bicubic"]["x8"] == pytest.approx(100 * (0.2 + 0.45) / 2, abs=1e-3)
-    lines = read_csv(written.directory / "calibration.csv")
-    cells = {(line["row"], line["column"]): line for line in lines}
-    assert {row: set(columns) for row, columns in errors.items()} == {
-        row: {c for r, c in cells if r == row} for row in errors
-    }
-    cell = cells["bicubic", "x8"]
-    assert float(cell["error"]) == errors["bicubic"]["x8"]
-    assert float(cell["confidence"]) == pytest.approx(100 * (0.8 + 0.45) / 2, abs=1e-3)
-    assert float(cell["accuracy"]) == 50.0
-    assert 0 <= float(cell["low"]) < float(cell["high"])
+    lines = read_csv(written.directory / "scores.csv")
+    cells = {(line["score"], line["method"], line["size"]): line for line in lines}
+    confidence = cells["mean_confidence", "bicubic", "x8"]
+    assert float(confidence["value"]) == pytest.approx(100 * (0.8 + 0.45) / 2, abs=1e-3)
+    error = cells["calibration_error", "bicubic", "x8"]
+    assert 0 <= float(error["low"]) < float(error["high"])
 
 
 def test_predictions_without_confidence_have_no_calibration(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    old = {name: replace(row, confidence={}) for name, row in inputs.rows.items()}
-    scores = compute_scores(replace(inputs, rows=old))
+    old = {name: replace(row, confidence={}) for name, row in inputs.methods.items()}
+    scores = compute_scores(replace(inputs, methods=old))
     assert scores.calibration == {name: {} for name in old}
     assert scores.tables == compute_scores(inputs).tables
 
@@ -145,7 +146,7 @@ def test_accuracy_by_scale_is_the_same_table_in_long_form(written):
 
 def test_confusion_counts_every_face_once(written):
     lines = read_csv(written.directory / "confusion.csv")
-    mine = [line for line in lines if (line["row"], line["column"]) == ("bicubic", "x8")]
+    mine = [line for line in lines if (line["method"], line["size"]) == ("bicubic", "x8")]
     assert sum(int(line["faces"]) for line in mine) == 42
     right = sum(int(line["faces"]) for line in mine if line["label"] == line["predicted"])
     assert right == 21
@@ -153,7 +154,7 @@ def test_confusion_counts_every_face_once(written):
 
 def test_a_rows_numbers_do_not_depend_on_the_other_rows(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    alone = replace(inputs, rows={"rcan": inputs.rows["rcan"]})
+    alone = replace(inputs, methods={"rcan": inputs.methods["rcan"]})
     for score, table in compute_scores(alone).tables.items():
         assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]
 
@@ -180,11 +181,11 @@ def shortened(row: Predictions) -> Predictions:
 )
 def test_predictions_of_something_else_are_refused(make_inputs, tmp_path, change, message):
     inputs = make_inputs(tmp_path)
-    rows = {**inputs.rows, "rcan": change(inputs.rows["rcan"])}
+    rows = {**inputs.methods, "rcan": change(inputs.methods["rcan"])}
     with pytest.raises(UserError, match=message):
-        replace(inputs, rows=rows)
+        replace(inputs, methods=rows)
 
 
 def test_no_row_at_all_is_refused(make_inputs, tmp_path):
-    with pytest.raises(UserError, match="no row is named"):
-        make_inputs(tmp_path, rows={})
+    with pytest.raises(UserError, match="no method is named"):
+        make_inputs(tmp_path, methods={})

@@ -1,4 +1,4 @@
-"""The report: metrics, figures and one HTML page, from the predictions of all rows."""
+"""The report: metrics, figures and one HTML page, from the predictions of all methods."""
 
 from __future__ import annotations
 
@@ -10,21 +10,12 @@ from fsr_fer.arrays import open_faces
 from fsr_fer.downsampling import restore
 from fsr_fer.files import replacing, write_text
 from fsr_fer.predictions import HR
-from fsr_fer.report.curves import read_groups
-from fsr_fer.report.figures import (
-    accuracy_figure,
-    calibration_figure,
-    cost_figure,
-    curves_figure,
-    rows_figure,
-)
+from fsr_fer.report.figures import accuracy_figure, calibration_figure, cost_figure
 from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.page import Pictures, write_page
-from fsr_fer.report.paper import audit_csv
+from fsr_fer.report.page import Figures, best_methods, write_page
 from fsr_fer.report.score_files import write_details, write_metrics
 from fsr_fer.report.scores import MEAN, Scores, compute_scores
-from fsr_fer.report.sheets import ExampleFace, faces_figure, restored_figure
-from fsr_fer.report.tables import best_rows
+from fsr_fer.report.sheets import ExampleFace, faces_sheet, restored_sheet
 
 __all__ = ["ReportInputs", "example_faces", "write_report"]
 
@@ -32,47 +23,34 @@ __all__ = ["ReportInputs", "example_faces", "write_report"]
 def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path) -> None:
     """Write the page and what it shows into ``directory``, the metrics into the other folder.
 
-    The page is ``index.html``; beside it lie the figures, ``paper_audit.csv`` and what
-    ``write_details`` writes. See ``write_metrics`` for the metrics.
+    The page is ``index.html``; beside it lie the figures and what ``write_details`` writes. See
+    ``write_metrics`` for the metrics.
 
     Raises:
-        UserError: a file that the report reads is missing or says something else than expected.
+        UserError: a file that the report reads is missing or holds something else than expected.
     """
     scores = compute_scores(inputs)
-    pictures = _draw(inputs, scores)
-    page = write_page(inputs, scores, pictures)
+    figures = _draw(inputs, scores)
+    page = write_page(inputs, scores, figures)
     write_metrics(inputs, scores, metrics_directory)
     write_details(inputs, scores, directory)
-    write_text(directory / "paper_audit.csv", audit_csv(inputs, scores))
-    for filename, content in pictures.files().items():
+    for filename, content in figures.files().items():
         with replacing(directory / filename) as part:
             part.write_bytes(content)
     write_text(directory / "index.html", page)
 
 
-def _draw(inputs: ReportInputs, scores: Scores) -> Pictures:
+def _draw(inputs: ReportInputs, scores: Scores) -> Figures:
     table, pixels = scores.tables["total_accuracy"], inputs.pixels
+    banded = {*inputs.references, *best_methods(scores, "total_accuracy", MEAN)[:1]}
     faces = example_faces(inputs)
-    scales = inputs.scale_names
-    cost = {c: cost_figure(table, inputs.cost, c, scales) for c in (MEAN, scales[-1])}
-    return Pictures(
-        accuracy=accuracy_figure(table, pixels, _banded(inputs, scores)),
-        rows=rows_figure(table, pixels),
-        cost={column: content for column, content in cost.items() if content is not None},
+    return Figures(
+        accuracy=accuracy_figure(table, pixels, banded),
+        cost=cost_figure(inputs, table),
         calibration=calibration_figure(scores.calibration),
-        faces=faces_figure(faces, pixels),
-        restored=restored_figure(faces, pixels),
-        curves={
-            heading: curves_figure(panels) for heading, panels in read_groups(inputs.curves).items()
-        },
+        faces=faces_sheet(faces, pixels),
+        restored=restored_sheet(faces, pixels),
     )
-
-
-def _banded(inputs: ReportInputs, scores: Scores) -> set[str]:
-    """The rows a reader holds against each other: those all are compared with, and the best."""
-    if len(inputs.rows) <= 4:
-        return {*inputs.rows}
-    return {*inputs.references, *best_rows(scores, "total_accuracy", MEAN)[:1]}
 
 
 def example_faces(inputs: ReportInputs) -> list[ExampleFace]:
@@ -90,18 +68,18 @@ def example_faces(inputs: ReportInputs) -> list[ExampleFace]:
 
 
 def _example(inputs: ReportInputs, row: int) -> ExampleFace:
-    """The face in this row of the manifest at each size, and put back to full size."""
+    """The face in this row of the manifest at each size, and brought back to full size."""
     full = np.array(open_faces(inputs.images_path)[row])
-    sizes, restored = {HR: full}, {HR: full}
+    sizes, upsampled = {HR: full}, {HR: full}
     for scale, name in zip(inputs.scales, inputs.scale_names, strict=True):
         sizes[name] = np.array(open_faces(inputs.downsampled[name])[row])
-        restored[name] = restore(sizes[name][None], scale, inputs.downsample)[0]
+        upsampled[name] = restore(sizes[name][None], scale, inputs.downsample)[0]
     position = int(np.flatnonzero(inputs.manifest.rows("test") == row)[0])
     return ExampleFace(
         title=inputs.class_names[inputs.manifest.labels[row]],
         sizes=sizes,
-        restored=restored,
-        by_row={
+        upsampled=upsampled,
+        restored={
             name: {column: np.array(open_faces(path)[position]) for column, path in paths.items()}
             for name, paths in inputs.restored.items()
         },

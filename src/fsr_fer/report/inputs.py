@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,41 +15,38 @@ from fsr_fer.arrays import open_faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR, Predictions
-from fsr_fer.report.origin import Origin
+from fsr_fer.report.scores import MEAN
 from fsr_fer.settings import DownsampleSettings
 
 CHALLENGER = "mixed_resolution"
-"""The row that a practitioner would try first: besides the baseline, all are compared with it."""
+"""What a practitioner would try first: besides the baseline, all are compared with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """Everything ``write_report`` reads.
 
-    The first of ``rows`` is the baseline that the others are compared with. ``images_path`` is
+    The first of ``methods`` is the baseline that the others are compared with. ``images_path`` is
     uint8 [N, 100, 100, 3] in the manifest's order and ``downsampled`` the same faces, uint8
     [N, h, w, 3], keyed "x2", "x3", ...; both are memory-mapped. ``downsample`` says how they were
-    made and are put back. ``curves`` are folders of TSV files
-    with a column ``step``, keyed by the run: runs whose keys agree up to the first "/" are drawn
-    together ("fsr/plain", "fsr/reweighted"). ``confidence`` (of intervals) is between 0 and 1,
-    ``calibration_bins`` are bins of the confidence of predictions. ``restored`` are the
-    test faces that a row put back to full size, uint8 [N_test, 100, 100, 3], keyed by row and size,
-    for rows that have any; ``fidelity`` how near they come: row ("bicubic" too), size, then "psnr"
-    in dB and "ssim". ``cost`` is what ``fsr_fer.cost`` counts: row, then kind of count, then
-    column. ``origin`` says what the report itself ran and read.
+    made and are put back. ``confidence`` (of intervals) is between 0 and 1, ``calibration_bins``
+    are bins of the confidence of predictions. ``restored`` are the test faces that a method put
+    back to full size, uint8 [N_test, 100, 100, 3], keyed by method and size, of those that do;
+    ``fidelity`` how near they come: method ("bicubic" too), size, then "psnr" in dB and "ssim".
+    ``cost`` is what ``fsr_fer.cost`` counts: method, then kind of count, then column. ``hashes``
+    are the MD5 of the files read, by path.
     """
 
     profile: str
     source: str
     class_names: tuple[str, ...]
     scales: tuple[int, ...]
-    rows: Mapping[str, Predictions]
+    methods: Mapping[str, Predictions]
     manifest: Manifest
     images_path: Path
     downsampled: Mapping[str, Path]
     downsample: DownsampleSettings
-    curves: Mapping[str, Path]
-    effective_params: Mapping[str, Any]
+    settings: Mapping[str, Any]
     confidence: float
     resamples: int
     example_faces: int
@@ -57,16 +55,16 @@ class ReportInputs:
     restored: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     fidelity: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     cost: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
-    origin: Origin | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.rows:
+        if not self.methods:
             raise UserError(
-                "report: no row is named; name at least the baseline, for example bicubic"
+                "report: no method is named; name at least the baseline, for example bicubic"
             )
         test = self.manifest.rows("test")
         expected_ids = tuple(self.manifest.ids[i] for i in test)
-        for name, predictions in self.rows.items():
+        for name, predictions in self.methods.items():
             if predictions.ids != expected_ids:
                 raise UserError(
                     f"predictions of {name!r}: the {len(predictions)} faces are not the "
@@ -85,8 +83,6 @@ class ReportInputs:
                 raise UserError(
                     f"{path}: {number} faces, expected the {len(test)} test faces; run `dvc repro`"
                 )
-        if missing := [name for name in self.scale_names if name not in self.downsampled]:
-            raise ValueError(f"downsampled has no {missing[0]}")
 
     @property
     def scale_names(self) -> tuple[str, ...]:
@@ -95,25 +91,70 @@ class ReportInputs:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The sizes at which faces are read: "hr", "x2", "x3" and so on."""
+        """The sizes of the faces: "hr", "x2", "x3" and so on."""
         return (HR, *self.scale_names)
 
     @property
     def baseline(self) -> str:
-        """Name of the row the others are compared with."""
-        return next(iter(self.rows))
+        """Name of the method the others are compared with."""
+        return next(iter(self.methods))
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Names of the rows that all others are compared with, the baseline first."""
-        return tuple(dict.fromkeys([self.baseline, *({CHALLENGER} & set(self.rows))]))
-
-    def predictions_path(self, row: str) -> str:
-        """Where the predictions of a row lie."""
-        return f"data/{self.profile}/predictions/{row}.csv"
+        """Names of the methods that all others are compared with, the baseline first."""
+        return tuple(dict.fromkeys([self.baseline, *({CHALLENGER} & set(self.methods))]))
 
     @cached_property
     def pixels(self) -> dict[str, int]:
         """Height of a face in pixels for each of ``columns``."""
         paths = {HR: self.images_path, **self.downsampled}
         return {name: open_faces(paths[name]).shape[1] for name in self.columns}
+
+    def operations(self, name: str, column: str) -> float | None:
+        """Operations per face of a method, eigendecompositions included, or their mean over scales.
+
+        None where they were not counted: the method does not exist at the size.
+        """
+        counts = self.cost.get(name, {})
+        flop, eigen = counts.get("flop_per_face", {}), counts.get("eigen_flop_per_face", {})
+        wanted = self.scale_names if column == MEAN else (column,)
+        if any(size not in flop for size in wanted):
+            return None
+        return sum(flop[size] + eigen.get(size, 0) for size in wanted) / len(wanted)
+
+
+def restored_faces(
+    methods: Sequence[str], scales: Sequence[int], folder: Path
+) -> dict[str, dict[str, Path]]:
+    """Files of restored test faces by method and size, of those that have any."""
+    found = {
+        name: {f"x{s}": path for s in scales if (path := folder / name / f"x{s}.npy").exists()}
+        for name in methods
+    }
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
+    """PSNR and SSIM by method and size, from a file for each; bicubic's stand in each of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for method in methods:
+        for name, columns in read_json(folder / f"{method}.json").items():
+            found.setdefault(name, {}).update(columns)
+    return {name: found[name] for name in ("bicubic", *methods) if name in found}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping.
+
+    Raises:
+        UserError: it is missing or holds something else.
+    """
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: no JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a mapping by method")
+    return values

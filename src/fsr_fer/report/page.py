@@ -1,19 +1,25 @@
-"""The page: one HTML file that needs nothing but itself."""
+"""The page: what the templates show, as plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
-from string import Template
+import base64
+import platform
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
 
-from fsr_fer.report import details, tables, traces
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fsr_fer.data.manifest import SPLITS
+from fsr_fer.report.figures import legend_mark, short
 from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.markup import Markup, element, figure, image, inline_svg, join
-from fsr_fer.report.paper import paper_section
-from fsr_fer.report.scores import MEAN, Scores
-from fsr_fer.report.words import row_name, short, size_title
-from fsr_fer.settings import FULL_SIZE
+from fsr_fer.report.paper import paper_tables, why_not_comparable
+from fsr_fer.report.scores import MEAN, Comparison, Estimate, Scores
+from fsr_fer.statistics import Interval, Score
 
 SOURCES = {
     "synthetic": "synthetic faces drawn by this project",
@@ -21,295 +27,362 @@ SOURCES = {
     "folder": "faces imported from folders",
     "csv": "faces imported from a CSV list",
 }
+SCORE_TITLES: dict[Score, str] = {
+    "total_accuracy": "total accuracy",
+    "mean_class_accuracy": "mean-class accuracy",
+}
+PACKAGES = ("fsr-fer", "torch", "numpy", "pillow", "dvc", "great-expectations", "matplotlib")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
+class Figures:
     """The figures: SVG as bytes, PNG with its width in CSS pixels; None for what there is not."""
 
     accuracy: bytes
-    rows: bytes
-    cost: Mapping[str, bytes]
-    """By column: the mean over the scales, and the smallest faces."""
+    cost: bytes | None
     calibration: bytes | None
     faces: tuple[bytes, int]
     restored: tuple[bytes, int] | None
-    curves: Mapping[str, bytes]
 
     def files(self) -> dict[str, bytes]:
-        """The figures as files, the training curves left out."""
-        return (
-            {"accuracy.svg": self.accuracy, "rows.svg": self.rows, "faces.png": self.faces[0]}
-            | {f"cost_{column}.svg": content for column, content in self.cost.items()}
-            | ({"calibration.svg": self.calibration} if self.calibration else {})
-            | ({"restored.png": self.restored[0]} if self.restored else {})
-        )
+        """The figures by the names of their files."""
+        found = {
+            "accuracy.svg": self.accuracy,
+            "cost.svg": self.cost,
+            "calibration.svg": self.calibration,
+            "faces.png": self.faces[0],
+            "restored.png": self.restored[0] if self.restored else None,
+        }
+        return {name: content for name, content in found.items() if content is not None}
 
 
-def write_page(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> str:
-    """The whole page as text."""
-    sections = {
-        "scores": ("Scores", "Scores", _scores_section(inputs, scores, pictures)),
-        "cost": ("Cost", "Cost", _cost_section(inputs, scores, pictures)),
-        "calibration": (
-            "Calibration",
-            "How far to believe a row",
-            _belief_section(scores, pictures, inputs),
-        ),
-        "classes": ("Classes", "Class by class", details.classes_section(inputs, scores)),
-        "faces": ("Faces", "The faces", _faces_section(inputs, pictures)),
-        "paper": ("Paper", "Beside the paper", paper_section(inputs, scores)),
-        "training": ("Training", "Training", _training_section(inputs, pictures.curves)),
-        "traces": ("Traces", "Where the numbers come from", traces.traces_section(inputs, scores)),
-        "run": ("Run", "What was run", _run_section(inputs)),
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table: a number, what stands below it in small print, and how it is marked."""
+
+    text: str
+    small: Sequence[str] = ()
+    trace: str = ""
+    """What ``fsr-fer trace`` calls the number."""
+    kind: str = ""
+    """"best" of its column, "clear" (more than chance explains), or nothing."""
+    heat: float | None = None
+    """0 to 1: how strongly the cell is coloured."""
+
+
+NONE = Cell("–")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a line for each method (or class) and a column for each size."""
+
+    title: str
+    head: Sequence[tuple[str, str]]
+    """Name and small print of each column; its first is that of the lines' names."""
+    lines: Mapping[str, Sequence[Cell]]
+    columns: Sequence[str] = field(default_factory=tuple)
+    """Sizes that the cells belong to."""
+
+
+def write_page(inputs: ReportInputs, scores: Scores, figures: Figures) -> str:
+    """The whole page as text; it needs nothing but itself."""
+    environment = Environment(
+        loader=PackageLoader("fsr_fer.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"svg": _inline_svg, "png": _data_url}
+    manifest = inputs.manifest
+    values: dict[str, Any] = {
+        "inputs": inputs,
+        "source": SOURCES.get(inputs.source, inputs.source),
+        "faces": {split: len(manifest.rows(split)) for split in SPLITS},
+        "legend": {name: legend_mark(i) for i, name in enumerate(inputs.methods)},
+        "level": f"{100 * inputs.confidence:g} %",
+        "figures": figures,
+        "answer": _answer(inputs, scores),
+        "by_size": _best_by_size(inputs, scores),
+        "views": list(_views(inputs, scores)),
+        "cost": _cost_table(inputs),
+        "calibration": _calibration_table(inputs, scores),
+        "recall": _recall_tables(inputs, scores),
+        "fidelity": _fidelity_table(inputs),
+        "paper": paper_tables(scores) if len(inputs.scales) > 1 else [],
+        "not_comparable": why_not_comparable(inputs),
+        "counts": _counts(inputs),
+        "settings": dict(_flat(inputs.settings)),
+        "versions": {"Python": platform.python_version()} | {p: _version(p) for p in PACKAGES},
     }
-    links = element(
-        "nav",
-        *(_link(key, title) for key, (title, _, _) in sections.items()),
-        aria_label="Sections",
-    )
-    body = join(
-        [
-            element("div", links, _filter(inputs), class_="bar"),
-            element("header", _lead(inputs, scores, pictures)),
-        ]
-        + [
-            element("section", element("h2", title), content, id=key)
-            for key, (_, title, content) in sections.items()
-        ]
-    )
-    template = resources.files("fsr_fer.report").joinpath("page.html").read_text("utf-8")
-    title = join([f"Reading expressions from small faces: {inputs.profile}"])
-    return Template(template).substitute(title=title, body=body)
+    return environment.get_template("page.html").render(values)
 
 
-def _link(key: str, title: str) -> Markup:
-    return element("a", title, href=f"#{key}")
+def best_methods(scores: Scores, score: Score, column: str) -> list[str]:
+    """The method with the highest score in this column; several if they are equal."""
+    values = {
+        name: row[column].value for name, row in scores.tables[score].items() if column in row
+    }
+    return [name for name, value in values.items() if value == max(values.values())]
 
 
-def _filter(inputs: ReportInputs) -> Markup:
-    """Which rows and sizes the tables and lines show; the page's script makes it work."""
-    rows = {name: row_name(name) for name in inputs.rows}
-    sizes = {column: join([short(column)]) for column in (*inputs.columns, MEAN)}
-    groups = [
-        element(
-            "fieldset",
-            element("legend", title),
-            *(_checkbox(kind, value, label) for value, label in choices.items()),
-            Markup('<button type="button" data-all="true">all</button>'),
-            Markup('<button type="button" data-all="">none</button>'),
-            data_kind=kind,
-        )
-        for kind, title, choices in (("row", "Rows", rows), ("size", "Faces", sizes))
-    ]
-    summary = element("summary", "Filter: ", element("span", "all rows, all sizes", id="shown"))
-    form = element("form", *groups)
-    return element("details", summary, form, id="filter", class_="filter", hidden="hidden")
+def is_clear(comparison: Comparison, confidence: float) -> bool:
+    """Whether a difference is more than chance explains: by its p-value, else by its interval."""
+    if comparison.p_value is not None:
+        return comparison.p_value < 1 - confidence
+    return excludes_zero(comparison.difference)
 
 
-def _checkbox(kind: str, value: str, label: Markup) -> Markup:
-    box = Markup(
-        f'<input type="checkbox" name="{kind}" value="{join([value])}" checked autocomplete="off">'
-    )
-    return element("label", box, label)
+def excludes_zero(estimate: Estimate) -> bool:
+    """Whether a difference's interval lies on one side of 0."""
+    return estimate.interval.low > 0 or estimate.interval.high < 0
 
 
-def _lead(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> Markup:
-    """The first screen: what was run, on which data, what won and by how much."""
-    num_train, num_validation, num_test = (
-        len(inputs.manifest.rows(split)) for split in ("train", "validation", "test")
-    )
-    run = element(
-        "p",
-        "Profile ",
-        element("code", inputs.profile),
-        f" on {SOURCES.get(inputs.source, inputs.source)}: {num_test:,} test faces "
-        f"({num_train:,} train, {num_validation:,} validation), {len(inputs.class_names)} "
-        f"expressions, {len(inputs.rows)} rows, read at {FULL_SIZE} px and at "
-        f"{len(inputs.scales)} smaller sizes.",
-        class_="run",
-    )
-    return join(
-        [
-            element("h1", "Reading expressions from small faces"),
-            run,
-            tables.answer(inputs, scores),
-            tables.winners_table(inputs, scores),
-            element("div", *_lead_figures(inputs, pictures), class_="pair"),
-        ]
-    )
+def signed(value: float) -> str:
+    """A difference in points with one decimal and always a sign (a true minus)."""
+    return f"{value:+.1f}".replace("-", "−")
 
 
-def _lead_figures(inputs: ReportInputs, pictures: Pictures) -> list[Markup]:
-    label = "Total accuracy of each row at each face size"
-    figures = [
-        figure(
-            inline_svg(pictures.accuracy, label=label, prefix="acc-"),
-            "Accuracy over face size, after the paper's figure 4; the dotted line is "
-            f"{inputs.baseline} on full-size faces. Bands: {100 * inputs.confidence:g} % "
-            "intervals.",
-            label="Figure: accuracy over face size",
-            trace=_picture_trace(inputs, "accuracy.svg"),
-        )
-    ]
-    if MEAN in pictures.cost:
-        figures.append(_cost_figure(inputs, pictures, MEAN))
-    return figures
+def p_text(p_value: float) -> str:
+    """A p-value with three decimals."""
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
-def _cost_figure(inputs: ReportInputs, pictures: Pictures, column: str) -> Markup:
-    size = "mean over the scales" if column == MEAN else size_title(inputs, column)
-    return figure(
-        inline_svg(
-            pictures.cost[column],
-            label=f"Accuracy against operations per face, {size}",
-            prefix=f"cost-{column}-",
-        ),
-        f"Accuracy against cost, {size}: the higher and further left, the better.",
-        label=f"Figure: accuracy against cost, {size}",
-        trace=_picture_trace(inputs, f"cost_{column}.svg"),
-    )
+def in_units(number: float) -> str:
+    """A count with three digits and its unit: "1.15 M"."""
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:#.3g}".rstrip(".") + f" {unit}"
+    return f"{number:.0f}"
 
 
-def _picture_trace(inputs: ReportInputs, filename: str) -> Markup:
-    return traces.file_trace(f"data/{inputs.profile}/report/{filename}")
+def _answer(inputs: ReportInputs, scores: Scores) -> dict[str, Any] | None:
+    """Which method is best over all sizes, by how much, how certain, at what cost."""
+    best = best_methods(scores, "total_accuracy", MEAN)
+    if not best:
+        return None
+    gains = {
+        reference: comparisons[best[0]][MEAN].difference
+        for reference, comparisons in scores.against.items()
+        if MEAN in comparisons.get(best[0], {})
+    }
+    work, base = (inputs.operations(name, MEAN) for name in (best[0], inputs.baseline))
+    return {
+        "methods": best,
+        "accuracy": scores.tables["total_accuracy"][best[0]][MEAN],
+        "gains": {
+            reference: f"{signed(gain.value)} ({_bounds(gain.interval, signed)})"
+            for reference, gain in gains.items()
+        },
+        "certain": {reference: excludes_zero(gain) for reference, gain in gains.items()},
+        "cost": f"{work / base:.3g}" if work and base else None,
+    }
 
 
-def _method(inputs: ReportInputs) -> str:
-    return (
-        f"In brackets and small print: {100 * inputs.confidence:g} % bootstrap intervals over test "
-        f"faces ({inputs.resamples:,} resamples, seed {inputs.seed}). p: McNemar's exact test "
-        "against the row named, adjusted by Holm's method for all comparisons with it. "
-        f"Clear: p below {1 - inputs.confidence:g}, or for the mean an interval without 0. Both "
-        "speak of other faces of the same kind, not of another training run."
-    )
+def _best_by_size(inputs: ReportInputs, scores: Scores) -> Table:
+    """At each size the best method, what it gains on the references, and what it costs."""
+    columns = [c for c in (*inputs.columns, MEAN) if best_methods(scores, "total_accuracy", c)]
+    best = {column: best_methods(scores, "total_accuracy", column) for column in columns}
+
+    def names(column: str) -> Cell:
+        more = [f"and {len(best[column]) - 1} more"] if len(best[column]) > 1 else []
+        return Cell(best[column][0], more)
+
+    def accuracy(column: str) -> Cell:
+        name = best[column][0]
+        return _cell(scores.tables["total_accuracy"][name][column], f"accuracy.{name}.{column}")
+
+    def gain(reference: str) -> Callable[[str], Cell]:
+        def cell(column: str) -> Cell:
+            comparison = scores.against[reference].get(best[column][0], {}).get(column)
+            return NONE if comparison is None else _gain(comparison, inputs, "total_accuracy")
+
+        return cell
+
+    lines: dict[str, Callable[[str], Cell]] = {"best method": names, "accuracy, %": accuracy}
+    if len(inputs.methods) > 1:
+        lines |= {f"gain on {reference}": gain(reference) for reference in scores.against}
+    lines["times the operations"] = lambda c: _times(inputs, best[c][0], c)
+    made = {title: [cell(column) for column in columns] for title, cell in lines.items()}
+    return Table("Best method at each size", _head(inputs, "face", columns), made, columns)
 
 
-def _scores_section(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> Markup:
-    parts: list[str] = [element("p", _method(inputs), class_="note")]
-    for score, title in tables.SCORE_TITLES.items():
-        parts += [element("h3", title), tables.scores_table(inputs, scores, score)]
-    parts.append(
-        element(
-            "p",
-            "Shaded and bold: best of the column. Mean-class accuracy counts each "
-            "expression the same, however many faces it has.",
-            class_="note",
-        )
-    )
-    for reference in scores.against if len(inputs.rows) > 1 else ():
-        for score, title in tables.SCORE_TITLES.items():
-            parts += [
-                element("h3", "Gain on ", row_name(reference), f", {title.lower()}"),
-                tables.gains_table(inputs, scores, reference, score),
+def _times(inputs: ReportInputs, name: str, column: str) -> Cell:
+    work, base = inputs.operations(name, column), inputs.operations(inputs.baseline, column)
+    return Cell(f"{work / base:.3g} ×") if work and base else NONE
+
+
+def _views(inputs: ReportInputs, scores: Scores) -> Iterator[Table]:
+    """The main table, once for each switch: both scores, as they are and against each reference."""
+    columns = (*inputs.columns, MEAN)
+    for score, title in SCORE_TITLES.items():
+        best = {column: best_methods(scores, score, column) for column in columns}
+        file = "accuracy" if score == "total_accuracy" else score
+        lines = {
+            name: [
+                _cell(row[c], f"{file}.{name}.{c}", "best" if name in best[c] else "")
+                if c in row
+                else NONE
+                for c in columns
             ]
-    if len(inputs.rows) > 1:
-        parts.append(element("p", "Bold: more than chance explains.", class_="note"))
-    if scores.pairs_of_means:
-        parts += [
-            element("h3", "Rows against each other, total accuracy, mean over the scales"),
-            tables.pairs_table(scores),
-            element("p", "The row at the left minus the row at the head, points.", class_="note"),
+            for name, row in scores.tables[score].items()
+        }
+        yield Table(f"{title}, %", _head(inputs, f"{title}, %", columns), lines, columns)
+        for reference, against in scores.against.items() if len(inputs.methods) > 1 else ():
+            lines = {
+                name: [
+                    _gain(comparisons[c], inputs, score) if c in comparisons else NONE
+                    for c in columns
+                ]
+                for name, comparisons in against.items()
+            }
+            head = _head(inputs, f"minus {reference}, points", columns)
+            yield Table(f"{title}: gain on {reference}", head, lines, columns)
+
+
+def _head(inputs: ReportInputs, first: str, columns: Sequence[str]) -> list[tuple[str, str]]:
+    over = f"{inputs.scale_names[0]}–{inputs.scale_names[-1]}"
+    sizes = [("mean", over) if c == MEAN else (short(c), f"{inputs.pixels[c]} px") for c in columns]
+    return [(first, ""), *sizes]
+
+
+def _cell(estimate: Estimate, trace: str, kind: str = "") -> Cell:
+    return Cell(f"{estimate.value:.1f}", [_bounds(estimate.interval)], trace, kind)
+
+
+def _gain(comparison: Comparison, inputs: ReportInputs, score: Score) -> Cell:
+    if score == "total_accuracy":
+        gain, clear = comparison.difference, is_clear(comparison, inputs.confidence)
+        p_value = comparison.p_value
+    else:
+        gain, p_value = comparison.mean_class_difference, None
+        clear = excludes_zero(gain)
+    small = [_bounds(gain.interval, signed)]
+    if p_value is not None:
+        small.append(f"p {p_text(p_value)}")
+    return Cell(signed(gain.value), small, kind="clear" if clear else "")
+
+
+def _bounds(interval: Interval, form: Callable[[float], str] = "{:.1f}".format) -> str:
+    return f"{form(interval.low)}…{form(interval.high)}"
+
+
+def _cost_table(inputs: ReportInputs) -> Table | None:
+    """Parameters and operations per face of each method, and how many times the baseline's."""
+    columns = (*inputs.columns, MEAN)
+    lines = {}
+    for name in inputs.methods:
+        if name not in inputs.cost:
+            continue
+        work = [inputs.operations(name, column) for column in columns]
+        lines[name] = [Cell(in_units(max(inputs.cost[name]["parameters"].values())))] + [
+            NONE if w is None else Cell(in_units(w), [_times(inputs, name, c).text])
+            for w, c in zip(work, columns, strict=True)
         ]
-    level = f"{100 * inputs.confidence:g} %"
-    parts.append(
-        figure(
-            image(pictures.rows, "svg+xml", alt="Total accuracy of each row in a panel of its own"),
-            f"Each row in a panel of its own with its {level} interval; the others in grey.",
-            label="Figure: each row",
-            trace=_picture_trace(inputs, "rows.svg"),
-        )
-    )
-    return join(parts)
+    first, *sizes = _head(inputs, "operations per face", columns)
+    head = [first, ("parameters", ""), *sizes]
+    return Table("Cost of each method", head, lines, ("", *columns)) if lines else None
 
 
-def _cost_section(inputs: ReportInputs, scores: Scores, pictures: Pictures) -> Markup:
-    if not inputs.cost:
-        return element("p", "No costs were counted.")
-    note = (
-        "Counted, not timed: the same on every machine. Two operations per multiplication and "
-        "addition, eigendecompositions included; from the small face to the expression."
-    )
-    figures = [_cost_figure(inputs, pictures, c) for c in pictures.cost if c != MEAN]
-    return join([tables.cost_table(inputs), element("p", note, class_="note"), *figures])
+def _calibration_table(inputs: ReportInputs, scores: Scores) -> Table | None:
+    """Calibration error of each method at each size, and confidence minus accuracy."""
+    lines = {}
+    for name, row in scores.calibration.items():
+        if row:
+            lines[name] = [
+                Cell(
+                    f"{row[c].error.value:.1f}",
+                    [_bounds(row[c].error.interval), signed(row[c].confidence - row[c].accuracy)],
+                    f"calibration.{name}.{c}",
+                )
+                if c in row
+                else NONE
+                for c in inputs.columns
+            ]
+    head = _head(inputs, "calibration error, %", inputs.columns)
+    return Table("Calibration error", head, lines, inputs.columns) if lines else None
 
 
-def _belief_section(scores: Scores, pictures: Pictures, inputs: ReportInputs) -> Markup:
-    if pictures.calibration is None:
-        return element("p", "No confidences were stored.")
-    note = (
-        f"Expected calibration error over {inputs.calibration_bins} bins of confidence, percent: "
-        "how far, on average, a row's confidence is from its accuracy. Below it mean confidence "
-        "minus accuracy: a plus is a row that is surer than it is right."
-    )
-    picture = figure(
-        image(pictures.calibration, "svg+xml", alt="Accuracy over mean confidence of each row"),
-        "Accuracy over mean confidence, a point for each size of a row; on the dotted line a row "
-        "is as sure as it is right, below it surer.",
-        label="Figure: accuracy over confidence",
-        trace=_picture_trace(inputs, "calibration.svg"),
-    )
-    return join(
-        [tables.calibration_table(inputs, scores), element("p", note, class_="note"), picture]
+def _recall_tables(inputs: ReportInputs, scores: Scores) -> dict[str, Table]:
+    """By method the share of each class's faces that are predicted right, at each size."""
+    tables = {}
+    for name, matrices in scores.confusion.items():
+        lines = {}
+        for label, class_name in enumerate(inputs.class_names):
+            shares = [
+                m[label, label] / m[label].sum() if m[label].sum() else None
+                for m in matrices.values()
+            ]
+            lines[class_name] = [
+                NONE if share is None else Cell(f"{100 * share:.1f}", heat=float(share))
+                for share in shares
+            ]
+        head = _head(inputs, "recall, %", list(matrices))
+        tables[name] = Table(f"Recall of each class, {name}", head, lines, list(matrices))
+    return tables
+
+
+def _fidelity_table(inputs: ReportInputs) -> Table | None:
+    """PSNR and SSIM of restored faces against the full-size ones."""
+    columns = [c for c in inputs.scale_names if any(c in row for row in inputs.fidelity.values())]
+    lines = {
+        name: [
+            Cell(f"{row[c]['psnr']:.2f}", [f"SSIM {row[c]['ssim']:.4f}"]) if c in row else NONE
+            for c in columns
+        ]
+        for name, row in inputs.fidelity.items()
+    }
+    head = _head(inputs, "PSNR, dB", columns)
+    return Table("PSNR and SSIM", head, lines, columns) if columns else None
+
+
+def _counts(inputs: ReportInputs) -> Table:
+    """Numbers of faces of each class in each split."""
+    labels, classes = inputs.manifest.labels, len(inputs.class_names)
+    counts = [np.bincount(labels[inputs.manifest.rows(s)], minlength=classes) for s in SPLITS]
+    lines = {
+        name: [Cell(f"{count[label]:,}") for count in counts]
+        for label, name in enumerate(inputs.class_names)
+    }
+    lines["all"] = [Cell(f"{count.sum():,}") for count in counts]
+    return Table(
+        "Faces of each class and split", [("faces", ""), *((s, "") for s in SPLITS)], lines
     )
 
 
-def _faces_section(inputs: ReportInputs, pictures: Pictures) -> Markup:
-    notice = (
-        " These are pictures of the data set: mind its licence before you pass this page on."
-        if inputs.source != "synthetic"
-        else ""
-    )
-    content, width = pictures.faces
-    alt = "Test faces at full size and at each smaller size, in true size and put back"
-    parts = [
-        figure(
-            image(content, "png", alt=alt, width=width),
-            "Test faces at each size, above in true size, below put back to full size as the "
-            "networks see them. After the paper's figure 3." + notice,
-            label="Figure: example faces",
-            trace=_picture_trace(inputs, "faces.png"),
-        )
-    ]
-    if pictures.restored is not None:
-        content, width = pictures.restored
-        parts.append(
-            figure(
-                image(content, "png", alt="Faces restored by each row that does", width=width),
-                "The same faces restored by bicubic and by the rows that restore pictures, beside "
-                "the full-size face. After the paper's figure 5." + notice,
-                label="Figure: restored faces",
-                trace=_picture_trace(inputs, "restored.png"),
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key and value as text, in order."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        elif isinstance(value, (list, tuple)):
+            yield f"{above}{key}", ", ".join(map(str, value))
+        else:
+            yield (
+                f"{above}{key}",
+                {None: "none", True: "true", False: "false"}.get(value, str(value)),
             )
-        )
-    if inputs.fidelity:
-        parts.append(element("h3", "How near the restored faces come to the full-size ones"))
-        parts.append(tables.fidelity_table(inputs))
-    return join(parts)
 
 
-def _training_section(inputs: ReportInputs, curves: Mapping[str, bytes]) -> Markup:
-    if not curves:
-        return element("p", "No training curves were given.")
-    return join(
-        figure(
-            image(content, "svg+xml", alt=f"Training curves, {heading}"),
-            f"Training of {heading}. Over steps; long curves are averaged over neighbouring steps.",
-            label=f"Figure: training of {heading}",
-            trace=traces.file_trace(f"metrics/{inputs.profile}/{heading.partition(':')[0]}"),
-        )
-        for heading, content in curves.items()
-    )
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
-def _run_section(inputs: ReportInputs) -> Markup:
-    return join(
-        [
-            element("h3", "Faces of each class and split"),
-            details.counts_table(inputs),
-            element("h3", f"Values behind the profile {inputs.profile}"),
-            element("div", details.params_table(inputs), class_="text", id="params"),
-            element("h3", "Versions"),
-            element("div", details.versions_table(), class_="text"),
-        ]
-    )
+def _inline_svg(content: bytes, label: str) -> Markup:
+    """An SVG for the page, without what only a file needs.
+
+    The ids that matplotlib numbers occur in every figure, so they go.
+    """
+    text = content.decode()
+    text = re.sub(r'<g id="[\w.]+_\d+">', "<g>", text[text.index("<svg") :])
+    text = re.sub(r'<metadata>.*?</metadata>| xmlns(:\w+)?="[^"]*"', "", text, flags=re.S)
+    attributes = Markup('<svg role="img" aria-label="{}" ').format(label)
+    return Markup(text.replace("<svg ", attributes, 1))
+
+
+def _data_url(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from fsr_fer.predictions import HR, Predictions
-from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.statistics import (
     Interval,
     Score,
@@ -24,6 +23,9 @@ from fsr_fer.statistics import (
     paired_bootstrap,
     total_accuracy,
 )
+
+if TYPE_CHECKING:
+    from fsr_fer.report.inputs import ReportInputs
 
 MEAN = "mean"
 """Column of the mean over all scales, full size left out (paper, table 2: "avg")."""
@@ -42,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against another on the same faces: differences of scores in points, first - second.
+    """A method against another on the same faces: differences of scores in points, first - second.
 
     ``difference`` is of total accuracy, ``mean_class_difference`` of mean-class accuracy.
     ``p_value`` is that of McNemar's exact test, adjusted by Holm's method over all comparisons with
@@ -58,10 +60,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far a row may be believed at one size; all percent.
+    """Calibration of a method at one size; all percent.
 
-    ``error`` is the expected calibration error; ``confidence`` the mean probability that the row
-    gives to the classes it names, to be held against its ``accuracy``.
+    ``error`` is the expected calibration error; ``confidence`` the mean probability of the classes
+    predicted, to be compared with ``accuracy``.
     """
 
     error: Estimate
@@ -70,12 +72,12 @@ class Calibration:
 
 
 Table = Mapping[str, Mapping[str, Estimate]]
-"""Row name, then column ("hr", "x2", ..., "mean"); a row has no key for a scale it lacks."""
+"""Method, then column ("hr", "x2", ..., "mean"); a method has no key for a scale it lacks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All scores of all rows, and each row against those that all are compared with.
+    """All scores of all methods, and each against those that all are compared with.
 
     ``against`` is keyed by the reference, the baseline first, then by the other rows and columns.
     ``calibration`` has no key for a column whose predictions were stored without confidence.
@@ -83,14 +85,8 @@ class Scores:
 
     tables: Mapping[Score, Table]
     against: Mapping[str, Mapping[str, Mapping[str, Comparison]]]
-    pairs_of_means: Mapping[tuple[str, str], Estimate]
     confusion: Mapping[str, Mapping[str, np.ndarray]]
     calibration: Mapping[str, Mapping[str, Calibration]]
-
-    @property
-    def against_baseline(self) -> Mapping[str, Mapping[str, Comparison]]:
-        """Each other row against the first one."""
-        return next(iter(self.against.values()))
 
 
 def compute_scores(inputs: ReportInputs) -> Scores:
@@ -100,7 +96,7 @@ def compute_scores(inputs: ReportInputs) -> Scores:
             name: {
                 column: _estimate(inputs, row, column, score) for column in _available(inputs, row)
             }
-            for name, row in inputs.rows.items()
+            for name, row in inputs.methods.items()
         }
         for score in get_args(Score)
     }
@@ -110,21 +106,11 @@ def compute_scores(inputs: ReportInputs) -> Scores:
             for column in inputs.columns
             if column in row.predicted
         }
-        for name, row in inputs.rows.items()
-    }
-    complete = [name for name, row in inputs.rows.items() if MEAN in _available(inputs, row)]
-    pairs = {
-        (first, second): _difference(
-            inputs, inputs.rows[first], inputs.rows[second], MEAN, "total_accuracy"
-        )
-        for first in complete
-        for second in complete
-        if first != second
+        for name, row in inputs.methods.items()
     }
     return Scores(
         tables=tables,
         against={name: _against(inputs, name) for name in inputs.references},
-        pairs_of_means=pairs,
         confusion=confusion,
         calibration={
             name: {
@@ -132,7 +118,7 @@ def compute_scores(inputs: ReportInputs) -> Scores:
                 for column in inputs.columns
                 if column in row.confidence
             }
-            for name, row in inputs.rows.items()
+            for name, row in inputs.methods.items()
         },
     )
 
@@ -144,7 +130,7 @@ def _available(inputs: ReportInputs, row: Predictions) -> list[str]:
     return columns
 
 
-def _answers(inputs: ReportInputs, row: Predictions, column: str) -> np.ndarray:
+def _predicted(inputs: ReportInputs, row: Predictions, column: str) -> np.ndarray:
     """What was predicted: int64 [N], or [S, N] for the mean over the scales."""
     if column == MEAN:
         return np.stack([row.predicted[name] for name in inputs.scale_names])
@@ -157,38 +143,38 @@ def _seed(inputs: ReportInputs, column: str) -> tuple[int, int]:
     return inputs.seed, int(column.removeprefix("x")) if position is None else position
 
 
-def _value(row: Predictions, answers: np.ndarray, score: Score) -> float:
+def _value(row: Predictions, predicted: np.ndarray, score: Score) -> float:
     value = total_accuracy if score == "total_accuracy" else mean_class_accuracy
-    return value(row.labels, answers)
+    return value(row.labels, predicted)
 
 
 def _estimate(inputs: ReportInputs, row: Predictions, column: str, score: Score) -> Estimate:
-    answers = _answers(inputs, row, column)
+    predicted = _predicted(inputs, row, column)
     interval = bootstrap_interval(
         row.labels,
-        answers,
+        predicted,
         score=score,
         confidence=inputs.confidence,
         resamples=inputs.resamples,
         seed=_seed(inputs, column),
     )
-    return Estimate(_value(row, answers, score), interval)
+    return Estimate(_value(row, predicted, score), interval)
 
 
 def _difference(
     inputs: ReportInputs, first: Predictions, second: Predictions, column: str, score: Score
 ) -> Estimate:
     """Difference of a score, points."""
-    answers = _answers(inputs, first, column), _answers(inputs, second, column)
+    predicted = _predicted(inputs, first, column), _predicted(inputs, second, column)
     interval = paired_bootstrap(
         first.labels,
-        *answers,
+        *predicted,
         score=score,
         confidence=inputs.confidence,
         resamples=inputs.resamples,
         seed=_seed(inputs, column),
     )
-    first_value, second_value = (_value(first, answer, score) for answer in answers)
+    first_value, second_value = (_value(first, one, score) for one in predicted)
     return Estimate(first_value - second_value, interval)
 
 
@@ -209,16 +195,16 @@ def _calibration(inputs: ReportInputs, row: Predictions, column: str) -> Calibra
 
 
 def _against(inputs: ReportInputs, reference: str) -> dict[str, dict[str, Comparison]]:
-    """Every other row against the reference, at all sizes that both have."""
-    second = inputs.rows[reference]
+    """Every other method against the reference, at all sizes that both have."""
+    second = inputs.methods[reference]
     common = {
         name: [c for c in _available(inputs, row) if c in _available(inputs, second)]
-        for name, row in inputs.rows.items()
+        for name, row in inputs.methods.items()
         if name != reference
     }
     counts = {
         (name, column): discordant(
-            second.labels, inputs.rows[name].predicted[column], second.predicted[column]
+            second.labels, inputs.methods[name].predicted[column], second.predicted[column]
         )
         for name, columns in common.items()
         for column in columns
@@ -227,7 +213,7 @@ def _against(inputs: ReportInputs, reference: str) -> dict[str, dict[str, Compar
     p_values = dict(zip(counts, holm([mcnemar_exact(*c) for c in counts.values()]), strict=True))
 
     def compare(name: str, column: str) -> Comparison:
-        first = inputs.rows[name]
+        first = inputs.methods[name]
         first_only, second_only = counts.get((name, column), (None, None))
         return Comparison(
             difference=_difference(inputs, first, second, column, "total_accuracy"),

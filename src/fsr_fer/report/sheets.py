@@ -6,21 +6,19 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.predictions import HR
-from fsr_fer.report.figures import SETTINGS, size_label
+from fsr_fer.report.figures import short
 
 ZOOM = 2
 """Each face pixel is drawn as 2x2, so that text beside it stays sharp on dense screens."""
 
-GAP, LEFT, TOP = 8, 96, 34
-CELL = IMAGE_SIZE + GAP
+LEFT, TOP = 96, 24
+CELL_WIDTH, CELL_HEIGHT = IMAGE_SIZE + 18, IMAGE_SIZE + 8
+FONT_SIZE = 12
 
 SHOWN_COLUMNS = ("x4", "x8")
 """Sizes at which the sheet of restored faces shows each face, as far as they are there."""
@@ -30,96 +28,80 @@ SHOWN_COLUMNS = ("x4", "x8")
 class ExampleFace:
     """A face at each size, uint8 [h, w, 3] keyed "hr", "x2", ...; ``title`` stands beside it.
 
-    ``restored`` are the same put back to full size with bicubic, uint8 [100, 100, 3]; ``by_row``
-    what each row that restores faces makes of them, keyed by row and size.
+    ``upsampled`` are the same brought back to full size with bicubic, uint8 [100, 100, 3];
+    ``restored`` what each method that restores faces makes of them, keyed by method and size.
     """
 
     title: str
     sizes: Mapping[str, np.ndarray]
-    restored: Mapping[str, np.ndarray]
-    by_row: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    upsampled: Mapping[str, np.ndarray]
+    restored: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
-class _Sheet:
-    """White paper of so many face pixels, on which faces and words are put."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self.pixels = np.full((height, width, 3), 255, np.uint8)
-        self.words: list[tuple[float, float, str, str]] = []
-
-    def face(self, image: np.ndarray, x: int, y: int) -> None:
-        self.pixels[y : y + image.shape[0], x : x + image.shape[1]] = image
-
-    def write(self, text: str, x: float, y: float, align: str = "left") -> None:
-        """Text whose lower edge is ``y`` face pixels below the top."""
-        self.words.append((x, y, text, align))
-
-    def png(self) -> tuple[bytes, int]:
-        """The picture, and the width in CSS pixels at which the true sizes are true."""
-        height, width = self.pixels.shape[:2]
-        content = io.BytesIO()
-        with mpl.rc_context(SETTINGS):
-            figure = Figure(figsize=(width / 100, height / 100), dpi=100 * ZOOM)
-            figure.figimage(self.pixels.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
-            for x, y, text, align in self.words:
-                place = x / width, 1 - y / height
-                figure.text(*place, text, ha=align, va="bottom", fontsize=8.5)
-            canvas = FigureCanvasAgg(figure)
-            canvas.draw()
-            picture = np.asarray(canvas.buffer_rgba())[..., :3]  # nothing is transparent
-        Image.fromarray(np.ascontiguousarray(picture)).save(content, format="png")
-        return content.getvalue(), width
+Line = tuple[str, list[np.ndarray | None]]
+"""What stands beside a line of faces, and the faces, None where there is none."""
 
 
-def faces_figure(faces: Sequence[ExampleFace], pixels: Mapping[str, int]) -> tuple[bytes, int]:
-    """Faces at each size, above in true size, below put back to full size (paper, figure 3).
+def faces_sheet(faces: Sequence[ExampleFace], pixels: Mapping[str, int]) -> tuple[bytes, int]:
+    """Faces at each size, above in true size, below brought back to full size (paper, figure 3).
 
     Returns a PNG and the width in CSS pixels at which the true sizes are true.
     """
-    sheet = _Sheet(LEFT + CELL * len(pixels), TOP + (2 * CELL + GAP) * len(faces))
-    for place, column in enumerate(pixels):
-        middle = LEFT + place * CELL + IMAGE_SIZE / 2
-        sheet.write(size_label(column, pixels[column], sep=", "), middle, 22, "center")
-    for line, face in enumerate(faces):
-        y = TOP + line * (2 * CELL + GAP)
-        for place, column in enumerate(pixels):
-            x = LEFT + place * CELL
-            small = face.sizes[column]
-            sheet.face(small, x + (IMAGE_SIZE - len(small)) // 2, y + IMAGE_SIZE - len(small))
-            sheet.face(face.restored[column], x, y + CELL)
-        sheet.write(f"{face.title}\n\ntrue size", 4, y + IMAGE_SIZE - 4)
-        sheet.write("put back\nto full size", 4, y + CELL + IMAGE_SIZE - 4)
-    return sheet.png()
+    lines: list[Line] = []
+    for face in faces:
+        lines.append((f"{face.title}\n\ntrue size", [face.sizes[c] for c in pixels]))
+        lines.append(("upsampled\nby bicubic", [face.upsampled[c] for c in pixels]))
+    return _sheet([f"{short(c)}, {p} px" for c, p in pixels.items()], lines)
 
 
-def restored_figure(
+def restored_sheet(
     faces: Sequence[ExampleFace], pixels: Mapping[str, int]
 ) -> tuple[bytes, int] | None:
-    """Faces restored by bicubic and by each row that restores, beside the full-size ones.
+    """Faces restored by bicubic and by each method that restores, beside the full-size ones.
 
-    After the paper's figure 5. Returns what ``faces_figure`` does; None if no row restores faces.
+    After the paper's figure 5. Returns what ``faces_sheet`` does; None if no method restores faces.
     """
-    names = list(dict.fromkeys(name for face in faces for name in face.by_row))
-    columns = [c for c in SHOWN_COLUMNS if any(c in f.by_row[n] for f in faces for n in f.by_row)]
-    if not names or not columns:
-        return None
-    heads = ["small face", "bicubic", *names, size_label(HR, pixels[HR], sep=", ")]
-    cell = CELL + 14  # the longest row's name fits above a face
-    sheet = _Sheet(LEFT + cell * len(heads), TOP + (len(columns) * CELL + GAP) * len(faces))
+    names = list(dict.fromkeys(name for face in faces for name in face.restored))
+    columns = [c for c in SHOWN_COLUMNS if any(c in f.restored[n] for f in faces for n in names)]
+    lines: list[Line] = []
+    for face in faces:
+        for column in columns:
+            title = f"{face.title}\n\n{short(column)}\n{pixels[column]} px"
+            made = [face.restored[name].get(column) for name in names]
+            lines.append(
+                (title, [face.sizes[column], face.upsampled[column], *made, face.sizes[HR]])
+            )
+    heads = ["small face", "bicubic", *names, f"HR, {pixels[HR]} px"]
+    return _sheet(heads, lines) if lines else None
+
+
+def _sheet(heads: Sequence[str], lines: Sequence[Line]) -> tuple[bytes, int]:
+    """Faces on white paper, a head over each column and a title beside each line."""
+    width, height = LEFT + CELL_WIDTH * len(heads), TOP + CELL_HEIGHT * len(lines)
+    paper = np.full((height, width, 3), 255, np.uint8)
+    for number, (_, faces) in enumerate(lines):
+        for place, face in enumerate(faces):
+            if face is not None:
+                rows, columns = face.shape[:2]
+                y = TOP + number * CELL_HEIGHT + IMAGE_SIZE - rows
+                x = LEFT + place * CELL_WIDTH + (IMAGE_SIZE - columns) // 2
+                paper[y : y + rows, x : x + columns] = face
+    picture = Image.fromarray(paper.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=ZOOM * FONT_SIZE)
+
+    def write(text: str, x: float, y: float, anchor: str) -> None:
+        draw.text((ZOOM * x, ZOOM * y), text, fill="black", font=font, anchor=anchor)
+
     for place, head in enumerate(heads):
-        sheet.write(head, LEFT + place * cell + IMAGE_SIZE / 2, 22, "center")
-    for number, face in enumerate(faces):
-        for line, column in enumerate(columns):
-            y = TOP + number * (len(columns) * CELL + GAP) + line * CELL
-            small = face.sizes[column]
-            sheet.face(small, LEFT + (IMAGE_SIZE - len(small)) // 2, y + IMAGE_SIZE - len(small))
-            shown = [face.restored[column], *(face.by_row[name].get(column) for name in names)]
-            for place, image in enumerate([*shown, face.sizes[HR]], start=1):
-                x = LEFT + place * cell
-                if image is None:
-                    sheet.write("–", x + IMAGE_SIZE / 2, y + IMAGE_SIZE / 2, "center")
-                else:
-                    sheet.face(image, x, y)
-            title = f"{face.title}\n\n" if line == 0 else ""
-            sheet.write(title + size_label(column, pixels[column]), 4, y + IMAGE_SIZE - 4)
-    return sheet.png()
+        write(head, LEFT + place * CELL_WIDTH + IMAGE_SIZE / 2, TOP / 2, "mm")
+    for number, (title, faces) in enumerate(lines):
+        y = TOP + number * CELL_HEIGHT
+        for line, words in enumerate(title.split("\n")):
+            write(words, 4, y + 4 + line * (FONT_SIZE + 4), "la")
+        for place, face in enumerate(faces):
+            if face is None:
+                middle = LEFT + place * CELL_WIDTH + IMAGE_SIZE / 2
+                write("–", middle, y + IMAGE_SIZE / 2, "mm")
+    content = io.BytesIO()
+    picture.save(content, format="png")
+    return content.getvalue(), width

@@ -1,21 +1,11 @@
-"""Files of the rows that are named, whatever else lies there."""
+"""Files of the methods that are named, whatever else lies there."""
 
 import json
 
 import pytest
 
 from fsr_fer.errors import UserError
-from fsr_fer.report.gathering import read_fidelity, read_json, restored_faces, training_runs
-
-
-def test_runs_are_those_of_the_rows_named(tmp_path):
-    runs = ("finetune/best", "finetune/old", "sr/rcan_x2", "sr/rcan_x8", "sr/meta_sr", "sr_faces")
-    for run in runs:
-        (tmp_path / run).mkdir(parents=True)
-    found = training_runs(["bicubic", "rcan", "fsr_l2", "best"], (2, 8), tmp_path)
-    assert list(found) == ["pretrain", "sr/rcan_x2", "sr/rcan_x8", "fsr/l2", "finetune/best"]
-    assert found["fsr/l2"] == tmp_path / "fsr/l2/plots/metrics"
-    assert "sr_faces" in training_runs(["meta_sr_retrained"], (2, 8), tmp_path)
+from fsr_fer.report.inputs import read_fidelity, read_json, restored_faces
 
 
 def test_restored_faces_are_those_of_named_rows_and_scales(tmp_path):
