@@ -14,7 +14,6 @@ from fsr_fer.report.gathering import (
 )
 from fsr_fer.report.origin import Origin
 from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import forget_finished
 from fsr_fer.settings import DatasetSettings, DownsampleSettings, EvaluateSettings, ReportSettings
 from fsr_fer.stage import Stage, load_stage
 
@@ -58,7 +57,6 @@ def main(*rows: str) -> Stage:
         ),
     )
     write_report(inputs, data / "report", metrics)
-    forget_finished(stage.profile)
     return stage
 
 

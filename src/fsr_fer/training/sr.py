@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.natural import NaturalPictures
+from fsr_fer.distributed import require_one_process
 from fsr_fer.downsampling import downsample
 from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network
-from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import stream, stream_seed
 from fsr_fer.resize import imresize
 from fsr_fer.settings import (
@@ -29,11 +30,8 @@ from fsr_fer.settings import (
     SrSettings,
     SuperResolutionSettings,
 )
-from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
+from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.pretrain import LabelledFaces
-from fsr_fer.training.record import Means, Recorder, no_record, require_finite
-from fsr_fer.training.selection import Selection
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -176,7 +174,7 @@ def _turned(patch: np.ndarray, generator: torch.Generator) -> np.ndarray:
 
 
 class SrTrainer:
-    """A super-resolution network and its optimiser; ``step`` does one update."""
+    """A super-resolution network and its optimizer; ``train_step`` does one update."""
 
     def __init__(
         self, network: nn.Module, settings: SuperResolutionSettings, device: torch.device
@@ -190,37 +188,20 @@ class SrTrainer:
             beta2=settings.beta2,
             epsilon=settings.adam_epsilon,
         )
+        self.state: dict[str, Stateful] = {"network": self.network, "optimizer": self.optimizer}
 
-    def step(self, pairs: Pairs, *, step: int = 0) -> dict[str, float]:
+    def train_step(self, pairs: Pairs) -> dict[str, Tensor]:
         """One update that lowers the mean absolute error, in grey levels.
 
         Raises:
-            UserError: the loss or the gradient is not finite; nothing was updated.
+            FloatingPointError: the loss or the gradient is not finite; nothing was updated.
         """
         full = as_values(pairs.full.to(self.device))
         restored = self.network(as_values(pairs.small.to(self.device)), full.shape[-1])
         loss = functional.l1_loss(restored, full)
         self.optimizer.zero_grad()
         loss.backward()
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        values = {
-            "train/l1": float(loss.detach()),
-            "train/gradient_norm": float(torch.nn.utils.get_total_norm(gradients)),
-        }
-        require_finite(values, step=step, kind="iteration")
-        self.optimizer.step()
-        return values
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The whole state, by name."""
-        return prefixed("network", self.network.state_dict()) | prefixed(
-            "optimizer", self.optimizer.state_tensors()
-        )
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Bring back a state that ``tensors`` gave."""
-        self.network.load_state_dict(unprefixed("network", tensors))
-        self.optimizer.load_state_tensors(unprefixed("optimizer", tensors))
+        return self.optimizer.step_if_finite({"train/l1": loss}, "train")
 
 
 @torch.no_grad()
@@ -250,36 +231,37 @@ def natural_lesson(
 
 
 def train_sr(
-    network: Network,
-    source: PairSource,
-    settings: SuperResolutionSettings,
-    *,
-    seed: int,
-    device: torch.device,
-    checkpoint: Checkpoint,
-    track: Track = quiet,
-    record: Recorder = no_record,
-    task: str = "sr",
+    network: Network, source: PairSource, settings: SuperResolutionSettings, run: Run
 ) -> Network:
     """Train ``network`` and return it as it was when best on the held-out pictures, in eval mode.
 
     ``network(small, size)`` takes float [B, 3, n, n] of 0..255 and gives [B, 3, size, size].
-    ``checkpoint`` is saved at every validation and resumed from; the result is the same either way.
+
+    Raises:
+        UserError: the training diverged, or torchrun has started several processes.
     """
-    trainer = SrTrainer(network, settings, device)
-    selection = Selection(trainer, trainer.network, checkpoint, record)
-    held_out = source.held_out(stream(seed, task, "validation"), settings.validation_pictures)
-    first, total = selection.done, settings.iterations
-    means = Means()
-    for iteration in track(range(first, total), total=total, task=task, done=first):
+    require_one_process()
+    trainer = SrTrainer(network, settings, run.device)
+    held_out = source.held_out(
+        stream(run.seed, run.name, "validation"), settings.validation_pictures
+    )
+
+    def train_step(iteration: int) -> dict[str, Tensor]:
         halvings = iteration // settings.learning_rate_halving
-        trainer.optimizer.set_learning_rate(settings.learning_rate / 2**halvings)
-        pairs = source.draw(stream(seed, task, iteration), settings.batch_size)
-        means.add(trainer.step(pairs, step=iteration))
-        done = iteration + 1
-        if done % settings.validation_every and done < total:
-            continue
-        psnr = mean_psnr(trainer.network, held_out, device)
-        selection.keep(done, means.take() | {"validation/psnr": psnr}, psnr)
-    selection.finish()
+        trainer.optimizer.learning_rate = settings.learning_rate / 2**halvings
+        generator = stream(run.seed, run.name, iteration)
+        return trainer.train_step(source.draw(generator, settings.batch_size))
+
+    def validate(means: dict[str, float]) -> dict[str, float]:
+        return {"validation/psnr": mean_psnr(network, held_out, run.device)}
+
+    fit(
+        network,
+        trainer.state,
+        train_step,
+        validate,
+        score="validation/psnr",
+        schedule=Schedule(settings.iterations, settings.validation_every),
+        run=run,
+    )
     return network
