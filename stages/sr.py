@@ -10,7 +10,7 @@ from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import training_run
 from fsr_fer.settings import NaturalSettings, SrSettings
 from fsr_fer.stage import Stage, load_stage
-from fsr_fer.training.sr import natural_lesson, new_network, train_sr
+from fsr_fer.training.sr import natural_image_setup, new_network, train_sr
 
 IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
@@ -25,7 +25,7 @@ def main(key: str) -> Stage:
         save_network(target, load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr))
         return stage
     pictures = open_pictures(stage.data / "natural")
-    patches, training = natural_lesson(
+    patches, training = natural_image_setup(
         key, pictures, stage.settings(NaturalSettings), settings, stage.seed
     )
     network = new_network(key, settings, stage.seed)

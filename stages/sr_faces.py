@@ -4,12 +4,13 @@ import numpy as np
 
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.manifest import read_manifest
+from fsr_fer.data.super_resolution_pairs import WholeFaces
 from fsr_fer.models.weights import save_network
 from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import training_run
 from fsr_fer.settings import DownsampleSettings, SrSettings
 from fsr_fer.stage import Stage, load_stage
-from fsr_fer.training.sr import WholeFaces, network_to_retrain, train_sr
+from fsr_fer.training.sr import network_to_retrain, train_sr
 
 KEY = "meta_sr_retrained"
 

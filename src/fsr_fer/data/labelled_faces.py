@@ -28,6 +28,10 @@ class LabelledFaces:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, part: slice) -> LabelledFaces:
+        """Some of them in a row."""
+        return LabelledFaces(self.images, self.rows[part], self.labels[part])
+
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images uint8 [B, 100, 100, 3] and labels int64 [B] at these positions of the split."""
         chosen = positions.numpy()

@@ -66,7 +66,7 @@ def degrade(faces: np.ndarray, sizes: Tensor, settings: DownsampleSettings) -> n
 
 
 class FinetuneTrainer:
-    """The student, its EMA, the pretrained network and the optimizer; ``train_step`` updates once.
+    """The student, its EMA, the pretrained network and the optimizer; ``kept`` is validated.
 
     ``log_shares`` [classes] are the logarithms of the classes' shares of the train faces.
     """
@@ -83,6 +83,7 @@ class FinetuneTrainer:
         self.student = copy.deepcopy(pretrained).to(device).train().requires_grad_(True)
         self.ema = _frozen(pretrained, device)
         self.pretrained = _frozen(pretrained, device)
+        self.kept = self.ema if settings.average_decay > 0 else self.student
         self.optimizer = TensorFlowAdam(
             self.student.parameters(),
             learning_rate=settings.learning_rate,
@@ -97,11 +98,6 @@ class FinetuneTrainer:
             "ema": self.ema,
             "optimizer": self.optimizer,
         }
-
-    @property
-    def kept(self) -> CovPoolFER:
-        """The network that is validated and kept."""
-        return self.ema if self.settings.average_decay > 0 else self.student
 
     def train_step(self, small: Tensor, full: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One update from the same faces downsampled and at full size, standardised [B, 3, H, W].
@@ -125,7 +121,7 @@ class FinetuneTrainer:
         loss.backward()
         # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
         self.student.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train")
+        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
         self.student.extractor.bimap.retract()
         self._update_ema()
         return terms

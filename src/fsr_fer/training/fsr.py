@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsr_fer import losses
-from fsr_fer.distributed import gather, mean_over_all, require_enough, share, weighted, wrap
+from fsr_fer.distributed import gather, require_enough, share, weighted, wrap
 from fsr_fer.evaluation import classify_features
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
@@ -55,16 +55,21 @@ class FsrTrainer:
         self.classifier = classifier.to(device).eval().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))
-            generator = Generator(settings.generator)
-            discriminator = Discriminator(settings.discriminator, feature_dim)
-        # Channels last is what the convolution kernels of CPUs and GPUs alike are fastest in.
-        layout = torch.channels_last
-        self.generator = generator.to(device).to(memory_format=layout)  # type: ignore[call-overload]
-        self.discriminator = discriminator.to(device).to(  # type: ignore[call-overload]
-            memory_format=layout
+            self.generator = Generator(settings.generator)
+            self.discriminator = Discriminator(settings.discriminator, feature_dim)
+        for network in (self.generator, self.discriminator):
+            # What the convolution kernels of CPUs and GPUs alike are fastest in.
+            network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator_optimizer, self.discriminator_optimizer = (
+            TensorFlowAdam(
+                network.parameters(),
+                learning_rate=settings.learning_rate,
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+                epsilon=ADAM_EPSILON,
+            )
+            for network in (self.generator, self.discriminator)
         )
-        self.generator_optimizer = self._optimizer(self.generator)
-        self.discriminator_optimizer = self._optimizer(self.discriminator)
         self.state: dict[str, Stateful] = {
             "generator": self.generator,
             "discriminator": self.discriminator,
@@ -73,15 +78,6 @@ class FsrTrainer:
         }
         self._wrapped_generator = wrap(self.generator)
         self._wrapped_discriminator = wrap(self.discriminator)
-
-    def _optimizer(self, network: nn.Module) -> TensorFlowAdam:
-        return TensorFlowAdam(
-            network.parameters(),
-            learning_rate=self.settings.learning_rate,
-            beta1=self.settings.beta1,
-            beta2=self.settings.beta2,
-            epsilon=ADAM_EPSILON,
-        )
 
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
         """Update D, then G; returns the terms of both.
@@ -108,10 +104,11 @@ class FsrTrainer:
         loss = losses.feature_l2(
             self._restore(batch.lr), batch.hr, self.losses.feature_l2_reduction
         ).mean()
-        terms = mean_over_all({"g/feature_l2": loss}, len(batch.labels))
         self.generator_optimizer.zero_grad()
         weighted(loss, len(batch.labels)).backward()
-        return self.generator_optimizer.step_if_finite(terms, "g")
+        return self.generator_optimizer.step_if_finite(
+            {"g/feature_l2": loss}, "g", len(batch.labels)
+        )
 
     def _restore(self, lr_features: Tensor) -> Tensor:
         """F_sr in the dtype of F_lr, computed in the precision that the settings name."""
@@ -142,10 +139,9 @@ class FsrTrainer:
             "d/slope": squared_norm.detach().sqrt().mean(),
             "d/total": loss,
         }
-        terms = mean_over_all(terms, len(batch.labels))
         self.discriminator_optimizer.zero_grad()
         weighted(loss, len(batch.labels)).backward()
-        return self.discriminator_optimizer.step_if_finite(terms, "d")
+        return self.discriminator_optimizer.step_if_finite(terms, "d", len(batch.labels))
 
     def _update_generator(
         self, batch: Batch, sr_features: Tensor, diagnose: bool
@@ -166,11 +162,10 @@ class FsrTrainer:
         if diagnose:
             terms |= {f"g/slope_{name}": _gradient_norm(part, seen) for name, part in parts.items()}
         terms |= {"g/total": loss, "g/weight": weights.mean()}
-        terms = mean_over_all(terms, len(batch.labels))
         (gradient,) = torch.autograd.grad(weighted(loss, len(batch.labels)), seen)
         self.generator_optimizer.zero_grad()
         sr_features.backward(gradient)
-        return self.generator_optimizer.step_if_finite(terms, "g")
+        return self.generator_optimizer.step_if_finite(terms, "g", len(batch.labels))
 
     def _generator_terms(self, hr_features: Tensor, sr_features: Tensor) -> dict[str, Tensor]:
         """The weighted terms of equation 10 per face, [B] each; those of weight 0 are left out."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from fsr_fer.distributed import mean_over_all
 from fsr_fer.training.log import require_finite
 
 
@@ -64,16 +65,19 @@ class TensorFlowAdam:
         rate = self.learning_rate * correction
         torch._foreach_addcdiv_(self.parameters, self.means, denominator, -rate)
 
-    def step_if_finite(self, terms: Mapping[str, Tensor], player: str) -> dict[str, Tensor]:
+    def step_if_finite(
+        self, terms: Mapping[str, Tensor], player: str, faces: int
+    ) -> dict[str, Tensor]:
         """``step``; returns the terms, detached, and ``player/gradient_norm``.
+
+        ``terms`` are means over so many ``faces`` of this process; returned are those over all.
 
         Raises:
             FloatingPointError: one of them is not finite; nothing was updated.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        terms = {name: term.detach() for name, term in terms.items()}
-        terms[f"{player}/gradient_norm"] = norm
+        terms = mean_over_all({name: term.detach() for name, term in terms.items()}, faces)
+        terms[f"{player}/gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
         require_finite(terms)
         self.step()
         return terms

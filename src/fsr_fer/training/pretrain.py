@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.distributed import gather, mean_over_all, require_enough, share, weighted, wrap
+from fsr_fer.distributed import gather, require_enough, share, weighted, wrap
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.randomness import EpochOrder, stream, stream_seed
 from fsr_fer.settings import AugmentSettings, PretrainSettings
@@ -22,7 +22,8 @@ from fsr_fer.training.log import Means
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 
 HOPELESS = 3.0
-"""Times a guess's cross-entropy, above which nothing is being learned; a first epoch has 1 to 2."""
+"""Times a guess's cross-entropy; first epochs have 1 to 2. A mean above it stops a training that
+normalisation keeps finite while it makes ever more confident mistakes."""
 
 
 class CenterLoss(nn.Module):
@@ -97,13 +98,12 @@ class ExtractorTrainer:
             "train/center": center,
             "train/accuracy": correct.double() * 100,
         }
-        terms = mean_over_all(terms, len(labels))
         loss = cross_entropy + self.settings.center_loss_weight * center
         self.optimizer.zero_grad()
         weighted(loss, len(labels)).backward()
         # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
         self.network.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train")
+        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
         self.network.extractor.bimap.retract()
         self.center_loss.move(gather(embedding), gather(labels), self.settings.center_rate)
         return terms
@@ -142,10 +142,7 @@ def train_extractor(
     network, optimizer = trainer.network, trainer.optimizer
     batches = len(train) // batch_size
     order = EpochOrder(len(train), run.seed, "pretrain")
-    own, own_validation = share(batch_size), share(len(validation))
-    held_out = LabelledFaces(
-        validation.images, validation.rows[own_validation], validation.labels[own_validation]
-    )
+    own, held_out = share(batch_size), validation.take(share(len(validation)))
     augment = AugmentSettings(
         rotation_degrees=settings.rotation_degrees,
         flip=settings.flip,
@@ -170,7 +167,11 @@ def train_extractor(
         return trainer.train_step(standardise(varied), labels.to(run.device))
 
     def validate(means: dict[str, float]) -> dict[str, float]:
-        require_sense(means["train/cross_entropy"], num_classes)
+        cross_entropy, guess = means["train/cross_entropy"], math.log(num_classes)
+        if cross_entropy > HOPELESS * guess:
+            raise FloatingPointError(
+                f"train/cross_entropy = {cross_entropy:.3g} on average, a guess has {guess:.3g}"
+            )
         predicted = gather(torch.from_numpy(classify(network, held_out, run.device))).numpy()
         network.train()
         return {
@@ -190,22 +191,6 @@ def train_extractor(
         means=Means(_sum_of_shares),
     )
     return network
-
-
-def require_sense(cross_entropy: float, num_classes: int) -> None:
-    """Stop a training that normalisation keeps finite while it makes ever more confident mistakes.
-
-    ``cross_entropy`` is the mean over an epoch: single batches may be far off.
-
-    Raises:
-        FloatingPointError: it is far above that of a guess.
-    """
-    guess = math.log(num_classes)
-    if cross_entropy > HOPELESS * guess:
-        raise FloatingPointError(
-            f"train/cross_entropy = {cross_entropy:.3g} on average over the epoch, and guessing "
-            f"has {guess:.3g}"
-        )
 
 
 def _sum_of_shares(values: Sequence[float]) -> float:
