@@ -4,7 +4,7 @@ import numpy as np
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.distributed import join_ranks
+from fsr_fer.distributed import barrier, is_first
 from fsr_fer.features.extraction import Faces, publish, write_shards
 from fsr_fer.features.tables import Layout
 from fsr_fer.models.covpool import CovPoolFER
@@ -16,7 +16,7 @@ from fsr_fer.settings import DownsampleSettings, FeaturesSettings
 from fsr_fer.stage import Stage, load_stage
 
 
-def main(resolution_text: str) -> Stage:
+def main(resolution_text: str) -> Stage | None:
     """Write ``data/<profile>/features/{train,test}/<resolution>/``; train holds validation."""
     scale = None if resolution_text == "hr" else int(resolution_text)
     stage = load_stage("features_hr") if scale is None else load_stage("features", resolution_text)
@@ -27,7 +27,7 @@ def main(resolution_text: str) -> Stage:
     images = np.load(data / "dataset/images.npy" if scale is None else small, mmap_mode="r")
     path = stage.models / "pretrain.safetensors"
     network = load_network(path, CovPoolFER)
-    device, ranks = choose_device(), join_ranks()
+    device = choose_device()
     parts = {"train": manifest.rows("train", "validation"), "test": manifest.rows("test")}
     layouts = {
         part: Layout(
@@ -38,7 +38,7 @@ def main(resolution_text: str) -> Stage:
         )
         for part, rows in parts.items()
     }
-    with shared_work(stage, ranks) as work:
+    with shared_work(stage) as work:
         for part, rows in parts.items():
             write_shards(
                 network.extractor.to(device),
@@ -50,11 +50,12 @@ def main(resolution_text: str) -> Stage:
                 work / part,
                 layouts[part],
                 device=device,
-                ranks=ranks,
-                track=bar if ranks.first else quiet,
+                track=bar if is_first() else quiet,
                 task=f"features {resolution} {part}",
             )
-        ranks.leave()
+        barrier()
+        if not is_first():
+            return None
         for part, layout in layouts.items():
             publish(work / part, layout, data / "features" / part / resolution)
     return stage

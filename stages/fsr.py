@@ -1,30 +1,27 @@
 """Train the generator: ``python -m stages.fsr plain`` or ``... reweighted``."""
 
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.device import choose_device
-from fsr_fer.distributed import join_ranks
+from fsr_fer.distributed import barrier, is_first
 from fsr_fer.features.pairs import open_pairs
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network, sha256_of
-from fsr_fer.progress import bar, quiet
 from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.runs import training_run
 from fsr_fer.settings import FsrSettings, FsrVariantSettings
 from fsr_fer.stage import Stage, load_stage
 from fsr_fer.training.fsr import train_fsr
 
 
-def main(variant: str) -> Stage:
+def main(variant: str) -> Stage | None:
     """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
-    stage, ranks = load_stage("fsr", variant), join_ranks()
+    stage = load_stage("fsr", variant)
     data, models = stage.data, stage.models
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     network = load_network(models / "pretrain.safetensors", CovPoolFER)
     extractor = sha256_of(models / "pretrain.safetensors")
     train, validation = open_pairs(data / "features/train", manifest, stage.scales, extractor)
     chosen = stage.settings(FsrVariantSettings, f"fsr_{variant}")
-    curves = stage.metrics / "fsr" / variant
-    with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
+    with training_run(stage, f"fsr {variant}") as run:
         generator = train_fsr(
             train,
             validation,
@@ -32,15 +29,11 @@ def main(variant: str) -> Stage:
             stage.settings(FsrSettings),
             chosen.losses,
             chosen.reweight,
-            seed=stage.seed,
-            device=choose_device(),
-            checkpoint=checkpoint,
-            track=bar if ranks.first else quiet,
-            record=record,
-            task=f"fsr {variant}",
-            ranks=ranks,
+            run,
         )
-        ranks.leave()
+        barrier()
+        if not is_first():
+            return None
         save_network(models / f"fsr/{variant}.safetensors", generator)
     return stage
 

@@ -2,43 +2,35 @@
 
 import numpy as np
 
+from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.device import choose_device
-from fsr_fer.distributed import join_ranks
+from fsr_fer.distributed import barrier, is_first
 from fsr_fer.models.weights import save_network
-from fsr_fer.progress import bar, quiet
 from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.runs import training_run
 from fsr_fer.settings import PretrainSettings
 from fsr_fer.stage import Stage, load_stage
-from fsr_fer.training.pretrain import LabelledFaces, train_extractor
+from fsr_fer.training.pretrain import train_extractor
 
 
-def main() -> Stage:
+def main() -> Stage | None:
     """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
-    stage, ranks = load_stage("pretrain"), join_ranks()
-    data = stage.data / "dataset"
-    manifest = read_manifest(data / "manifest.csv", stage.class_names)
-    images = np.load(data / "images.npy", mmap_mode="r")
-
-    curves = stage.metrics / "pretrain"
-    with checkpoint_of(stage, ranks) as checkpoint, live_curves(curves, ranks) as record:
+    stage = load_stage("pretrain")
+    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
+    images = np.load(stage.data / "dataset/images.npy", mmap_mode="r")
+    with training_run(stage, "pretrain") as run:
         network = train_extractor(
             LabelledFaces.of(images, manifest, "train"),
             LabelledFaces.of(images, manifest, "validation"),
             stage.settings(PretrainSettings),
-            num_classes=len(stage.class_names),
-            seed=stage.seed,
-            device=choose_device(),
-            checkpoint=checkpoint,
-            track=bar if ranks.first else quiet,
-            record=record,
-            ranks=ranks,
+            len(stage.class_names),
+            run,
         )
-        ranks.leave()
-        path = stage.models / "pretrain.safetensors"
+        barrier()
+        if not is_first():
+            return None
         network.class_names = stage.class_names
-        save_network(path, network)
+        save_network(stage.models / "pretrain.safetensors", network)
     return stage
 
 

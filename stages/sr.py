@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
-from fsr_fer.device import choose_device
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.progress import bar
 from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import checkpoint_of, live_curves
+from fsr_fer.runs import training_run
 from fsr_fer.settings import NaturalSettings, SrSettings
 from fsr_fer.stage import Stage, load_stage
-from fsr_fer.training.sr import natural_lesson, new_network, train_sr
+from fsr_fer.training.sr import natural_image_setup, new_network, train_sr
 
 IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
@@ -21,27 +19,18 @@ IMPORTED = Path("data/raw/weights")
 def main(key: str) -> Stage:
     """Write ``models/<profile>/sr/<key>.safetensors`` and the curves beside the metrics."""
     stage = load_stage("sr", key)
+    settings = stage.settings(SrSettings)
     target = stage.models / f"sr/{key}.safetensors"
-    if stage.settings(SrSettings).weights == "imported":
+    if settings.weights == "imported":
         save_network(target, load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr))
         return stage
     pictures = open_pictures(stage.data / "natural")
-    patches, training = natural_lesson(
-        key, pictures, stage.settings(NaturalSettings), stage.settings(SrSettings), stage.seed
+    patches, training = natural_image_setup(
+        key, pictures, stage.settings(NaturalSettings), settings, stage.seed
     )
-    curves = stage.metrics / "sr" / key
-    with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
-        network = train_sr(
-            new_network(key, stage.settings(SrSettings), stage.seed),
-            patches,
-            training,
-            seed=stage.seed,
-            device=choose_device(),
-            checkpoint=checkpoint,
-            track=bar,
-            record=record,
-            task=f"sr {key}",
-        )
+    network = new_network(key, settings, stage.seed)
+    with training_run(stage, f"sr {key}") as run:
+        train_sr(network, patches, training, run)
         save_network(target, network)
     return stage
 

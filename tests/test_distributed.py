@@ -1,156 +1,113 @@
-"""Several processes of one script: who they are, that they meet, how they fail."""
+"""Several processes, started by torchrun: who they are, that they meet, that one's failure ends all."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from fsr_fer.distributed import Ranks, join_ranks
+from fsr_fer import distributed
 from fsr_fer.errors import UserError
 
 SCRIPT = """
-import os
-import signal
-import sys
-import time
 from pathlib import Path
-from fsr_fer.distributed import join_ranks, run_in_processes
+import torch
+import fsr_fer.run_stage
+from fsr_fer import distributed
 from fsr_fer.errors import UserError
-from fsr_fer.run_stage import run_stage
 
-def main():
-    run_in_processes()
-    ranks = join_ranks()
-    if sys.argv[1:] == ["fail"] and ranks.rank == 1:
-        sys.exit(3)
-    if sys.argv[1:] == ["wait"]:
-        Path(f"{os.getpid()}.pid").touch()
-        time.sleep(60)
-    if sys.argv[1:] == ["all"]:
-        ranks.wait_for_all()
-        raise UserError("this went wrong")
-    ranks.meet()
-    if sys.argv[1:] == [f"killed {ranks.rank}"]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if sys.argv[1:] == [f"late mistake {ranks.rank}"]:
-        raise UserError("this went wrong")
-    Path(f"{ranks.rank}-of-{ranks.world}").touch()
-    ranks.wait_for_all()
-    if ranks.first:
-        print(sorted(path.name for path in Path().glob("*-of-*")))
-    ranks.leave()  # as stages do
-    sys.exit(0)
+def main(*arguments):
+    rank = distributed.rank()
+    if arguments:
+        if rank == 1:
+            raise UserError("this went wrong")
+        distributed.barrier()
+    own = torch.arange(7)[distributed.share(7)]
+    Path(f"{rank}-of-{distributed.world_size()}").touch()
+    distributed.barrier()
+    assert len(list(Path().glob("*-of-*"))) == 3
+    assert distributed.total(len(own)) == 7
+    assert distributed.gather(own).tolist() == list(range(7))
+    assert distributed.from_first({"rank": rank}) == {"rank": 0}
+    means = distributed.mean_over_all({"mean": own.double().mean()}, len(own))
+    assert abs(float(means["mean"]) - 3) < 1e-12
+    if distributed.is_first():
+        print("all met")
 
-run_stage(main)
+fsr_fer.run_stage.require_own_code = lambda stage: None  # this is no stage of the project
+fsr_fer.run_stage.run_stage(main)
 """
 
 
-def run(folder: Path, processes: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def torchrun(folder: Path, count: int, *command: str) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(SCRIPT)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.run(
-        [sys.executable, "script.py", *arguments],
+        [*launcher, f"--nproc-per-node={count}", "script.py", *command],
         cwd=folder,
-        env={**os.environ, "FSR_FER_PROCESSES": processes},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_processes_meet(tmp_path: Path) -> None:
-    result = run(tmp_path, "3")
+def test_processes_meet_and_share(tmp_path: Path) -> None:
+    result = torchrun(tmp_path, 3)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "['0-of-3', '1-of-3', '2-of-3']"
+    assert result.stdout.strip() == "all met"
 
 
-def test_one_failure_stops_all(tmp_path: Path) -> None:
-    assert run(tmp_path, "3", "fail").returncode == 3
+def test_one_mistake_ends_all_and_is_told(tmp_path: Path) -> None:
+    result = torchrun(tmp_path, 2, "mistake")
+    assert result.returncode != 0
+    assert result.stderr.count("error: this went wrong\n") == 1
 
 
-@pytest.mark.parametrize("case", ["all", "late mistake 0", "late mistake 1"])
-def test_a_mistake_is_one_line_whoever_notices_it(tmp_path: Path, case: str) -> None:
-    """The others wait for the one that failed: their lost connection is not what is told."""
-    result = run(tmp_path, "2", case)
-    assert (result.returncode, result.stderr) == (1, "error: this went wrong\n")
-
-
-@pytest.mark.parametrize("code", [0, 3])
-def test_a_process_whose_part_is_done_ends_before_its_interpreter_does(code: int) -> None:
+def test_a_process_whose_part_is_done_ends_before_its_interpreter_does(tmp_path: Path) -> None:
     """Threads of gloo that are alive when the interpreter ends abort it, now and then."""
     program = (
         "from fsr_fer.run_stage import run_stage\n"
-        "import atexit, os, sys\n"
+        "import atexit, os, fsr_fer.run_stage\n"
         "atexit.register(os.abort)\n"
-        f"def main(): sys.exit({code})\n"
-        "run_stage(main)\n"
+        "fsr_fer.run_stage.require_own_code = lambda stage: None\n"
+        "run_stage(lambda: None)\n"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert result.returncode == code, result.stderr
+    assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_is_one_line(tmp_path: Path, rank: int) -> None:
-    result = run(tmp_path, "2", f"killed {rank}")
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: process {rank + 1} of 2 was ended by SIGKILL (out of")
-    assert result.stderr.count("\n") == 1
+def among(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", str(world))
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, kill: signal.Signals) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    started = subprocess.Popen(
-        [sys.executable, "script.py", "wait"],
-        cwd=tmp_path,
-        env={**os.environ, "FSR_FER_PROCESSES": "2"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("*.pid"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    started.send_signal(kill)
-    _, said = started.communicate()
-    assert said == (
-        "" if kill == signal.SIGKILL else "interrupted; `dvc repro` goes on from here\n"
-    )
-    pids = [int(path.stem) for path in tmp_path.glob("*.pid")]
-    assert len(pids) == 2
-    while any(map(alive, pids)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-@pytest.mark.parametrize("processes", ["0", "two", "-1"])
-def test_a_number_that_is_none_is_one_line(tmp_path: Path, processes: str) -> None:
-    result = run(tmp_path, processes)
-    assert result.returncode == 1
-    assert f"FSR_FER_PROCESSES={processes} is no number of processes" in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alone_is_the_first_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join_ranks() == Ranks(0, 1)
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert join_ranks() == Ranks(1, 2)
-    assert not join_ranks().first
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    with pytest.raises(UserError, match="RANK=1 of WORLD_SIZE=1"):
-        join_ranks()
+    assert (distributed.rank(), distributed.world_size(), distributed.is_first()) == (0, 1, True)
+    assert distributed.share(5) == slice(0, 5)
+    distributed.barrier()  # waits for nobody
+    among(monkeypatch, 1, 2)
+    assert (distributed.rank(), distributed.world_size(), distributed.is_first()) == (1, 2, False)
+
+
+@pytest.mark.parametrize("total", [2, 7, 16])
+def test_parts_cover_a_batch_once(monkeypatch: pytest.MonkeyPatch, total: int) -> None:
+    parts = []
+    for rank in range(2):
+        among(monkeypatch, rank, 2)
+        parts.append(range(total)[distributed.share(total)])
+    assert [i for part in parts for i in part] == list(range(total))
+    assert abs(len(parts[0]) - len(parts[1])) <= 1
+
+
+def test_too_many_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed.require_one_process()
+    among(monkeypatch, 0, 3)
+    distributed.require_enough(3)
+    with pytest.raises(UserError, match="3 processes cannot share batches of 2 faces"):
+        distributed.require_enough(2)
+    with pytest.raises(UserError, match="runs in one process"):
+        distributed.require_one_process()

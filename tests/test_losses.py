@@ -13,26 +13,30 @@ def test_gan_terms_are_equations_7_and_8_to_the_letter() -> None:
     assert losses.discriminator_gan(real, fake).tolist() == [-3.0, -2.5]
 
 
-def test_slope_of_a_linear_critic_is_its_weight_whatever_the_mix() -> None:
+def test_gradient_norm_of_a_linear_critic_is_its_weight_wherever_it_is_taken() -> None:
     weight = torch.arange(6, dtype=torch.float64).view(1, 2, 3)
     hr, sr = torch.randn(2, 4, 1, 2, 3, dtype=torch.float64)
-    mix = torch.tensor([0.0, 0.3, 0.7, 1.0], dtype=torch.float64)
-    squared = losses.slope_squared(lambda x: (weight * x).flatten(1).sum(1), hr, sr, mix)
+    interpolation = torch.tensor([0.0, 0.3, 0.7, 1.0], dtype=torch.float64)
+    squared = losses.squared_gradient_norm(
+        lambda x: (weight * x).flatten(1).sum(1), hr, sr, interpolation
+    )
     torch.testing.assert_close(squared, torch.full((4,), 55.0, dtype=torch.float64))
 
 
-def test_slope_is_taken_at_the_mix_per_face() -> None:
+def test_gradient_is_taken_at_the_interpolated_point_per_face() -> None:
     # The gradient of sum(x^2) / 2 at x is x itself: the norm tells where it was taken.
     hr = torch.ones(3, 1, 2, 2)
     sr = torch.full((3, 1, 2, 2), 5.0)
-    mix = torch.tensor([0.0, 0.5, 1.0])
-    squared = losses.slope_squared(lambda x: x.square().flatten(1).sum(1) / 2, hr, sr, mix)
+    interpolation = torch.tensor([0.0, 0.5, 1.0])
+    squared = losses.squared_gradient_norm(
+        lambda x: x.square().flatten(1).sum(1) / 2, hr, sr, interpolation
+    )
     torch.testing.assert_close(squared, torch.tensor([4.0, 36.0, 100.0]))
 
 
 def test_penalty_by_hand_and_at_slope_zero() -> None:
     squared = torch.tensor([0.0, 1.0, 4.0], requires_grad=True)
-    penalty = losses.divergence_penalty(squared, k=2.0, p=6.0)
+    penalty = losses.gradient_penalty(squared, k=2.0, p=6.0)
     assert penalty.tolist() == [0.0, 2.0, 128.0]  # 2 * 2^6
     penalty.sum().backward()
     assert squared.grad is not None
@@ -43,8 +47,8 @@ def test_penalty_reaches_the_critics_weights_but_not_the_generator() -> None:
     weight = torch.tensor([2.0, 1.0], requires_grad=True)
     hr = torch.zeros(1, 2)
     sr = torch.ones(1, 2, requires_grad=True)
-    squared = losses.slope_squared(lambda x: x @ weight, hr, sr, torch.tensor([0.5]))
-    losses.divergence_penalty(squared, k=2.0, p=6.0).sum().backward()
+    squared = losses.squared_gradient_norm(lambda x: x @ weight, hr, sr, torch.tensor([0.5]))
+    losses.gradient_penalty(squared, k=2.0, p=6.0).sum().backward()
     assert sr.grad is None
     # |w|^2 = 5; d/dw 2 * 5^3 = 12 * 25 * w
     assert weight.grad is not None
@@ -55,7 +59,7 @@ def test_penalty_differentiates_twice_like_finite_differences() -> None:
     torch.manual_seed(0)
     critic = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Softplus(), torch.nn.Linear(5, 1))
     critic.double()
-    hr, sr, mix = (
+    hr, sr, interpolation = (
         torch.randn(3, 4, dtype=torch.float64),
         torch.randn(3, 4, dtype=torch.float64),
         torch.rand(3, dtype=torch.float64),
@@ -65,8 +69,8 @@ def test_penalty_differentiates_twice_like_finite_differences() -> None:
         def score(x: Tensor) -> Tensor:
             return torch.func.functional_call(critic, {"0.weight": weight}, (x,)).squeeze(1)
 
-        squared = losses.slope_squared(score, hr, sr, mix)
-        return losses.divergence_penalty(squared, k=2.0, p=6.0).mean()
+        squared = losses.squared_gradient_norm(score, hr, sr, interpolation)
+        return losses.gradient_penalty(squared, k=2.0, p=6.0).mean()
 
     weight = critic[0].weight.detach().clone().requires_grad_(True)
     assert torch.autograd.gradcheck(penalty, (weight,))
@@ -119,10 +123,10 @@ def test_the_sixth_power_is_float32_whatever_the_networks_run_in(
     slope = 24.0  # 2 * 24^6 is 3.8e8, and float16 ends at 65504
     critic = Steep(slope)
     hr, sr = torch.linspace(-1, 1, 64).view(2, 2, 1, 4, 4).to(dtype)
-    mix = torch.tensor([0.25, 0.5], dtype=dtype)
+    interpolation = torch.tensor([0.25, 0.5], dtype=dtype)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        squared = losses.slope_squared(critic, hr, sr, mix)
-        penalty = losses.divergence_penalty(squared, k=2.0, p=6.0)
+        squared = losses.squared_gradient_norm(critic, hr, sr, interpolation)
+        penalty = losses.gradient_penalty(squared, k=2.0, p=6.0)
         difference = losses.discriminator_gan(critic(hr.float()), critic(sr.float()))
         loss = (difference + penalty).mean()
     loss.backward()
@@ -137,7 +141,7 @@ def test_the_sixth_power_is_float32_whatever_the_networks_run_in(
 def test_a_half_would_overflow_where_the_penalty_does_not() -> None:
     squared = torch.tensor([24.0**2], dtype=torch.float16)
     assert torch.isinf(2 * squared**3)
-    assert torch.isfinite(losses.divergence_penalty(squared, k=2.0, p=6.0))
+    assert torch.isfinite(losses.gradient_penalty(squared, k=2.0, p=6.0))
 
 
 def test_every_term_is_at_least_float32() -> None:

@@ -2,9 +2,9 @@
 
 Every function returns one value per face, [B]; the training step weighs, sums and averages them.
 Signs follow equations 7 and 8 to the letter: the discriminator ends low on real features and high
-on generated ones. Whatever halves of a number a network was run in, these are float32 or wider: the
-sixth power of a slope of 7 is beyond float16, and D(F_hr) - D(F_sr) is what little two nearly equal
-numbers differ by.
+on generated ones. Whatever half precision a network was run in, these are float32 or wider: the
+sixth power of a gradient norm of 7 is beyond float16, and D(F_hr) - D(F_sr) is a small difference
+of nearly equal numbers.
 """
 
 from __future__ import annotations
@@ -26,27 +26,31 @@ def discriminator_gan(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return _wide(real_scores) - _wide(fake_scores)
 
 
-def slope_squared(
-    discriminator: Callable[[Tensor], Tensor], hr_features: Tensor, sr_features: Tensor, mix: Tensor
+def squared_gradient_norm(
+    discriminator: Callable[[Tensor], Tensor],
+    hr_features: Tensor,
+    sr_features: Tensor,
+    interpolation: Tensor,
 ) -> Tensor:
-    """Squared L2 norm of D's gradient at a mix of real and generated features, [B].
+    """Squared L2 norm of D's gradient between real and generated features, [B].
 
-    ``mix`` in [0, 1], [B]: 0 is the real one. The norm runs over all entries of a map. The graph is
-    kept, so that the penalty made of it can be differentiated.
+    ``interpolation`` in [0, 1], [B]: 0 is the real one. The norm runs over all entries of a map.
+    The graph is kept, so that the penalty made of it can be differentiated.
     """
     real, fake = _wide(hr_features), _wide(sr_features.detach())
-    weight = _wide(mix).view(-1, *[1] * (real.dim() - 1))
-    between = (real + weight * (fake - real)).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    weight = _wide(interpolation).view(-1, *[1] * (real.dim() - 1))
+    interpolated = (real + weight * (fake - real)).requires_grad_(True)
+    scores = discriminator(interpolated).sum()
+    (gradient,) = torch.autograd.grad(scores, interpolated, create_graph=True)
     return gradient.square().flatten(1).sum(dim=1)
 
 
-def divergence_penalty(squared_slope: Tensor, k: float, p: float) -> Tensor:
+def gradient_penalty(squared_norm: Tensor, k: float, p: float) -> Tensor:
     """The last term of equation 8: k * ||gradient||**p.
 
     Taken from the squared norm: a root would have no gradient at 0.
     """
-    return k * _wide(squared_slope) ** (p / 2)
+    return k * _wide(squared_norm) ** (p / 2)
 
 
 def perceptual(sr_embedding: Tensor, hr_embedding: Tensor) -> Tensor:
@@ -75,5 +79,5 @@ def classification_weights(logits: Tensor, labels: Tensor, sigma: float, r: floa
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Float32 instead of a half; wider ones as they are."""
+    """Float32 instead of half precision; wider ones as they are."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

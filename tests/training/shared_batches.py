@@ -1,7 +1,12 @@
-"""Trainings in one process or as one of several, for ``test_parallel``."""
+"""Trainings in one process or as one of several, for ``test_parallel``.
+
+torchrun -m tests.training.shared_batches FOLDER
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +14,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fsr_fer.distributed import Ranks, join_ranks
+from fsr_fer.distributed import barrier, is_first, share
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.training.checkpoint import Checkpoint, prefixed
-from fsr_fer.training.fsr import FsrTrainer, train_fsr
+from fsr_fer.training.fit import Run, Stateful
+from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
 from fsr_fer.training.pretrain import ExtractorTrainer, train_extractor
 from tests import sections
 from tests.training.test_fsr import classifier, pairs
@@ -22,19 +28,19 @@ STEPS, DIM, CLASSES, CPU = 20, 8, 3, torch.device("cpu")
 REWEIGHTED = {"detach": False, "discriminator": True, "r": 2.0}
 
 
-def pretrained(ranks: Ranks, batch: int) -> dict[str, Tensor]:
+def pretrained(batch: int) -> dict[str, Tensor]:
     """Normalisation, centers and the Stiefel manifold included."""
-    trainer = ExtractorTrainer(sections.pretrain(), CLASSES, 1, CPU, ranks)
-    own = ranks.share(batch)
+    trainer = ExtractorTrainer(sections.pretrain(), CLASSES, 1, CPU)
+    own = share(batch)
     generator = torch.Generator().manual_seed(0)
-    for step in range(STEPS):
+    for _ in range(STEPS):
         faces = torch.randn(batch, 3, 16, 16, generator=generator)
         labels = torch.randint(CLASSES, (batch,), generator=generator)
-        trainer.step(faces[own], labels[own], step=step, total=batch)
-    return trainer.tensors()
+        terms = trainer.train_step(faces[own], labels[own])
+    return tensors_of(trainer.state) | prefixed("terms", terms)
 
 
-def generated(ranks: Ranks, batch: int, steps_of_d: int, reweighted: bool) -> dict[str, Tensor]:
+def generated(batch: int, steps_of_d: int, reweighted: bool) -> dict[str, Tensor]:
     """Penalty, re-weighting and the L2 phase included."""
     torch.manual_seed(5)
     trainer = FsrTrainer(
@@ -45,36 +51,39 @@ def generated(ranks: Ranks, batch: int, steps_of_d: int, reweighted: bool) -> di
         feature_dim=DIM,
         seed=1,
         device=CPU,
-        ranks=ranks,
     )
-    own = ranks.share(batch)
+    own = share(batch)
     generator = torch.Generator().manual_seed(0)
     for step in range(STEPS):
         lr, hr = torch.randn(2, batch, 1, DIM, DIM, generator=generator)
         labels = torch.randint(CLASSES, (batch,), generator=generator)
-        mixes = torch.rand(steps_of_d, batch, generator=generator)
-        if step < 2:
-            trainer.advance_l2(lr[own], hr[own], total=batch)
-        else:
-            terms = trainer.advance(
-                lr[own], hr[own], labels[own], mixes[:, own], diagnose=True, total=batch
-            )
-    return trainer.tensors() | prefixed("terms", dict(zip(terms.names, terms.values, strict=True)))
+        interpolation = torch.rand(steps_of_d, batch, generator=generator)
+        mine = Batch(lr[own], hr[own], labels[own], interpolation[:, own])
+        terms = trainer.l2_step(mine) if step < 2 else trainer.train_step(mine, diagnose=True)
+    return tensors_of(trainer.state) | prefixed("terms", terms)
 
 
-def trained(ranks: Ranks) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def tensors_of(state: dict[str, Stateful]) -> dict[str, Tensor]:
+    """All that a checkpoint would hold."""
+    tensors: dict[str, Tensor] = {}
+    for name, part in state.items():
+        tensors |= prefixed(name, part.state_dict())
+    return tensors
+
+
+def trained() -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Everything under test; batches of odd sizes fall into unequal parts."""
     torch.set_default_dtype(torch.float64)
     try:
-        yield "pretrain 8", pretrained(ranks, 8)
-        yield "pretrain 7", pretrained(ranks, 7)
-        yield "plain 4", generated(ranks, 4, 1, reweighted=False)
-        yield "reweighted 5", generated(ranks, 5, 2, reweighted=True)
+        yield "pretrain 8", pretrained(8)
+        yield "pretrain 7", pretrained(7)
+        yield "plain 4", generated(4, 1, reweighted=False)
+        yield "reweighted 5", generated(5, 2, reweighted=True)
     finally:
         torch.set_default_dtype(torch.float32)
 
 
-def part_of_fsr(ranks: Ranks, folder: Path, iterations: int) -> dict[str, Tensor]:
+def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
     """A training in float32 as far as ``iterations``, from what is in ``folder``."""
     network = train_fsr(
         pairs(12),
@@ -83,40 +92,33 @@ def part_of_fsr(ranks: Ranks, folder: Path, iterations: int) -> dict[str, Tensor
         sections.fsr(iterations=iterations, learning_rate=1e-2),
         sections.losses(),
         sections.reweight(),
-        seed=4,
-        device=CPU,
-        checkpoint=Checkpoint(folder),
-        ranks=ranks,
+        Run("fsr", 4, CPU, Checkpoint(folder)),
     )
     return network.state_dict()
 
 
-def part_of_pretrain(ranks: Ranks, folder: Path, epochs: int) -> dict[str, Tensor]:
+def part_of_pretrain(folder: Path, epochs: int) -> dict[str, Tensor]:
     """A training in float32 as far as ``epochs``, from what is in ``folder``."""
-    network = train_extractor(
-        faces(24),
-        faces(13),
-        sections.pretrain(epochs=epochs, batch_size=7),
-        num_classes=CLASSES,
-        seed=7,
-        device=CPU,
-        checkpoint=Checkpoint(folder),
-        ranks=ranks,
-    )
-    return network.state_dict()
+    settings = sections.pretrain(epochs=epochs, batch_size=7)
+    run = Run("pretrain", 7, CPU, Checkpoint(folder))
+    return train_extractor(faces(24), faces(13), settings, CLASSES, run).state_dict()
 
 
 def main(folder: Path) -> None:
     """Leave the weights of the first process in ``folder``, and go on where others stopped."""
-    ranks = join_ranks()
     tensors: dict[str, Tensor] = {}
-    for name, found in trained(ranks):
+    for name, found in trained():
         tensors |= prefixed(name, found)
-    tensors |= prefixed("fsr resumed", part_of_fsr(ranks, folder / "fsr by one", 6))
-    tensors |= prefixed("pretrain resumed", part_of_pretrain(ranks, folder / "pretrain by one", 1))
-    part_of_fsr(ranks, folder / "fsr by two", 2)
-    part_of_pretrain(ranks, folder / "pretrain by two", 1)
-    if ranks.first:
+    tensors |= prefixed("fsr resumed", part_of_fsr(folder / "fsr by one", 6))
+    tensors |= prefixed("pretrain resumed", part_of_pretrain(folder / "pretrain by one", 1))
+    part_of_fsr(folder / "fsr by two", 2)
+    part_of_pretrain(folder / "pretrain by two", 1)
+    if is_first():
         copied = {name: t.detach().clone().contiguous() for name, t in tensors.items()}
         save_file(copied, folder / "weights.safetensors")
-    ranks.leave()
+    barrier()
+    os._exit(0)  # as stages end
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

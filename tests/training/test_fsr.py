@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.errors import UserError
 from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.features.tables import MemoryTable
 from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.generator import Generator
 from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
-from fsr_fer.training.checkpoint import Checkpoint
-from fsr_fer.training.fsr import FsrTrainer, train_fsr
+from fsr_fer.training.fit import Run
+from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
 from tests import sections
+from tests.training.recording import check_that_it_resumes, recorded
 
 DIM, CLASSES, CPU = 8, 3, torch.device("cpu")
 
@@ -51,6 +53,11 @@ def batch(size: int = 4, steps: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor
     return lr, hr, labels, torch.rand(steps, size, generator=generator)
 
 
+def step(subject: FsrTrainer, *tensors: Tensor, diagnose: bool = False) -> dict[str, float]:
+    terms = subject.train_step(Batch(*tensors), diagnose=diagnose)
+    return {name: float(value) for name, value in terms.items()}
+
+
 def state(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
@@ -60,7 +67,7 @@ def changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
 
 
 def test_a_step_names_its_terms() -> None:
-    terms = trainer(reweight=sections.reweight()).step(*batch(), diagnose=True)
+    terms = step(trainer(reweight=sections.reweight()), *batch(), diagnose=True)
     assert set(terms) == {
         *("g/gan", "g/perceptual", "g/feature_l2", "g/total", "g/weight", "g/gradient_norm"),
         *("g/slope_gan", "g/slope_perceptual", "g/slope_feature_l2"),
@@ -75,7 +82,7 @@ def test_a_step_changes_every_weight_of_both_players_and_nothing_of_the_classifi
     before = [state(player) for player in players]
     frozen = state(subject.classifier)
     for _ in range(3):
-        subject.step(*batch())
+        step(subject, *batch())
     # D's last bias moves both of its means alike, so equation 8 gives it no gradient.
     for player, old, fixed in zip(players, before, [set(), {"classifier.2.bias"}], strict=True):
         assert changed(player, old) == set(old) - fixed
@@ -86,10 +93,10 @@ def test_a_step_changes_every_weight_of_both_players_and_nothing_of_the_classifi
 
 def test_terms_equal_the_formulas_applied_by_hand() -> None:
     subject = trainer(sections.losses(perceptual_weight=3.0, feature_l2_weight=0.5))
-    lr, hr, labels, mixes = batch()
+    lr, hr, labels, interpolation = batch()
     sr = subject.generator(lr).detach()
     real, fake = subject.discriminator(hr), subject.discriminator(sr)
-    terms = subject.step(lr, hr, labels, mixes)
+    terms = step(subject, lr, hr, labels, interpolation)
     assert terms["d/real"] == pytest.approx(real.mean().item(), rel=1e-5)
     assert terms["d/total"] == pytest.approx(
         (real - fake).mean().item() + terms["d/penalty"], rel=1e-4
@@ -112,18 +119,19 @@ def test_bfloat16_is_the_same_step_more_coarsely_and_keeps_weights_and_losses_in
     exact, coarse = (
         trainer(settings=sections.fsr(precision=precision)) for precision in ("float32", "bfloat16")
     )
-    expected, terms = exact.step(*batch()), coarse.step(*batch())
+    expected, terms = step(exact, *batch()), step(coarse, *batch())
     assert terms["g/feature_l2"] != expected["g/feature_l2"]
     assert terms == pytest.approx(expected, rel=0.05, abs=0.05)
-    tensors = coarse.tensors().items()
-    assert all(t.dtype == torch.float32 for name, t in tensors if not name.endswith("steps"))
+    for part in coarse.state.values():
+        tensors = part.state_dict().items()
+        assert all(t.dtype == torch.float32 for name, t in tensors if name != "steps")
 
 
 def test_discriminator_learns_low_on_real_and_high_on_fake() -> None:
     subject = trainer(settings=sections.fsr(learning_rate=1e-3))
-    lr, hr, labels, mixes = batch()
+    lr, hr, labels, interpolation = batch()
     for _ in range(60):
-        terms = subject.step(lr, hr + 1.0, labels, mixes)
+        terms = step(subject, lr, hr + 1.0, labels, interpolation)
     assert terms["d/real"] < terms["d/fake"]
     assert terms["d/total"] < 0
 
@@ -135,31 +143,31 @@ def test_generator_alone_overfits_a_batch_with_l2() -> None:
     subject = trainer(
         sections.losses(gan_weight=0.0, perceptual_weight=0.0), None, settings=settings
     )
-    lr, hr, labels, mixes = batch(2)
-    first = subject.step(lr, hr, labels, mixes)["g/feature_l2"]
+    lr, hr, labels, interpolation = batch(2)
+    first = step(subject, lr, hr, labels, interpolation)["g/feature_l2"]
     for _ in range(400):
-        last = subject.step(lr, hr, labels, mixes)["g/feature_l2"]
+        last = step(subject, lr, hr, labels, interpolation)["g/feature_l2"]
     assert last < 0.05 * first
 
 
 def generator_gradient(**changes: Any) -> Tensor:
     subject = trainer(reweight=sections.reweight(**changes))
-    lr, hr, labels, mixes = batch()
-    subject.step(lr, hr, labels, mixes)
+    lr, hr, labels, interpolation = batch()
+    step(subject, lr, hr, labels, interpolation)
     gradients = [p.grad for p in subject.generator.parameters()]
     return torch.cat([g.flatten() for g in gradients if g is not None])
 
 
 def test_weights_scale_the_generators_loss_per_face() -> None:
     subject = trainer(sections.losses(gan_weight=0.0), sections.reweight(probability_from="lr"))
-    lr, hr, labels, mixes = batch()
+    lr, hr, labels, interpolation = batch()
     with torch.no_grad():
         sr = subject.generator(lr)
         probability = subject.classifier(lr)[1].softmax(1)[torch.arange(4), labels]
         per_face = (sr - hr).square().sum(dim=(1, 2, 3)) + (
             subject.classifier.embedding(sr) - subject.classifier.embedding(hr)
         ).square().sum(1)
-    terms = subject.step(lr, hr, labels, mixes)
+    terms = step(subject, lr, hr, labels, interpolation)
     expected = ((1.5 - probability) * per_face).mean().item()
     assert terms["g/total"] == pytest.approx(expected, rel=1e-5)
     assert terms["g/weight"] == pytest.approx((1.5 - probability).mean().item(), rel=1e-5)
@@ -175,7 +183,7 @@ def test_every_reweighting_choice_changes_the_generators_gradient(changes: dict[
 def test_without_detach_the_weight_itself_pulls_towards_the_right_class() -> None:
     """The gradient is that of sum w(sr) * L(sr), worked out here by autograd as a whole."""
     subject = trainer(sections.losses(gan_weight=0.0), sections.reweight(detach=False))
-    lr, hr, labels, mixes = batch()
+    lr, hr, labels, interpolation = batch()
     sr = subject.generator(lr)
     embedding, logits = subject.classifier(sr)
     weight = 1.5 - logits.softmax(1)[torch.arange(4), labels]
@@ -183,7 +191,7 @@ def test_without_detach_the_weight_itself_pulls_towards_the_right_class() -> Non
         target = subject.classifier.embedding(hr)
     loss = (sr - hr).square().sum(dim=(1, 2, 3)) + (embedding - target).square().sum(1)
     expected = torch.autograd.grad((weight * loss).mean(), list(subject.generator.parameters()))
-    subject.step(lr, hr, labels, mixes)
+    step(subject, lr, hr, labels, interpolation)
     for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
@@ -191,7 +199,7 @@ def test_without_detach_the_weight_itself_pulls_towards_the_right_class() -> Non
 def test_discriminator_is_weighted_only_when_asked() -> None:
     results = []
     for choice in (None, sections.reweight(), sections.reweight(discriminator=True)):
-        results.append(trainer(reweight=choice).step(*batch())["d/total"])
+        results.append(step(trainer(reweight=choice), *batch())["d/total"])
     assert results[0] == results[1] != results[2]
 
 
@@ -206,7 +214,7 @@ def test_discriminator_is_weighted_only_when_asked() -> None:
 def test_terms_of_weight_zero_are_left_out(loss: dict[str, float], missing: set[str]) -> None:
     subject = trainer(sections.losses(**loss))
     before = state(subject.discriminator)
-    assert not missing & set(subject.step(*batch()))
+    assert not missing & set(step(subject, *batch()))
     if "gan_weight" in loss:
         assert changed(subject.discriminator, before) == set()
 
@@ -217,8 +225,8 @@ def test_a_non_finite_value_stops_before_the_update_and_is_named(where: int, ter
     values = list(batch())
     values[where][0, 0, 0, 0] = math.nan
     before = state(subject.generator), state(subject.discriminator)
-    with pytest.raises(UserError, match=rf"iteration 17: {term}.*learning_rate"):
-        subject.step(*values, iteration=17)
+    with pytest.raises(FloatingPointError, match=rf"^{term}.* = nan.*; nothing was updated by it$"):
+        step(subject, *values)
     assert changed(subject.generator, before[0]) == set()
     assert changed(subject.discriminator, before[1]) == set()
 
@@ -235,49 +243,22 @@ def pairs(count: int) -> FeaturePairs:
     return FeaturePairs(table(0.0), {2: table(0.3), 8: table(1.0)}, labels)
 
 
-def run(
-    checkpoint: Checkpoint, stop_after: int | None = None, **changes: Any
-) -> tuple[dict[str, Tensor], list[tuple[int, dict[str, float]]]]:
-    records: list[tuple[int, dict[str, float]]] = []
-
-    def record(step: int, values: dict[str, float]) -> None:
-        records.append((step, values))
-        if stop_after is not None and step > stop_after:
-            raise KeyboardInterrupt
-
-    network = train_fsr(
-        pairs(12),
-        pairs(9),
-        classifier(),  # type: ignore[arg-type]
-        sections.fsr(**changes),
-        sections.losses(),
-        sections.reweight(),
-        seed=4,
-        device=CPU,
-        checkpoint=checkpoint,
-        record=record,
-    )
-    return network.state_dict(), records
+def training(**changes: Any) -> Callable[[Run], Generator]:
+    settings = sections.fsr(**changes)
+    parts = classifier(), settings, sections.losses(), sections.reweight()
+    return lambda run: train_fsr(pairs(12), pairs(9), *parts, run)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("stop_after", [0, 2, 4])
 def test_an_interrupted_run_ends_with_the_same_weights_and_curves(
     tmp_path: Path, stop_after: int
 ) -> None:
-    changes = {"l2_iterations": 2}
-    expected, curves = run(Checkpoint(None), **changes)
-    checkpoint = Checkpoint(tmp_path / "key")
-    with pytest.raises(KeyboardInterrupt):
-        run(checkpoint, stop_after, **changes)
-    resumed, resumed_curves = run(checkpoint, **changes)
-    assert resumed_curves == curves
-    for name, tensor in expected.items():
-        assert torch.equal(tensor, resumed[name]), name
+    check_that_it_resumes(training(l2_iterations=2), tmp_path, stop_after)
 
 
-def test_same_seed_same_weights_other_seed_others() -> None:
-    first, _ = run(Checkpoint(None))
-    second, _ = run(Checkpoint(None))
+def test_same_seed_same_weights() -> None:
+    first, _ = recorded(training())
+    second, _ = recorded(training())
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -290,7 +271,7 @@ def test_the_kept_generator_is_the_one_best_on_validation(monkeypatch: pytest.Mo
         return {"validation/total_accuracy": next(scores)}
 
     monkeypatch.setattr("fsr_fer.training.fsr.validate", scored)
-    kept, _ = run(Checkpoint(None))
+    kept, _ = recorded(training())
     assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
 
 
@@ -298,10 +279,10 @@ def test_learning_rates_follow_the_schedule(monkeypatch: pytest.MonkeyPatch) -> 
     rates: list[float] = []
     original = FsrTrainer._update_generator
 
-    def watched(self: FsrTrainer, *arguments: Any) -> dict[str, float]:
-        rates.append(self.generator_optimizer.param_groups[0]["learning_rate"])
+    def watched(self: FsrTrainer, *arguments: Any) -> dict[str, Tensor]:
+        rates.append(self.generator_optimizer.learning_rate)
         return original(self, *arguments)
 
     monkeypatch.setattr(FsrTrainer, "_update_generator", watched)
-    run(Checkpoint(None), learning_rate=0.2, learning_rate_milestones=(2, 5))
+    recorded(training(learning_rate=0.2, learning_rate_milestones=(2, 5)))
     assert rates == pytest.approx([0.2, 0.2, 0.1, 0.1, 0.1, 0.05])

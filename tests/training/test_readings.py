@@ -11,7 +11,6 @@ import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,17 +18,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.features.packing import pack, unpack
+from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.features.tables import MemoryTable
-from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.profiles import profile_values, read_yaml
 from fsr_fer.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings, build
-from fsr_fer.training.checkpoint import Checkpoint
-from fsr_fer.training.fsr import FsrTrainer, draws, train_fsr
+from fsr_fer.training.fit import Run
+from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
 from tests import sections
+from tests.training.test_fsr import classifier, step
 
 PARAMS = read_yaml(Path(__file__).resolve().parents[2] / "params.yaml")
 READINGS = ("paper", "released")
@@ -110,11 +109,11 @@ def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[float] = []
-    step = TensorFlowAdam.step
+    original = TensorFlowAdam.step
 
-    def watched(self: TensorFlowAdam, closure: None = None) -> None:
-        taken.extend({float(group["learning_rate"]) for group in self.param_groups})
-        step(self, closure)
+    def watched(self: TensorFlowAdam) -> None:
+        taken.append(self.learning_rate)
+        original(self)
 
     monkeypatch.setattr(TensorFlowAdam, "step", watched)
     torch.set_default_dtype(torch.float32)
@@ -134,9 +133,7 @@ def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
         settings,
         sections.losses(),
         None,
-        seed=1,
-        device=CPU,
-        checkpoint=Checkpoint(None),
+        Run("fsr", 1, CPU),
     )
     warm_up = [0.04 * 0.5 ** (i / 2) for i in range(3)]  # G alone
     assert taken == pytest.approx(warm_up + [0.02] * 6 + [0.01] * 6)  # D, D, G per iteration
@@ -178,12 +175,13 @@ def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None
     settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
     pairs, scales, seen = told_apart(21), [], collections.defaultdict(list)
     mixed = 0
-    for draw in draws(pairs, settings, 3, range(21 * 40)):
+    sampler = BatchSampler(pairs, settings, 3, CPU)
+    for batch in map(sampler.batch, range(21 * 40)):
         # An entry off the diagonal is the value itself.
-        lr, hr = (unpack(half)[:, 0, 1].round().long() for half in draw.packed.float())
+        lr, hr = (maps[:, 0, 0, 1].round().long() for maps in (batch.lr, batch.hr))
         face, scale = lr // 100, lr % 100
         assert torch.equal(hr, 100 * face + 1)
-        assert torch.equal(draw.labels, face % CLASSES)
+        assert torch.equal(batch.labels, face % CLASSES)
         mixed += len(scale.unique()) > 1
         scales += scale.tolist()
         for one, factor in zip(face.tolist(), scale.tolist(), strict=True):
@@ -201,21 +199,19 @@ def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None
 
 def test_the_penaltys_points_are_uniform_one_per_face_and_step_of_the_discriminator() -> None:
     settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
-    mixes = torch.stack([d.mixes for d in draws(told_apart(9), settings, 3, range(400))])
-    assert mixes.shape == (400, 2, FACES)
-    assert len(mixes.unique()) > 0.99 * mixes.numel()
-    assert mixes.min() >= 0
-    assert mixes.max() <= 1
-    assert mixes.mean().item() == pytest.approx(0.5, abs=5 / math.sqrt(12 * mixes.numel()))
-    assert mixes.var().item() == pytest.approx(1 / 12, rel=0.1)
+    sampler = BatchSampler(told_apart(9), settings, 3, CPU)
+    interpolation = torch.stack([sampler.batch(i).interpolation for i in range(400)])
+    assert interpolation.shape == (400, 2, FACES)
+    assert len(interpolation.unique()) > 0.99 * interpolation.numel()
+    assert interpolation.min() >= 0
+    assert interpolation.max() <= 1
+    assert interpolation.mean().item() == pytest.approx(
+        0.5, abs=5 / math.sqrt(12 * interpolation.numel())
+    )
+    assert interpolation.var().item() == pytest.approx(1 / 12, rel=0.1)
 
 
 # One step by hand
-
-
-def classifier() -> torch.nn.Module:
-    torch.manual_seed(5)
-    return CovPoolFER(sections.extractor(), CLASSES).eval().classifier
 
 
 def trainer(reading: str, reweighted: bool) -> FsrTrainer:
@@ -247,10 +243,12 @@ def probability_of_the_truth(subject: FsrTrainer, features: Tensor, labels: Tens
 def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
     """Equation 8, minimised: mean of D(hr) - D(sr) + 2 ||slope||^6; the release weights the two."""
     subject = trainer(reading, reweighted)
-    lr, hr, labels, mixes = batch()
+    lr, hr, labels, interpolation = batch()
     before = copy.deepcopy(subject.discriminator)
     sr = subject.generator(lr).detach()
-    between = (1 - mixes[0])[:, None, None, None] * hr + mixes[0][:, None, None, None] * sr
+    between = (1 - interpolation[0])[:, None, None, None] * hr + interpolation[0][
+        :, None, None, None
+    ] * sr
     between.requires_grad_(True)
     (slope,) = torch.autograd.grad(before(between).sum(), between, create_graph=True)
     penalty = 2 * torch.stack([(one**2).sum() ** 3 for one in slope])
@@ -259,7 +257,7 @@ def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
         weight = ((1.5 - probability_of_the_truth(subject, sr, labels)) ** 2).detach()
     loss = (weight * before(hr)).mean() - (weight * before(sr)).mean() + penalty.mean()
     expected = torch.autograd.grad(loss, list(before.parameters()), allow_unused=True)
-    subject.step(lr, hr, labels, mixes)
+    step(subject, lr, hr, labels, interpolation)
     for parameter, gradient in zip(subject.discriminator.parameters(), expected, strict=True):
         assert gradient is not None
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
@@ -270,9 +268,9 @@ def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
 def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
     """Equations 7, 9, 10 and 11: one weight per face on the sum of its terms, then their mean."""
     subject = trainer(reading, reweighted)
-    lr, hr, labels, mixes = batch()
+    lr, hr, labels, interpolation = batch()
     generator = copy.deepcopy(subject.generator)
-    subject.step(lr, hr, labels, mixes)  # D is then what G was judged by
+    step(subject, lr, hr, labels, interpolation)  # D is then what G was judged by
     sr = generator(lr)
     embedding, _ = subject.classifier(sr)
     with torch.no_grad():
@@ -294,11 +292,11 @@ def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
 
 def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
     subject = trainer("released", reweighted=True)
-    lr, hr, _, _ = batch()
+    lr, hr, labels, interpolation = batch()
     generator = copy.deepcopy(subject.generator)
     loss = ((generator(lr) - hr) ** 2).sum(dim=(1, 2, 3)).mean()
     expected = torch.autograd.grad(loss, list(generator.parameters()))
-    subject.l2_step(lr, hr)
+    subject.l2_step(Batch(lr, hr, labels, interpolation))
     for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
 
@@ -306,9 +304,8 @@ def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
 def test_every_player_has_tensorflows_adam_with_its_default_epsilon() -> None:
     subject = trainer("paper", reweighted=False)
     for optimizer in (subject.generator_optimizer, subject.discriminator_optimizer):
-        (group,) = optimizer.param_groups
-        chosen = {key: group[key] for key in ("beta1", "beta2", "epsilon", "weight_decay")}
-        assert chosen == {"beta1": 0.0, "beta2": 0.9, "epsilon": 1e-8, "weight_decay": 0.0}
+        assert (optimizer.beta1, optimizer.beta2, optimizer.epsilon) == (0.0, 0.9, 1e-8)
+        assert not any(optimizer.decays)
 
 
 # CovPoolFER's
@@ -318,11 +315,8 @@ def test_weight_decay_is_on_convolutions_and_linear_layers_alone() -> None:
     settings = pretrain_settings("paper")
     assert (settings.weight_decay, settings.adam_epsilon) == (0.05, 0.1)
     subject = ExtractorTrainer(sections.pretrain(weight_decay=0.05), CLASSES, seed=1, device=CPU)
-    decay = {
-        id(parameter): group["weight_decay"]
-        for group in subject.optimizer.param_groups
-        for parameter in group["params"]
-    }
+    optimizer = subject.optimizer
+    decay = dict(zip(map(id, optimizer.parameters), optimizer.decays, strict=True))
     decayed = {n for n, p in subject.network.named_parameters() if decay[id(p)] == 0.05}
     rest = {n for n, p in subject.network.named_parameters() if decay[id(p)] == 0}
     assert decayed == {
@@ -350,7 +344,7 @@ def test_the_extractors_first_step() -> None:
     loss = loss + 0.01 * ((embedding - centers[labels]) ** 2).sum() / (FACES * 8)
     names, parameters = zip(*network.named_parameters(), strict=True)
     gradients = dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
-    subject.step(faces, labels)
+    subject.train_step(faces, labels)
     moved = dict(subject.network.named_parameters())
     for name, before in network.named_parameters():
         gradient = gradients[name]
@@ -373,8 +367,10 @@ def test_cross_entropy_and_center_are_reported_as_they_are() -> None:
     faces = torch.randn(FACES, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     labels = torch.arange(FACES) % CLASSES
     embedding, logits = copy.deepcopy(subject.network)(faces)
-    values: dict[str, Any] = subject.step(faces, labels)
-    assert values["train/cross_entropy"] == pytest.approx(
+    values = subject.train_step(faces, labels)
+    assert values["train/cross_entropy"].item() == pytest.approx(
         functional.cross_entropy(logits, labels).item(), rel=1e-6
     )
-    assert values["train/center"] == pytest.approx(embedding.square().mean().item(), rel=1e-6)
+    assert values["train/center"].item() == pytest.approx(
+        embedding.square().mean().item(), rel=1e-6
+    )

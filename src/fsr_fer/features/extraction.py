@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from fsr_fer.arrays import writing_array
-from fsr_fer.distributed import ALONE, Ranks
+from fsr_fer.distributed import rank, world_size
 from fsr_fer.downsampling import restore
 from fsr_fer.features.packing import encode, pack
 from fsr_fer.features.tables import MANIFEST, Layout, close_folder, is_whole
@@ -71,7 +71,6 @@ def write_shards(
     layout: Layout,
     *,
     device: torch.device,
-    ranks: Ranks = ALONE,
     track: Track = quiet,
     task: str = "features",
 ) -> None:
@@ -82,7 +81,7 @@ def write_shards(
     """
     extractor.eval()
     size = batch_size(device)
-    mine = layout.shards[ranks.rank :: ranks.world]
+    mine = layout.shards[rank() :: world_size()]
     left = [shard for shard in mine if not is_whole(folder, layout, shard)]
     done = sum(len(_cuts(layout, shard, size)) for shard in mine if shard not in left)
     cuts = [cut for shard in left for cut in _cuts(layout, shard, size)]

@@ -6,12 +6,11 @@ Split where FSR-FER splits it: ``extractor`` ends at the log-matrix F (equations
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fsr_fer.distributed import SumOverAll, world_size
 from fsr_fer.models.spd import BiMap, covariance_pool, log_eig
 from fsr_fer.settings import ExtractorSettings
 
@@ -42,12 +41,10 @@ class BetaNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(features))
         self.register_buffer("running_mean", torch.zeros(features))
         self.register_buffer("running_var", torch.ones(features))
-        self.over_all: Callable[[Tensor], Tensor] | None = None
-        """Where several processes share a batch: the differentiable sum over them."""
 
     def forward(self, values: Tensor) -> Tensor:
-        if self.training and self.over_all is not None:
-            return self._by_all(values, self.over_all)
+        if self.training and world_size() > 1:
+            return self._over_all_processes(values)
         return functional.batch_norm(
             values,
             self.get_buffer("running_mean"),
@@ -58,16 +55,16 @@ class BetaNorm(nn.Module):
             eps=self.eps,
         )
 
-    def _by_all(self, values: Tensor, over_all: Callable[[Tensor], Tensor]) -> Tensor:
-        """Training's normalisation with mean and variance of the whole batch."""
+    def _over_all_processes(self, values: Tensor) -> Tensor:
+        """Training's normalisation with mean and variance of the batch that they share."""
         rest = [dim for dim in range(values.dim()) if dim != 1]
         shape = [-1 if dim == 1 else 1 for dim in range(values.dim())]
         own = values.numel() // values.shape[1]
-        sums = over_all(torch.cat([values.sum(rest), values.new_tensor([own])]))
+        sums = SumOverAll.apply(torch.cat([values.sum(rest), values.new_tensor([own])]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
         centred = values - mean.view(shape)
-        variance = over_all(centred.square().sum(rest)) / count
+        variance = SumOverAll.apply(centred.square().sum(rest)) / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1)
             self.get_buffer("running_mean").lerp_(mean, self.momentum)

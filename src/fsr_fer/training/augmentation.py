@@ -1,4 +1,4 @@
-"""Pictures of a face varied as photographs vary: turned, mirrored, moved, nearer, partly hidden."""
+"""Augmentation of train faces: rotated, mirrored, shifted, zoomed, partly hidden."""
 
 from __future__ import annotations
 
@@ -27,12 +27,9 @@ class Variation:
     shifts: Tensor
     holes: Tensor
 
-    @staticmethod
-    def turned(angles: Tensor, flips: Tensor) -> Variation:
-        """Turned and mirrored alone."""
-        ones = torch.ones_like(angles)
-        nothing = torch.zeros(len(angles), 4, device=angles.device)
-        return Variation(angles, flips, zooms=ones, shifts=nothing[:, :2], holes=nothing)
+    def of(self, part: slice) -> Variation:
+        """That of a part of the batch."""
+        return Variation(*(values[part] for values in vars(self).values()))
 
 
 def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces: int) -> Variation:
@@ -56,14 +53,14 @@ def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces:
 
 def vary(images: Tensor, variation: Variation) -> Tensor:
     """Float [B, H, W, 3] of 0..255 -> the same, bicubic, same canvas, black where nothing was."""
-    turned = images.permute(0, 3, 1, 2)
-    height, width = turned.shape[2:]
-    mirror = torch.where(variation.flips, -1.0, 1.0).to(turned)
-    reach = 1 / variation.zooms.to(turned)
-    cosine, sine = variation.angles.to(turned).cos(), variation.angles.to(turned).sin()
-    # Rows give where an output pixel is read from: moved back, mirrored, turned back, brought near.
-    right = variation.shifts[:, 0].to(turned) * 2 / width
-    down = variation.shifts[:, 1].to(turned) * 2 / height
+    varied = images.permute(0, 3, 1, 2)
+    height, width = varied.shape[2:]
+    mirror = torch.where(variation.flips, -1.0, 1.0).to(varied)
+    reach = 1 / variation.zooms.to(varied)
+    cosine, sine = variation.angles.to(varied).cos(), variation.angles.to(varied).sin()
+    # Rows give where an output pixel is read from: moved back, mirrored, rotated back, zoomed.
+    right = variation.shifts[:, 0].to(varied) * 2 / width
+    down = variation.shifts[:, 1].to(varied) * 2 / height
     a, b = mirror * cosine * reach, -sine * reach
     c, d = mirror * sine * reach, cosine * reach
     matrix = torch.stack(
@@ -73,10 +70,10 @@ def vary(images: Tensor, variation: Variation) -> Tensor:
         ],
         dim=1,
     )
-    grid = functional.affine_grid(matrix, list(turned.shape), align_corners=False)
-    turned = functional.grid_sample(turned, grid, mode="bicubic", align_corners=False)
-    hidden = _inside(variation.holes.to(turned), height, width)
-    return (turned.clamp(0, 255) * ~hidden[:, None]).permute(0, 2, 3, 1)
+    grid = functional.affine_grid(matrix, list(varied.shape), align_corners=False)
+    varied = functional.grid_sample(varied, grid, mode="bicubic", align_corners=False)
+    hidden = _inside(variation.holes.to(varied), height, width)
+    return (varied.clamp(0, 255) * ~hidden[:, None]).permute(0, 2, 3, 1)
 
 
 def _inside(holes: Tensor, height: int, width: int) -> Tensor:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +22,14 @@ from torch import Tensor
 from fsr_fer.errors import UserError
 from fsr_fer.files import replacing
 
-FINISHED = "finished"
 STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The one file a training saves to and resumes from; ``folder=None`` keeps nothing."""
+    """The one file a training saves to and resumes from; without a folder nothing is kept."""
 
-    folder: Path | None
+    folder: Path | None = None
 
     def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Replace the checkpoint; a kill while it is written leaves the one before."""
@@ -60,21 +57,10 @@ class Checkpoint:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it to start over") from error
 
-    def finish(self) -> None:
-        """Mark it as one of a training that is through."""
-        if self.folder is not None and self.folder.exists():
-            (self.folder / FINISHED).touch()
-
-
-def discard_finished(folder: Path) -> None:
-    """Delete the checkpoints below ``folder`` that are marked as finished."""
-    for mark in list(folder.rglob(FINISHED)):
-        shutil.rmtree(mark.parent, ignore_errors=True)
-
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[Checkpoint]:
-    """The checkpoint in ``folder``, held by this process alone.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process alone.
 
     Killing ``dvc`` can leave the training it started running; a second one must not write beside
     it. The lock is the operating system's, so it ends with the process whatever happens.
@@ -82,19 +68,16 @@ def exclusive(folder: Path) -> Iterator[Checkpoint]:
     Raises:
         UserError: another process holds it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(folder.name + ".lock")
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"the same training is already running (it holds {lock}); wait for it or stop it"
+                f"the same training is already running (it holds {lock.name}); wait for it or "
+                "stop it"
             ) from None
-        yield Checkpoint(folder)
-    finally:
-        os.close(descriptor)
+        yield
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsr_fer import losses
-from fsr_fer.distributed import ALONE, Ranks
+from fsr_fer.distributed import gather, require_enough, share, weighted, wrap
 from fsr_fer.evaluation import classify_features
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
-from fsr_fer.prefetch import ahead
-from fsr_fer.progress import Track, quiet
 from fsr_fer.randomness import EpochOrder, stream, stream_seed
 from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
 from fsr_fer.statistics import mean_class_accuracy, total_accuracy
-from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
+from fsr_fer.training.fit import Run, Schedule, Stateful, fit
+from fsr_fer.training.log import mean
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.parallel import gathered, mean_over_all, parallel, require_enough, weighed
-from fsr_fer.training.record import Recorder, no_record, require_finite
-from fsr_fer.training.selection import Selection
-from fsr_fer.training.terms import Tally, Terms
 
 ADAM_EPSILON = 1e-8  # TensorFlow's default; neither paper nor release changes it
 
 
-class FsrTrainer:
-    """G, D, their optimisers and the frozen classifier; ``step`` is one iteration."""
+@dataclass(frozen=True)
+class Batch:
+    """What one iteration works on; of several processes each has its share."""
 
-    _sound: Tensor | None = None
-    """Whether all was finite so far in this iteration, on the device."""
+    lr: Tensor  # [B, 1, d, d], features of the downsampled faces
+    hr: Tensor  # [B, 1, d, d], of the same faces at full size
+    labels: Tensor  # int64 [B]
+    interpolation: Tensor  # [discriminator_steps, B] in [0, 1], where D's gradient is penalised
+
+
+class FsrTrainer:
+    """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration."""
 
     def __init__(
         self,
@@ -49,171 +48,108 @@ class FsrTrainer:
         feature_dim: int,
         seed: int,
         device: torch.device,
-        ranks: Ranks = ALONE,
     ) -> None:
         self.settings, self.losses, self.reweight = settings, loss_settings, reweight
-        self.ranks = ranks
         if device.type == "cuda" and settings.precision != "float32":
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
         self.classifier = classifier.to(device).eval().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))
-            generator = Generator(settings.generator)
-            discriminator = Discriminator(settings.discriminator, feature_dim)
-        # Channels last is what the convolution kernels of CPUs and GPUs alike are fastest in.
-        layout = torch.channels_last
-        self.generator = generator.to(device).to(memory_format=layout)  # type: ignore[call-overload]
-        self.discriminator = discriminator.to(device).to(  # type: ignore[call-overload]
-            memory_format=layout
+            self.generator = Generator(settings.generator)
+            self.discriminator = Discriminator(settings.discriminator, feature_dim)
+        for network in (self.generator, self.discriminator):
+            # What the convolution kernels of CPUs and GPUs alike are fastest in.
+            network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator_optimizer, self.discriminator_optimizer = (
+            TensorFlowAdam(
+                network.parameters(),
+                learning_rate=settings.learning_rate,
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+                epsilon=ADAM_EPSILON,
+            )
+            for network in (self.generator, self.discriminator)
         )
-        self.generator_optimizer = self._optimizer(self.generator)
-        self.discriminator_optimizer = self._optimizer(self.discriminator)
-        self._generate = parallel(self.generator, ranks)
-        self._judge = parallel(_Judgement(self.discriminator), ranks)
+        self.state: dict[str, Stateful] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        self._wrapped_generator = wrap(self.generator)
+        self._wrapped_discriminator = wrap(self.discriminator)
 
-    def _optimizer(self, network: nn.Module) -> TensorFlowAdam:
-        return TensorFlowAdam(
-            network.parameters(),
-            learning_rate=self.settings.learning_rate,
-            beta1=self.settings.beta1,
-            beta2=self.settings.beta2,
-            epsilon=ADAM_EPSILON,
-        )
+    def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
+        """Update D, then G; returns the terms of both.
 
-    def step(
-        self,
-        lr_features: Tensor,
-        hr_features: Tensor,
-        labels: Tensor,
-        mixes: Tensor,
-        *,
-        iteration: int = 0,
-        diagnose: bool = False,
-    ) -> dict[str, float]:
-        """``advance``, and its terms as numbers.
+        With ``diagnose`` the gradient norm that each of G's terms has at F_sr is returned too.
 
         Raises:
-            UserError: a term or a gradient is not finite; that player was not updated.
+            FloatingPointError: a player's term or gradient is not finite; it was not updated.
         """
-        terms = self.advance(lr_features, hr_features, labels, mixes, diagnose=diagnose).floats()
-        require_finite(terms, step=iteration, kind="iteration")
-        return terms
-
-    def l2_step(
-        self, lr_features: Tensor, hr_features: Tensor, *, iteration: int = 0
-    ) -> dict[str, float]:
-        """``advance_l2``, and its terms as numbers.
-
-        Raises:
-            UserError: a term or a gradient is not finite; G was not updated.
-        """
-        terms = self.advance_l2(lr_features, hr_features).floats()
-        require_finite(terms, step=iteration, kind="L2 iteration")
-        return terms
-
-    def advance(
-        self,
-        lr_features: Tensor,
-        hr_features: Tensor,
-        labels: Tensor,
-        mixes: Tensor,
-        *,
-        diagnose: bool = False,
-        total: int | None = None,
-    ) -> Terms:
-        """Update D, then G, from features [B, 1, d, d] and labels int64 [B]; returns named terms.
-
-        ``mixes`` [discriminator_steps, B] in [0, 1] places the penalty's points. G does not
-        change before its own update, so F_sr is generated once for both. With ``diagnose`` the
-        gradient norm that each of G's terms has at F_sr is returned too. Where several processes
-        share a batch these are the faces of this one; ``total`` are all.
-
-        A player with a term or a gradient that is not finite is not updated, nor is anything
-        after it: whoever reads the terms sees it there.
-        """
-        total = len(labels) if total is None else total
-        sr_features = self._restore(lr_features)
-        batch = _Batch(lr_features, hr_features, sr_features, labels, total)
-        terms: list[Terms] = []
-        self._sound = None
+        # G does not change before its own update, so F_sr is generated once for both.
+        sr_features = self._restore(batch.lr)
+        terms: dict[str, Tensor] = {}
         if self.losses.gan_weight > 0:
-            terms += [self._update_discriminator(batch, mix) for mix in mixes]
-        terms.append(self._update_generator(batch, diagnose))
-        return functools.reduce(operator.or_, terms)
+            for interpolation in batch.interpolation:
+                terms |= self._update_discriminator(batch, sr_features.detach(), interpolation)
+        return terms | self._update_generator(batch, sr_features, diagnose)
 
-    def advance_l2(
-        self, lr_features: Tensor, hr_features: Tensor, *, total: int | None = None
-    ) -> Terms:
-        """Update G alone with the feature L2 loss (the release's first phase)."""
-        own = len(lr_features)
-        total = own if total is None else total
+    def l2_step(self, batch: Batch) -> dict[str, Tensor]:
+        """Update G alone with the feature L2 loss (the release's first phase).
+
+        Raises:
+            FloatingPointError: the loss or the gradient is not finite; G was not updated.
+        """
         loss = losses.feature_l2(
-            self._restore(lr_features), hr_features, self.losses.feature_l2_reduction
+            self._restore(batch.lr), batch.hr, self.losses.feature_l2_reduction
         ).mean()
         self.generator_optimizer.zero_grad()
-        weighed(loss, own, total, self.ranks).backward()
-        terms = {"g/feature_l2": loss}
-        self._sound = None
-        return self._apply(self.generator, self.generator_optimizer, terms, own, total)
+        weighted(loss, len(batch.labels)).backward()
+        return self.generator_optimizer.step_if_finite(
+            {"g/feature_l2": loss}, "g", len(batch.labels)
+        )
 
     def _restore(self, lr_features: Tensor) -> Tensor:
         """F_sr in the dtype of F_lr, computed in the precision that the settings name."""
         half = self.settings.precision == "bfloat16"
         with torch.autocast(lr_features.device.type, torch.bfloat16, enabled=half):
-            sr_features: Tensor = self._generate(lr_features)
+            sr_features: Tensor = self._wrapped_generator(lr_features)
         return sr_features.to(lr_features.dtype)
 
-    def _apply(
-        self,
-        network: nn.Module,
-        optimizer: TensorFlowAdam,
-        means: dict[str, Tensor],
-        own: int,
-        total: int,
-        player: str = "g",
-    ) -> Terms:
-        """Update a player if its means over ``own`` faces and its gradient are finite."""
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        terms = Terms.of(means)
-        values = mean_over_all(terms.values, own, total, self.ranks)
-        names = (*terms.names, f"{player}/gradient_norm")
-        terms = Terms(names, torch.cat([values, norm[None].to(values)]))
-        finite = terms.finite()
-        self._sound = finite if self._sound is None else self._sound & finite
-        optimizer.step_if(self._sound)
-        return terms
-
-    def _update_discriminator(self, batch: _Batch, mix: Tensor) -> Terms:
+    def _update_discriminator(
+        self, batch: Batch, sr_features: Tensor, interpolation: Tensor
+    ) -> dict[str, Tensor]:
+        """Equation 8: D minimises D(F_hr) - D(F_sr) + k ||gradient||^p, on average."""
         self.discriminator.requires_grad_(True)
-        sr_features = batch.sr.detach()
-        real, fake, squared_slope = self._judge(batch.hr, sr_features, mix)
-        penalty = losses.divergence_penalty(
-            squared_slope, self.losses.penalty_k, self.losses.penalty_p
+        judge = self._wrapped_discriminator
+        real, fake = judge(batch.hr), judge(sr_features)
+        squared_norm = losses.squared_gradient_norm(judge, batch.hr, sr_features, interpolation)
+        penalty = losses.gradient_penalty(
+            squared_norm, self.losses.penalty_k, self.losses.penalty_p
         )
         weights = torch.ones_like(real)
         if self.reweight is not None and self.reweight.discriminator:
             weights = self._weights(batch.lr, sr_features, batch.labels).detach()
-        distance = weights * losses.discriminator_gan(real, fake)
-        loss = (distance + penalty).mean()
-        self.discriminator_optimizer.zero_grad()
-        own = len(batch.labels)
-        weighed(loss, own, batch.total, self.ranks).backward()
+        loss = (weights * losses.discriminator_gan(real, fake) + penalty).mean()
         terms = {
-            "d/real": real.detach().mean(),
-            "d/fake": fake.detach().mean(),
-            "d/penalty": penalty.detach().mean(),
-            "d/slope": squared_slope.detach().sqrt().mean(),
+            "d/real": real.mean(),
+            "d/fake": fake.mean(),
+            "d/penalty": penalty.mean(),
+            "d/slope": squared_norm.detach().sqrt().mean(),
             "d/total": loss,
         }
-        return self._apply(
-            self.discriminator, self.discriminator_optimizer, terms, own, batch.total, "d"
-        )
+        self.discriminator_optimizer.zero_grad()
+        weighted(loss, len(batch.labels)).backward()
+        return self.discriminator_optimizer.step_if_finite(terms, "d", len(batch.labels))
 
-    def _update_generator(self, batch: _Batch, diagnose: bool) -> Terms:
+    def _update_generator(
+        self, batch: Batch, sr_features: Tensor, diagnose: bool
+    ) -> dict[str, Tensor]:
+        """Equations 10 and 11: G minimises w_i (L_gan + L_p + L_2), on average."""
         self.discriminator.requires_grad_(False)
         # The losses see a copy of F_sr; its gradient then goes through G once, whatever they were.
-        seen = batch.sr.detach().requires_grad_(True)
+        seen = sr_features.detach().requires_grad_(True)
         parts = self._generator_terms(batch.hr, seen)
         if self.reweight is None:
             weights = torch.ones_like(batch.labels, dtype=seen.dtype)
@@ -222,15 +158,14 @@ class FsrTrainer:
             if self.reweight.detach:
                 weights = weights.detach()
         loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
-        terms = {f"g/{name}": part.detach().mean() for name, part in parts.items()}
+        terms = {f"g/{name}": part.mean() for name, part in parts.items()}
         if diagnose:
-            terms |= {f"g/slope_{name}": _slope_at(part, seen) for name, part in parts.items()}
-        own = len(batch.labels)
-        (gradient,) = torch.autograd.grad(weighed(loss, own, batch.total, self.ranks), seen)
+            terms |= {f"g/slope_{name}": _gradient_norm(part, seen) for name, part in parts.items()}
+        terms |= {"g/total": loss, "g/weight": weights.mean()}
+        (gradient,) = torch.autograd.grad(weighted(loss, len(batch.labels)), seen)
         self.generator_optimizer.zero_grad()
-        batch.sr.backward(gradient)
-        terms |= {"g/total": loss, "g/weight": weights.detach().mean()}
-        return self._apply(self.generator, self.generator_optimizer, terms, own, batch.total)
+        sr_features.backward(gradient)
+        return self.generator_optimizer.step_if_finite(terms, "g", len(batch.labels))
 
     def _generator_terms(self, hr_features: Tensor, sr_features: Tensor) -> dict[str, Tensor]:
         """The weighted terms of equation 10 per face, [B] each; those of weight 0 are left out."""
@@ -258,55 +193,49 @@ class FsrTrainer:
         _, logits = self.classifier(source)
         return losses.classification_weights(logits, labels, self.reweight.sigma, self.reweight.r)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """The whole state, by name."""
-        return (
-            prefixed("generator", self.generator.state_dict())
-            | prefixed("discriminator", self.discriminator.state_dict())
-            | prefixed("generator_optimizer", self.generator_optimizer.state_tensors())
-            | prefixed("discriminator_optimizer", self.discriminator_optimizer.state_tensors())
+    def set_learning_rate(self, iteration: int) -> None:
+        """Follow the schedule of the L2 phase, or from its end on that of the training proper."""
+        settings, position = self.settings, iteration - self.settings.l2_iterations
+        if position < 0:
+            halvings = iteration / settings.l2_decay_iterations
+            self.generator_optimizer.learning_rate = settings.l2_learning_rate * 0.5**halvings
+            return
+        rate = stepped_learning_rate(
+            settings.learning_rate,
+            settings.learning_rate_milestones,
+            settings.learning_rate_factor,
+            position,
         )
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Bring back a state that ``tensors`` gave."""
-        self.generator.load_state_dict(unprefixed("generator", tensors))
-        self.discriminator.load_state_dict(unprefixed("discriminator", tensors))
-        self.generator_optimizer.load_state_tensors(unprefixed("generator_optimizer", tensors))
-        self.discriminator_optimizer.load_state_tensors(
-            unprefixed("discriminator_optimizer", tensors)
-        )
+        self.generator_optimizer.learning_rate = rate
+        self.discriminator_optimizer.learning_rate = rate
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """What one update works on: this process's faces of the ``total`` that all of them share."""
-
-    lr: Tensor  # [B, 1, d, d], as are hr and sr
-    hr: Tensor
-    sr: Tensor
-    labels: Tensor  # int64 [B]
-    total: int
-
-
-class _Judgement(nn.Module):
-    """All that D's loss takes from D, in one forward pass."""
-
-    def __init__(self, discriminator: Discriminator) -> None:
-        super().__init__()
-        self.discriminator = discriminator
-
-    def forward(
-        self, hr_features: Tensor, sr_features: Tensor, mix: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """D at real and generated features, and its squared slope between them, [B] each."""
-        real, fake = self.discriminator(hr_features), self.discriminator(sr_features)
-        return real, fake, losses.slope_squared(self.discriminator, hr_features, sr_features, mix)
-
-
-def _slope_at(part: Tensor, seen: Tensor) -> Tensor:
+def _gradient_norm(part: Tensor, features: Tensor) -> Tensor:
     """Mean norm over the faces of a term's gradient at F_sr."""
-    (gradient,) = torch.autograd.grad(part.sum(), seen, retain_graph=True)
+    (gradient,) = torch.autograd.grad(part.sum(), features, retain_graph=True)
     return gradient.flatten(1).norm(dim=1).mean()
+
+
+class BatchSampler:
+    """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
+
+    def __init__(
+        self, pairs: FeaturePairs, settings: FsrSettings, seed: int, device: torch.device
+    ) -> None:
+        self.pairs, self.settings, self.seed, self.device = pairs, settings, seed, device
+        self._order = EpochOrder(len(pairs.labels), seed, "fsr")
+        self._scales = np.array(list(pairs.lr))
+
+    def batch(self, iteration: int) -> Batch:
+        """A function of (seed, iteration) alone."""
+        size, steps = self.settings.batch_size, self.settings.discriminator_steps
+        generator = stream(self.seed, "fsr", "batch", iteration)
+        faces = self._order.batch(iteration, size)
+        picks = torch.randint(len(self._scales), (size,), generator=generator)
+        interpolation = torch.rand(steps, size, generator=generator)
+        own = share(size)
+        packed, labels = self.pairs.read(faces[own].numpy(), self._scales[picks[own].numpy()])
+        return Batch(*as_maps(packed, labels, self.device), interpolation[:, own].to(self.device))
 
 
 def validate(
@@ -314,28 +243,25 @@ def validate(
     classifier: ExpressionClassifier,
     pairs: FeaturePairs,
     device: torch.device,
-    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
     """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
 
     Several processes share the faces; all of them get the accuracies.
     """
     count = len(pairs.labels)
-    mine = np.arange(count)[ranks.share(count)]
-    own = pairs if ranks.world == 1 else pairs.take(mine)
+    own = pairs.take(np.arange(count)[share(count)])
     generator.eval()
     values: dict[str, float] = {}
     class_means = []
-    for scale, table in own.lr.items():
-        part = torch.from_numpy(classify_features(table, classifier, generator, device))
-        predicted = gathered(part, count, ranks).numpy()
+    for scale, features in own.lr.items():
+        part = torch.from_numpy(classify_features(features, classifier, generator, device))
+        predicted = gather(part).numpy()
         values[f"validation/x{scale}"] = total_accuracy(pairs.labels, predicted)
         class_means.append(mean_class_accuracy(pairs.labels, predicted))
     generator.train()
-    mean = sum(values.values()) / len(values)
     return values | {
-        "validation/total_accuracy": mean,
-        "validation/mean_class_accuracy": sum(class_means) / len(class_means),
+        "validation/total_accuracy": mean(list(values.values())),
+        "validation/mean_class_accuracy": mean(class_means),
     }
 
 
@@ -346,114 +272,47 @@ def train_fsr(
     settings: FsrSettings,
     loss_settings: LossSettings,
     reweight: ReweightSettings | None,
-    *,
-    seed: int,
-    device: torch.device,
-    checkpoint: Checkpoint,
-    track: Track = quiet,
-    record: Recorder = no_record,
-    task: str = "fsr",
-    ranks: Ranks = ALONE,
+    run: Run,
 ) -> Generator:
     """Train G against D and return G as it was when best on the validation faces.
 
     Plain and re-weighted runs of one seed start from the same weights and see the same faces in
-    the same order. ``checkpoint`` is saved at every validation and resumed from; what is recorded
-    there are means over the iterations since the one before. Several processes share each batch
-    and the validation faces; the result is that of one, but for rounding.
+    the same order. Several processes share each batch and the validation faces; the result is that
+    of one, but for rounding.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.
     """
-    require_enough(settings.batch_size, ranks)
+    require_enough(settings.batch_size)
     trainer = FsrTrainer(
         settings,
         loss_settings,
         reweight,
         classifier,
         feature_dim=train.dim,
-        seed=seed,
-        device=device,
-        ranks=ranks,
+        seed=run.seed,
+        device=run.device,
     )
-    selection = Selection(trainer, trainer.generator, checkpoint, record, ranks)
-    total = settings.l2_iterations + settings.iterations
-    first = selection.done
-    train, validation = train.resident(device), validation.resident(device)
-    # Read from the disk ahead of the training; from the GPU's own memory there is nothing to wait
-    # for, and its work must be queued by one thread.
-    drawn = draws(train, settings, seed, range(first, total), ranks)
-    drawn = drawn if device.type == "cuda" else ahead(drawn)
-    tally = Tally("iteration")
-    for draw in track(drawn, total=total, task=task, done=first):
-        iteration = draw.iteration
-        last = iteration + 1 == total
-        validating = (iteration + 1) % settings.validation_every == 0 or last
-        tally.add(iteration, iterate(trainer, draw, device, diagnose=validating))
-        if not validating:
-            continue
-        values = tally.means()
-        values |= validate(trainer.generator, trainer.classifier, validation, device, ranks)
-        selection.keep(iteration + 1, values, values["validation/total_accuracy"])
-    selection.finish()
+    sampler = BatchSampler(train, settings, run.seed, run.device)
+    schedule = Schedule(settings.l2_iterations + settings.iterations, settings.validation_every)
+
+    def train_step(iteration: int) -> dict[str, Tensor]:
+        trainer.set_learning_rate(iteration)
+        batch = sampler.batch(iteration)
+        if iteration < settings.l2_iterations:
+            return trainer.l2_step(batch)
+        return trainer.train_step(batch, diagnose=schedule.validates_after(iteration))
+
+    def validated(means: dict[str, float]) -> dict[str, float]:
+        return validate(trainer.generator, trainer.classifier, validation, run.device)
+
+    fit(
+        trainer.generator,
+        trainer.state,
+        train_step,
+        validated,
+        score="validation/total_accuracy",
+        schedule=schedule,
+        run=run,
+    )
     return trainer.generator
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What one iteration works on, a function of (seed, iteration) alone.
-
-    Of several processes each one has its part of the batch.
-    """
-
-    iteration: int
-    packed: Tensor  # [2, B, P]: small and full size, as stored
-    labels: Tensor  # int64 [B]
-    mixes: Tensor  # [discriminator_steps, B], where the penalty's points lie
-
-
-def draws(
-    train: FeaturePairs,
-    settings: FsrSettings,
-    seed: int,
-    iterations: range,
-    ranks: Ranks = ALONE,
-) -> Iterator[Draw]:
-    """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
-    order = EpochOrder(len(train.labels), seed, "fsr")
-    factors = np.array(list(train.lr))
-    own = ranks.share(settings.batch_size)
-    for iteration in iterations:
-        generator = stream(seed, "fsr", "batch", iteration)
-        faces = order.batch(iteration, settings.batch_size)
-        picks = torch.randint(len(factors), (settings.batch_size,), generator=generator)
-        mixes = torch.rand(settings.discriminator_steps, settings.batch_size, generator=generator)
-        packed, labels = train.read(faces[own].numpy(), factors[picks[own].numpy()])
-        yield Draw(iteration, packed, labels, mixes[:, own])
-
-
-def iterate(trainer: FsrTrainer, draw: Draw, device: torch.device, *, diagnose: bool) -> Terms:
-    """One iteration of the release's L2 phase, or of the training proper."""
-    settings, iteration = trainer.settings, draw.iteration
-    lr_features, hr_features, labels = as_maps(draw.packed, draw.labels, device)
-    if iteration < settings.l2_iterations:
-        halvings = iteration / settings.l2_decay_iterations
-        trainer.generator_optimizer.set_learning_rate(settings.l2_learning_rate * 0.5**halvings)
-        return trainer.advance_l2(lr_features, hr_features, total=settings.batch_size)
-    position = iteration - settings.l2_iterations
-    rate = stepped_learning_rate(
-        settings.learning_rate,
-        settings.learning_rate_milestones,
-        settings.learning_rate_factor,
-        position,
-    )
-    trainer.generator_optimizer.set_learning_rate(rate)
-    trainer.discriminator_optimizer.set_learning_rate(rate)
-    return trainer.advance(
-        lr_features,
-        hr_features,
-        labels,
-        draw.mixes.to(device),
-        diagnose=diagnose,
-        total=settings.batch_size,
-    )

@@ -1,0 +1,39 @@
+"""Faces of one split with their classes, as trainings read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsr_fer.data.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class LabelledFaces:
+    """Faces of one split: ``images`` uint8 [N, 100, 100, 3] (may lie on disk), some of its rows."""
+
+    images: np.ndarray
+    rows: np.ndarray  # int64, positions in images
+    labels: np.ndarray  # int64, one per row
+
+    @staticmethod
+    def of(images: np.ndarray, manifest: Manifest, split: str) -> LabelledFaces:
+        """Those of one split, of the images of a whole manifest."""
+        rows = manifest.rows(split)
+        return LabelledFaces(images, rows, manifest.labels[rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, part: slice) -> LabelledFaces:
+        """Some of them in a row."""
+        return LabelledFaces(self.images, self.rows[part], self.labels[part])
+
+    def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Images uint8 [B, 100, 100, 3] and labels int64 [B] at these positions of the split."""
+        chosen = positions.numpy()
+        images = torch.from_numpy(np.ascontiguousarray(self.images[self.rows[chosen]]))
+        return images, torch.from_numpy(self.labels[chosen])

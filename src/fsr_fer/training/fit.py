@@ -1,0 +1,116 @@
+"""The loop of every training: steps, validation, the best network, a checkpoint of it all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fsr_fer.distributed import from_first, is_first
+from fsr_fer.errors import UserError
+from fsr_fer.progress import progress
+from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
+from fsr_fer.training.log import Means, Recorder, no_record
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a training runs, resumes from and reports to."""
+
+    name: str
+    seed: int
+    device: torch.device
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    record: Recorder = no_record
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a training is and how often it is validated, in ``unit``s of so many iterations."""
+
+    length: int
+    validation_every: int
+    unit: int = 1
+
+    def validates_after(self, iteration: int) -> bool:
+        """Whether a validation follows this iteration; one always follows the last."""
+        done = iteration + 1
+        return done % (self.validation_every * self.unit) == 0 or done == self.length * self.unit
+
+
+class Stateful(Protocol):
+    """A network, an optimizer: what has to be saved to resume from."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> object: ...
+
+
+def fit(
+    network: nn.Module,
+    state: Mapping[str, Stateful],
+    train_step: Callable[[int], dict[str, Tensor]],
+    validate: Callable[[dict[str, float]], dict[str, float]],
+    *,
+    score: str,
+    schedule: Schedule,
+    run: Run,
+    means: Means | None = None,
+) -> None:
+    """Train and leave ``network`` as it was when best on the validation data, in eval mode.
+
+    ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` is given
+    their means since the validation before and returns further numbers; a higher ``score`` among
+    them is better. At each validation both are recorded and the ``state``, all that changes, is
+    saved; a run that resumes from there ends with the same bytes. Of several processes the first
+    one saves and records.
+
+    Raises:
+        UserError: the training diverged; the message names the iteration.
+    """
+    checkpoint = run.checkpoint if is_first() else Checkpoint()
+    record = run.record if is_first() else no_record
+    means = means or Means()
+    done, best_score, best = 0, -math.inf, dict[str, Tensor]()
+    history: list[tuple[int, dict[str, float]]] = []
+    if saved := from_first(checkpoint.load()):
+        tensors, progressed = saved
+        for name, part in state.items():
+            part.load_state_dict(unprefixed(f"now.{name}", tensors))
+        best = unprefixed("best", tensors)
+        done, best_score = progressed["done"], progressed["best"]
+        history = [(step, values) for step, values in progressed["history"]]
+    for step, values in history:
+        record(step, values)
+
+    first, total = done * schedule.unit, schedule.length * schedule.unit
+    iterations = range(first, total)
+    shown = progress(iterations, total=total, desc=run.name, initial=first)
+    for iteration in shown if is_first() else iterations:
+        try:
+            means.add(train_step(iteration))
+            if not schedule.validates_after(iteration):
+                continue
+            values = means.take()
+            values |= validate(values)
+        except FloatingPointError as error:
+            raise UserError(
+                f"training diverged at iteration {iteration}: {error}. "
+                "A lower learning_rate usually helps"
+            ) from error
+        done = (iteration + 1) // schedule.unit
+        if values[score] > best_score:
+            best_score = values[score]
+            best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        history.append((done, values))
+        record(done, values)
+        tensors = prefixed("best", best)
+        for name, part in state.items():
+            tensors |= prefixed(f"now.{name}", part.state_dict())
+        checkpoint.save(tensors, {"done": done, "best": best_score, "history": history})
+    network.load_state_dict(best)
+    network.eval()
