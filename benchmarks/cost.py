@@ -35,20 +35,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import describe_machine
+from machine import describe_machine, values_of, write_results
 from timing import in_turns, peak_mib
 from torch import nn
 
 from fsr_fer.data.synthetic import synthetic_face
 from fsr_fer.downsampling import downsample
-from fsr_fer.files import write_json
 from fsr_fer.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.super_resolution import RCAN_SCALES, Restorer
-from fsr_fer.profiles import read_yaml
 from fsr_fer.settings import (
     DownsampleSettings,
     ExtractorSettings,
@@ -59,7 +57,6 @@ from fsr_fer.settings import (
 )
 
 RESULTS = Path(__file__).with_suffix(".json")
-PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 BATCHES = (1, 64)
 LIMIT_SECONDS = 10.0
 BASELINE = "bicubic"
@@ -67,21 +64,21 @@ ROWS = (BASELINE, "mixed_resolution", "best", "fsr_plain", "rcan", "meta_sr")
 """The other fsr rows and meta_sr_retrained differ in weights alone."""
 
 
-def build_method(row: str, section: dict[str, Any]) -> Method:
+def build_method(row: str, values: dict[str, Any]) -> Method:
     """A row's networks at the sizes of a profile, with random weights."""
     torch.manual_seed(0)
-    extractor = build(ExtractorSettings, section["pretrain"]["extractor"], "extractor")
+    extractor = build(ExtractorSettings, values["pretrain"]["extractor"], "extractor")
     network = CovPoolFER(extractor, 7).eval().requires_grad_(False)
     if row.startswith("fsr_"):
-        settings = build(GeneratorSettings, section["fsr"]["generator"], "generator")
+        settings = build(GeneratorSettings, values["fsr"]["generator"], "generator")
         generator = Generator(settings).eval().requires_grad_(False)
         return Method(network=network, generator=generator)
     restorers: dict[str, nn.Module] = {}
     if row == "rcan":
-        rcan = build(RcanSettings, section["sr"]["rcan"], "rcan")
+        rcan = build(RcanSettings, values["sr"]["rcan"], "rcan")
         restorers = {f"x{scale}": Restorer(Rcan(rcan, scale)) for scale in RCAN_SCALES}
     elif row == "meta_sr":
-        meta_sr = Restorer(MetaSr(build(MetaSrSettings, section["sr"]["meta_sr"], "meta_sr")))
+        meta_sr = Restorer(MetaSr(build(MetaSrSettings, values["sr"]["meta_sr"], "meta_sr")))
         restorers = {f"x{scale}": meta_sr for scale in range(2, 9)}
     for restorer in restorers.values():
         restorer.eval().requires_grad_(False)
@@ -122,9 +119,9 @@ def shared(
 
 def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[str, Any]]:
     """All rows, columns and batches on one device, in this process."""
-    params = read_yaml(PARAMS)
-    settings = build(DownsampleSettings, params["downsample"], "downsample")
-    methods = {row: build_method(row, params["profiles"][profile]) for row in ROWS}
+    values = values_of(profile)
+    settings = build(DownsampleSettings, values["downsample"], "downsample")
+    methods = {row: build_method(row, values) for row in ROWS}
     for method in methods.values():
         for module in (*method.modules("x2"), *method.restorers.values()):
             module.to(device)
@@ -133,7 +130,7 @@ def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[st
         by_halves = batch > 1 and device == "cpu" and cores > 1
         torch.set_num_threads(1 if by_halves else cores)  # of threads that start from here on
         with ThreadPoolExecutor(cores) as pool:
-            for column in ("hr", *(f"x{scale}" for scale in params["scales"])):
+            for column in ("hr", *(f"x{scale}" for scale in values["scales"])):
                 small = faces_of(column, batch, settings)
                 runs, counts = {}, {}
                 for row, method in methods.items():
@@ -193,12 +190,12 @@ def with_ratios(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def measure_memory(row: str, profile: str) -> dict[str, Any]:
     """Peak memory of this process after it has read 64 faces with a row; "" reads none."""
-    params = read_yaml(PARAMS)
-    settings = build(DownsampleSettings, params["downsample"], "downsample")
+    values = values_of(profile)
+    settings = build(DownsampleSettings, values["downsample"], "downsample")
     small = faces_of("x2", max(BATCHES), settings)
     torch.set_num_threads(1)
     if row:
-        method = build_method(row, params["profiles"][profile])
+        method = build_method(row, values)
         count = fitting(lambda faces: reading(method, faces, "x2", settings, "cpu"), small)
         reading(method, small[:count], "x2", settings, "cpu")()
     return {"row": row or "none", "faces": count if row else 0, "peak_mib": round(peak_mib(), 1)}
@@ -264,7 +261,7 @@ def main() -> None:
         "memory": [worker("--memory", row, *common) for row in ("", *ROWS)],
     }
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    write_json(RESULTS, results | {profile: found})
+    write_results(RESULTS, results | {profile: found})
     print_results(found)
 
 

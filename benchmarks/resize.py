@@ -38,12 +38,11 @@ os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from machine import describe_machine  # noqa: E402
+from machine import describe_machine, write_results  # noqa: E402
 from PIL import Image, ImageFilter  # noqa: E402
 from skimage.transform import resize as skimage_resize  # noqa: E402
 
 from fsr_fer import imresize  # noqa: E402
-from fsr_fer.files import write_json  # noqa: E402
 from fsr_fer.resize import kernel  # noqa: E402
 from fsr_fer.resize.arrays import resize_array  # noqa: E402
 from fsr_fer.resize.job import Job  # noqa: E402
@@ -416,7 +415,7 @@ def main() -> None:
         "skipped": skipped,
         "rows": rows,
     }
-    write_json(RESULTS, results)
+    write_results(RESULTS, results)
     print_tables(results)
 
 
