@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from tests.pages import ROOT
 from tests.test_stages import tiny
 
-ROOT = Path(__file__).resolve().parents[1]
 MINUTES = 60
 """After so long a block counts as hanging, even on a busy machine."""
 
