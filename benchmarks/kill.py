@@ -38,9 +38,10 @@ from machine import describe_machine, write_results
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import fsr_fer.stage  # noqa: E402
+import fsr_fer.run_stage  # noqa: E402
 from fsr_fer.files import PART_SUFFIX, write_json  # noqa: E402
 from fsr_fer.profiles import read_yaml  # noqa: E402
+from fsr_fer.stage import load_stage  # noqa: E402
 from fsr_fer.training import checkpoint  # noqa: E402
 from tests.test_stages import workspace  # noqa: E402
 
@@ -61,7 +62,7 @@ class Training:
         self.name, self.item = name, item
         self.folder = prepared(folder, until=name)
         os.chdir(self.folder)
-        self.outs = [self.folder / out for out in fsr_fer.stage.load_stage(name, item).outs]
+        self.outs = [self.folder / out for out in load_stage(name, item).outs]
         self.expected, self.seconds = self._undisturbed()
 
     def _undisturbed(self) -> tuple[dict[str, bytes], float]:
@@ -146,9 +147,9 @@ def fork(folder: Path, script: str, *arguments: str, sabotage: Sabotage = lambda
         sys.argv = [f"stages/{script}.py", *arguments]
         sys.stderr = open(folder / "stderr", "a", encoding="utf-8")  # noqa: SIM115
         # This process has loaded what other stages need as well.
-        fsr_fer.stage.require_own_code = lambda stage: None
+        fsr_fer.run_stage.require_own_code = lambda stage: None
         sabotage()
-        fsr_fer.stage.run_stage(main)
+        fsr_fer.run_stage.run_stage(main)
     except SystemExit as end:
         os._exit(end.code if isinstance(end.code, int) else 1)
     finally:

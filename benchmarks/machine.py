@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.files import write_text
-from fsr_fer.profiles import profile_values, read_params
+from fsr_fer.profiles import profile_values, read_yaml
 from fsr_fer.provenance.record import processor_name
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
@@ -20,8 +20,7 @@ PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
 def values_of(profile: str) -> dict[str, Any]:
     """A profile's values of params.yaml, by section."""
-    values: dict[str, Any] = json.loads(json.dumps(profile_values(read_params(PARAMS), profile)))
-    return values
+    return profile_values(read_yaml(PARAMS), profile)
 
 
 def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
