@@ -36,8 +36,7 @@ from fsr_fer.settings import (
     ReweightSettings,
     build,
 )
-from fsr_fer.training.fsr import FsrTrainer
-from fsr_fer.training.terms import Tally
+from fsr_fer.training.fsr import Batch, FsrTrainer
 
 RESULTS = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")
@@ -65,7 +64,7 @@ class Counter(TorchDispatchMode):
 
 def training_step(
     profile: str, device: torch.device, batch: int | None
-) -> tuple[Callable[[], None], int]:
+) -> tuple[Callable[[], object], int]:
     """One iteration of a profile on random features, and the faces in its batch."""
     values = values_of(profile)
     settings = build(FsrSettings, values["fsr"], "fsr")
@@ -84,14 +83,8 @@ def training_step(
     features = torch.randn(2, count, 1, extractor.bimap_dim, extractor.bimap_dim)
     lr, hr = ((features + features.mT) / 2).to(device)
     labels = torch.randint(7, (count,)).to(device)
-    mix = torch.rand(1, count).to(device)
-
-    def step() -> None:
-        for optimizer in (trainer.generator_optimizer, trainer.discriminator_optimizer):
-            optimizer.set_learning_rate(settings.learning_rate)
-        Tally("iteration").add(0, trainer.advance(lr, hr, labels, mix))
-
-    return step, count
+    drawn = Batch(lr, hr, labels, torch.rand(1, count).to(device))
+    return lambda: trainer.train_step(drawn), count
 
 
 def timed(run: Callable[[], object], device: torch.device, repeats: int) -> float:
