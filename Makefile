@@ -3,21 +3,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-BROWSER := .venv/browser
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test bench
+.PHONY: repro test studies bench
 
 repro: $(READY)
 	@$(WITH_VENV) fsr-fer check
 	@$(WITH_VENV) dvc repro
 	@$(WITH_VENV) fsr-fer summary
 
-test: $(READY) $(BROWSER)
+test: $(READY)
 	@$(WITH_VENV) ruff check src stages tests benchmarks
 	@$(WITH_VENV) ruff format --check src stages tests benchmarks
 	@$(WITH_VENV) mypy
 	@$(WITH_VENV) pytest
+
+studies: $(READY)
+	@$(WITH_VENV) fsr-fer studies
 
 bench: $(READY)
 	@$(WITH_VENV) pip install -q -c constraints.txt opencv-python-headless
@@ -32,18 +34,4 @@ $(READY): pyproject.toml constraints.txt src/fsr_fer/resize/kernel.c
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing the pinned packages into .venv (a few minutes, once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
-
-# The report page is tested in a browser. Where there is none and Debian's can be had without a
-# question it is fetched, once; otherwise those tests are skipped and say so.
-$(BROWSER): $(READY)
-	@for name in "$$FSR_FER_CHROMIUM" chromium chromium-browser google-chrome chromium-headless-shell; do \
-	  command -v "$$name" >/dev/null 2>&1 && exit 0; done; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "installing Debian's Chromium for the tests of the report page (once)"; \
-	  export DEBIAN_FRONTEND=noninteractive; \
-	  { timeout 120 apt-get -qq update && \
-	    timeout 600 apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 || \
-	    echo "not to be had; going on without"; \
-	fi; true
 	@touch $@

@@ -1,8 +1,8 @@
-"""What each row of the table costs in time and memory, all of them side by side.
+"""What each method of the table costs in time and memory, all of them side by side.
 
     python benchmarks/cost.py [--profile paper] [--repeats 5]
 
-Faces per second end to end, from small uint8 faces in memory to a class, for every row at every
+Faces per second end to end, from small uint8 faces in memory to a class, for every method at every
 scale: one face at a time and 64, on one core, on two, and on a GPU if there is one. All rows take
 turns within one process and the best of each is kept, which other work on the machine disturbs
 least; processor time, which it disturbs hardly at all, stands beside. Ratios are against bicubic,
@@ -30,25 +30,24 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from machine import describe_machine
+from machine import describe_machine, values_of, write_results
 from timing import in_turns, peak_mib
-from torch import nn
 
 from fsr_fer.data.synthetic import synthetic_face
-from fsr_fer.downsampling import downsample
-from fsr_fer.files import write_json
+from fsr_fer.downsampling import downsample, restore
 from fsr_fer.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.super_resolution import RCAN_SCALES, Restorer
-from fsr_fer.profiles import read_yaml
 from fsr_fer.settings import (
     DownsampleSettings,
     ExtractorSettings,
@@ -59,54 +58,72 @@ from fsr_fer.settings import (
 )
 
 RESULTS = Path(__file__).with_suffix(".json")
-PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 BATCHES = (1, 64)
 LIMIT_SECONDS = 10.0
 BASELINE = "bicubic"
+FULL = 1
+"""The scale of full-size faces."""
 ROWS = (BASELINE, "mixed_resolution", "best", "fsr_plain", "rcan", "meta_sr")
 """The other fsr rows and meta_sr_retrained differ in weights alone."""
 
 
-def build_method(row: str, section: dict[str, Any]) -> Method:
-    """A row's networks at the sizes of a profile, with random weights."""
+@dataclass(frozen=True)
+class Reader:
+    """A method, with what brings small faces to full size."""
+
+    method: Method
+    restorers: dict[int, Restorer]
+    downsample: DownsampleSettings
+    device: str
+
+    def exists_at(self, scale: int) -> bool:
+        return scale == FULL or not self.restorers or scale in self.restorers
+
+    def reading(self, small: np.ndarray, scale: int) -> Callable[[], np.ndarray]:
+        """A run: classes of all these faces, uint8 [B, h, w, 3]."""
+
+        def run() -> np.ndarray:
+            with torch.inference_mode():
+                faces = torch.from_numpy(small).to(self.device)
+                if scale != FULL:
+                    if self.restorers:
+                        faces = self.restorers[scale](faces)
+                    else:
+                        faces = restore(faces, scale, self.downsample)
+                return self.method.logits(faces, small.shape[1]).argmax(dim=1).cpu().numpy()
+
+        return run
+
+
+def build_reader(row: str, values: dict[str, Any], device: str) -> Reader:
+    """A method's networks at the sizes of a profile, with random weights."""
     torch.manual_seed(0)
-    extractor = build(ExtractorSettings, section["pretrain"]["extractor"], "extractor")
-    network = CovPoolFER(extractor, 7).eval().requires_grad_(False)
+    extractor = build(ExtractorSettings, values["pretrain"]["extractor"], "extractor")
+    network, generator = CovPoolFER(extractor, 7), None
+    restorers: dict[int, Restorer] = {}
     if row.startswith("fsr_"):
-        settings = build(GeneratorSettings, section["fsr"]["generator"], "generator")
-        generator = Generator(settings).eval().requires_grad_(False)
-        return Method(network=network, generator=generator)
-    restorers: dict[str, nn.Module] = {}
-    if row == "rcan":
-        rcan = build(RcanSettings, section["sr"]["rcan"], "rcan")
-        restorers = {f"x{scale}": Restorer(Rcan(rcan, scale)) for scale in RCAN_SCALES}
+        settings = build(GeneratorSettings, values["fsr"]["generator"], "generator")
+        generator = Generator(settings)
+    elif row == "rcan":
+        rcan = build(RcanSettings, values["sr"]["rcan"], "rcan")
+        restorers = {scale: Restorer(Rcan(rcan, scale)) for scale in RCAN_SCALES}
     elif row == "meta_sr":
-        meta_sr = Restorer(MetaSr(build(MetaSrSettings, section["sr"]["meta_sr"], "meta_sr")))
-        restorers = {f"x{scale}": meta_sr for scale in range(2, 9)}
-    for restorer in restorers.values():
-        restorer.eval().requires_grad_(False)
-    return Method(network=network, restorers=restorers)
+        meta_sr = Restorer(MetaSr(build(MetaSrSettings, values["sr"]["meta_sr"], "meta_sr")))
+        restorers = dict.fromkeys(range(2, 9), meta_sr)
+    for module in (network, generator, *restorers.values()):
+        if module is not None:
+            module.eval().requires_grad_(False).to(device)
+    method = Method(network=network, generator=generator)
+    downsampling = build(DownsampleSettings, values["downsample"], "downsample")
+    return Reader(method, restorers, downsampling, device)
 
 
-def faces_of(column: str, count: int, settings: DownsampleSettings) -> np.ndarray:
-    """Faces of the project in this column's size, uint8 [count, h, w, 3]."""
+def faces_of(scale: int, count: int, values: dict[str, Any]) -> np.ndarray:
+    """Faces of the project made smaller by ``scale``, uint8 [count, h, w, 3]."""
     faces = np.stack([synthetic_face("test", n, faces_per_subject=7, seed=0) for n in range(count)])
-    if column == "hr":
+    if scale == FULL:
         return faces
-    return downsample(faces, int(column.removeprefix("x")), settings)
-
-
-def reading(
-    method: Method, small: np.ndarray, column: str, settings: DownsampleSettings, device: str
-) -> Callable[[], np.ndarray]:
-    """A run: classes of all these faces."""
-
-    def run() -> np.ndarray:
-        with torch.inference_mode():
-            faces = torch.from_numpy(small).to(device)
-            return method.logits(faces, column, settings).argmax(dim=1).cpu().numpy()
-
-    return run
+    return downsample(faces, scale, build(DownsampleSettings, values["downsample"], "downsample"))
 
 
 def shared(
@@ -122,29 +139,21 @@ def shared(
 
 def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[str, Any]]:
     """All rows, columns and batches on one device, in this process."""
-    params = read_yaml(PARAMS)
-    settings = build(DownsampleSettings, params["downsample"], "downsample")
-    methods = {row: build_method(row, params["profiles"][profile]) for row in ROWS}
-    for method in methods.values():
-        for module in (*method.modules("x2"), *method.restorers.values()):
-            module.to(device)
+    values = values_of(profile)
+    readers = {row: build_reader(row, values, device) for row in ROWS}
     lines = []
     for batch in BATCHES:
         by_halves = batch > 1 and device == "cpu" and cores > 1
         torch.set_num_threads(1 if by_halves else cores)  # of threads that start from here on
         with ThreadPoolExecutor(cores) as pool:
-            for column in ("hr", *(f"x{scale}" for scale in params["scales"])):
-                small = faces_of(column, batch, settings)
+            for scale in (FULL, *values["scales"]):
+                column = "hr" if scale == FULL else f"x{scale}"
+                small = faces_of(scale, batch, values)
                 runs, counts = {}, {}
-                for row, method in methods.items():
-                    if not method.reads(column):
+                for row, reader in readers.items():
+                    if not reader.exists_at(scale):
                         continue
-
-                    def run_of(
-                        faces: np.ndarray, method: Method = method, column: str = column
-                    ) -> Callable[[], np.ndarray]:
-                        return reading(method, faces, column, settings, device)
-
+                    run_of = partial(reader.reading, scale=scale)
                     counts[row] = fitting(run_of, small)
                     some = small[: counts[row]]
                     runs[row] = shared(run_of, some, pool, cores) if by_halves else run_of(some)
@@ -193,14 +202,13 @@ def with_ratios(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def measure_memory(row: str, profile: str) -> dict[str, Any]:
     """Peak memory of this process after it has read 64 faces with a row; "" reads none."""
-    params = read_yaml(PARAMS)
-    settings = build(DownsampleSettings, params["downsample"], "downsample")
-    small = faces_of("x2", max(BATCHES), settings)
+    values = values_of(profile)
+    small = faces_of(2, max(BATCHES), values)
     torch.set_num_threads(1)
     if row:
-        method = build_method(row, params["profiles"][profile])
-        count = fitting(lambda faces: reading(method, faces, "x2", settings, "cpu"), small)
-        reading(method, small[:count], "x2", settings, "cpu")()
+        reader = build_reader(row, values, "cpu")
+        count = fitting(partial(reader.reading, scale=2), small)
+        reader.reading(small[:count], 2)()
     return {"row": row or "none", "faces": count if row else 0, "peak_mib": round(peak_mib(), 1)}
 
 
@@ -264,7 +272,7 @@ def main() -> None:
         "memory": [worker("--memory", row, *common) for row in ("", *ROWS)],
     }
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    write_json(RESULTS, results | {profile: found})
+    write_results(RESULTS, results | {profile: found})
     print_results(found)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import collections
-import importlib.util
+import importlib
 import json
 import os
 import random
@@ -28,20 +28,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
 import dvclive  # noqa: F401  loaded here once; a fork then has it
 import torch
-from machine import describe_machine
+from machine import describe_machine, write_results
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import fsr_fer.run_stage  # noqa: E402
 from fsr_fer.files import PART_SUFFIX, write_json  # noqa: E402
-from fsr_fer.params import read_yaml  # noqa: E402
-from fsr_fer.stage import load_stage
-from fsr_fer.stage import run_stage  # noqa: E402
+from fsr_fer.profiles import read_yaml  # noqa: E402
+from fsr_fer.stage import load_stage  # noqa: E402
 from fsr_fer.training import checkpoint  # noqa: E402
 from tests.test_stages import workspace  # noqa: E402
 
@@ -91,7 +91,7 @@ class Training:
     def start(self, sabotage: Sabotage = lambda: None) -> int:
         """Begin the stage in a fork and return its process id."""
         arguments = [self.item] if self.item else []
-        return fork(self.folder, f"stages/{self.name}.py", *arguments, sabotage=sabotage)
+        return fork(self.folder, self.name, *arguments, sabotage=sabotage)
 
     def results(self) -> dict[str, bytes]:
         """Every file that the stage leaves to DVC, and whatever is half-written."""
@@ -103,65 +103,57 @@ class Training:
 
     def found(self) -> str:
         """Where the training was when it was killed, told by what lies in its folder."""
+        if self.outs[0].exists():
+            return "after the weights were written"
         if list((self.folder / ".ckpt").rglob("*" + PART_SUFFIX)):
             return "while a checkpoint was written"
-        if not list((self.folder / ".ckpt").rglob(checkpoint.STATE)):
-            return "before the first checkpoint"
-        weights = self.outs[0]
-        return "after the weights were written" if weights.exists() else "between checkpoints"
+        saved = list((self.folder / ".ckpt").rglob(checkpoint.STATE))
+        return "between checkpoints" if saved else "before the first checkpoint"
 
 
 def prepared(folder: Path, until: str) -> Path:
     """A folder in which every stage before ``until`` has run."""
     folder = workspace(folder)
     params = read_yaml(folder / "params.yaml")
-    small = params["profiles"]["small"]
-    small["pretrain"] |= {"epochs": SAVES, "learning_rate_milestones": [2]}
-    small["fsr"] |= {
+    params["pretrain"] |= {"epochs": SAVES, "learning_rate_milestones": [2]}
+    params["fsr"] |= {
         "iterations": 4 * SAVES,
         "validation_every": 4,
         "learning_rate_milestones": [9],
     }
     write_json(folder / "params.yaml", params)  # JSON is YAML
     commands = [
-        *(["synthesize", "small"], ["dataset"], ["pretrain"]),
+        *(["code"], ["settings"], ["synthesize", "small"], ["dataset"], ["pretrain"]),
         *(["downsample", scale] for scale in ("2", "8")),
         *(["features", resolution] for resolution in ("hr", "2", "8")),
     ]
     for script, *arguments in commands:
         if script == until:
             break
-        if wait(fork(folder, f"stages/{script}.py", *arguments)) != 0:
+        if wait(fork(folder, script, *arguments)) != 0:
             sys.exit(f"{script} failed")
     return folder
 
 
 def fork(folder: Path, script: str, *arguments: str, sabotage: Sabotage = lambda: None) -> int:
-    """Run a stage script of ``folder`` in a fork of this process; returns its process id."""
-    main = loaded(folder / script).main
+    """Run a stage in ``folder`` in a fork of this process; returns its process id."""
+    main = importlib.import_module(f"stages.{script}").main
     sys.stdout.flush()
     child = os.fork()
     if child:
         return child
     try:
         os.chdir(folder)
-        sys.argv = [script, *arguments]
+        sys.argv = [f"stages/{script}.py", *arguments]
         sys.stderr = open(folder / "stderr", "a", encoding="utf-8")  # noqa: SIM115
+        # This process has loaded what other stages need as well.
+        fsr_fer.run_stage.require_own_code = lambda stage: None
         sabotage()
-        run_stage(main)
+        fsr_fer.run_stage.run_stage(main)
     except SystemExit as end:
         os._exit(end.code if isinstance(end.code, int) else 1)
     finally:
         os._exit(70)
-
-
-def loaded(script: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"stage_{script.stem}", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def wait(process: int) -> int:
@@ -296,7 +288,7 @@ def main() -> None:
         os.chdir(ROOT)
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
     results["machine"] = describe_machine(("numpy", "torch", "safetensors", "dvclive"))
-    write_json(results_file, results | {arguments.training: found})
+    write_results(results_file, results | {arguments.training: found})
     print(json.dumps(found, indent=2))
     sys.exit(found["equal"] < found["trainings"])
 

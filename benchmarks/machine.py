@@ -1,14 +1,26 @@
-"""What a benchmark ran on; stored beside its figures."""
+"""What a benchmark runs with and on, and its figures as a file."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from fsr_fer.files import write_text
+from fsr_fer.profiles import profile_values, read_yaml
 from fsr_fer.provenance.record import processor_name
+
+PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
+
+
+def values_of(profile: str) -> dict[str, Any]:
+    """A profile's values of params.yaml, by section."""
+    return profile_values(read_yaml(PARAMS), profile)
 
 
 def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
@@ -24,3 +36,10 @@ def describe_machine(packages: Iterable[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Write JSON in which a measurement, a dict of plain values, is one line."""
+    text = json.dumps(results, indent=1, sort_keys=True, allow_nan=False)
+    text = re.sub(r"\{[^{}]*\}", lambda found: " ".join(found[0].split()), text)
+    write_text(path, text + "\n")

@@ -25,7 +25,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -38,16 +37,16 @@ os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from machine import describe_machine  # noqa: E402
+from machine import describe_machine, write_results  # noqa: E402
 from PIL import Image, ImageFilter  # noqa: E402
 from skimage.transform import resize as skimage_resize  # noqa: E402
+from timing import in_turns  # noqa: E402
 
 from fsr_fer import imresize  # noqa: E402
-from fsr_fer.files import write_json  # noqa: E402
 from fsr_fer.resize import kernel  # noqa: E402
 from fsr_fer.resize.arrays import resize_array  # noqa: E402
 from fsr_fer.resize.job import Job  # noqa: E402
-from fsr_fer.resize.weights import Axis, build_pass, contributions  # noqa: E402
+from fsr_fer.resize.weights import Axis  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
 FACTORS = range(2, 9)
@@ -222,17 +221,6 @@ def draw_faces(count: int) -> np.ndarray:
     return faces
 
 
-def time_best(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Least wall clock and least processor time of ``work``, in seconds."""
-    best_wall = best_processor = float("inf")
-    for _ in range(repeats):
-        wall, processor = time.perf_counter(), time.process_time()
-        work()
-        best_wall = min(best_wall, time.perf_counter() - wall)
-        best_processor = min(best_processor, time.process_time() - processor)
-    return best_wall, best_processor
-
-
 def measure(
     method: Method, faces: np.ndarray, cores: int, factor: int, direction: str, repeats: int
 ) -> Row:
@@ -250,8 +238,8 @@ def measure(
                 return [method.resize(timed, result_side, scale)]
             return list(pool.map(lambda part: method.resize(part, result_side, scale), parts))
 
-        result = np.concatenate(work())  # also warms every cache
-        wall, processor = time_best(work, repeats if len(timed) < 1000 else 2)
+        result = np.concatenate(work())
+        (best,) = in_turns(work, repeats=repeats if len(timed) < 1000 else 2)
     expected = with_fsr_fer(timed, result_side, scale)
     difference = np.abs(result.astype(np.int16) - expected)
     return Row(
@@ -261,8 +249,8 @@ def measure(
         direction=direction,
         factor=factor,
         faces_timed=len(timed),
-        faces_per_second=round(len(timed) / wall, 1),
-        processor_us_per_face=round(processor / len(timed) * 1e6, 2),
+        faces_per_second=round(len(timed) / best.wall, 1),
+        processor_us_per_face=round(best.processor / len(timed) * 1e6, 2),
         different_percent=round(float((difference > 0).mean()) * 100, 3),
         largest_difference=int(difference.max()),
     )
@@ -284,54 +272,6 @@ def run_worker(cores: int, quick: bool) -> dict[str, Any]:
                     row = measure(method, faces[:batch], cores, factor, direction, 5)
                     rows.append(asdict(row))
     return {"rows": rows, "skipped": skipped}
-
-
-def count_work() -> list[dict[str, Any]]:
-    """Multiplications and memory traffic per face, of the kernel and of NumPy's products."""
-    counts = []
-    for direction in ("down", "up"):
-        for factor in FACTORS:
-            side = -(-100 // factor)
-            size, out = (100, side) if direction == "down" else (side, 100)
-            axis = Axis(
-                size, out, 1 / factor if direction == "down" else 100 / side, True, "symmetric"
-            )
-            rows, columns = build_pass(axis, 1, "uint8"), build_pass(axis, 3, "uint8")
-            taps = contributions(axis)[1].size
-            needed = taps * 3 * (size + out)
-            numpy_products = sum(b.matrix.size for b in rows.blocks) * size * 3
-            numpy_products += sum(b.matrix.size for b in columns.blocks) * out
-            # Of rows a sum is read and written once for four taps; of columns a pixel takes four
-            # lanes. A sum is read twice where it must be looked at, and rounded once.
-            looks = 2 if rows.margin == 0 else 3
-            done = taps * 3 * size + taps * 4 * (-(-out // 4) * 4)
-            floats = size * size * 3 + done + taps // 4 * 2 * size * 3
-            floats += looks * 3 * (out * size + out * out)
-            counts.append(
-                {
-                    "direction": direction,
-                    "factor": factor,
-                    "multiplications_needed": needed,
-                    "multiplications": done,
-                    "multiplications_in_numpy": numpy_products,
-                    "bytes_in_cache": 4 * floats,
-                    "bytes_in_memory": 3 * (size * size + out * out),
-                }
-            )
-    return counts
-
-
-def measure_limits() -> dict[str, float]:
-    """What one core does at best in a float32 product and in a pass over floats in its cache."""
-    a, b = np.ones((512, 512), np.float32), np.ones((512, 512), np.float32)
-    out = np.empty_like(a)
-    _, product = time_best(lambda: np.matmul(a, b, out=out), 20)
-    values = np.ones(1 << 17, np.float32)
-    _, floor = time_best(lambda: [np.floor(values, out=values) for _ in range(50)], 5)
-    return {
-        "float32_multiplications_per_second": round(512**3 / product),
-        "bytes_per_second_in_cache": round(50 * 2 * values.nbytes / floor),
-    }
 
 
 def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -410,13 +350,11 @@ def main() -> None:
     results = {
         "machine": describe_machine(PACKAGES),
         "compiled": kernel.library() is not None,
-        "limits_of_one_core": measure_limits(),
-        "work_per_face": count_work(),
         "ratios": ratios(rows),
         "skipped": skipped,
         "rows": rows,
     }
-    write_json(RESULTS, results)
+    write_results(RESULTS, results)
     print_tables(results)
 
 

@@ -1,9 +1,8 @@
-"""The engine's step and the straightforward one of the benchmarks: the same mathematics."""
+"""The engine's step and the straightforward one: the same mathematics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ import torch
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.training.fsr import FsrTrainer
 from tests import sections
+from tests.training.eager import EagerTrainer
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 DIM, CLASSES = 8, 3
 
 
@@ -25,12 +24,7 @@ def double() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("reweighted", [False, True])
-def test_both_reach_the_same_weights(
-    double: None, monkeypatch: pytest.MonkeyPatch, reweighted: bool
-) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from eager import EagerTrainer  # type: ignore[import-not-found]
-
+def test_both_reach_the_same_weights(double: None, reweighted: bool) -> None:
     torch.manual_seed(5)
     common: dict[str, Any] = {"feature_dim": DIM, "seed": 1, "device": torch.device("cpu")}
     parts = (

@@ -1,4 +1,4 @@
-"""The training step as one would write it first: what benchmarks/training.py compares with.
+"""The training step as one would write it first: what the engine's is compared with.
 
 The same mathematics in float32, op by op: F_sr is generated once for each player, the penalty takes
 a root and a power, gradients reach everything that asks for one, torch's Adam goes from tensor to
