@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun: who they are, that they meet, that one's failure ends all."""
+"""Several processes of torchrun: who they are, that they meet, that one failure ends all."""
 
 from __future__ import annotations
 

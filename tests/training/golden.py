@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fsr_fer.files import write_json
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.spd import BiMap, orthonormal
-from fsr_fer.training.fsr import FsrTrainer
+from fsr_fer.training.fsr import Batch, FsrTrainer
 from fsr_fer.training.pretrain import ExtractorTrainer
 from tests import sections
 
@@ -76,6 +76,11 @@ def summary(network: nn.Module) -> Numbers:
         }
 
 
+def numbers(terms: dict[str, Tensor]) -> Numbers:
+    """The terms of a step, to be written."""
+    return {name: float(value) for name, value in terms.items()}
+
+
 def pretrain_steps() -> dict[str, Any]:
     """CovPoolFER: terms of each step and the weights after the last one."""
     settings = sections.pretrain(
@@ -85,13 +90,14 @@ def pretrain_steps() -> dict[str, Any]:
     fill(trainer.network)
     labels = torch.arange(FACES) % CLASSES
     steps = [
-        trainer.step(4 * scattered((FACES, 3, 48, 48), salt), labels, step=salt)
+        numbers(trainer.train_step(4 * scattered((FACES, 3, 48, 48), salt), labels))
         for salt in range(STEPS)
     ]
+    centers = trainer.center_loss.centers
     return {
         "steps": steps,
         "weights": summary(trainer.network),
-        "centers": float((trainer.centers * scattered(trainer.centers.shape, 99)).sum()),
+        "centers": float((centers * scattered(centers.shape, 99)).sum()),
     }
 
 
@@ -127,10 +133,10 @@ def fsr_steps(reading: str) -> dict[str, Any]:
     steps = []
     for salt in range(STEPS):
         lr, hr = (2 * scattered((FACES, 1, DIM, DIM), 2 * salt + i) for i in (0, 1))
+        batch = Batch(lr, hr, labels, interpolation=scattered((1, FACES), salt) + 0.5)
         if released and salt == 0:
-            steps.append(trainer.l2_step(lr, hr, iteration=salt))
-        mixes = scattered((1, FACES), salt) + 0.5
-        steps.append(trainer.step(lr, hr, labels, mixes, iteration=salt, diagnose=salt == 0))
+            steps.append(numbers(trainer.l2_step(batch)))
+        steps.append(numbers(trainer.train_step(batch, diagnose=salt == 0)))
     return {
         "steps": steps,
         "generator": summary(trainer.generator),

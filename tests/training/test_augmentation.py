@@ -1,8 +1,9 @@
-"""Variations of train faces: turned, mirrored, moved, nearer, partly hidden."""
+"""Augmentation of train faces: rotated, mirrored, shifted, zoomed, partly hidden."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor
 
 from fsr_fer.training.augmentation import Variation, draw_variation, vary
-from fsr_fer.training.pretrain import augment
 from tests import sections
 
 
@@ -35,12 +35,37 @@ def test_nothing_changes_without_a_variation() -> None:
     torch.testing.assert_close(vary(picture(), variation()), picture(), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_turning_and_mirroring_are_those_of_the_pretraining(flip: bool) -> None:
-    angles, flips = torch.tensor([0.3]), torch.tensor([flip])
-    torch.testing.assert_close(
-        vary(picture(), variation(angles=angles, flips=flips)), augment(picture(), angles, flips)
-    )
+@pytest.mark.parametrize(
+    ("degrees", "flip", "expected"),
+    [
+        (0.0, True, lambda p: p.flip(2)),
+        (90.0, False, lambda p: torch.rot90(p, 1, (1, 2))),
+        (90.0, True, lambda p: torch.rot90(p, 1, (1, 2)).flip(2)),
+    ],
+)
+def test_quarter_rotations_and_mirrors(degrees: float, flip: bool, expected: Any) -> None:
+    change = {"angles": torch.tensor([math.radians(degrees)]), "flips": torch.tensor([flip])}
+    result = vary(picture(), variation(**change))
+    torch.testing.assert_close(result, expected(picture()), rtol=0, atol=0.01)
+
+
+def test_rotation_keeps_range_and_blackens_corners() -> None:
+    white = torch.full((2, 100, 100, 3), 255.0)
+    settings = sections.augment(zoom=0.0, shift_pixels=0.0, hidden_share=0.0)
+    drawn = draw_variation(settings, torch.Generator().manual_seed(3), 2)
+    angles, flips = torch.tensor([0.17, -0.17]), torch.tensor([False, True])
+    result = vary(white, replace(drawn, angles=angles, flips=flips))
+    assert result.min() >= 0
+    assert result.max() <= 255
+    assert result[:, 0, 0].max() == 0
+    assert result[:, 50, 50].min() == 255
+
+
+def test_a_part_of_a_batch_is_varied_as_in_the_whole() -> None:
+    drawn = draw_variation(sections.augment(), torch.Generator().manual_seed(3), 5)
+    pictures = picture().repeat(5, 1, 1, 1)
+    part = vary(pictures[2:4], drawn.of(slice(2, 4)))
+    torch.testing.assert_close(part, vary(pictures, drawn)[2:4])
 
 
 @pytest.mark.parametrize("angle", [0.0, math.pi / 2])

@@ -9,13 +9,7 @@ import torch
 
 from fsr_fer.errors import UserError
 from fsr_fer.randomness import EpochOrder, stream
-from fsr_fer.training.checkpoint import (
-    Checkpoint,
-    discard_finished,
-    exclusive,
-    prefixed,
-    unprefixed,
-)
+from fsr_fer.training.checkpoint import Checkpoint, exclusive, prefixed, unprefixed
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -27,15 +21,6 @@ def test_round_trip(tmp_path: Path) -> None:
     assert loaded is not None
     assert loaded[1] == {"iterations": 5, "history": [[1, {"x": 0.1}]]}
     assert all(torch.equal(loaded[0][name], tensor) for name, tensor in tensors.items())
-
-
-def test_only_finished_checkpoints_are_discarded(tmp_path: Path) -> None:
-    for name in ("running", "done"):
-        Checkpoint(tmp_path / "stage" / name).save({"a": torch.ones(1)}, {})
-    Checkpoint(tmp_path / "stage/done").finish()
-    discard_finished(tmp_path)
-    assert Checkpoint(tmp_path / "stage/running").load() is not None
-    assert Checkpoint(tmp_path / "stage/done").load() is None
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,18 @@ from fsr_fer.downsampling import downsample, restore
 from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
-from fsr_fer.settings import SettingsError
-from fsr_fer.training.checkpoint import Checkpoint
+from fsr_fer.settings import SettingsError, SizesSettings, build
 from fsr_fer.training.finetune import (
     FinetuneTrainer,
     cosine_learning_rate,
+    degrade,
     draw_sizes,
     finetune,
-    make_small,
     validate,
 )
+from fsr_fer.training.fit import Run
 from tests import sections
+from tests.training.recording import check_that_it_resumes, recorded
 from tests.training.test_pretrain import faces
 
 CPU = torch.device("cpu")
@@ -49,7 +52,7 @@ def trainer(shares: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3), **changes: Any) -
 def batch(count: int = 8) -> tuple[Tensor, Tensor, Tensor]:
     """Small faces, full-size faces, labels."""
     images, labels = faces(count).batch(torch.arange(count))
-    small = make_small(images.numpy(), torch.full((count,), 8), sections.downsample())
+    small = degrade(images.numpy(), torch.full((count,), 8), sections.downsample())
     return standardise(torch.from_numpy(small)), standardise(images), labels
 
 
@@ -68,7 +71,7 @@ def test_sizes_are_drawn_with_their_shares() -> None:
 def test_faces_are_made_small_as_the_downsample_stage_and_the_test_do_it() -> None:
     images = faces(5).images
     settings = sections.downsample(restore="crop")
-    seen = make_small(images, torch.tensor([0, 3, -11, 8, 3]), settings)
+    seen = degrade(images, torch.tensor([0, 3, -11, 8, 3]), settings)
     assert np.array_equal(seen[0], images[0])
     for position, scale in ((1, 3), (3, 8), (4, 3)):
         face = images[position : position + 1]
@@ -83,20 +86,20 @@ def test_balance_adds_the_log_share_to_the_logits_in_training_alone() -> None:
     balanced = trainer(shares, class_balance=0.5)
     small, full, labels = batch()
     with torch.no_grad():
-        _, logits = balanced.network(small)  # in training mode, as the step sees it
+        _, logits = balanced.student(small)  # in training mode, as the step sees it
     adjusted = logits + 0.5 * torch.tensor(shares).log()
     picked = adjusted[torch.arange(len(labels)), labels]
     expected = (adjusted.exp().sum(dim=1).log() - picked).mean()
-    values = trainer(shares, class_balance=0.5).step(small, full, labels)
-    assert values["train/cross_entropy"] == pytest.approx(float(expected), rel=1e-4)
+    values = trainer(shares, class_balance=0.5).train_step(small, full, labels)
+    assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_the_teacher_terms_by_hand() -> None:
     small, full, labels = batch()
     taught = trainer(teacher=sections.teacher(network="pretrained"))
     with torch.no_grad():
-        features = taught.network.extractor(small)
-        embedding, logits = taught.network.classifier(features)
+        features = taught.student.extractor(small)
+        embedding, logits = taught.student.classifier(features)
         known = network().extractor(full)
         known_embedding, known_logits = network().classifier(known)
     p, q = (known_logits / 2).softmax(dim=1), (logits / 2).softmax(dim=1)
@@ -105,34 +108,34 @@ def test_the_teacher_terms_by_hand() -> None:
         "train/teacher_embedding": 0.5 * (embedding - known_embedding).square().mean(),
         "train/teacher_features": 0.25 * (features - known).square().mean(),
     }
-    values = trainer(teacher=sections.teacher(network="pretrained")).step(small, full, labels)
+    values = trainer(teacher=sections.teacher(network="pretrained")).train_step(small, full, labels)
     for name, value in expected.items():
-        assert values[name] == pytest.approx(float(value), rel=1e-3), name
+        assert values[name].item() == pytest.approx(float(value), rel=1e-3), name
 
 
 def test_only_the_learner_learns_and_without_a_teacher_nobody_is_asked() -> None:
     taught = trainer(teacher=sections.teacher(network="pretrained"))
     before = network().state_dict()
-    values = taught.step(*batch())
+    values = taught.train_step(*batch())
     for name, tensor in taught.pretrained.state_dict().items():
         assert torch.equal(tensor, before[name]), name
-    learned = taught.network.state_dict()
+    learned = taught.student.state_dict()
     assert all(not torch.equal(learned[n], before[n]) for n in before if n.endswith("weight"))
-    assert not [name for name in trainer().step(*batch()) if "teacher" in name]
+    assert not [name for name in trainer().train_step(*batch()) if "teacher" in name]
     assert "train/teacher_logits" in values
 
 
 def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
     averaging = trainer(average_decay=0.9)
-    start = {name: tensor.clone() for name, tensor in averaging.average.state_dict().items()}
-    averaging.step(*batch())
-    learned = averaging.network.state_dict()
-    for name, tensor in averaging.average.state_dict().items():
+    start = {name: tensor.clone() for name, tensor in averaging.ema.state_dict().items()}
+    averaging.train_step(*batch())
+    learned = averaging.student.state_dict()
+    for name, tensor in averaging.ema.state_dict().items():
         if "bimap" not in name:
             torch.testing.assert_close(tensor, 0.9 * start[name] + 0.1 * learned[name])
-    weight = averaging.average.extractor.bimap.weight
+    weight = averaging.ema.extractor.bimap.weight
     torch.testing.assert_close(weight.mT @ weight, torch.eye(8), rtol=0, atol=1e-5)
-    assert averaging.kept is averaging.average
+    assert averaging.kept is averaging.ema
     assert trainer().kept is not None
     assert trainer(average_decay=0.0).kept.training
 
@@ -147,61 +150,30 @@ def test_learning_rate_falls_along_half_a_cosine() -> None:
 def test_divergence_stops_before_the_update() -> None:
     broken = trainer()
     with torch.no_grad():
-        broken.network.classifier.logits.bias[0] = math.inf
-    before = broken.network.classifier.hidden.weight.detach().clone()
-    with pytest.raises(UserError, match=r"step 4: train/cross_entropy = .*learning_rate"):
-        broken.step(*batch(), step=4)
-    assert torch.equal(broken.network.classifier.hidden.weight.detach(), before)
+        broken.student.classifier.logits.bias[0] = math.inf
+    before = broken.student.classifier.hidden.weight.detach().clone()
+    with pytest.raises(FloatingPointError, match=r"^train/cross_entropy = .*nothing was updated"):
+        broken.train_step(*batch())
+    assert torch.equal(broken.student.classifier.hidden.weight.detach(), before)
 
 
 def test_a_network_that_meets_nan_within_stops_in_one_line() -> None:
-    broken = trainer()
-    with torch.no_grad():
-        broken.network.extractor.bimap.weight.fill_(math.nan)
-    with pytest.raises(UserError, match=r"^training diverged at step 3: .*learning_rate usually"):
-        broken.step(*batch(), step=3)
+    broken = network()
+    broken.extractor.bimap.weight.fill_(math.nan)
+    message = r"^training diverged at iteration 0: .*learning_rate usually"
+    with pytest.raises(UserError, match=message):
+        recorded(training(broken))
 
 
-def run(
-    checkpoint: Checkpoint, stop_after: int | None = None, **changes: Any
-) -> tuple[dict[str, Tensor], list[tuple[int, dict[str, float]]]]:
-    records: list[tuple[int, dict[str, float]]] = []
-
-    def record(step: int, values: dict[str, float]) -> None:
-        records.append((step, values))
-        if stop_after is not None and step > stop_after:
-            raise KeyboardInterrupt
-
-    kept = finetune(
-        network(),
-        faces(24),
-        faces(12),
-        sections.finetune(
-            **{
-                "teacher": sections.teacher(network="average"),
-                "average_decay": 0.8,
-                **changes,
-            }
-        ),
-        sections.downsample(),
-        scales=SCALES,
-        seed=7,
-        device=CPU,
-        checkpoint=checkpoint,
-        record=record,
-    )
-    return kept.state_dict(), records
+def training(pretrained: CovPoolFER | None = None, **changes: Any) -> Callable[[Run], CovPoolFER]:
+    averaging = {"teacher": sections.teacher(network="average"), "average_decay": 0.8}
+    settings = sections.finetune(**averaging | changes)
+    parts = pretrained or network(), faces(24), faces(12), settings, sections.downsample(), SCALES
+    return lambda run: finetune(*parts, run)
 
 
 def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
-    expected, curves = run(Checkpoint(None), epochs=3)
-    checkpoint = Checkpoint(tmp_path / "key")
-    with pytest.raises(KeyboardInterrupt):
-        run(checkpoint, 1, epochs=3)
-    resumed, resumed_curves = run(checkpoint, epochs=3)
-    assert resumed_curves == curves
-    for name, tensor in expected.items():
-        assert torch.equal(tensor, resumed[name]), name
+    check_that_it_resumes(training(epochs=3), tmp_path, stop_after=1)
 
 
 def test_training_learns_and_another_repeat_is_another_training() -> None:
@@ -210,9 +182,9 @@ def test_training_learns_and_another_repeat_is_another_training() -> None:
         "augment": sections.augment(zoom=0.0, rotation_degrees=0.0, flip=False, hidden_share=0.0),
         "teacher": sections.teacher(),
     }
-    first, records = run(Checkpoint(None), **changes)
+    first, records = recorded(training(**changes))
     assert records[-1][1]["train/cross_entropy"] < 0.8 * records[0][1]["train/cross_entropy"]
-    second, _ = run(Checkpoint(None), repeat=1, **changes)
+    second, _ = recorded(training(repeat=1, **changes))
     assert not torch.equal(first["classifier.logits.weight"], second["classifier.logits.weight"])
 
 
@@ -231,4 +203,4 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(SettingsError, match="any_size_share"):
         sections.sizes(full_size_share=0.8, any_size_share=0.3)
     with pytest.raises(SettingsError, match="smallest_pixels"):
-        sections.sizes(smallest_pixels=3)
+        build(SizesSettings, asdict(sections.sizes()) | {"smallest_pixels": 3}, "sizes")

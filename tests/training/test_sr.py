@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
+from fsr_fer.data.super_resolution_pairs import Pairs, Patches, WholeFaces
 from fsr_fer.downsampling import downsample
 from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
@@ -20,18 +21,16 @@ from fsr_fer.models.weights import save_network
 from fsr_fer.randomness import stream
 from fsr_fer.resize import imresize
 from fsr_fer.settings import MetaSrSettings, RcanSettings, SrSettings, SuperResolutionSettings
-from fsr_fer.training.checkpoint import Checkpoint
+from fsr_fer.training.fit import Run
 from fsr_fer.training.sr import (
     META_SR_FACTORS,
-    Pairs,
-    Patches,
-    WholeFaces,
     mean_psnr,
     network_to_retrain,
     new_network,
     train_sr,
 )
 from tests import sections
+from tests.training.recording import check_that_it_resumes
 from tests.training.test_pretrain import faces
 
 CPU = torch.device("cpu")
@@ -144,32 +143,13 @@ def test_psnr_by_hand() -> None:
     assert value == pytest.approx(20 * math.log10(255 / 5))
 
 
-def run(checkpoint: Checkpoint, stop_after: int | None = None) -> tuple[dict, list]:
-    records: list[tuple[int, dict[str, float]]] = []
-
-    def record(step: int, values: dict[str, float]) -> None:
-        records.append((step, values))
-        if stop_after is not None and step > stop_after:
-            raise KeyboardInterrupt
-
-    torch.manual_seed(2)
-    network = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4))
-    source = Patches(pictures(), META_SR_FACTORS, 8, seed=1)
-    trained = train_sr(
-        network, source, settings(), seed=3, device=CPU, checkpoint=checkpoint, record=record
-    )
-    return trained.state_dict(), records
-
-
 def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
-    expected, curves = run(Checkpoint(None))
-    checkpoint = Checkpoint(tmp_path / "key")
-    with pytest.raises(KeyboardInterrupt):
-        run(checkpoint, 2)
-    resumed, resumed_curves = run(checkpoint)
-    assert resumed_curves == curves
-    for name, tensor in expected.items():
-        assert torch.equal(tensor, resumed[name]), name
+    def train(run: Run) -> MetaSr:
+        torch.manual_seed(2)
+        network = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4))
+        return train_sr(network, Patches(pictures(), META_SR_FACTORS, 8, seed=1), settings(), run)
+
+    check_that_it_resumes(train, tmp_path, stop_after=2)
 
 
 def test_rcan_learns() -> None:
@@ -178,10 +158,8 @@ def test_rcan_learns() -> None:
     source = Patches(pictures(), (2,), 8, seed=1)
     held = source.held_out(stream(0), 6)
     before = mean_psnr(network, held, CPU)
-    trained = train_sr(
-        network, source, settings(iterations=60, learning_rate_halving=30), seed=3, device=CPU,
-        checkpoint=Checkpoint(None),
-    )  # fmt: skip
+    longer = settings(iterations=60, learning_rate_halving=30)
+    trained = train_sr(network, source, longer, Run("sr", 3, CPU))
     assert mean_psnr(trained, held, CPU) > before + 6
     assert not trained.training
 

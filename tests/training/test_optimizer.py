@@ -1,0 +1,66 @@
+"""TensorFlow's Adam and the schedules of learning rates."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+
+
+def test_adam_follows_tensorflows_rule_by_hand() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, -3.0], dtype=torch.float64))
+    optimizer = TensorFlowAdam(
+        [weight],
+        learning_rate=0.1,
+        beta1=0.9,
+        beta2=0.999,
+        epsilon=0.1,
+        weight_decay=0.05,
+        decayed=[weight],
+    )
+    expected = weight.detach().numpy().copy()
+    mean = square = np.zeros(2)
+    for t in range(1, 6):
+        gradient = np.array([0.3, -2.0]) * t
+        weight.grad = torch.from_numpy(gradient.copy())
+        optimizer.step()
+        gradient = gradient + 0.05 * expected
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        expected = expected - rate * mean / (np.sqrt(square) + 0.1)
+        np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
+
+
+def test_a_non_finite_gradient_updates_nothing() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, -3.0]))
+    optimizer = TensorFlowAdam([weight], learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=0.1)
+    weight.grad = torch.tensor([math.nan, -math.inf])
+    with pytest.raises(FloatingPointError, match="g/gradient_norm = nan"):
+        optimizer.step_if_finite({"g/total": torch.tensor(1.0)}, "g", 1)
+    assert weight.tolist() == [1.0, -3.0]
+    assert not any(tensor.any() for tensor in optimizer.state_dict().values())
+
+
+def test_adams_first_step_is_far_smaller_than_torchs() -> None:
+    steps = []
+    for kind in ("tensorflow", "torch"):
+        weight = torch.nn.Parameter(torch.zeros(1))
+        weight.grad = torch.full((1,), 1e-3)
+        if kind == "tensorflow":
+            TensorFlowAdam([weight], learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=0.1).step()
+        else:
+            torch.optim.Adam([weight], lr=0.1, eps=0.1).step()
+        steps.append(abs(weight.item()))
+    assert steps[1] / steps[0] == pytest.approx(1 / math.sqrt(0.001), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"), [(0, 1.0), (2, 1.0), (3, 0.1), (4, 0.1), (5, 0.01), (99, 0.01)]
+)
+def test_learning_rate_table(position: int, expected: float) -> None:
+    assert stepped_learning_rate(1.0, (3, 5), 0.1, position) == pytest.approx(expected)
