@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fsr_fer.device import choose_device
@@ -67,17 +67,19 @@ def checkpoint_folder(stage: Stage) -> Path:
 def live_curves(folder: Path) -> Iterator[Recorder]:
     """A recorder that dvclive shows while the training runs: one TSV per term below ``folder``.
 
-    Without dvclive nothing is recorded. dvclive would rewrite dvc.yaml and make experiments of its
-    own; both are switched off. Its metrics.json lives as long as the training: of a finished one,
-    ``dvc exp show`` has accuracies to show, not the last value of every term.
+    Without dvclive, which comes with DVC, the same files are written. It would rewrite dvc.yaml and
+    make experiments of its own; both are switched off. Its metrics.json lives as long as the
+    training: of a finished one, ``dvc exp show`` has accuracies to show, not the last value of
+    every term.
     """
+    if not is_first():
+        yield no_record
+        return
     try:
         from dvclive import Live  # slow to import
     except ImportError:
-        yield no_record
-        return
-    if not is_first():
-        yield no_record
+        shutil.rmtree(folder / "plots", ignore_errors=True)
+        yield lambda step, values: _append_curves(folder / "plots/metrics", step, values)
         return
 
     with Live(dir=str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
@@ -90,3 +92,14 @@ def live_curves(folder: Path) -> Iterator[Recorder]:
 
         yield record
     (folder / "metrics.json").unlink(missing_ok=True)
+
+
+def _append_curves(folder: Path, step: int, values: Mapping[str, float]) -> None:
+    """Add a line to each term's TSV, in dvclive's form."""
+    for name, value in values.items():
+        path = folder / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(f"step\t{path.stem}\n")
+        with path.open("a") as file:
+            file.write(f"{step}\t{value}\n")

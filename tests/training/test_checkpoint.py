@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from fsr_fer.errors import UserError
 from fsr_fer.randomness import EpochOrder, stream
+from fsr_fer.runs import live_curves
 from fsr_fer.training.checkpoint import Checkpoint, exclusive, prefixed, unprefixed
 
 
@@ -78,3 +80,24 @@ def test_batches_cover_each_epoch_once_and_cross_its_end() -> None:
     assert seen[:10].tolist() != seen[10:].tolist()
     fresh = EpochOrder(10, seed=3, purpose="test")
     assert torch.equal(fresh.batch(2, 4), seen[8:12])
+
+
+def test_curves_are_the_same_files_with_and_without_dvclive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without DVC has no dvclive either; DVC here asks for the stage's plots all the same."""
+    values = [
+        {"g/gan": 0.1234567890123, "validation/x2": 50.0},
+        {"g/gan": 1e-7, "validation/x2": 1 / 3},
+    ]
+
+    def written(folder: Path) -> dict[str, bytes]:
+        with live_curves(folder) as record:
+            for step, terms in enumerate(values, start=1):
+                record(step, terms)
+        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.tsv")}
+
+    with_dvclive = written(tmp_path / "with")
+    monkeypatch.setitem(sys.modules, "dvclive", None)
+    assert written(tmp_path / "without") == with_dvclive
+    assert set(with_dvclive) == {f"plots/metrics/{name}.tsv" for name in values[0]}
