@@ -101,29 +101,3 @@ def _pair(
     second: Sequence[float], first: Sequence[float], confidence: float
 ) -> dict[str, float | list[float]]:
     return paired([b - a for a, b in zip(first, second, strict=True)], confidence)
-
-
-def as_markdown(summary: Mapping[str, Any]) -> str:
-    """Tables for a document: each score's means by row, and the last row minus every other one."""
-    lines = []
-    for score, rows in summary["scores"].items():
-        columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
-        pairs = summary["pairs"][score]
-        last = list(rows)[-1]
-        lines += [f"\n{score.replace('_', ' ')}, mean over {len(summary['seeds'])} seeds\n"]
-        lines += ["| row | " + " | ".join(columns) + " |"]
-        lines += ["| --- |" + " ---: |" * len(columns)]
-        lines += [_line(row, cells, columns, "{mean:.1f}") for row, cells in rows.items()]
-        lines += [
-            _line(name, cells, columns, "{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
-            for name, cells in pairs.items()
-            if name.startswith(f"{last} - ")
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(
-    name: str, cells: Mapping[str, Mapping[str, Any]], columns: Sequence[str], form: str
-) -> str:
-    texts = [form.format(**cells[column]) if column in cells else "–" for column in columns]
-    return f"| {name} | " + " | ".join(texts) + " |"

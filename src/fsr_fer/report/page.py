@@ -6,7 +6,7 @@ import base64
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -81,8 +81,6 @@ class Table:
     head: Sequence[tuple[str, str]]
     """Name and small print of each column; its first is that of the lines' names."""
     lines: Mapping[str, Sequence[Cell]]
-    columns: Sequence[str] = field(default_factory=tuple)
-    """Sizes that the cells belong to."""
 
 
 def write_page(inputs: ReportInputs, scores: Scores, figures: Figures) -> str:
@@ -205,7 +203,7 @@ def _best_by_size(inputs: ReportInputs, scores: Scores) -> Table:
         lines |= {f"gain on {reference}": gain(reference) for reference in scores.against}
     lines["times the operations"] = lambda c: _times(inputs, best[c][0], c)
     made = {title: [cell(column) for column in columns] for title, cell in lines.items()}
-    return Table("Best method at each size", _head(inputs, "face", columns), made, columns)
+    return Table("Best method at each size", _head(inputs, "face", columns), made)
 
 
 def _times(inputs: ReportInputs, name: str, column: str) -> Cell:
@@ -228,7 +226,7 @@ def _views(inputs: ReportInputs, scores: Scores) -> Iterator[Table]:
             ]
             for name, row in scores.tables[score].items()
         }
-        yield Table(f"{title}, %", _head(inputs, f"{title}, %", columns), lines, columns)
+        yield Table(f"{title}, %", _head(inputs, f"{title}, %", columns), lines)
         for reference, against in scores.against.items() if len(inputs.methods) > 1 else ():
             lines = {
                 name: [
@@ -238,7 +236,7 @@ def _views(inputs: ReportInputs, scores: Scores) -> Iterator[Table]:
                 for name, comparisons in against.items()
             }
             head = _head(inputs, f"minus {reference}, points", columns)
-            yield Table(f"{title}: gain on {reference}", head, lines, columns)
+            yield Table(f"{title}: gain on {reference}", head, lines)
 
 
 def _head(inputs: ReportInputs, first: str, columns: Sequence[str]) -> list[tuple[str, str]]:
@@ -282,7 +280,7 @@ def _cost_table(inputs: ReportInputs) -> Table | None:
         ]
     first, *sizes = _head(inputs, "operations per face", columns)
     head = [first, ("parameters", ""), *sizes]
-    return Table("Cost of each method", head, lines, ("", *columns)) if lines else None
+    return Table("Cost of each method", head, lines) if lines else None
 
 
 def _calibration_table(inputs: ReportInputs, scores: Scores) -> Table | None:
@@ -301,7 +299,7 @@ def _calibration_table(inputs: ReportInputs, scores: Scores) -> Table | None:
                 for c in inputs.columns
             ]
     head = _head(inputs, "calibration error, %", inputs.columns)
-    return Table("Calibration error", head, lines, inputs.columns) if lines else None
+    return Table("Calibration error", head, lines) if lines else None
 
 
 def _recall_tables(inputs: ReportInputs, scores: Scores) -> dict[str, Table]:
@@ -319,7 +317,7 @@ def _recall_tables(inputs: ReportInputs, scores: Scores) -> dict[str, Table]:
                 for share in shares
             ]
         head = _head(inputs, "recall, %", list(matrices))
-        tables[name] = Table(f"Recall of each class, {name}", head, lines, list(matrices))
+        tables[name] = Table(f"Recall of each class, {name}", head, lines)
     return tables
 
 
@@ -334,7 +332,7 @@ def _fidelity_table(inputs: ReportInputs) -> Table | None:
         for name, row in inputs.fidelity.items()
     }
     head = _head(inputs, "PSNR, dB", columns)
-    return Table("PSNR and SSIM", head, lines, columns) if columns else None
+    return Table("PSNR and SSIM", head, lines) if columns else None
 
 
 def _counts(inputs: ReportInputs) -> Table:
