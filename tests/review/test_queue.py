@@ -67,11 +67,12 @@ def test_a_stage_runs_the_code_that_lies_beside_it(tmp_path: Path) -> None:
     """The installed package is another folder's; DVC would record code that did not run."""
     shutil.copytree(ROOT / "src", tmp_path / "src")
     (tmp_path / "stages").mkdir()
+    shutil.copy(ROOT / "stages/__init__.py", tmp_path / "stages")
     script = "from fsr_fer.run_stage import run_stage\nimport fsr_fer\nprint(fsr_fer.__file__)\n"
     (tmp_path / "stages/show.py").write_text(script)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "stages/show.py"],
+        [sys.executable, "-m", "stages.show"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -180,22 +180,6 @@ def test_every_reweighting_choice_changes_the_generators_gradient(changes: dict[
     assert not torch.allclose(generator_gradient(), generator_gradient(**changes), rtol=1e-4)
 
 
-def test_without_detach_the_weight_itself_pulls_towards_the_right_class() -> None:
-    """The gradient is that of sum w(sr) * L(sr), worked out here by autograd as a whole."""
-    subject = trainer(sections.losses(gan_weight=0.0), sections.reweight(detach=False))
-    lr, hr, labels, interpolation = batch()
-    sr = subject.generator(lr)
-    embedding, logits = subject.classifier(sr)
-    weight = 1.5 - logits.softmax(1)[torch.arange(4), labels]
-    with torch.no_grad():
-        target = subject.classifier.embedding(hr)
-    loss = (sr - hr).square().sum(dim=(1, 2, 3)) + (embedding - target).square().sum(1)
-    expected = torch.autograd.grad((weight * loss).mean(), list(subject.generator.parameters()))
-    step(subject, lr, hr, labels, interpolation)
-    for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
-
-
 def test_discriminator_is_weighted_only_when_asked() -> None:
     results = []
     for choice in (None, sections.reweight(), sections.reweight(discriminator=True)):
@@ -260,29 +244,3 @@ def test_same_seed_same_weights() -> None:
     first, _ = recorded(training())
     second, _ = recorded(training())
     assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_the_kept_generator_is_the_one_best_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([50.0, 70.0, 60.0])
-    seen: list[dict[str, Tensor]] = []
-
-    def scored(generator: nn.Module, *_: object) -> dict[str, float]:
-        seen.append(state(generator))
-        return {"validation/total_accuracy": next(scores)}
-
-    monkeypatch.setattr("fsr_fer.training.fsr.validate", scored)
-    kept, _ = recorded(training())
-    assert all(torch.equal(kept[name], seen[1][name]) for name in kept)
-
-
-def test_learning_rates_follow_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
-    original = FsrTrainer._update_generator
-
-    def watched(self: FsrTrainer, *arguments: Any) -> dict[str, Tensor]:
-        rates.append(self.generator_optimizer.learning_rate)
-        return original(self, *arguments)
-
-    monkeypatch.setattr(FsrTrainer, "_update_generator", watched)
-    recorded(training(learning_rate=0.2, learning_rate_milestones=(2, 5)))
-    assert rates == pytest.approx([0.2, 0.2, 0.1, 0.1, 0.1, 0.05])

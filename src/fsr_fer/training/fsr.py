@@ -122,9 +122,11 @@ class FsrTrainer:
     ) -> dict[str, Tensor]:
         """Equation 8: D minimises D(F_hr) - D(F_sr) + k ||gradient||^p, on average."""
         self.discriminator.requires_grad_(True)
-        judge = self._wrapped_discriminator
-        real, fake = judge(batch.hr), judge(sr_features)
-        squared_norm = losses.squared_gradient_norm(judge, batch.hr, sr_features, interpolation)
+        discriminator = self._wrapped_discriminator
+        real, fake = discriminator(batch.hr), discriminator(sr_features)
+        squared_norm = losses.squared_gradient_norm(
+            discriminator, batch.hr, sr_features, interpolation
+        )
         penalty = losses.gradient_penalty(
             squared_norm, self.losses.penalty_k, self.losses.penalty_p
         )
