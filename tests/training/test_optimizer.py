@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from tests import sections
 
 
 def test_adam_follows_tensorflows_rule_by_hand() -> None:
@@ -63,4 +64,5 @@ def test_adams_first_step_is_far_smaller_than_torchs() -> None:
     ("position", "expected"), [(0, 1.0), (2, 1.0), (3, 0.1), (4, 0.1), (5, 0.01), (99, 0.01)]
 )
 def test_learning_rate_table(position: int, expected: float) -> None:
-    assert stepped_learning_rate(1.0, (3, 5), 0.1, position) == pytest.approx(expected)
+    settings = sections.pretrain(learning_rate=1.0, learning_rate_milestones=(3, 5))
+    assert stepped_learning_rate(settings, position) == pytest.approx(expected)

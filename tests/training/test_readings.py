@@ -68,13 +68,7 @@ def reweight_settings(reading: str) -> ReweightSettings:
 )
 def test_pretrains_rate_at_every_milestone(reading: str, epoch: int, rate: float) -> None:
     settings = pretrain_settings(reading)
-    found = stepped_learning_rate(
-        settings.learning_rate,
-        settings.learning_rate_milestones,
-        settings.learning_rate_factor,
-        epoch,
-    )
-    assert found == pytest.approx(rate, rel=1e-12)
+    assert stepped_learning_rate(settings, epoch) == pytest.approx(rate, rel=1e-12)
     assert settings.epochs == 800
 
 
@@ -91,12 +85,7 @@ def test_fsrs_rate_halves_at_every_milestone(
     settings = fsr_settings(reading)
 
     def rate(position: int) -> float:
-        return stepped_learning_rate(
-            settings.learning_rate,
-            settings.learning_rate_milestones,
-            settings.learning_rate_factor,
-            position,
-        )
+        return stepped_learning_rate(settings, position)
 
     assert rate(0) == pytest.approx(first, rel=1e-12)
     for halvings, milestone in enumerate(milestones):

@@ -202,12 +202,7 @@ class FsrTrainer:
             halvings = iteration / settings.l2_decay_iterations
             self.generator_optimizer.learning_rate = settings.l2_learning_rate * 0.5**halvings
             return
-        rate = stepped_learning_rate(
-            settings.learning_rate,
-            settings.learning_rate_milestones,
-            settings.learning_rate_factor,
-            position,
-        )
+        rate = stepped_learning_rate(settings, position)
         self.generator_optimizer.learning_rate = rate
         self.discriminator_optimizer.learning_rate = rate
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fsr_fer.distributed import mean_over_all
+from fsr_fer.settings import FsrSettings, PretrainSettings
 from fsr_fer.training.log import require_finite
 
 
@@ -98,9 +99,7 @@ class TensorFlowAdam:
             square.copy_(state[f"{index}.square"])
 
 
-def stepped_learning_rate(
-    initial: float, milestones: tuple[int, ...], factor: float, position: int
-) -> float:
-    """``initial`` times ``factor`` for each milestone that ``position`` has reached."""
-    reached = sum(position >= milestone for milestone in milestones)
-    return float(initial * factor**reached)
+def stepped_learning_rate(settings: PretrainSettings | FsrSettings, position: int) -> float:
+    """The initial rate, times the factor for each milestone that ``position`` has reached."""
+    reached = sum(position >= milestone for milestone in settings.learning_rate_milestones)
+    return settings.learning_rate * settings.learning_rate_factor**reached

@@ -153,12 +153,7 @@ def train_extractor(
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         epoch, number = divmod(iteration, batches)
-        optimizer.learning_rate = stepped_learning_rate(
-            settings.learning_rate,
-            settings.learning_rate_milestones,
-            settings.learning_rate_factor,
-            epoch,
-        )
+        optimizer.learning_rate = stepped_learning_rate(settings, epoch)
         positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
         images, labels = train.batch(positions[own])
         generator = stream(run.seed, "pretrain", "augment", iteration)
