@@ -1,17 +1,21 @@
-"""Count what each row of the table costs per face: ``python -m stages.cost ROW ...``."""
+"""Count what each method costs per face: ``python -m stages.cost METHOD ...``."""
 
 from fsr_fer.cost import cost_of
 from fsr_fer.files import write_json
-from fsr_fer.methods import load_method
+from fsr_fer.methods import load_method, load_restorers
 from fsr_fer.run_stage import run_stage
 from fsr_fer.stage import Stage, load_stage
 
 
-def main(*rows: str) -> Stage:
-    """Write ``metrics/<profile>/cost.json``: row, then kind of count, then column."""
+def main(*names: str) -> Stage:
+    """Write ``metrics/<profile>/cost.json``: method, then kind of count, then column."""
     stage = load_stage("cost")
-    models = stage.models
-    cost = {row: cost_of(load_method(row, models), stage.scales) for row in rows}
+    cost = {
+        name: cost_of(
+            load_method(name, stage.models), load_restorers(name, stage.models), stage.scales
+        )
+        for name in names
+    }
     write_json(stage.metrics / "cost.json", cost)
     return stage
 

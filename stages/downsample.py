@@ -1,22 +1,20 @@
 """Make every face small: ``python -m stages.downsample SCALE``."""
 
-import numpy as np
-
+from fsr_fer.arrays import open_faces
 from fsr_fer.downsampling import write_downsampled
-from fsr_fer.progress import bar
 from fsr_fer.run_stage import run_stage
 from fsr_fer.settings import DownsampleSettings
 from fsr_fer.stage import Stage, load_stage
 
 
-def main(scale_text: str) -> Stage:
+def main(scale: str) -> Stage:
     """Write ``data/<profile>/downsample/x<scale>.npy``."""
-    stage = load_stage("downsample", scale_text)
-    scale = int(scale_text)
-    data = stage.data
-    images = np.load(data / "dataset/images.npy", mmap_mode="r")
+    stage = load_stage("downsample", scale)
     write_downsampled(
-        images, data / f"downsample/x{scale}.npy", scale, stage.settings(DownsampleSettings), bar
+        open_faces(stage.data / "dataset/images.npy"),
+        stage.data / f"downsample/x{scale}.npy",
+        int(scale),
+        stage.settings(DownsampleSettings),
     )
     return stage
 

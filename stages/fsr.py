@@ -4,7 +4,7 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.distributed import barrier, is_first
 from fsr_fer.features.pairs import open_pairs
 from fsr_fer.models.covpool import CovPoolFER
-from fsr_fer.models.weights import load_network, save_network, sha256_of
+from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.run_stage import run_stage
 from fsr_fer.runs import training_run
 from fsr_fer.settings import FsrSettings, FsrVariantSettings
@@ -18,8 +18,7 @@ def main(variant: str) -> Stage | None:
     data, models = stage.data, stage.models
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     network = load_network(models / "pretrain.safetensors", CovPoolFER)
-    extractor = sha256_of(models / "pretrain.safetensors")
-    train, validation = open_pairs(data / "features/train", manifest, stage.scales, extractor)
+    train, validation = open_pairs(data / "features/train", manifest, stage.scales)
     chosen = stage.settings(FsrVariantSettings, f"fsr_{variant}")
     with training_run(stage, f"fsr {variant}") as run:
         generator = train_fsr(

@@ -4,46 +4,41 @@ import numpy as np
 import torch
 
 from fsr_fer.arrays import open_faces
+from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.device import choose_device
-from fsr_fer.features.extraction import Faces
 from fsr_fer.files import write_json
-from fsr_fer.models.meta_sr import MetaSr
-from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import Restorer, network_files
-from fsr_fer.models.weights import load_network
-from fsr_fer.progress import bar
+from fsr_fer.methods import load_restorers
 from fsr_fer.restoration import fidelity, write_restored
 from fsr_fer.run_stage import run_stage
 from fsr_fer.settings import DownsampleSettings
 from fsr_fer.stage import Stage, load_stage
 
 
-def main(row: str) -> Stage:
-    """Write ``data/<profile>/restored/<row>`` and how near its faces come to the full-size ones.
+def main(name: str) -> Stage:
+    """Write ``data/<profile>/restored/<name>`` and how near its faces come to the full-size ones.
 
-    A row has the scales that it has a network for.
+    A method has the scales that it has a network for.
     """
-    stage = load_stage("restore", row)
-    data, models = stage.data, stage.models
-    manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
+    stage = load_stage("restore", name)
+    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
     test, device, threads = manifest.rows("test"), choose_device(), torch.get_num_threads()
-    full = Faces(open_faces(data / "dataset/images.npy"), test)
-    values: dict[str, dict[str, dict[str, float]]] = {row: {}, "bicubic": {}}
-    files = network_files(row, models)
+    downsample = stage.settings(DownsampleSettings)
+    full = Faces(open_faces(stage.data / "dataset/images.npy"), test)
+    values: dict[str, dict[str, dict[str, float]]] = {name: {}, "bicubic": {}}
+    restorers = load_restorers(name, stage.models)
     for scale in stage.scales:
-        if scale not in files:
+        if scale not in restorers:
             continue
-        small = open_faces(data / f"downsample/x{scale}.npy")
-        path = data / f"restored/{row}/x{scale}.npy"
-        restorer = Restorer(load_network(files[scale], Rcan, MetaSr))
-        task = f"restore {row} x{scale}"
-        write_restored(restorer, Faces(small, test), path, device, track=bar, task=task)
-        restored = Faces(np.load(path, mmap_mode="r"), np.arange(len(test)))
-        values[row][f"x{scale}"] = fidelity(full, restored, threads)
-        bicubic = Faces(small, test, (scale, stage.settings(DownsampleSettings)))
+        small = open_faces(stage.data / f"downsample/x{scale}.npy")
+        path = stage.data / f"restored/{name}/x{scale}.npy"
+        desc = f"restore {name} x{scale}"
+        write_restored(restorers[scale], Faces(small, test), path, device, desc)
+        restored = Faces(open_faces(path), np.arange(len(test)))
+        values[name][f"x{scale}"] = fidelity(full, restored, threads)
+        bicubic = Faces(small, test, (scale, downsample))
         values["bicubic"][f"x{scale}"] = fidelity(full, bicubic, threads)
-    write_json(stage.metrics / f"restoration/{row}.json", values)
+    write_json(stage.metrics / f"restoration/{name}.json", values)
     return stage
 
 

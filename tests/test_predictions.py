@@ -1,22 +1,22 @@
-"""Predictions come back as they were written; files that say something else are refused."""
+"""PredictionTable come back as they were written; files that say something else are refused."""
 
 import numpy as np
 import pytest
 
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import Predictions, read_predictions
+from fsr_fer.predictions import PredictionTable, parse_predictions, read_predictions
 
 NAMES = ("happiness", 'odd, "name"', "neutral")
 
 
-def make(**changes) -> Predictions:
+def make(**changes) -> PredictionTable:
     values = {
         "ids": ("a", "b,1", "c"),
         "labels": np.array([0, 1, 2]),
         "class_names": NAMES,
         "predicted": {"hr": np.array([0, 1, 1]), "x8": np.array([2, 2, 2])},
     }
-    return Predictions(**(values | changes))
+    return PredictionTable(**(values | changes))
 
 
 def test_round_trip(tmp_path):
@@ -81,34 +81,31 @@ def test_impossible_predictions_are_refused(changes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected id, label, hr, x2"),
-        ("id,label\n", "expected id, label, hr, x2"),
-        ("id,label,hr,hr\n", "column 'hr' comes twice"),
-        ("id,label,x1\n", "column 'x1' is unknown"),
-        ("id,label,hr\n", "no face is listed"),
-        ("id,label,hr.confidence\n", "column 'hr.confidence' is unknown"),
-        ("id,label,hr,x2.confidence\n", "column 'x2.confidence' is unknown"),
-        ("id,label,hr,hr.confidence,hr.confidence\n", "column 'hr.confidence' comes twice"),
-        ("id,label,hr,hr.confidence,x2\n", "column 'x2' comes after 'hr.confidence'"),
-        ("id,label,hr,hr.confidence\na,neutral,neutral,high\n", "line 2: 'high' is no prob"),
-        ("id,label,hr,hr.confidence\na,neutral,neutral,1.01\n", "line 2: '1.01' is no prob"),
-        ("id,label,hr,hr.confidence\na,neutral,neutral,nan\n", "line 2: 'nan' is no prob"),
-        ("id,label,hr\na,neutral\n", "line 2: 2 values, expected 3"),
-        ("id,label,hr\na,neutral,anger\n", "line 2: 'anger' is none of"),
-        ("id,label,hr\na,neutral,neutral\na,neutral,neutral\n", "line 3: id 'a' comes twice"),
+        ("", "no predictions"),
+        ("id,label\n", "no predictions"),
+        ("id,label,hr\n", "no predictions"),
+        ("id,label,x1\na,neutral,neutral\n", "the key 'x1'; expected hr, x2"),
+        ("id,hr\na,neutral\n", "no predictions as `dvc repro` writes them ('label')"),
+        ("id,label,hr,x2.confidence\na,neutral,neutral,0.5\n", "key 'x2', predicted has not"),
+        ("id,label,hr,hr.confidence\na,neutral,neutral,high\n", "'high'"),
+        ("id,label,hr,hr.confidence\na,neutral,neutral,1.01\n", "outside 0..1"),
+        ("id,label,hr,hr.confidence\na,neutral,neutral,nan\n", "outside 0..1"),
+        ("id,label,hr\na,neutral\n", "no predictions"),
+        ("id,label,hr\na,neutral,anger\n", "classes ['anger'] are none of"),
+        ("id,label,hr\na,neutral,neutral\na,neutral,neutral\n", "an id occurs twice"),
     ],
 )
-def test_bad_files_are_named_with_line_and_value(tmp_path, text, message):
+def test_bad_files_are_one_line(tmp_path, text, message):
     path = tmp_path / "row.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=r"row\.csv") as error:
         read_predictions(path, NAMES)
     assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_missing_and_binary_files(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_predictions(tmp_path / "none.csv", NAMES)
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00id")
     with pytest.raises(UserError, match="UTF-8"):
-        read_predictions(tmp_path / "binary.csv", NAMES)
+        parse_predictions(b"\xff\xfe\x00id", "binary.csv", NAMES)

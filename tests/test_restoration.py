@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fsr_fer.features.extraction import Faces
+from fsr_fer.data.face_stream import Faces
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.super_resolution import Restorer

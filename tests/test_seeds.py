@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fsr_fer.predictions import Predictions
+from fsr_fer.predictions import PredictionTable
 from fsr_fer.seeds import over_seeds, paired, summarise
 
 
@@ -26,10 +26,10 @@ def test_the_sign_flip_test_counts_flips() -> None:
     assert paired([1 / 3, -1 / 3, 1 / 3], 0.95)["p"] == 1
 
 
-def predictions(*answers: list[int]) -> Predictions:
+def predictions(*answers: list[int]) -> PredictionTable:
     labels = np.array([0, 0, 0, 1])
     columns = dict(zip(("hr", "x2", "x4"), (np.array(a) for a in answers), strict=True))
-    return Predictions(
+    return PredictionTable(
         ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=columns
     )
 
@@ -53,7 +53,7 @@ def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
 def test_a_row_without_some_scale_has_no_mean_and_is_compared_where_it_exists() -> None:
     labels = np.array([0, 0, 0, 1])
     only_x2 = {"hr": np.array([0, 0, 0, 1]), "x2": np.array([0, 0, 1, 0])}
-    part = Predictions(
+    part = PredictionTable(
         ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=only_x2
     )
     whole = predictions([0, 0, 0, 1], [0, 0, 0, 1], [1, 1, 1, 0])

@@ -42,17 +42,28 @@ def writing_array(
             raise ValueError(f"{written} rows were written, {shape[0]} announced")
 
 
+def open_array(path: Path) -> np.ndarray:
+    """Memory-map a ``.npy`` file.
+
+    Raises:
+        UserError: it is missing, cut off, or holds something else.
+    """
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path} is no array, or cut off: {error}") from error
+    return array
+
+
 def open_faces(path: Path) -> np.ndarray:
     """Memory-map uint8 [N, h, w, 3] faces.
 
     Raises:
-        UserError: the file is missing.
-        ValueError: it holds something else.
+        UserError: the file is missing, cut off, or holds something else.
     """
-    try:
-        faces = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    faces = open_array(path)
     if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
-        raise ValueError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")
+        raise UserError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")
     return faces

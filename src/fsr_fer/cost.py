@@ -1,4 +1,4 @@
-"""What a row costs per face, counted and not timed: the same numbers on every machine.
+"""What a method costs per face, counted and not timed: the same numbers on every machine.
 
 FLOPs are 2 x multiply-adds of convolutions and matrix products, which torch's own counter takes
 from the shapes that really occur. Left out are steps that do a few operations per value:
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.downsampling import small_side
 from fsr_fer.methods import Method
-from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.predictions import HR
+from fsr_fer.settings import FULL_SIZE
 
 _EIGH = torch.ops.aten._linalg_eigh
 META = torch.device("meta")
@@ -60,12 +60,6 @@ def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
     return math.prod(shape[:-2]) * eigen_flop(shape[-1])
 
 
-def work_of_network(network: CovPoolFER) -> Work:
-    """Extractor and classifier on one full-size face."""
-    face = torch.randn(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0))
-    return work_of(lambda: network(face))
-
-
 def work_of_module(
     module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
 ) -> tuple[Work, int]:
@@ -80,34 +74,39 @@ def work_of_module(
     return every, first.flop - every.flop
 
 
-def cost_of(method: Method, scales: Sequence[int]) -> dict[str, dict[str, int]]:
-    """Counts of a row, by kind and by column ("hr", "x2", ...) where it exists.
+def cost_of(
+    method: Method, restorers: Mapping[int, Restorer], scales: Sequence[int]
+) -> dict[str, dict[str, int]]:
+    """Counts of a method, by kind and by column ("hr", "x2", ...) where it exists.
 
     ``parameters`` are those of all networks that a face goes through; ``flop_per_face`` leaves out
     the eigendecompositions, which stand in ``eigen_flop_per_face``, and what is done once for all
-    faces of a size, ``flop_once``.
+    faces of a size, ``flop_once``. ``restorers`` are the networks that bring small faces to full
+    size; a method that has any exists at their scales alone.
     """
-    columns = [c for c in (HR, *(f"x{scale}" for scale in scales)) if method.reads(c)]
-    always = work_of_network(method.network)
-    generating = Work(0, 0)
-    if method.generator is not None:
-        dim = method.network.extractor.settings.bimap_dim
-        generating, _ = work_of_module(method.generator, (1, 1, dim, dim), torch.float32)
-    work, once = dict.fromkeys(columns, always), dict.fromkeys(columns, 0)
-    for column in columns:
-        if column != HR:
-            work[column] += generating
-        if restorer := method.restorers.get(column):
-            side = small_side(int(column.removeprefix("x")))
-            restoring, once[column] = work_of_module(restorer, (1, side, side, 3), torch.uint8)
+    face = torch.zeros(1, FULL_SIZE, FULL_SIZE, 3, dtype=torch.uint8)
+    always = work_of(lambda: method.logits(face, FULL_SIZE))
+    of_small = work_of(lambda: method.logits(face, FULL_SIZE // 2))
+    work, once = {HR: always}, {HR: 0}
+    parameters = {HR: _parameters(method.network)}
+    for scale in scales:
+        if restorers and scale not in restorers:
+            continue
+        column = f"x{scale}"
+        work[column], once[column] = of_small, 0
+        parameters[column] = parameters[HR] + _parameters(method.generator)
+        if restorers:
+            shape = (1, small_side(scale), small_side(scale), 3)
+            restoring, once[column] = work_of_module(restorers[scale], shape, torch.uint8)
             work[column] += restoring
+            parameters[column] += _parameters(restorers[scale])
     return {
-        "parameters": {column: _parameters(method.modules(column)) for column in columns},
-        "flop_per_face": {column: work[column].flop for column in columns},
-        "eigen_flop_per_face": {column: work[column].eigen_flop for column in columns},
+        "parameters": parameters,
+        "flop_per_face": {column: some.flop for column, some in work.items()},
+        "eigen_flop_per_face": {column: some.eigen_flop for column, some in work.items()},
         "flop_once": once,
     }
 
 
-def _parameters(modules: Sequence[nn.Module]) -> int:
-    return sum(tensor.numel() for module in modules for tensor in module.parameters())
+def _parameters(network: nn.Module | None) -> int:
+    return 0 if network is None else sum(tensor.numel() for tensor in network.parameters())

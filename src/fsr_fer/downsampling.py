@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from fsr_fer.arrays import writing_array
-from fsr_fer.data.manifest import IMAGE_SIZE
-from fsr_fer.progress import Track, quiet
+from fsr_fer.progress import progress
 from fsr_fer.resize import Image, imresize
-from fsr_fer.settings import DownsampleSettings
+from fsr_fer.settings import FULL_SIZE, DownsampleSettings
 
 BATCH = 64
 
@@ -24,9 +23,9 @@ def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
     and cuts the top left, which undoes ``downsample``'s geometry exactly (MODELS section 7, 16).
     """
     if settings.restore == "resize":
-        return imresize(images, output_shape=(IMAGE_SIZE, IMAGE_SIZE), boundary=settings.boundary)
+        return imresize(images, output_shape=(FULL_SIZE, FULL_SIZE), boundary=settings.boundary)
     enlarged = imresize(images, scale=scale, boundary=settings.boundary)
-    return enlarged[:, :IMAGE_SIZE, :IMAGE_SIZE]
+    return enlarged[:, :FULL_SIZE, :FULL_SIZE]
 
 
 def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> np.ndarray:
@@ -43,20 +42,14 @@ def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> 
 
 def small_side(scale: int) -> int:
     """Height and width of a face made smaller by ``scale``, in pixels: ceil(100 / scale)."""
-    return -(-IMAGE_SIZE // scale)
+    return -(-FULL_SIZE // scale)
 
 
 def write_downsampled(
-    images: np.ndarray,
-    path: Path,
-    scale: int,
-    settings: DownsampleSettings,
-    track: Track = quiet,
+    images: np.ndarray, path: Path, scale: int, settings: DownsampleSettings
 ) -> None:
     """Make all faces small, batch by batch, into one ``.npy`` file."""
-    side = downsample(images[:1], scale, settings).shape[1]
-    starts = range(0, len(images), BATCH)
-    with writing_array(path, np.dtype(np.uint8), (len(images), side, side, 3)) as append:
-        for start in track(starts, total=len(starts), task=f"downsample x{scale}"):
-            batch = np.asarray(images[start : start + BATCH])
-            append(downsample(batch, scale, settings))
+    shape = (len(images), small_side(scale), small_side(scale), 3)
+    with writing_array(path, np.dtype(np.uint8), shape) as append:
+        for start in progress(range(0, len(images), BATCH), desc=f"downsample x{scale}"):
+            append(downsample(np.asarray(images[start : start + BATCH]), scale, settings))

@@ -1,98 +1,86 @@
-"""From stored features to predicted classes, for every row that works on features."""
+"""What a method predicts for the test faces, at full size and at each scale."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from fsr_fer.features.packing import unpack
-from fsr_fer.features.tables import Table, in_order
-from fsr_fer.models.covpool import ExpressionClassifier
-from fsr_fer.progress import Track, quiet
+from fsr_fer.arrays import open_faces
+from fsr_fer.data.face_stream import Faces
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.downsampling import small_side
+from fsr_fer.errors import UserError
+from fsr_fer.methods import Method
+from fsr_fer.predictions import HR, PredictionTable
+from fsr_fer.settings import FULL_SIZE, DownsampleSettings
 
-BATCH = 64
 
+def open_test_faces(
+    images_path: Path,
+    folder: Path,
+    scales: Sequence[int],
+    manifest: Manifest,
+    downsample: DownsampleSettings,
+) -> dict[str, Faces]:
+    """The test faces at full size ("hr") and at each scale that ``folder`` has ("x2", ...).
 
-@dataclass(frozen=True)
-class Answers:
-    """What a row says of some faces: ``classes`` (int64 [N]) and the probability it gives to each.
+    ``images_path`` holds all faces of the manifest at full size. The ``x<scale>.npy`` in ``folder``
+    are either small ones of all faces of the manifest, which are put back to full size as
+    ``downsample`` says, or full-size ones of the test faces alone: somebody restored them.
 
-    ``confidence`` is float64 [N], 0 to 1.
+    Raises:
+        UserError: a file holds something else, or the folder has none of the scales.
     """
+    rows = manifest.rows("test")
+    opened = {HR: Faces(open_faces(images_path), rows)}
+    for scale in scales:
+        path = folder / f"x{scale}.npy"
+        if not path.exists():
+            continue
+        images = open_faces(path)
+        found = len(images), images.shape[1:3]
+        side = small_side(scale)
+        if found == (len(manifest), (side, side)):
+            opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
+        elif found == (len(rows), (FULL_SIZE, FULL_SIZE)):
+            opened[f"x{scale}"] = Faces(images, np.arange(len(rows)))
+        else:
+            raise UserError(
+                f"{path} holds {found[0]} faces of {found[1][0]}x{found[1][1]} pixels; expected "
+                f"the {len(manifest)} faces of the manifest with {side}x{side}, or its "
+                f"{len(rows)} test faces with {FULL_SIZE}x{FULL_SIZE}"
+            )
+    if len(opened) == 1:
+        raise UserError(f"{folder} has no x{scales[0]}.npy, nor faces of any other scale")
+    return opened
 
-    classes: np.ndarray
-    confidence: np.ndarray
 
+def predict_test_faces(
+    name: str,
+    method: Method,
+    faces: Mapping[str, Faces],
+    manifest: Manifest,
+    device: torch.device,
+) -> PredictionTable:
+    """What the method of this name predicts for the faces that ``open_test_faces`` opened.
 
-def answers_of(logits: Tensor) -> Answers:
-    """The most probable class by logits [B, classes], on any device."""
-    probabilities = logits.cpu().to(torch.float64).softmax(dim=1)
-    classes = probabilities.argmax(dim=1)
-    confidence = probabilities.gather(1, classes[:, None])[:, 0]
-    return Answers(classes.numpy(), confidence.numpy())
-
-
-def joined(parts: Sequence[Answers]) -> Answers:
-    """The answers of several batches, in their order."""
-    if not parts:
-        return Answers(np.empty(0, np.int64), np.empty(0, np.float64))
-    return Answers(
-        np.concatenate([part.classes for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
+    Raises:
+        UserError: it was trained on other classes than the manifest's.
+    """
+    if (known := method.network.class_names) != manifest.class_names:
+        raise UserError(f"{name} was trained on the classes {known}, not {manifest.class_names}")
+    rows = manifest.rows("test")
+    predictions = {}
+    for column, some in faces.items():
+        pixels = FULL_SIZE if column == HR else small_side(int(column.removeprefix("x")))
+        predictions[column] = method.predict(some, pixels, device, desc=f"evaluate {name} {column}")
+    return PredictionTable(
+        ids=tuple(manifest.ids[row] for row in rows),
+        labels=manifest.labels[rows],
+        class_names=manifest.class_names,
+        predicted={column: some.classes for column, some in predictions.items()},
+        confidence={column: some.confidence for column, some in predictions.items()},
     )
-
-
-@torch.inference_mode()
-def answer_features(
-    table: Table,
-    classifier: ExpressionClassifier,
-    generator: nn.Module | None,
-    device: torch.device,
-) -> Answers:
-    """What is read from each face of a table of features.
-
-    With a generator the features go through it first (equation 3). Both networks must be in eval
-    mode.
-    """
-    parts = []
-    for positions in in_order(len(table), BATCH):
-        maps = unpack(table.read(positions).to(device).to(torch.float32))[:, None]
-        if generator is not None:
-            maps = generator(maps)
-        _, logits = classifier(maps)
-        parts.append(answers_of(logits))
-    return joined(parts)
-
-
-def classify_features(
-    table: Table,
-    classifier: ExpressionClassifier,
-    generator: nn.Module | None,
-    device: torch.device,
-) -> np.ndarray:
-    """Predicted class of each face, int64 [N]: ``answer_features`` without its confidence."""
-    return answer_features(table, classifier, generator, device).classes
-
-
-def predict(
-    hr_features: Table,
-    lr_features: Mapping[int, Table],
-    classifier: ExpressionClassifier,
-    generator: nn.Module | None,
-    device: torch.device,
-    *,
-    track: Track = quiet,
-    task: str = "evaluate",
-) -> dict[str, Answers]:
-    """What is read at full size ("hr") and at each scale ("x2", ...).
-
-    Full-size features never go through the generator: there is nothing to restore.
-    """
-    answers = {"hr": answer_features(hr_features, classifier, None, device)}
-    for scale, table in track(lr_features.items(), total=len(lr_features), task=task):
-        answers[f"x{scale}"] = answer_features(table, classifier, generator, device)
-    return answers

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fsr_fer.arrays import writing_array
-from fsr_fer.data.manifest import IMAGE_SIZE
-from fsr_fer.features.extraction import Faces, cuts_of, stream
+from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.models.super_resolution import Restorer
-from fsr_fer.progress import Track, quiet
-
-BATCH = {"cpu": 8, "cuda": 64}
-"""Faces restored at once: full-size networks keep much of each."""
+from fsr_fer.progress import progress
+from fsr_fer.settings import FULL_SIZE
 
 
 def write_restored(
-    restorer: Restorer,
-    faces: Faces,
-    path: Path,
-    device: torch.device,
-    *,
-    track: Track = quiet,
-    task: str = "restore",
+    restorer: Restorer, faces: Faces, path: Path, device: torch.device, desc: str = "restore"
 ) -> None:
     """Restore small faces, uint8 [N, n, n, 3], into a ``.npy`` file of uint8 [N, 100, 100, 3]."""
     restorer.to(device).eval()
-
-    @torch.inference_mode()
-    def compute(batch: np.ndarray) -> Tensor:
-        small = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
-        restored: Tensor = restorer(small)
-        return restored
-
-    cuts = cuts_of(0, len(faces.rows), BATCH.get(device.type, BATCH["cpu"]))
-    made = stream(faces, cuts, compute, lambda pictures: pictures.cpu().numpy(), device)
-    shape = (len(faces.rows), IMAGE_SIZE, IMAGE_SIZE, 3)
+    # Fewer at once than elsewhere: these networks work at full size and keep much of each face.
+    batches = batches_of(len(faces), batch_size(device, cpu=8, gpu=64))
+    made = computed(faces, batches, restorer, device)
+    shape = (len(faces), FULL_SIZE, FULL_SIZE, 3)
     with writing_array(path, np.dtype(np.uint8), shape) as append:
-        for pictures in track(made, total=len(cuts), task=task):
-            append(pictures)
+        for pictures in progress(made, total=len(batches), desc=desc):
+            append(pictures.numpy())
 
 
 def fidelity(full: Faces, restored: Faces, threads: int) -> dict[str, float]:
@@ -51,26 +36,29 @@ def fidelity(full: Faces, restored: Faces, threads: int) -> dict[str, float]:
 
     SSIM (scikit-image) is that of 7x7 windows, the mean over the three channels.
     """
-    from skimage.metrics import structural_similarity
+    from skimage.metrics import mean_squared_error, structural_similarity
 
-    def compare(cut: tuple[int, int]) -> list[tuple[float, float]]:
-        pairs = zip(full.read(*cut), restored.read(*cut), strict=True)
+    def compare(batch: slice) -> list[tuple[float, float]]:
+        pairs = zip(full.read(batch), restored.read(batch), strict=True)
         return [
-            (_psnr(a, b), structural_similarity(a, b, channel_axis=2, data_range=255))
+            (
+                psnr(mean_squared_error(a, b)),
+                structural_similarity(a, b, channel_axis=2, data_range=255),
+            )
             for a, b in pairs
         ]
 
     with ThreadPoolExecutor(threads) as pool:
-        values = [v for part in pool.map(compare, cuts_of(0, len(full.rows), 32)) for v in part]
+        values = [v for part in pool.map(compare, batches_of(len(full), 32)) for v in part]
     return {
         "psnr": round(fmean(psnr for psnr, _ in values), 3),
         "ssim": round(fmean(ssim for _, ssim in values), 4),
     }
 
 
-def _psnr(first: np.ndarray, second: np.ndarray) -> float:
-    """PSNR in dB; of equal faces, that of one grey level in a single value."""
-    from skimage.metrics import mean_squared_error
+def psnr(squared_error: float) -> float:
+    """PSNR in dB of 8-bit pictures with this mean squared error.
 
-    error = max(float(mean_squared_error(first, second)), 1 / first.size)
-    return float(10 * np.log10(255**2 / error))
+    Equal faces have that of one grey level in a single one of their 30,000 values.
+    """
+    return 10 * math.log10(255**2 / max(float(squared_error), 1 / (3 * FULL_SIZE**2)))

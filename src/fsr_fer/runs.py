@@ -50,13 +50,6 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def shared_work(stage: Stage) -> Iterator[Path]:
-    """A folder for what several processes have finished so far, deleted as checkpoints are."""
-    with checkpoint_of(stage):
-        yield checkpoint_folder(stage)
-
-
 def checkpoint_folder(stage: Stage) -> Path:
     """Where a stage's checkpoint lies."""
     root = Path(os.environ.get("DVC_ROOT", "."))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import permutation_test
 
-from fsr_fer.predictions import HR, Predictions
+from fsr_fer.predictions import HR, PredictionTable
 from fsr_fer.statistics import mean_class_accuracy, t_interval, total_accuracy
 
 MEAN = "mean"
@@ -45,7 +45,7 @@ def paired(differences: Sequence[float], confidence: float) -> dict[str, float |
 
 
 def summarise(
-    rows: Mapping[str, Mapping[int, Predictions]], scales: Sequence[int], confidence: float
+    rows: Mapping[str, Mapping[int, PredictionTable]], scales: Sequence[int], confidence: float
 ) -> dict[str, Any]:
     """All scores and all pairs: score -> row -> column, and score -> "first - second" -> column.
 
@@ -83,14 +83,14 @@ def summarise(
     return {"confidence": confidence, "seeds": seeds, "scores": scores, "pairs": pairs}
 
 
-def _columns(by_seed: Mapping[int, Predictions], scales: Sequence[int]) -> list[str]:
+def _columns(by_seed: Mapping[int, PredictionTable], scales: Sequence[int]) -> list[str]:
     """The sizes at which a row exists, and ``MEAN`` if these are all."""
     sizes = [HR, *(f"x{scale}" for scale in scales)]
     known = [size for size in sizes if all(size in p.predicted for p in by_seed.values())]
     return [*known, MEAN] if known == sizes else known
 
 
-def score_of(score: str, predictions: Predictions, column: str, scales: Sequence[int]) -> float:
+def score_of(score: str, predictions: PredictionTable, column: str, scales: Sequence[int]) -> float:
     labels, answers = predictions.labels, predictions.predicted
     if column != MEAN:
         return SCORES[score](labels, answers[column])

@@ -245,7 +245,7 @@ class FinetuneSettings:
 class FeaturesSettings:
     """How second-order features are stored."""
 
-    dtype: Literal["float32", "float16", "bfloat16"]
+    dtype: Literal["float32", "float16"]
 
 
 @dataclass(frozen=True, kw_only=True)

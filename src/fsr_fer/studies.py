@@ -22,7 +22,7 @@ from fsr_fer.code_fingerprint import CODE_FILE
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
 from fsr_fer.params import read_params
-from fsr_fer.predictions import Predictions, parse_predictions
+from fsr_fer.predictions import PredictionTable, parse_predictions
 from fsr_fer.profiles import effective_values, parse_yaml, read_yaml
 from fsr_fer.stage import SETTINGS_FILE
 
@@ -162,7 +162,7 @@ def _write_results(
 
 def _predictions(
     revision: Revision, params: Mapping[str, Any], class_names: tuple[str, ...]
-) -> dict[str, Predictions]:
+) -> dict[str, PredictionTable]:
     """What each method of a run predicts on the test faces."""
     folder = f"data/{params['profile']}/predictions"
     lock = parse_yaml(revision.read("dvc.lock") or b"", "dvc.lock")
@@ -177,7 +177,7 @@ def _predictions(
 def _convergence(
     runs: Mapping[Experiment, Revision],
     plain: Sequence[Experiment],
-    by_method: Mapping[str, Mapping[int, Predictions]],
+    by_method: Mapping[str, Mapping[int, PredictionTable]],
     params: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The paper's claim of section 4.3, from the validation curves of the two variants."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.predictions import Predictions
+from fsr_fer.predictions import PredictionTable
 from fsr_fer.report import ReportInputs, write_report
 from fsr_fer.settings import DownsampleSettings
 
@@ -75,7 +75,7 @@ def _manifest() -> Manifest:
     )
 
 
-def _predictions(manifest: Manifest, test: np.ndarray, row: str) -> Predictions:
+def _predictions(manifest: Manifest, test: np.ndarray, row: str) -> PredictionTable:
     labels = manifest.labels[test]
     order = np.random.default_rng(1).permutation(len(labels))
     predicted, confidence = {}, {}
@@ -84,7 +84,7 @@ def _predictions(manifest: Manifest, test: np.ndarray, row: str) -> Predictions:
             wrong = order >= share * len(labels)
             predicted[column] = np.where(wrong, (labels + 1) % 3, labels)
             confidence[column] = np.where(wrong, 0.45, 0.8)
-    return Predictions(
+    return PredictionTable(
         ids=tuple(manifest.ids[i] for i in test),
         labels=labels,
         class_names=CLASS_NAMES,
@@ -138,7 +138,7 @@ def build_full_inputs(folder: Path, **changes) -> ReportInputs:
     order = generator.permutation(len(test))
     columns = ("hr", *(f"x{scale}" for scale in FULL_SCALES))
     rows = {
-        row: Predictions(
+        row: PredictionTable(
             ids=tuple(manifest.ids[i] for i in test),
             labels=labels[test],
             class_names=names,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import Predictions
+from fsr_fer.predictions import PredictionTable
 from fsr_fer.report.scores import compute_scores
 from fsr_fer.statistics import mcnemar_exact
 
@@ -159,8 +159,8 @@ def test_a_rows_numbers_do_not_depend_on_the_other_rows(make_inputs, tmp_path):
         assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]
 
 
-def shortened(row: Predictions) -> Predictions:
-    return Predictions(
+def shortened(row: PredictionTable) -> PredictionTable:
+    return PredictionTable(
         ids=row.ids[1:],
         labels=row.labels[1:],
         class_names=row.class_names,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from fsr_fer.predictions import Predictions
+from fsr_fer.predictions import PredictionTable
 from fsr_fer.statistics import total_accuracy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ class Project:
         accuracy: dict[str, dict[str, float]] = {}
         for row, columns in wrong.items():
             readings = {column: _reading(count) for column, count in columns.items()}
-            predictions = Predictions(
+            predictions = PredictionTable(
                 ids=tuple(f"face{i}" for i in range(FACES)),
                 labels=LABELS,
                 class_names=CLASSES,

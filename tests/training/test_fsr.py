@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
-from fsr_fer.features.tables import MemoryTable
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
@@ -218,13 +218,15 @@ def test_a_non_finite_value_stops_before_the_update_and_is_named(where: int, ter
 def pairs(count: int) -> FeaturePairs:
     generator = torch.Generator().manual_seed(count)
 
-    def table(noise: float) -> MemoryTable:
+    def features(noise: float) -> np.ndarray:
         values = torch.randn(count, DIM, DIM, generator=generator) * noise + base
-        return MemoryTable(pack((values + values.mT) / 2), DIM)
+        return pack((values + values.mT) / 2).numpy()
 
     base = torch.randn(count, DIM, DIM, generator=generator)
     labels = torch.randint(CLASSES, (count,), generator=generator).numpy()
-    return FeaturePairs(table(0.0), {2: table(0.3), 8: table(1.0)}, labels)
+    return FeaturePairs(
+        features(0.0), {2: features(0.3), 8: features(1.0)}, np.arange(count), labels
+    )
 
 
 def training(**changes: Any) -> Callable[[Run], Generator]:

@@ -20,7 +20,6 @@ from torch.nn import functional
 
 from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
-from fsr_fer.features.tables import MemoryTable
 from fsr_fer.profiles import profile_values, read_yaml
 from fsr_fer.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings, build
 from fsr_fer.training.fit import Run
@@ -151,12 +150,12 @@ def test_constants_of_the_losses(reading: str) -> None:
 def told_apart(faces: int) -> FeaturePairs:
     """Features whose every entry says whose they are: 100 * face + scale, scale 1 at full size."""
 
-    def table(scale: int) -> MemoryTable:
+    def features(scale: int) -> np.ndarray:
         values = 100.0 * torch.arange(faces, dtype=torch.float32) + scale
-        return MemoryTable(pack(values[:, None, None].expand(-1, DIM, DIM)), DIM)
+        return pack(values[:, None, None].expand(-1, DIM, DIM)).numpy()
 
-    lr = {scale: table(scale) for scale in PARAMS["scales"]}
-    return FeaturePairs(table(1), lr, np.arange(faces) % CLASSES)
+    lr = {scale: features(scale) for scale in PARAMS["scales"]}
+    return FeaturePairs(features(1), lr, np.arange(faces), np.arange(faces) % CLASSES)
 
 
 def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None:

@@ -1,1 +1,1 @@
-"""Second-order features of faces: packed, stored in shards, read back in batches."""
+"""Second-order features of faces: packed, stored one file per size, read back in batches."""

@@ -1,196 +1,73 @@
-"""Features made from faces and stored: a stream from disk to disk, over one process or many.
-
-Reading and resizing, extraction, and writing overlap; how much memory they take does not depend on
-the number of faces. A shard is written beside and renamed, so a killed run goes on after the last
-whole one.
-"""
+"""Features made from faces and stored, by one process or several: the bytes are the same."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fsr_fer.arrays import writing_array
-from fsr_fer.distributed import rank, world_size
-from fsr_fer.downsampling import restore
-from fsr_fer.features.packing import encode, pack
-from fsr_fer.features.tables import MANIFEST, Layout, close_folder, is_whole
-from fsr_fer.files import replacing
+from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
+from fsr_fer.distributed import barrier, is_first, share
+from fsr_fer.features.packing import pack, triangle_size
+from fsr_fer.files import PART_SUFFIX, replacing
 from fsr_fer.models.covpool import FeatureExtractor, standardise
-from fsr_fer.prefetch import in_turn
-from fsr_fer.progress import Track, quiet
-from fsr_fer.settings import DownsampleSettings
-
-T = TypeVar("T")
-
-BATCH = {"cpu": 32, "cuda": 256}
-"""Faces extracted at once. On a CPU more of them leave its caches; a GPU wants more to do."""
-
-AHEAD = 3
-"""Batches that may wait between two steps of the stream."""
+from fsr_fer.progress import progress
 
 
-@dataclass(frozen=True)
-class Faces:
-    """Some rows of an array of faces, uint8 [N, h, w, 3], and how they get to full size.
-
-    ``restored`` is None for full-size faces, or else the scale of the small ones and its settings.
-    """
-
-    images: np.ndarray
-    rows: np.ndarray
-    restored: tuple[int, DownsampleSettings] | None = None
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Full-size faces, uint8 [stop - start, 100, 100, 3]."""
-        batch = np.asarray(self.images[self.rows[start:stop]])
-        return batch if self.restored is None else restore(batch, *self.restored)
-
-
-@torch.inference_mode()
-def extract(extractor: FeatureExtractor, faces: np.ndarray, device: torch.device) -> Tensor:
-    """Packed features of full-size faces, uint8 [B, 100, 100, 3] -> float32 [B, P] there."""
-    images = torch.from_numpy(np.ascontiguousarray(faces))
-    return pack(extractor(standardise(images.to(device))))
-
-
-def write_shards(
+def write_features(
     extractor: FeatureExtractor,
     faces: Faces,
-    folder: Path,
-    layout: Layout,
-    *,
+    path: Path,
+    dtype: np.dtype,
     device: torch.device,
-    track: Track = quiet,
-    task: str = "features",
+    desc: str = "features",
 ) -> None:
-    """Write this process's share of the shards that ``folder`` does not hold yet.
+    """Write the packed features of all faces, [N, d * (d + 1) / 2], as one ``.npy`` file.
+
+    Several processes share the batches; where a batch ends depends on the faces alone.
 
     Raises:
         UserError: the disk is full.
     """
-    extractor.eval()
-    size = batch_size(device)
-    mine = layout.shards[rank() :: world_size()]
-    left = [shard for shard in mine if not is_whole(folder, layout, shard)]
-    done = sum(len(_cuts(layout, shard, size)) for shard in mine if shard not in left)
-    cuts = [cut for shard in left for cut in _cuts(layout, shard, size)]
+    extractor.to(device).eval()
+    batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
+    own = batches[share(len(batches))]
+    shape = len(faces), triangle_size(extractor.settings.bimap_dim)
 
-    def compute(batch: np.ndarray) -> Tensor:
-        return extract(extractor, batch, device)
+    def features(images: Tensor) -> Tensor:
+        return pack(extractor(standardise(images)))
 
-    def fetch(packed: Tensor) -> np.ndarray:
-        return encode(packed, layout.dtype)
-
-    made = stream(faces, cuts, compute, fetch, device)
-    stored = iter(track(made, total=done + len(cuts), task=task, done=done))
-    for shard in left:
-        path = folder / layout.file(shard)
-        with writing_array(path, layout.stored_dtype, layout.shape(shard)) as append:
-            for rows in itertools.islice(stored, len(_cuts(layout, shard, size))):
-                append(rows)
+    with _writing_rows(path, dtype, shape, start=own[0].start if own else 0) as append:
+        made = computed(faces, own, features, device)
+        for rows in progress(made, total=len(own), desc=desc):
+            append(rows.numpy())
 
 
-def batch_size(device: torch.device) -> int:
-    """How many faces are extracted at once on a device."""
-    return BATCH.get(device.type, BATCH["cpu"])
+@contextlib.contextmanager
+def _writing_rows(
+    path: Path, dtype: np.dtype, shape: tuple[int, int], start: int
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends rows, from ``start`` on, to what becomes ``path`` at the end.
 
-
-def cuts_of(start: int, stop: int, size: int) -> list[tuple[int, int]]:
-    """Batches of ``size`` from ``start`` to before ``stop``; the last one may be smaller."""
-    return [(first, min(first + size, stop)) for first in range(start, stop, size)]
-
-
-def stream(
-    faces: Faces,
-    cuts: Sequence[tuple[int, int]],
-    compute: Callable[[np.ndarray], Tensor],
-    fetch: Callable[[Tensor], T],
-    device: torch.device,
-) -> Iterator[T]:
-    """What ``fetch`` makes of what ``compute`` makes of the faces of each cut, in order.
-
-    ``compute`` takes uint8 [B, 100, 100, 3] and gives a tensor on ``device``; ``fetch`` waits for
-    it and brings it here. Threads of their own call both.
+    The first process makes the file and renames it when all have written their rows.
     """
-    if device.type == "cpu":
-        return _by_cores(faces, cuts, compute, fetch)
-    return _by_device(faces, cuts, compute, fetch)
+    part = path.with_name(path.name + PART_SUFFIX)
+    with replacing(path) if is_first() else contextlib.nullcontext():
+        if is_first():
+            np.lib.format.open_memmap(part, "w+", dtype, shape)  # a header, and room for all rows
+        barrier()
+        # Written, not memory-mapped: a full disk is then an error, not a crash.
+        with open(part, "r+b") as file:
+            row_bytes = shape[1] * dtype.itemsize
+            file.seek((start - shape[0]) * row_bytes, os.SEEK_END)
 
+            def append(rows: np.ndarray) -> None:
+                file.write(rows.astype(dtype).tobytes())
 
-def _by_cores(
-    faces: Faces,
-    cuts: Sequence[tuple[int, int]],
-    compute: Callable[[np.ndarray], Tensor],
-    fetch: Callable[[Tensor], T],
-) -> Iterator[T]:
-    """``stream`` where every core works on a batch of its own.
-
-    Decompositions of small matrices do not split over threads and convolutions do so with loss:
-    whole batches side by side keep all cores busy with either. It also makes the bytes the same
-    whatever the number of threads.
-    """
-
-    def work(cut: tuple[int, int]) -> T:
-        return fetch(compute(faces.read(*cut)))
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # of each thread that starts from here on
-    try:
-        with ThreadPoolExecutor(threads, thread_name_prefix="extract") as pool:
-            yield from in_turn(pool, work, cuts, threads + AHEAD)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _by_device(
-    faces: Faces,
-    cuts: Sequence[tuple[int, int]],
-    compute: Callable[[np.ndarray], Tensor],
-    fetch: Callable[[Tensor], T],
-) -> Iterator[T]:
-    """``stream`` where cores read and resize, and the device computes."""
-    readers = torch.get_num_threads()
-    with (
-        ThreadPoolExecutor(readers, thread_name_prefix="read") as reading,
-        ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching,
-    ):
-        batches = in_turn(reading, lambda cut: faces.read(*cut), cuts, readers + AHEAD)
-        computed = (compute(batch) for batch in batches)
-        # The thread that fetches waits for the device; by then the next batch is under way.
-        yield from in_turn(fetching, fetch, computed, AHEAD)
-
-
-def publish(work: Path, layout: Layout, folder: Path) -> None:
-    """Close the shards in ``work`` and make them the folder of features, all of it or nothing.
-
-    They are linked, not moved: should the run be stopped before DVC has recorded the folder, the
-    next one still finds them in ``work``.
-
-    Raises:
-        UserError: a shard is missing: not all processes wrote to this folder.
-    """
-    close_folder(work, layout)
-    with replacing(folder) as part:
-        part.mkdir()
-        for name in (*map(layout.file, layout.shards), MANIFEST):
-            try:
-                os.link(work / name, part / name)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(work / name, part / name)
-
-
-def _cuts(layout: Layout, shard: int, size: int) -> list[tuple[int, int]]:
-    """The batches of a shard: they never cross its ends, so every process cuts alike."""
-    rows = layout.rows(shard)
-    return cuts_of(rows.start, rows.stop, size)
+            yield append
+        barrier()

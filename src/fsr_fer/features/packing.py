@@ -1,20 +1,11 @@
-"""Symmetric matrices as their upper triangles, and numbers as the bytes that are stored."""
+"""Symmetric matrices as their upper triangles."""
 
 from __future__ import annotations
 
 import functools
 
-import numpy as np
 import torch
 from torch import Tensor
-
-STORED: dict[str, tuple[torch.dtype, str]] = {
-    "float32": (torch.float32, "<f4"),
-    "float16": (torch.float16, "<f2"),
-    # NumPy has no bfloat16: its bits are stored as whole numbers.
-    "bfloat16": (torch.bfloat16, "<u2"),
-}
-"""By the name that params use: torch's dtype and the one of the ``.npy`` file."""
 
 
 def triangle_size(dim: int) -> int:
@@ -55,19 +46,3 @@ def _positions(dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
     square[rows, columns] = torch.arange(len(rows))
     square[columns, rows] = torch.arange(len(rows))
     return (rows * dim + columns).to(device), square.flatten().to(device)
-
-
-def encode(packed: Tensor, dtype: str) -> np.ndarray:
-    """Packed features as they are stored, [B, P] in NumPy's dtype of ``STORED``."""
-    return bits(packed.to(STORED[dtype][0]).cpu())
-
-
-def bits(values: Tensor) -> np.ndarray:
-    """A CPU tensor as NumPy sees it, bfloat16 as whole numbers; the memory is shared."""
-    return (values.view(torch.uint16) if values.dtype == torch.bfloat16 else values).numpy()
-
-
-def decode(stored: np.ndarray, dtype: str) -> Tensor:
-    """The inverse of ``encode``, in torch's dtype, sharing the memory."""
-    values = torch.from_numpy(stored)
-    return values.view(torch.bfloat16) if dtype == "bfloat16" else values

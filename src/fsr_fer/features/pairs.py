@@ -10,88 +10,71 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.arrays import open_array
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.features.packing import bits, triangle_size, unpack
-from fsr_fer.features.tables import StoredTable, Subset, Table, in_memory, open_table
+from fsr_fer.errors import UserError
+from fsr_fer.features.packing import dim_of, unpack
 
 
 @dataclass(frozen=True)
 class FeaturePairs:
-    """Features of the same faces at full size and at every scale, and their labels."""
+    """Packed features of the same faces at full size and at every scale, and their labels.
 
-    hr: Table
-    lr: Mapping[int, Table]
+    The arrays, [M, P] each, may be mapped from the disk: what is not read stays there.
+    """
+
+    hr: np.ndarray
+    lr: Mapping[int, np.ndarray]
+    rows: np.ndarray  # int64 [N], where these faces lie in the arrays
     labels: np.ndarray  # int64 [N]
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     @property
     def dim(self) -> int:
         """D of the [d, d] log-matrices."""
-        return self.hr.dim
+        return dim_of(self.hr.shape[1])
 
-    def take(self, positions: np.ndarray) -> FeaturePairs:
+    def take(self, positions: np.ndarray | slice) -> FeaturePairs:
         """Some of the faces; nothing is read yet."""
-        return FeaturePairs(
-            Subset(self.hr, positions),
-            {scale: Subset(table, positions) for scale, table in self.lr.items()},
-            self.labels[positions],
-        )
-
-    def resident(self, device: torch.device) -> FeaturePairs:
-        """The same features in the GPU's memory if they fill at most half of what is free there.
-
-        On a CPU, and where they do not fit, they stay mapped into memory from the disk.
-        """
-        if device.type != "cuda":
-            return self
-        tables = {0: self.hr, **self.lr}
-        size = sum(
-            len(table) * triangle_size(table.dim) * _width(table) for table in tables.values()
-        )
-        free, _ = torch.cuda.mem_get_info(device)
-        if size > free / 2:
-            return self
-        held = {scale: in_memory(table, device) for scale, table in tables.items()}
-        return FeaturePairs(held.pop(0), held, self.labels)
+        return FeaturePairs(self.hr, self.lr, self.rows[positions], self.labels[positions])
 
     def read(self, faces: np.ndarray, scales: np.ndarray) -> tuple[Tensor, Tensor]:
         """Packed features as they are stored, [2, B, P] (small, then full size), and labels [B].
 
         ``faces`` are positions, ``scales`` the factor each of them is read at, both int64 [B].
         """
-        hr = self.hr.read(faces)
-        packed = torch.empty((2, *hr.shape), dtype=hr.dtype, device=hr.device)
-        # On a CPU by NumPy: this runs beside the training, whose threads torch's would disturb.
-        small, full = (bits(half) if hr.device.type == "cpu" else half for half in packed)
-        full[:] = bits(hr) if hr.device.type == "cpu" else hr
+        rows = self.rows[faces]
+        packed = np.empty((2, len(rows), self.hr.shape[1]), self.hr.dtype)
+        packed[1] = self.hr[rows]
         for scale in np.unique(scales):
-            chosen = np.flatnonzero(scales == scale)
-            rows = self.lr[int(scale)].read(faces[chosen])
-            if hr.device.type == "cpu":
-                small[chosen] = bits(rows)
-            else:
-                small[torch.from_numpy(chosen).to(hr.device)] = rows
-        return packed, torch.from_numpy(self.labels[faces])
+            chosen = scales == scale
+            packed[0, chosen] = self.lr[int(scale)][rows[chosen]]
+        return torch.from_numpy(packed), torch.from_numpy(self.labels[faces])
 
 
 def open_pairs(
-    folder: Path, manifest: Manifest, scales: Sequence[int], extractor: str
+    folder: Path, manifest: Manifest, scales: Sequence[int]
 ) -> tuple[FeaturePairs, FeaturePairs]:
     """The stored features of the train and of the validation faces; nothing is read yet.
 
-    ``folder`` holds those of both, as the features stage wrote them by the network of the hash
-    ``extractor``.
-
     Raises:
-        UserError: they are not there, not whole, or another network's.
+        UserError: a file is missing, cut off, or holds other faces than the manifest.
     """
     rows = manifest.rows("train", "validation")
-    hr, *lr = (
-        open_table(folder / name, len(rows), extractor)
-        for name in ("hr", *(f"x{scale}" for scale in scales))
-    )
-    pairs = FeaturePairs(hr, dict(zip(scales, lr, strict=True)), manifest.labels[rows])
+    arrays = {
+        name: open_array(folder / f"{name}.npy") for name in ("hr", *map("x{}".format, scales))
+    }
+    for name, array in arrays.items():
+        if len(array) != len(rows):
+            raise UserError(
+                f"{folder / name}.npy holds {len(array)} faces, the manifest has {len(rows)}"
+            )
+    lr = {scale: arrays[f"x{scale}"] for scale in scales}
+    pairs = FeaturePairs(arrays["hr"], lr, np.arange(len(rows)), manifest.labels[rows])
     held_out = np.isin(rows, manifest.rows("validation"))
-    return pairs.take(np.flatnonzero(~held_out)), pairs.take(np.flatnonzero(held_out))
+    return pairs.take(~held_out), pairs.take(held_out)
 
 
 def as_maps(packed: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,9 +84,3 @@ def as_maps(packed: Tensor, labels: Tensor, device: torch.device) -> tuple[Tenso
     """
     lr, hr = (unpack(half)[:, None] for half in packed.to(device).to(torch.float32))
     return lr, hr, labels.to(device)
-
-
-def _width(table: Table) -> int:
-    while isinstance(table, Subset):
-        table = table.table
-    return table.layout.stored_dtype.itemsize if isinstance(table, StoredTable) else 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -107,9 +106,3 @@ def fill_network(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) 
         raise UserError(f"{path} has a tensor {unknown[0]} that the network does not know")
     network.load_state_dict(dict(tensors))
     network.eval().requires_grad_(False)
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a network's file, by which features name their extractor."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 from fsr_fer.arrays import open_faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import HR, Predictions
+from fsr_fer.predictions import HR, PredictionTable
 from fsr_fer.report.scores import MEAN
 from fsr_fer.settings import DownsampleSettings
 
@@ -41,7 +41,7 @@ class ReportInputs:
     source: str
     class_names: tuple[str, ...]
     scales: tuple[int, ...]
-    methods: Mapping[str, Predictions]
+    methods: Mapping[str, PredictionTable]
     manifest: Manifest
     images_path: Path
     downsampled: Mapping[str, Path]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from fsr_fer.predictions import HR, Predictions
+from fsr_fer.predictions import HR, PredictionTable
 from fsr_fer.statistics import (
     Interval,
     Score,
@@ -123,14 +123,14 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     )
 
 
-def _available(inputs: ReportInputs, row: Predictions) -> list[str]:
+def _available(inputs: ReportInputs, row: PredictionTable) -> list[str]:
     columns = [column for column in inputs.columns if column in row.predicted]
     if all(name in row.predicted for name in inputs.scale_names):
         columns.append(MEAN)
     return columns
 
 
-def _predicted(inputs: ReportInputs, row: Predictions, column: str) -> np.ndarray:
+def _predicted(inputs: ReportInputs, row: PredictionTable, column: str) -> np.ndarray:
     """What was predicted: int64 [N], or [S, N] for the mean over the scales."""
     if column == MEAN:
         return np.stack([row.predicted[name] for name in inputs.scale_names])
@@ -143,12 +143,12 @@ def _seed(inputs: ReportInputs, column: str) -> tuple[int, int]:
     return inputs.seed, int(column.removeprefix("x")) if position is None else position
 
 
-def _value(row: Predictions, predicted: np.ndarray, score: Score) -> float:
+def _value(row: PredictionTable, predicted: np.ndarray, score: Score) -> float:
     value = total_accuracy if score == "total_accuracy" else mean_class_accuracy
     return value(row.labels, predicted)
 
 
-def _estimate(inputs: ReportInputs, row: Predictions, column: str, score: Score) -> Estimate:
+def _estimate(inputs: ReportInputs, row: PredictionTable, column: str, score: Score) -> Estimate:
     predicted = _predicted(inputs, row, column)
     interval = bootstrap_interval(
         row.labels,
@@ -162,7 +162,7 @@ def _estimate(inputs: ReportInputs, row: Predictions, column: str, score: Score)
 
 
 def _difference(
-    inputs: ReportInputs, first: Predictions, second: Predictions, column: str, score: Score
+    inputs: ReportInputs, first: PredictionTable, second: PredictionTable, column: str, score: Score
 ) -> Estimate:
     """Difference of a score, points."""
     predicted = _predicted(inputs, first, column), _predicted(inputs, second, column)
@@ -178,7 +178,7 @@ def _difference(
     return Estimate(first_value - second_value, interval)
 
 
-def _calibration(inputs: ReportInputs, row: Predictions, column: str) -> Calibration:
+def _calibration(inputs: ReportInputs, row: PredictionTable, column: str) -> Calibration:
     read = row.labels, row.predicted[column], row.confidence[column]
     interval = calibration_interval(
         *read,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fsr_fer.predictions import HR, Predictions
+from fsr_fer.predictions import HR, PredictionTable
 from fsr_fer.review.noise import paired_test
 from fsr_fer.review.results import MEAN, Data, Results
 from fsr_fer.review.revisions import flatten, same
@@ -163,14 +163,14 @@ def _table(before: Results, after: Results, *, test: bool) -> dict[str, dict[str
     }
 
 
-def _equal(before: Predictions, after: Predictions) -> bool:
+def _equal(before: PredictionTable, after: PredictionTable) -> bool:
     return set(before.predicted) == set(after.predicted) and all(
         np.array_equal(values, after.predicted[column])
         for column, values in before.predicted.items()
     )
 
 
-def _counts(before: Predictions, after: Predictions) -> dict[str, tuple[int, int]]:
+def _counts(before: PredictionTable, after: PredictionTable) -> dict[str, tuple[int, int]]:
     return {
         column: discordant(before.labels, before.predicted[column], after.predicted[column])
         for column in before.predicted
@@ -178,7 +178,7 @@ def _counts(before: Predictions, after: Predictions) -> dict[str, tuple[int, int
     }
 
 
-def _p_values(before: Predictions, after: Predictions) -> dict[str, float]:
+def _p_values(before: PredictionTable, after: PredictionTable) -> dict[str, float]:
     """At each common size, and for the mean if both mean the same scales."""
     common = {
         column: (before.predicted[column], after.predicted[column])

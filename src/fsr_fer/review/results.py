@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import HR, Predictions, read_predictions
+from fsr_fer.predictions import HR, PredictionTable, read_predictions
 from fsr_fer.provenance.hashing import md5_of_bytes
 from fsr_fer.review.revisions import Revision, flatten, same
 from fsr_fer.review.storage import find
@@ -135,7 +135,7 @@ class Results:
         return find(self.revision, path, md5) if md5 else None
 
     @cached_property
-    def predictions(self) -> dict[str, Predictions]:
+    def predictions(self) -> dict[str, PredictionTable]:
         """Predictions of each row of the table; a row is missing if nobody has them any more."""
         found = {}
         for row in self.accuracy:
@@ -224,7 +224,7 @@ def _data(entry: Mapping[str, Any]) -> Data:
     )
 
 
-def _parsed(content: bytes, path: str, results: Results) -> Predictions:
+def _parsed(content: bytes, path: str, results: Results) -> PredictionTable:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PurePosixPath(path).name
         file.write_bytes(content)
@@ -235,7 +235,7 @@ def _parsed(content: bytes, path: str, results: Results) -> Predictions:
             raise UserError(f"{path} of {results.revision.title}{said}") from None
 
 
-def _contradicted(row: Mapping[str, float], predictions: Predictions) -> list[str]:
+def _contradicted(row: Mapping[str, float], predictions: PredictionTable) -> list[str]:
     """The columns in which accuracy.json says something else than the predictions."""
     columns = dict(predictions.predicted)
     small = [values for column, values in columns.items() if column != HR]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fsr_fer import losses
+from fsr_fer.data.face_stream import batches_of
 from fsr_fer.distributed import gather, require_enough, share, weighted, wrap
-from fsr_fer.evaluation import classify_features
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
@@ -22,6 +22,7 @@ from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import mean
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 
+VALIDATION_BATCH = 64
 ADAM_EPSILON = 1e-8  # TensorFlow's default; neither paper nor release changes it
 
 
@@ -220,7 +221,7 @@ class BatchSampler:
         self, pairs: FeaturePairs, settings: FsrSettings, seed: int, device: torch.device
     ) -> None:
         self.pairs, self.settings, self.seed, self.device = pairs, settings, seed, device
-        self._order = EpochOrder(len(pairs.labels), seed, "fsr")
+        self._order = EpochOrder(len(pairs), seed, "fsr")
         self._scales = np.array(list(pairs.lr))
 
     def batch(self, iteration: int) -> Batch:
@@ -245,14 +246,12 @@ def validate(
 
     Several processes share the faces; all of them get the accuracies.
     """
-    count = len(pairs.labels)
-    own = pairs.take(np.arange(count)[share(count)])
+    own = pairs.take(share(len(pairs)))
     generator.eval()
     values: dict[str, float] = {}
     class_means = []
-    for scale, features in own.lr.items():
-        part = torch.from_numpy(classify_features(features, classifier, generator, device))
-        predicted = gather(part).numpy()
+    for scale in own.lr:
+        predicted = gather(_predicted(own, scale, generator, classifier, device)).numpy()
         values[f"validation/x{scale}"] = total_accuracy(pairs.labels, predicted)
         class_means.append(mean_class_accuracy(pairs.labels, predicted))
     generator.train()
@@ -260,6 +259,24 @@ def validate(
         "validation/total_accuracy": mean(list(values.values())),
         "validation/mean_class_accuracy": mean(class_means),
     }
+
+
+@torch.inference_mode()
+def _predicted(
+    pairs: FeaturePairs,
+    scale: int,
+    generator: Generator,
+    classifier: ExpressionClassifier,
+    device: torch.device,
+) -> Tensor:
+    """The class of each face at one scale, int64 [N], on the CPU."""
+    parts = [torch.empty(0, dtype=torch.int64)]
+    for batch in batches_of(len(pairs), VALIDATION_BATCH):
+        faces = np.arange(batch.start, batch.stop)
+        lr_features, _, _ = as_maps(*pairs.read(faces, np.full(len(faces), scale)), device)
+        _, logits = classifier(generator(lr_features))
+        parts.append(logits.argmax(dim=1).cpu())
+    return torch.cat(parts)
 
 
 def train_fsr(

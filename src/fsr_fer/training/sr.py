@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network
 from fsr_fer.randomness import stream, stream_seed
+from fsr_fer.restoration import psnr
 from fsr_fer.settings import NaturalSettings, SrSettings, SuperResolutionSettings
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
@@ -64,7 +64,7 @@ def mean_psnr(network: nn.Module, held_out: Sequence[Pairs], device: torch.devic
         size = pairs.full.shape[1]
         restored = as_picture(network(as_values(pairs.small.to(device)), size)).cpu()
         errors = (restored.float() - pairs.full.float()).square().flatten(1).mean(dim=1)
-        values += [10 * math.log10(255**2 / max(float(error), 1e-3)) for error in errors]
+        values += [psnr(float(error)) for error in errors]
     network.train(training)
     return sum(values) / len(values)
 

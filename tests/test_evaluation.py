@@ -1,7 +1,8 @@
-"""Rows that read pictures: the same answers as from stored features, whoever restored the faces."""
+"""Test faces predicted: small ones and ones that somebody restored, at every size there is."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.downsampling import downsample, restore
 from fsr_fer.errors import UserError
-from fsr_fer.evaluation import predict
-from fsr_fer.face_evaluation import answer_faces, open_test_faces, plain_reader, predict_faces
-from fsr_fer.features.extraction import Faces, publish, write_shards
-from fsr_fer.features.tables import Layout, StoredTable
+from fsr_fer.evaluation import open_test_faces, predict_test_faces
+from fsr_fer.methods import Method
 from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.predictions import PredictionTable
 from fsr_fer.resize import imresize
 from fsr_fer.settings import DownsampleSettings
 from tests import sections
@@ -65,6 +66,7 @@ def network(data: Path) -> CovPoolFER:
     network = CovPoolFER(sections.extractor(), 3).eval().requires_grad_(False)
     _, logits = network(standardise(torch.from_numpy(np.load(data / "images.npy"))))
     network.classifier.logits.bias -= logits.mean(dim=0)
+    network.class_names = ("a", "b", "c")
     return network
 
 
@@ -72,59 +74,70 @@ def opened(data: Path, name: str, manifest: Manifest) -> dict[str, Faces]:
     return open_test_faces(data / "images.npy", data / name, SCALES, manifest, SMALL)
 
 
-def test_pictures_and_stored_features_give_the_same_answers(
-    tmp_path: Path, data: Path, network: CovPoolFER, manifest: Manifest
+def predicted(network: CovPoolFER, faces: dict[str, Faces], manifest: Manifest) -> PredictionTable:
+    return predict_test_faces("mine", Method(network=network), faces, manifest, CPU)
+
+
+def test_predictions_are_the_networks_most_probable_classes(
+    data: Path, network: CovPoolFER, manifest: Manifest
 ) -> None:
-    faces = opened(data, "small", manifest)
-    tables = {}
-    layout = Layout(faces=len(TEST), dim=8, dtype="float32", extractor="e", shard_faces=40)
-    for column, some in faces.items():
-        write_shards(network.extractor, some, tmp_path / column, layout, device=CPU)
-        publish(tmp_path / column, layout, tmp_path / f"done/{column}")
-        tables[column] = StoredTable(tmp_path / f"done/{column}")
-    small = {scale: tables[f"x{scale}"] for scale in SCALES}
-    stored = predict(tables["hr"], small, network.classifier, None, CPU)
-    read = predict_faces(faces, plain_reader(network), CPU)
-    assert list(read) == list(stored) == ["hr", "x2", "x6"]
-    for column, answers in stored.items():
-        assert len(set(answers.classes.tolist())) > 1
-        np.testing.assert_array_equal(read[column].classes, answers.classes)
-        np.testing.assert_allclose(read[column].confidence, answers.confidence, atol=1e-5)
+    table = predicted(network, opened(data, "small", manifest), manifest)
+    assert list(table.predicted) == list(table.confidence) == ["hr", "x2", "x6"]
+    assert table.ids == tuple(f"face{i}" for i in TEST)
+    assert table.labels.tolist() == (TEST % 3).tolist()
+    images = np.load(data / "images.npy")[TEST]
+    for column, classes in table.predicted.items():
+        full = images
+        if column != "hr":
+            scale = int(column[1:])
+            full = restore(np.load(data / f"small/{column}.npy")[TEST], scale, SMALL)
+        _, logits = network(standardise(torch.from_numpy(full)))
+        confidence, expected = logits.softmax(dim=1).max(dim=1)
+        assert len(set(classes.tolist())) > 1
+        np.testing.assert_array_equal(classes, expected.numpy())
+        np.testing.assert_allclose(table.confidence[column], confidence.numpy(), atol=1e-5)
 
 
 def test_restored_test_faces_are_read_as_they_are(
     data: Path, network: CovPoolFER, manifest: Manifest
 ) -> None:
-    small = predict_faces(opened(data, "small", manifest), plain_reader(network), CPU)
-    restored = predict_faces(opened(data, "restored", manifest), plain_reader(network), CPU)
-    assert list(restored) == ["hr", "x6"]  # the folder has no x2
-    for column, answers in restored.items():
-        np.testing.assert_array_equal(answers.classes, small[column].classes)
-        np.testing.assert_array_equal(answers.confidence, small[column].confidence)
+    small = predicted(network, opened(data, "small", manifest), manifest)
+    restored = predicted(network, opened(data, "restored", manifest), manifest)
+    assert list(restored.predicted) == ["hr", "x6"]  # the folder has no x2
+    for column in restored.predicted:
+        np.testing.assert_array_equal(restored.predicted[column], small.predicted[column])
+        np.testing.assert_array_equal(restored.confidence[column], small.confidence[column])
 
 
-def test_the_network_is_told_how_small_the_faces_were(data: Path, manifest: Manifest) -> None:
+def test_the_method_is_told_how_small_the_faces_were(
+    data: Path, network: CovPoolFER, manifest: Manifest
+) -> None:
     told: dict[int, int] = {}
 
-    def read(faces: Tensor, pixels: int) -> Tensor:
-        assert faces.dtype == torch.uint8
-        assert faces.shape[1:] == (100, 100, 3)
-        told[pixels] = told.get(pixels, 0) + len(faces)
-        chosen = torch.full((len(faces),), pixels % 3)
-        return torch.nn.functional.one_hot(chosen, 3).float()
+    class Telling(Method):
+        def logits(self, faces: Tensor, pixels: int) -> Tensor:
+            assert faces.dtype == torch.uint8
+            assert faces.shape[1:] == (100, 100, 3)
+            told[pixels] = told.get(pixels, 0) + len(faces)
+            chosen = torch.full((len(faces),), pixels % 3)
+            return torch.nn.functional.one_hot(chosen, 3).float()
 
     for name, sizes in (("small", {100, 50, 17}), ("restored", {100, 17})):
         told.clear()
-        predicted = predict_faces(opened(data, name, manifest), read, CPU)
+        faces = opened(data, name, manifest)
+        table = predict_test_faces("mine", Telling(network=network), faces, manifest, CPU)
         assert told == dict.fromkeys(sizes, len(TEST))
-        assert set(predicted["x6"].classes) == {17 % 3}
+        assert set(table.predicted["x6"]) == {17 % 3}
 
 
-def test_no_face_at_all(network: CovPoolFER) -> None:
-    nobody = Faces(np.empty((0, 100, 100, 3), np.uint8), np.arange(0))
-    answers = answer_faces(nobody, 100, plain_reader(network), CPU)
-    assert (answers.classes.shape, answers.classes.dtype) == ((0,), np.int64)
-    assert (answers.confidence.shape, answers.confidence.dtype) == ((0,), np.float64)
+def test_a_method_for_other_classes_is_one_line(
+    data: Path, network: CovPoolFER, manifest: Manifest
+) -> None:
+    other = dataclasses.replace(manifest, class_names=("c", "b", "a"))
+    with pytest.raises(
+        UserError, match=r"^mine was trained on the classes \('a', 'b', 'c'\), not "
+    ):
+        predicted(network, opened(data, "small", manifest), other)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""Faces read batch by batch, brought to full size and computed on, by all cores or by a GPU.
+
+How much memory it takes does not depend on the number of faces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsr_fer.downsampling import restore
+from fsr_fer.settings import DownsampleSettings
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+WAITING = 3
+"""Batches that may be ready before they are asked for, besides one per thread."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Some rows of an array of faces, uint8 [N, h, w, 3], and how they get to full size.
+
+    ``restored`` is None for full-size faces, or else the scale of the small ones and its settings.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    restored: tuple[int, DownsampleSettings] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, batch: slice) -> np.ndarray:
+        """Full-size faces, uint8 [B, 100, 100, 3]."""
+        faces = np.ascontiguousarray(self.images[self.rows[batch]])
+        return faces if self.restored is None else restore(faces, *self.restored)
+
+
+def batch_size(device: torch.device, cpu: int, gpu: int) -> int:
+    """How many faces are computed at once: on a CPU as many as its caches hold, on a GPU more."""
+    return cpu if device.type == "cpu" else gpu
+
+
+def batches_of(count: int, size: int) -> list[slice]:
+    """Slices of ``size`` that cover 0 to ``count``; the last one may be smaller."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def computed(
+    faces: Faces,
+    batches: Iterable[slice],
+    compute: Callable[[Tensor], Tensor],
+    device: torch.device,
+) -> Iterator[Tensor]:
+    """What ``compute`` makes of each batch, in order, on the CPU.
+
+    ``compute`` takes uint8 [B, 100, 100, 3] on ``device``; several threads call it. Each core works
+    on a batch of its own: decompositions of small matrices do not split over threads, convolutions
+    do so with loss, and the bytes are the same whatever the number of threads. A GPU computes one
+    batch after the other while the cores read the next ones.
+    """
+    turn = contextlib.nullcontext() if device.type == "cpu" else threading.Lock()
+
+    @torch.inference_mode()
+    def work(batch: slice) -> Tensor:
+        images = torch.from_numpy(faces.read(batch))
+        with turn:
+            result = compute(images.to(device))
+        return result.cpu()
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # of each thread that starts from here on
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="faces") as pool:
+            yield from _in_order(pool, work, batches, threads + WAITING)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], depth: int
+) -> Iterator[T]:
+    """``pool.map`` with at most ``depth`` items under way (Python 3.14's ``buffersize``)."""
+    under_way: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) >= depth:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.cancel()

@@ -1,0 +1,82 @@
+"""Stored features of the same faces, read in pairs of small and full size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.errors import UserError
+from fsr_fer.features.pairs import FeaturePairs, as_maps, open_pairs
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_batches_mix_scales_per_face(dtype: str) -> None:
+    def array(value: int) -> np.ndarray:
+        return (np.full((4, 3), value) + np.arange(4)[:, None] / 8).astype(dtype)
+
+    pairs = FeaturePairs(array(1), {2: array(2), 8: array(8)}, np.arange(4), np.array([0, 1, 2, 0]))
+    packed, labels = pairs.read(np.array([3, 1, 2]), np.array([8, 2, 8]))
+    assert packed.numpy().dtype == dtype
+    lr, hr, labels = as_maps(packed, labels, CPU)
+    assert lr.shape == hr.shape == (3, 1, 2, 2)
+    assert lr.dtype == torch.float32
+    assert lr[:, 0, 0, 1].tolist() == [8.375, 2.125, 8.25]
+    assert hr[:, 0, 1, 0].tolist() == [1.375, 1.125, 1.25]
+    assert labels.tolist() == [0, 1, 2]
+    assert (len(pairs), pairs.dim) == (4, 2)
+    taken = pairs.take(np.array([2, 3])).take(slice(1, None))
+    assert taken.read(np.array([0]), np.array([8]))[0][0, 0, 0].item() == 8.375
+    assert (len(taken), taken.labels.tolist()) == (1, [0])
+
+
+def manifest(splits: str) -> Manifest:
+    names = {"t": "train", "v": "validation", "x": "test"}
+    count = len(splits)
+    return Manifest(
+        ids=tuple(f"face{i}" for i in range(count)),
+        sources=("",) * count,
+        splits=tuple(names[letter] for letter in splits),
+        labels=np.arange(count) % 3,
+        subjects=("",) * count,
+        sha256=("",) * count,
+        class_names=("a", "b", "c"),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Features of six faces; those of face n are n, and ten times as much at x2."""
+    values = np.repeat(np.arange(6, dtype=np.float32)[:, None], 6, axis=1)
+    np.save(tmp_path / "hr.npy", values)
+    np.save(tmp_path / "x2.npy", values * 10)
+    return tmp_path
+
+
+def test_train_and_validation_faces_are_told_apart(folder: Path) -> None:
+    train, validation = open_pairs(folder, manifest("xtvxttvt"), [2])
+    assert (train.labels.tolist(), validation.labels.tolist()) == ([1, 1, 2, 1], [2, 0])
+    packed, _ = train.read(np.arange(4), np.full(4, 2))
+    assert packed[:, :, 0].tolist() == [[0.0, 20.0, 30.0, 50.0], [0.0, 2.0, 3.0, 5.0]]
+    packed, _ = validation.read(np.arange(2), np.full(2, 2))
+    assert packed[:, :, 0].tolist() == [[10.0, 40.0], [1.0, 4.0]]
+
+
+def test_files_of_something_else_are_one_line(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"hr\.npy holds 6 faces, the manifest has 7"):
+        open_pairs(folder, manifest("tvtvtvt"), [2])
+    with pytest.raises(UserError, match=r"x3\.npy: no such file"):
+        open_pairs(folder, manifest("tvtvtv"), [2, 3])
+
+
+@pytest.mark.parametrize("keep", [0, 40, 128, 150, -1])
+def test_a_file_that_is_cut_off_is_named(folder: Path, keep: int) -> None:
+    path = folder / "x2.npy"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"x2\.npy is no array, or cut off"):
+        open_pairs(folder, manifest("tvtvtv"), [2])
