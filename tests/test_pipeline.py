@@ -81,7 +81,7 @@ def _paths(name: str, kind: str) -> list[str]:
 def test_nothing_that_trains_depends_on_what_test_faces_became() -> None:
     for name in NODES:
         data = [dep for dep in _paths(name, "deps") if dep.startswith("data/")]
-        if any("features/test" in dep or "predictions" in dep for dep in data):
+        if any("restored" in dep or "predictions" in dep for dep in data):
             assert name in ("evaluate", "report")
 
 

@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.predictions import read_predictions
 from fsr_fer.training.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,9 +28,7 @@ FSR_ROWS = ("l2", "plain", "reweighted")
 FINETUNED_ROWS = ("mixed_resolution", "best")
 RESTORED_ROWS = ("rcan", "meta_sr", "meta_sr_retrained")
 SR_NETWORKS = ("rcan_x2", "rcan_x3", "rcan_x4", "rcan_x8", "meta_sr")
-FEATURE_ROWS = ("bicubic", *(f"fsr_{row}" for row in FSR_ROWS))
-FACE_ROWS = (*RESTORED_ROWS, *FINETUNED_ROWS)
-ROWS = (*FEATURE_ROWS, *FACE_ROWS)
+ROWS = ("bicubic", *(f"fsr_{row}" for row in FSR_ROWS), *RESTORED_ROWS, *FINETUNED_ROWS)
 
 
 def tiny(params: dict[str, Any]) -> None:
@@ -93,12 +90,11 @@ def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def network_and_faces(row: str) -> tuple[str, str]:
-    """What a row that reads pictures reads them with, and which, as dvc.yaml says."""
+def faces_of(method: str) -> str:
+    """The folder of faces that a method predicts from, as dvc.yaml says."""
     nodes = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    item = nodes["evaluate_faces"]["foreach"][row]
-    model, faces = (item[key] for key in ("model", "faces"))
-    return model, faces
+    folder: str = nodes["evaluate"]["foreach"][method]["faces"]
+    return folder
 
 
 def run_all(folder: Path) -> None:
@@ -124,8 +120,7 @@ def run_all(folder: Path) -> None:
             *(("fsr", row) for row in FSR_ROWS),
         ],
         [
-            *(("evaluate", row) for row in FEATURE_ROWS),
-            *(("evaluate_faces", row, *network_and_faces(row)) for row in FACE_ROWS),
+            *(("evaluate", method, faces_of(method)) for method in ROWS),
             ("cost", *ROWS),
         ],
         [("report", *ROWS)],
@@ -201,7 +196,7 @@ def test_every_run_is_recorded(finished: Path) -> None:
     names = {record["stage"] for record in records}
     assert len(records) == len(names) == 35
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
-    assert {"finetune@best", "evaluate_faces@best"} <= names
+    assert {"finetune@best", "evaluate@best"} <= names
     for record in records:
         assert record["device"].startswith("cpu (")
         assert record["packages"]["torch"]
@@ -224,11 +219,11 @@ def torchrun(folder: Path, *command: str) -> None:
 def test_features_by_several_processes_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "several"
     shutil.copytree(finished, folder, symlinks=True)
-    written = folder / "data/small/features/train/x8"
-    expected = {path.name: path.read_bytes() for path in written.iterdir()}
-    shutil.rmtree(written)
+    written = folder / "data/small/features/train/x8.npy"
+    expected = written.read_bytes()
+    written.unlink()
     torchrun(folder, "features", "8")
-    assert {path.name: path.read_bytes() for path in written.iterdir()} == expected
+    assert written.read_bytes() == expected
 
 
 def test_a_training_by_several_processes_is_that_of_one(finished: Path, tmp_path: Path) -> None:
@@ -245,56 +240,18 @@ def test_a_training_by_several_processes_is_that_of_one(finished: Path, tmp_path
     assert list((folder / "metrics/small/fsr/plain").rglob("*.tsv"))
 
 
-def test_features_of_another_extractor_are_refused(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "changed"
-    shutil.copytree(finished, folder, symlinks=True)
-    path = folder / "data/small/features/test/x2/manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"extractor": "0" * 64}))
-    result = stage(folder, "evaluate", "bicubic")
-    assert result.returncode == 1
-    assert "was made by another extractor (000000000000..., not" in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-def test_a_row_that_reads_pictures_gives_what_stored_features_give(
-    finished: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "pictures"
-    shutil.copytree(finished, folder, symlinks=True)
-    model, faces = "pretrain", "downsample"
-    nodes = yaml.safe_load((folder / "dvc.yaml").read_text())
-    nodes["stages"]["evaluate_faces"]["foreach"]["pictures"] = {"model": model, "faces": faces}
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(nodes))
-    result = stage(folder, "evaluate_faces", "pictures", model, faces)
-    assert result.returncode == 0, result.stderr
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    names = tuple(params["dataset"]["class_names"])
-    predictions = folder / "data/small/predictions"
-    written, expected = (
-        read_predictions(predictions / f"{row}.csv", names) for row in ("pictures", "bicubic")
-    )
-    assert written.ids == expected.ids
-    for column in ("hr", "x2", "x8"):
-        assert written.predicted[column].tolist() == expected.predicted[column].tolist()
-        difference = abs(written.confidence[column] - expected.confidence[column])
-        assert difference.max() < 1.5e-3  # the last decimal may differ: other sizes of batches
-
-
-def test_a_row_whose_network_knows_other_classes_is_one_line(
+def test_a_method_whose_network_knows_other_classes_is_one_line(
     finished: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "classes"
     shutil.copytree(finished, folder, symlinks=True)
-    path = folder / "models/small/other.safetensors"
-    network = load_network(folder / "models/small/pretrain.safetensors", CovPoolFER)
+    path = folder / "models/small/finetune/best.safetensors"
+    network = load_network(path, CovPoolFER)
     network.class_names = network.class_names[::-1]
     save_network(path, network)
-    result = stage(folder, "evaluate_faces", "best", "other", "downsample")
+    result = stage(folder, "evaluate", "best", "downsample")
     assert result.returncode == 1
-    assert result.stderr.startswith(
-        f"error: {path.relative_to(folder)} knows the classes ('neutral', "
-    )
+    assert result.stderr.startswith("error: best was trained on the classes ('neutral', ")
     assert result.stderr.count("\n") == 1
 
 
@@ -345,7 +302,7 @@ def test_a_mistake_in_params_is_one_line(
     section, key, value = change
     params[section][key] = value
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    for command in (("settings",), ("evaluate", "bicubic")):
+    for command in (("settings",), ("evaluate", "bicubic", "downsample")):
         result = stage(folder, *command)
         assert result.returncode == 1
         assert result.stderr.startswith(f"error: {message}")
@@ -366,7 +323,7 @@ def test_a_missing_import_says_how_to_get_it(finished: Path, tmp_path: Path) -> 
 
 def test_an_unknown_device_is_one_line(finished: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "stages.evaluate", "bicubic"],
+        [sys.executable, "-m", "stages.evaluate", "bicubic", "downsample"],
         cwd=finished,
         env={**os.environ, "FSR_FER_DEVICE": "gpu"},
         capture_output=True,
