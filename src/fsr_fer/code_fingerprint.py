@@ -44,7 +44,7 @@ def reached(stage: str) -> list[Path]:
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
-            waiting += _imports(path)
+            waiting += _imports(path, _tree(path)) if path.suffix == ".py" else []
     packages = {path.parent for path in seen if path.is_relative_to(SOURCE)}
     data = (file for p in packages for file in (*p.glob("*"), *p.glob("templates/*")))
     seen |= {file for file in data if file.suffix in DATA_SUFFIXES}
@@ -72,13 +72,13 @@ def _tree(path: Path) -> ast.Module:
         raise UserError(f"{path}:{error.lineno}: {error.msg}") from error
 
 
-def _imports(path: Path) -> Iterator[Path]:
+@functools.cache
+def _imports(path: Path, tree: ast.Module) -> list[Path]:
     """Modules of ours that a file imports when it runs, the packages on the way included."""
-    if path.suffix != ".py":
-        return
+    found: list[Path] = []
     package = path.relative_to(SOURCE).parts[:-1] if path.is_relative_to(SOURCE) else ()
     lazy = path == SOURCE / PACKAGE / "__init__.py"  # what it exports is loaded on demand
-    for node in _running(_tree(path), lazy):
+    for node in _running(tree, lazy):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -91,7 +91,8 @@ def _imports(path: Path) -> Iterator[Path]:
                 for end in range(1, len(parts) + 1):
                     module = SOURCE.joinpath(*parts[:end])
                     files = (module / "__init__.py", module.with_suffix(".py"))
-                    yield from (file for file in files if file.is_file())
+                    found += (file for file in files if file.is_file())
+    return found
 
 
 def _running(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:

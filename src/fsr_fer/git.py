@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
-EXPERIMENTS = "refs/exps"
+EXPERIMENTS = "refs/exps/"
 """Where DVC keeps experiments: refs/exps/<2 of the base commit>/<38 of it>/<name>."""
 
 
@@ -34,38 +33,7 @@ def experiments(root: Path, name: str) -> dict[str, str]:
     found = {}
     for ref, commit in (line.split() for line in listed):
         # What else DVC keeps there (stash, queue, ...) has fewer parts.
-        parts = ref.removeprefix(EXPERIMENTS + "/").split("/")
+        parts = ref.removeprefix(EXPERIMENTS).split("/")
         if len(parts) == 3 and parts[2] == name:
             found[parts[0] + parts[1]] = commit
     return found
-
-
-def read_blobs(root: Path, commit: str, paths: Iterable[str]) -> dict[str, bytes | None]:
-    """Many files of a commit from one Git process; None for what is no file there.
-
-    ``paths`` are relative to ``root``, which may lie below the repository's top.
-    """
-    paths = list(paths)
-    prefix = git_line(root, "rev-parse", "--show-prefix")
-    asked = "".join(f"{commit}:{prefix}{path}\n" for path in paths)
-    done = subprocess.run(
-        ["git", "cat-file", "--batch"],
-        cwd=root,
-        input=asked.encode("utf-8", "surrogateescape"),
-        capture_output=True,
-        check=True,
-    )
-    contents: dict[str, bytes | None] = {}
-    position = 0
-    for path in paths:
-        end = done.stdout.index(b"\n", position)
-        words = done.stdout[position:end].split()
-        position = end + 1
-        if len(words) >= 3 and words[-2] in (b"blob", b"tree", b"commit"):
-            size = int(words[-1])
-            content = done.stdout[position : position + size]
-            contents[path] = content if words[-2] == b"blob" else None
-            position += size + 1
-        else:  # "<name> missing"
-            contents[path] = None
-    return contents

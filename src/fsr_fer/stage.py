@@ -6,7 +6,6 @@ of dvc.yaml declares; so a value that changes a result cannot go untracked by DV
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from fsr_fer.code_fingerprint import CODE_FILE, fingerprint
 from fsr_fer.errors import UserError
 from fsr_fer.profiles import PARAMS_FILE, Values, effective_values, read_yaml
 from fsr_fer.provenance.hashing import hashes_of
+from fsr_fer.provenance.record import run_key
 from fsr_fer.settings import build
 
 T = TypeVar("T")
@@ -112,9 +112,7 @@ class Stage:
 
         A checkpoint under it can only be found by a run that would give the same result.
         """
-        inputs = sorted(self.input_hashes.items())
-        parts = (self.instance, sorted(self.values.items()), inputs, self.code)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+        return run_key(self.instance, self.values, self.input_hashes, self.code)
 
 
 def load_stage(name: str, item: str | None = None) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import random
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fsr_fer.provenance.hashing import ignore_rules, measure
+from fsr_fer.provenance.hashing import files_below, hashes_of
 
 Mutation = tuple[str, Callable[[Path], None]]
 """A name, and what does it to the pipeline at a path."""
@@ -64,12 +65,10 @@ def lock_paths(root: Path) -> list[str]:
 
 
 def _all_files(root: Path) -> list[Path]:
-    ignored = ignore_rules(root)
     found = set()
-    for name in lock_paths(root):
-        path = root / name
-        inside = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-        found |= {file.relative_to(root) for file in inside if not ignored(str(file), False)}
+    with contextlib.chdir(root):
+        for path in map(Path, lock_paths(root)):
+            found |= {path / name for name in files_below(path)} if path.is_dir() else {path}
     return sorted(found)
 
 
@@ -257,13 +256,14 @@ def _forged_outputs(root: Path) -> Iterator[Mutation]:
 
 def relock(root: Path) -> None:
     """Make dvc.lock fit the files, whatever they are."""
-    ignored = ignore_rules(root)
     lock = read(root, "dvc.lock")
-    for stage in lock["stages"].values():
-        for entry in [*stage.get("deps", []), *stage["outs"]]:
-            content = measure(root / entry["path"], ignored)
-            assert content
-            entry |= {"md5": content.md5, "size": content.size}
+    with contextlib.chdir(root):
+        for stage in lock["stages"].values():
+            for entry in [*stage.get("deps", []), *stage["outs"]]:
+                path = Path(entry["path"])
+                files = [path / name for name in files_below(path)] if path.is_dir() else [path]
+                size = sum(file.stat().st_size for file in files)
+                entry |= {"md5": hashes_of([path])[path.as_posix()], "size": size}
     write(root, "dvc.lock", lock)
 
 

@@ -1,190 +1,227 @@
-"""The chain behind one number, figure or file, as data; ``rendering`` makes it readable."""
+"""The stages behind a number, a file or a stage, from dvc.lock alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import contextlib
+import difflib
+import json
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fsr_fer.git import git_bytes, git_line
-from fsr_fer.provenance.checks import (
-    Finding,
-    check_committed,
-    check_lock,
-    check_raw,
-    check_workspace,
-    code_file,
-)
-from fsr_fer.provenance.hash_cache import WorkspaceHashes
-from fsr_fer.provenance.lineage import Lineage, Target, find_target
-from fsr_fer.provenance.pipeline import (
-    LOCK_FILE,
-    MISSING,
-    PARAMS_FILE,
-    Entry,
-    Run,
-    Snapshot,
-    resolve_revision,
-)
-from fsr_fer.provenance.witness import Witnesses
+from fsr_fer.code_fingerprint import CODE_FILE, reached
+from fsr_fer.errors import UserError
+from fsr_fer.provenance.record import record_of
+from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat, holds
+
+Stages = Mapping[str, Mapping[str, Any]]
+WIDTH, LONGEST_PARAMS, SHOWN_PATHS = 100, 12, 4
+"""What is printed at most: columns, lines of params, inputs or outputs of a kind of stage."""
 
 
-@dataclass(frozen=True)
-class File:
-    """An input or output of a stage as dvc.lock has it; no hash if it has none."""
+def trace(revision: Revision, words: str) -> dict[str, Any]:
+    """What ``words`` name and the stages behind it, in order of running; ready for JSON.
 
-    path: str
-    md5: str | None
-    size: int | None
-    nfiles: int | None
-    stages: tuple[str, ...]
-    """Who writes it; none for raw data and code."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage of the chain."""
-
-    name: str
-    description: str
-    command: str
-    params: Mapping[str, Mapping[str, Any]]
-    """Values by file and dotted key."""
-    inputs: tuple[File, ...]
-    code: tuple[File, ...]
-    outputs: tuple[File, ...]
-    parents: tuple[str, ...]
-    recorded: Mapping[str, Any] | None
-    """The record of the run; None if it was not recorded here."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A thing, the steps behind it (first to run first), and what is not as it was."""
-
-    target: Target
-    file: File | None
-    revision: str | None
-    """The commit asked for; None for the workspace."""
-    commit: str
-    """The commit of the workspace, or the one asked for; empty outside Git."""
-    lock_committed: bool
-    """Whether dvc.lock is that commit's."""
-    steps: tuple[Step, ...]
-    raw: tuple[File, ...]
-    """Inputs that no stage writes, code apart."""
-    findings: tuple[Finding, ...]
-    aside: frozenset[str] = frozenset()
-    """Steps that its writer reads for other numbers: the other rows of the table, figures."""
-
-
-def trace(root: Path, words: str, revision: str | None, folder: Path) -> Trace:
-    """Follow what ``words`` mean (see ``find_target``) back to raw data.
+    ``words`` are a value (accuracy.fsr_plain.x8), a path in the project, or a stage. Of a value of
+    one method only the stages that made this method's predictions are named.
 
     Raises:
-        UserError: words or revision are unknown, or a file of the pipeline cannot be read.
+        UserError: nothing of the pipeline is called that, or a file of it cannot be read.
     """
-    commit = resolve_revision(root, revision) if revision else None
-    lineage = Lineage(Snapshot(root, commit))
-    target = find_target(lineage, words, folder)
-    names = lineage.upstream(target.stages)
-    workspace = lineage if commit is None else Lineage(Snapshot(root))
-    hashes = WorkspaceHashes(root, remember=True)
-    findings = check_lock(lineage, names)
-    if commit is not None:
-        findings += check_committed(lineage, names)
-    findings += check_workspace(lineage, names, hashes, workspace)
-    if target.path and not target.stages:
-        findings += check_raw(lineage, target.path, hashes)
-    hashes.save()
-    steps = _steps(lineage, names)
-    raw = {file.path: file for step in steps for file in step.inputs if not file.stages}
-    file = _file_of(lineage, target, hashes)
-    if file and not file.stages:
-        raw.setdefault(file.path, file)
-    changed = git_bytes(root, "status", "--porcelain", "--", LOCK_FILE) if commit is None else b""
-    return Trace(
-        target=target,
-        file=file,
-        revision=commit,
-        commit=commit or git_line(root, "rev-parse", "HEAD"),
-        lock_committed=changed == b"",
-        steps=steps,
-        raw=tuple(raw.values()),
-        findings=tuple(findings),
-        aside=_aside(lineage, target, names),
+    lock = revision.lock
+    if not lock:
+        raise UserError(f"{revision.title} has no {LOCK_FILE}: nothing has run yet; `dvc repro`")
+    path, value, names = find(revision, words)
+    behind = upstream(lock, names)
+    method = words.split(".")[1] if value is not None else None
+    own = [n for n in behind if any(_predictions_of(method, out) for out in lock[n]["outs"])]
+    if own:
+        behind = [*upstream(lock, own), *names]
+    with contextlib.chdir(revision.root):
+        stages = [_stage(revision, name) for name in behind]
+    return {
+        "target": words,
+        "value": value,
+        "path": path,
+        "method": method if own else None,
+        "revision": revision.commit,
+        "readers": [] if names else readers(lock, str(path)),
+        "stages": stages,
+    }
+
+
+def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
+    """Path, value and writing stages of what ``words`` mean; None where there is none.
+
+    Raises:
+        UserError: nothing of the pipeline is called that.
+    """
+    lock = revision.lock
+    if names := [name for name in lock if words in (name, name.partition("@")[0])]:
+        return None, None, names
+    here = os.path.relpath(Path.cwd() / words, revision.root)
+    for path in dict.fromkeys(os.path.normpath(p).replace(os.sep, "/") for p in (here, words)):
+        names = writers(lock, path)
+        there = revision.commit is not None or (revision.root / path).exists()
+        if (names and there) or readers(lock, path):
+            return path, None, names
+    metric, _, key = words.partition(".")
+    files = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
+    fitting = sorted(path for path in files if path.rpartition("/")[2] == f"{metric}.json")
+    if key and len(fitting) == 1:
+        return fitting[0], _value(revision, fitting[0], key), writers(lock, fitting[0])
+    known = [*lock, *files, *(Path(path).stem for path in files if path.endswith(".json"))]
+    near = difflib.get_close_matches(words, known, n=2) or difflib.get_close_matches(metric, known)
+    raise UserError(
+        f"{words!r} is no value (accuracy.fsr_plain.x8), path or stage in {LOCK_FILE} of "
+        f"{revision.title}" + (f"; near: {', '.join(near)}" if near else "")
     )
 
 
-def _aside(lineage: Lineage, target: Target, names: list[str]) -> frozenset[str]:
-    if not target.row:
-        return frozenset()
-    return frozenset(names) - {*target.stages, *lineage.upstream(target.row)}
+def _value(revision: Revision, path: str, key: str) -> Any:
+    value: Any = json.loads(revision.output(path))
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = ", ".join(value) if isinstance(value, Mapping) else "no more below"
+            raise UserError(f"{path} of {revision.title} has no {key}; for {part}: {known}")
+        value = value[part]
+    return value
 
 
-def _steps(lineage: Lineage, names: list[str]) -> tuple[Step, ...]:
-    witnesses = Witnesses(lineage.snapshot.root)
-    steps = []
+def writers(lock: Stages, path: str) -> list[str]:
+    """Stages that write a path, something below it, or the folder it lies in."""
+    return [
+        name
+        for name, stage in lock.items()
+        if any(holds(out["path"], path) or holds(path, out["path"]) for out in stage["outs"])
+    ]
+
+
+def readers(lock: Stages, path: str) -> list[str]:
+    """Stages that read a path, or the folder it lies in."""
+    return [
+        name
+        for name, stage in lock.items()
+        if any(holds(dep["path"], path) for dep in stage.get("deps", []))
+    ]
+
+
+def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
+    """The stages and all whose outputs they read, directly or not, in order of running."""
+    done: dict[str, bool] = {}
+
+    def visit(name: str) -> None:
+        if name not in done:
+            done[name] = False
+            inputs = [dep["path"] for dep in lock[name].get("deps", [])]
+            for path in [*inputs, *lock[name].get("params", {})]:
+                for writer in writers(lock, path):
+                    visit(writer)
+            done[name] = done.pop(name)
+
     for name in names:
-        stage = lineage.stages[name]
-        run = lineage.snapshot.runs.get(name) or _never_run(lineage, name)
-        # DVC lists a dep twice if dvc.yaml does.
-        inputs = {dep.path: _file(lineage, dep) for dep in run.deps}
-        steps.append(
-            Step(
-                name=name,
-                description=stage.description,
-                command=run.cmd,
-                params=run.params,
-                inputs=tuple(file for path, file in inputs.items() if not code_file(path)),
-                code=tuple(file for path, file in inputs.items() if code_file(path)),
-                outputs=tuple(_file(lineage, out) for out in run.outs),
-                parents=tuple(lineage.parents(name)),
-                recorded=witnesses.record(run),
-            )
-        )
-    return tuple(steps)
+        visit(name)
+    return list(done)
 
 
-def _never_run(lineage: Lineage, name: str) -> Run:
-    """A stage that dvc.lock does not know, as dvc.yaml has it, without hashes."""
-    stage = lineage.stages[name]
-    values = {
-        file: {
-            key: value
-            for key in keys
-            if (value := lineage.snapshot.param(file or PARAMS_FILE, key)) is not MISSING
-        }
-        for file, keys in stage.params.items()
+def _predictions_of(method: str | None, out: Mapping[str, Any]) -> bool:
+    return str(out["path"]).endswith(f"/predictions/{method}.csv")
+
+
+def _stage(revision: Revision, name: str) -> dict[str, Any]:
+    entry = revision.lock[name]
+    params = dict(entry.get("params", {}))
+    fingerprints = params.pop(CODE_FILE.name, {})
+    deps = entry.get("deps", [])
+    files = [dep["path"] for dep in deps if _is_code(dep["path"])]
+    if revision.commit is None:
+        files += [path.as_posix() for script in fingerprints for path in reached(script)]
+    return {
+        "name": name,
+        "cmd": entry["cmd"],
+        "params": {key: value for values in params.values() for key, value in values.items()},
+        "deps": [dep for dep in deps if not _is_code(dep["path"])],
+        "outs": entry["outs"],
+        "code": {"fingerprint": "".join(fingerprints.values()) or None, "files": files},
+        "run": record_of(revision.root, name, entry),
     }
-    deps = tuple(Entry(path, "") for path in stage.deps)
-    outs = tuple(Entry(path, "") for path in stage.outs)
-    return Run(name=name, cmd=stage.cmd, deps=deps, outs=outs, params=values, raw={})
 
 
-def _file(lineage: Lineage, entry: Entry) -> File:
-    writers = () if code_file(entry.path) else tuple(lineage.writers(entry.path))
-    return File(entry.path, entry.md5 or None, entry.size, entry.nfiles, writers)
+def _is_code(path: str) -> bool:
+    return path.startswith(("src/", "stages/")) and "." in PurePosixPath(path).name
 
 
-def _file_of(lineage: Lineage, target: Target, hashes: WorkspaceHashes) -> File | None:
-    """What dvc.lock has for the target; for a file inside an output, what lies there now."""
-    if target.path is None:
-        return None
-    for name in target.stages:
-        run = lineage.snapshot.runs.get(name)
-        for out in run.outs if run else ():
-            if out.path == target.path:
-                return _file(lineage, out)
-    source = lineage.snapshot.source(target.path)
-    if source and source.path == target.path:
-        return File(source.path, source.md5, source.size, source.nfiles, ())
-    for run in lineage.snapshot.runs.values():
-        for dep in run.deps:
-            if dep.path == target.path:
-                return _file(lineage, dep)
-    content = hashes.content(target.path) if lineage.snapshot.revision is None else None
-    if content is None:
-        return File(target.path, None, None, None, target.stages)
-    return File(target.path, content.md5, content.size, content.nfiles, target.stages)
+def as_text(found: Mapping[str, Any]) -> str:
+    """A trace for people: a flat list, stages that differ in their item alone together."""
+    value = "" if found["value"] is None else f" = {found['value']}"
+    lines = [f"{found['target']}{value}"]
+    if found["path"] not in (None, found["target"]):
+        lines.append(f"  in {found['path']}")
+    if found["readers"]:
+        lines.append(f"  written by no stage, read by {', '.join(found['readers'])}")
+    if found["method"]:
+        last = found["stages"][-1]["name"]
+        lines.append(f"  without other methods' stages, which {last} reads: fsr-fer trace {last}")
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for stage in found["stages"]:
+        alike = json.dumps([stage["name"].partition("@")[0], stage["params"]])
+        groups.setdefault(alike, []).append(stage)
+    seen: set[str] = set()
+    for group in groups.values():
+        lines += ["", *_group(group, seen)]
+    folders: dict[str, list[str]] = {}
+    for file in sorted({file for stage in found["stages"] for file in stage["code"]["files"]}):
+        folder, _, name = file.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    if folders:
+        lines += ["", "code behind it"]
+    for folder, names in folders.items():
+        lines += _wrapped(f"{folder}/", " ".join(names))
+    return "\n".join(lines)
+
+
+def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
+    first = group[0]
+    name = first["name"] if len(group) == 1 else first["name"].partition("@")[0]
+    yield f"{name} ({len(group)})" if len(group) > 1 else name
+    others = " ".join(stage["name"].partition("@")[2] for stage in group[1:])
+    yield from _wrapped("cmd", first["cmd"] + (f" (and {others})" if others else ""))
+    params = _wrapped("params", "; ".join(_values(first["params"], seen)))
+    if len(params) > LONGEST_PARAMS:
+        params = _wrapped("params", f"{', '.join(first['params'])} (values: --json)")
+    if first["params"]:
+        yield from params
+    for kind in ("deps", "outs"):
+        paths = {entry["path"]: entry.get("md5", "") for stage in group for entry in stage[kind]}
+        for path in list(paths)[:SHOWN_PATHS]:
+            yield f"  {kind:<7} {path}  {paths[path][:8]}"
+        if len(paths) > SHOWN_PATHS:
+            yield f"  {kind:<7} and {len(paths) - SHOWN_PATHS} more (--json)"
+    if first["code"]["fingerprint"] or first["code"]["files"]:
+        files = f"{len(first['code']['files'])} files"
+        yield f"  code    {' '.join(filter(None, [first['code']['fingerprint'], files]))}"
+    for run in (stage["run"] for stage in group if stage["run"]):
+        when = run["started"].replace("T", " ").removesuffix("+00:00")
+        yield f"  ran     {when} UTC, {run['seconds']} s, {run['device']}, {run['machine']}"
+
+
+def _values(params: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
+    """Each param's values, where they were not printed before."""
+    for key, value in params.items():
+        inner = flat(value) if isinstance(value, Mapping) else {"": value}
+        text = f"{key}: " + ", ".join(f"{k} {json.dumps(v)}".strip() for k, v in inner.items())
+        yield f"{key} (above)" if text in seen else text
+        seen.add(text)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        f"{label:<7} {text}",
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent=" " * 10,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

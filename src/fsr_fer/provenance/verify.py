@@ -1,82 +1,199 @@
-"""Everything that can contradict dvc.lock, asked; no hash is taken from memory."""
+"""Does dvc.lock tell the truth? DVC's status in sentences, and what Git and recorded runs say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fsr_fer.provenance.checks import Finding, check_lock, check_raw, check_workspace
-from fsr_fer.provenance.hash_cache import WorkspaceHashes
-from fsr_fer.provenance.lineage import Lineage, find_target
-from fsr_fer.provenance.pipeline import Snapshot
-from fsr_fer.provenance.witness import Witnesses
+from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.errors import UserError
+from fsr_fer.profiles import PARAMS_FILE, effective_values, parse_yaml, read_yaml
+from fsr_fer.provenance.hashing import md5_of_bytes
+from fsr_fer.provenance.record import record_of
+from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat
+from fsr_fer.stage import SETTINGS_FILE
+
+Stages = Mapping[str, Mapping[str, Any]]
+SHOWN = 4
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was looked at and what was wrong with it."""
+    """What was looked at and what is wrong with it."""
 
-    stages: tuple[str, ...]
-    """All that were checked, the first to run first."""
-    named: tuple[str, ...]
-    """Of these, the ones that the user's targets name or are written by."""
-    paths: int
-    """Files and folders whose hashes were recomputed."""
-    committed_only: tuple[str, ...]
-    """Stages whose result nobody but Git vouches for."""
-    findings: tuple[Finding, ...]
-    left_out: tuple[str, ...] = ()
-    """Stages of pipelines beside the main one that ran elsewhere: their files are not here."""
+    stages: int
+    findings: tuple[str, ...]
+    newer: tuple[str, ...]
+    """Stages that ran here after the last commit: true, but only this machine knows."""
 
 
-def verify(root: Path, targets: Sequence[str], folder: Path) -> Verdict:
-    """Check the chains of ``targets`` (see ``find_target``); without any, all that has to be there.
-
-    Found are: files that are not what dvc.lock says, in bytes, size or number; entries of dvc.lock
-    that do not fit each other, dvc.yaml, params.yaml, the .dvc files, or what DVC's run cache, the
-    records of runs and Git remember of the same run. Not found is a forgery of all of these
-    together: ``replay`` alone sees that.
-
-    Raises:
-        UserError: a target is unknown, or a file of the pipeline cannot be read.
-    """
-    snapshot = Snapshot(root)
-    lineage = Lineage(snapshot)
-    found = [find_target(lineage, words, folder) for words in targets]
-    chosen = {name for target in found for name in target.stages}
-    left_out: list[str] = []
-    if not targets:
-        beside = [n for n in lineage.order if lineage.stages[n].further and n in snapshot.runs]
-        left_out = [name for name in beside if not _is_here(lineage, name)]
-        chosen = {n for n in lineage.order if not lineage.stages[n].further}
-        chosen |= set(beside) - set(left_out)
-    names = lineage.upstream(chosen)
-    witnesses = Witnesses(root)
-    runs = [snapshot.runs[name] for name in names if name in snapshot.runs]
-    hashes = WorkspaceHashes(root, remember=False)
-    findings = check_lock(lineage, names)
-    findings += check_workspace(lineage, names, hashes, lineage)
-    for target in found:
-        if target.path and not target.stages:
-            findings += check_raw(lineage, target.path, hashes)
-    doubts = [finding for run in runs for finding in witnesses.check(run)]
-    findings += doubts
-    doubted = {name for finding in doubts for name in finding.stages}
-    return Verdict(
-        stages=tuple(names),
-        named=tuple(name for name in names if name in chosen),
-        paths=len({entry.path for run in runs for entry in (*run.deps, *run.outs)}),
-        committed_only=tuple(
-            run.name for run in runs if run.name not in doubted and witnesses.only_committed(run)
-        ),
-        findings=tuple(findings),
-        left_out=tuple(left_out),
+def contradictions(revision: Revision) -> tuple[str, ...]:
+    """What speaks against dvc.lock; of a commit, only the files that Git has are looked at."""
+    if revision.commit is None:
+        return verify(revision.root).findings
+    entries = {
+        entry["path"]: entry
+        for stage in revision.lock.values()
+        for entry in [*stage.get("deps", []), *stage.get("outs", [])]
+    }
+    contents = {path: revision.read(path) for path in entries}
+    return tuple(
+        f"{path} was committed with other bytes than dvc.lock says"
+        for path, content in contents.items()
+        if content is not None and md5_of_bytes(content) != entries[path].get("md5")
     )
 
 
-def _is_here(lineage: Lineage, name: str) -> bool:
-    """Whether all that a stage beside the pipeline rests on there lies in the workspace."""
-    behind = [lineage.stages[n] for n in lineage.upstream([name])]
-    root = lineage.snapshot.root
-    return all((root / out).exists() for stage in behind if stage.further for out in stage.outs)
+def verify(root: Path) -> Verdict:
+    """Hold dvc.lock against all that can contradict it; ``root`` is the current folder.
+
+    Every byte is read. An entry that fits all files may still have been written by hand: it counts
+    if HEAD has it, word for word, or if it is of a run that DVC or we recorded on this machine.
+
+    Raises:
+        UserError: dvc.lock is missing or damaged, or DVC cannot read the project.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    lock = Revision(root).lock
+    if not lock:
+        raise UserError(f"{LOCK_FILE} is not here; nothing has run yet: `dvc repro`")
+    # DVC trusts what it remembers of a file of the same size and time. Here it remembers nothing.
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
+                stages = {stage.addressing: stage for stage in repo.index.stages}
+                ran = {n: s for n, s in stages.items() if not s.is_data_source}
+                findings = [*_imports(stages, lock)]
+                for name, check in {"code": _code, "settings": _settings}.items():
+                    if name in ran and Path(f"{name}.json").exists():
+                        del ran[name]
+                        findings += check(root)
+                findings += _status(ran, lock)
+                runs = Path(repo.stage_cache.cache_dir)
+        except DvcException as error:
+            raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
+    edited: list[str] = []
+    newer: list[str] = []
+    committed = Revision(root, "HEAD", "HEAD").lock
+    for name, entry in lock.items():
+        if name in ran and entry != (before := committed.get(name)):
+            other_run = before is None or _identity(entry) != _identity(before)
+            known = other_run and _ran_here(root, runs, name, entry)
+            (newer if known else edited).append(name)
+    if edited:
+        findings.append(
+            f"{LOCK_FILE}: what it says of {_some(edited)} is neither in HEAD nor of a run recorded"
+            " here: edited, or made elsewhere; `fsr-fer verify --replay STAGE` runs one again"
+        )
+    return Verdict(len(stages), tuple(findings), tuple(newer))
+
+
+def _code(root: Path) -> Iterator[str]:
+    """code.json, made again instead of asking what it was made from: comments do not count."""
+    before = Revision(root).values(CODE_FILE.name)
+    if changed := [name for name in stage_names() if fingerprint(name) != before.get(name)]:
+        yield f"the code of {_some(changed)} is not what {CODE_FILE} says: `dvc repro`"
+
+
+def _settings(root: Path) -> Iterator[str]:
+    """settings.json, made again: values of other profiles do not count."""
+    now = effective_values(read_yaml(PARAMS_FILE))
+    for key, old, new in _changes(Revision(root).values(SETTINGS_FILE.name), now):
+        yield f"{key} is {new}; {SETTINGS_FILE} has {old}: `dvc repro`"
+
+
+def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
+    """What DVC itself finds different, one sentence a file or value."""
+    written: dict[str, str] = {}
+    read: dict[str, list[str]] = defaultdict(list)
+    params: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for name, stage in stages.items():
+        if name not in lock:
+            yield f"{LOCK_FILE} has no entry for {name}: it has not run, or the entry was removed"
+            continue
+        if stage.cmd_changed:
+            yield f"{name} would run `{stage.cmd}`; it ran `{lock[name]['cmd']}`"
+        yield from _undeclared(name, stage, lock[name])
+        written |= {o.def_path: name for o in stage.outs if o.hash_info and o.workspace_status()}
+        for dep in filter(lambda dep: dep.hash_info, stage.deps):
+            if hasattr(dep, "params"):
+                then, now = dep.hash_info.value, dep.read_params()
+                now = {key: value for key, value in now.items() if key in then}
+                for key, old, new in _changes(then, now):
+                    params[dep.def_path, key, old, new].append(name)
+            elif dep.workspace_status():
+                read[dep.def_path].append(name)
+    for path in dict.fromkeys([*written, *read]):
+        if not os.path.exists(path):
+            yield f"{path} is not here; `dvc checkout` or `dvc pull` brings outputs back"
+        elif path in written:
+            yield f"{path} is not what {written[path]} wrote"
+        else:
+            yield f"{path} changed since {_some(read[path])} read it"
+    for (file, key, old, new), names in params.items():
+        yield f"{file}: {key} is {new}; {_some(names)} ran with {old}"
+
+
+def _undeclared(name: str, stage: Any, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What a stage has in dvc.yaml and not in dvc.lock, or the other way round."""
+    locked = {path["path"] for kind in ("deps", "outs") for path in entry.get(kind, [])}
+    params = entry.get("params", {})
+    locked |= {f"{file}:{key}" for file, values in params.items() for key in values}
+    declared = {path.def_path for path in [*stage.deps, *stage.outs] if not hasattr(path, "params")}
+    for dep in stage.deps:
+        if hasattr(dep, "params"):  # none of them named: the whole file
+            keys = dep.params or params.get(dep.def_path, ["all"])
+            declared |= {f"{dep.def_path}:{key}" for key in keys}
+    for thing in sorted(declared ^ locked):
+        has, lacks = ("dvc.yaml", LOCK_FILE) if thing in declared else (LOCK_FILE, "dvc.yaml")
+        yield f"{name} has {thing} in {has}, not in {lacks}"
+
+
+def _imports(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
+    """Imported data against its .dvc file, and that against what stages read."""
+    deps = [dep for entry in lock.values() for dep in entry.get("deps", [])]
+    for name, stage in stages.items():
+        for out in stage.outs if stage.is_data_source else ():
+            path = os.path.relpath(out.fs_path).replace(os.sep, "/")
+            if out.workspace_status():
+                yield f"{path} is not the data that {name} names: changed after the import"
+            sizes = {(d.get("size"), d.get("nfiles")) for d in deps if d["path"] == path}
+            if sizes - {(out.meta.size, out.meta.nfiles)}:
+                yield f"{name} has another size of {path} than {LOCK_FILE}"
+
+
+def _ran_here(root: Path, runs: Path, name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether DVC's run cache or a record of ours has a run with this very result."""
+    key = _identity({**entry, "outs": [out["path"] for out in entry.get("outs", [])]})
+    file = runs / key[:2] / key / _identity(entry)
+    cached = parse_yaml(file.read_bytes(), file.name) if file.is_file() else None
+    return cached == entry or record_of(root, name, entry) is not None
+
+
+def _identity(entry: Mapping[str, Any]) -> str:
+    """The key under which DVC files a run in its cache; sizes do not count."""
+    from dvc.utils import dict_sha256
+
+    return str(dict_sha256(entry, exclude=["size", "nfiles"]))
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Dotted keys whose values differ, with both as text."""
+    old = {key: json.dumps(value) for key, value in flat(before).items()}
+    new = {key: json.dumps(value) for key, value in flat(after).items()}
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key):
+            yield key, old.get(key, "not there"), new.get(key, "not there")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
