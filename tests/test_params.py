@@ -196,8 +196,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refresh() -> None:
     """What the stages ``settings`` and ``code`` do."""
     write_json(Path("settings.json"), effective_values(read_params()))
-    code_fingerprint._content.cache_clear()
-    code_fingerprint._tree.cache_clear()
+    code_fingerprint.forget()
     names = code_fingerprint.stage_names()
     write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
 
@@ -228,13 +227,11 @@ def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None
     load_stage("fsr", "plain")
     with open("src/fsr_fer/losses.py", "a") as file:
         file.write("# a comment\n")
-    code_fingerprint._tree.cache_clear()
-    code_fingerprint._content.cache_clear()
+    code_fingerprint.forget()
     load_stage("fsr", "plain")
     with open("src/fsr_fer/losses.py", "a") as file:
         file.write("NEW = 1\n")
-    code_fingerprint._tree.cache_clear()
-    code_fingerprint._content.cache_clear()
+    code_fingerprint.forget()
     load_stage("downsample", "2")
     with pytest.raises(UserError, match=r"code.json is not of the code that lies here: `dvc repro"):
         load_stage("fsr", "plain")

@@ -123,8 +123,7 @@ def changed_by(path: str, old: str, new: str) -> set[str]:
 
 
 def _fingerprints() -> dict[str, str]:
-    code_fingerprint._content.cache_clear()
-    code_fingerprint._tree.cache_clear()
+    code_fingerprint.forget()
     return {name: code_fingerprint.fingerprint(name) for name in code_fingerprint.stage_names()}
 
 

@@ -320,12 +320,12 @@ def diff_command(
     """
     from fsr_fer.data.tracking import find_root
     from fsr_fer.review import rendering, review
-    from fsr_fer.review.gate import breaches, limits_of
 
     if markdown and as_json:
         raise UserError("--md and --json exclude each other")
-    comparison = review(find_root(Path.cwd()), revisions, profile)
-    reasons = breaches(comparison, limits_of(comparison)) if fail_below else None
+    root = find_root(Path.cwd())
+    os.chdir(root)
+    comparison, reasons = review(root, revisions, profile, gate=fail_below)
     render = rendering.as_text
     if markdown or as_json:
         render = rendering.as_markdown if markdown else rendering.as_json

@@ -64,6 +64,12 @@ def require_own_code(stage: str) -> None:
             assert path.resolve() in known, f"{stage} loaded {name} unnoticed"
 
 
+def forget() -> None:
+    """Read all files anew: they may have changed, or the current folder has."""
+    for cached in (_tree, _imports, _content):
+        cached.cache_clear()
+
+
 @functools.cache
 def _tree(path: Path) -> ast.Module:
     try:

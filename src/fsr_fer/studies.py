@@ -21,9 +21,12 @@ from fsr_fer import convergence, seeds
 from fsr_fer.code_fingerprint import CODE_FILE
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
+from fsr_fer.git import experiments
 from fsr_fer.params import read_params
 from fsr_fer.predictions import PredictionTable, parse_predictions
 from fsr_fer.profiles import effective_values, parse_yaml, read_yaml
+from fsr_fer.provenance.record import last_seconds
+from fsr_fer.provenance.revision import Revision
 from fsr_fer.stage import SETTINGS_FILE
 
 STUDIES_FILE = "studies.yaml"
@@ -109,19 +112,17 @@ def revision_of(
 ) -> Revision | None:
     """The experiment's commit, if today's params and code would give the same."""
     for commit in experiments(root, experiment.name).values():
-        revision = Revision(root, commit)
-        made_by = json.loads(revision.read(CODE_FILE.as_posix()) or "{}")
+        revision = Revision(root, commit, experiment.name)
+        made_by = revision.values(CODE_FILE.name)
         same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_PREDICTING)
-        settings = json.loads(revision.read(SETTINGS_FILE.as_posix()) or "{}")
-        if same_code and settings == experiment.settings(params):
+        if same_code and revision.values(SETTINGS_FILE.name) == experiment.settings(params):
             return revision
     return None
 
 
 def _duration(root: Path, missing: Sequence[Experiment]) -> str:
     """How long the experiments will take, by the last run of each stage here."""
-    records = [json.loads(path.read_bytes()) for path in (root / ".runs").glob("*/*.json")]
-    seconds = {r["stage"]: r["seconds"] for r in sorted(records, key=lambda r: str(r["started"]))}
+    seconds = last_seconds(root)
     trained = sum(s for name, s in seconds.items() if name.partition("@")[0] not in UNSEEDED)
     total = sum(seconds.get(e.stage, 0.0) if e.stage else trained for e in missing)
     return f", about {total / 3600:.1f} h by the last runs of their stages" if total else ""
@@ -165,8 +166,7 @@ def _predictions(
 ) -> dict[str, PredictionTable]:
     """What each method of a run predicts on the test faces."""
     folder = f"data/{params['profile']}/predictions"
-    lock = parse_yaml(revision.read("dvc.lock") or b"", "dvc.lock")
-    names = [name.partition("@")[2] for name in lock["stages"] if name.startswith("evaluate@")]
+    names = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
     files = {name: f"{folder}/{name}.csv" for name in names}
     return {
         name: parse_predictions(revision.output(file), file, class_names)

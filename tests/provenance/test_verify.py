@@ -174,8 +174,7 @@ def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     first = (root / "dvc.yaml").read_text().split("  # --- data ---")[0]
     (tmp_path / "dvc.yaml").write_text(first.replace("python -m stages.", "true "))
     monkeypatch.chdir(tmp_path)
-    code_fingerprint._tree.cache_clear()
-    code_fingerprint._content.cache_clear()
+    code_fingerprint.forget()
     names = code_fingerprint.stage_names()
     write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
     write_json(Path("settings.json"), effective_values(read_yaml(Path("params.yaml"))))
@@ -190,11 +189,9 @@ def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     edit(tmp_path, "params.yaml", "seed: 666 ", "seed: 667 ")
     with open("src/fsr_fer/losses.py", "a") as file:
         file.write("SOMETHING = 1\n")
-    code_fingerprint._tree.cache_clear()
-    code_fingerprint._content.cache_clear()
+    code_fingerprint.forget()
     told = "\n".join(findings(tmp_path))
-    code_fingerprint._tree.cache_clear()
-    code_fingerprint._content.cache_clear()
+    code_fingerprint.forget()
     assert "the code of fsr" in told
     assert "is not what code.json says: `dvc repro`" in told
     assert "seed is 667; settings.json has 666: `dvc repro`" in told

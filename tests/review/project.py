@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from fsr_fer import code_fingerprint
+from fsr_fer.files import write_json
 from fsr_fer.predictions import PredictionTable
+from fsr_fer.profiles import effective_values, read_yaml
 from fsr_fer.statistics import total_accuracy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,11 +37,12 @@ class Project:
         (root / ".dvc/.gitignore").write_text("/cache\n/config.local\n")
         (root / ".gitignore").write_text("/data/small/\n")
         (root / "stages").mkdir()
+        (root / "stages/__init__.py").touch()
         (root / CODE).write_text("print('report')\n")
         (root / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
         self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
         self.params["scales"] = [2, 8]
-        self.params["profiles"]["small"]["dataset"]["class_names"] = list(CLASSES)
+        self.params["dataset"]["class_names"] = list(CLASSES)
         self.write_params()
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.email", "tests@example.org")
@@ -101,15 +105,16 @@ class Project:
         return self.root / ".dvc/cache/files/md5" / key[:2] / key[2:]
 
     def _lock(self, outs: Mapping[str, str], faces: str, drop: tuple[str, ...]) -> None:
-        code = {"path": CODE, "hash": "md5", "md5": md5((self.root / CODE).read_bytes()), "size": 1}
+        code_fingerprint.forget()
+        settings = effective_values(read_yaml(self.root / "params.yaml"))
+        code = {"report": code_fingerprint.fingerprint("report")}
+        write_json(self.root / "settings.json", settings)
+        write_json(self.root / "code.json", code)
         raw = {"path": "data/raw/small", "md5": md5(faces.encode()), "size": 7, "nfiles": FACES}
-        read = ("seed", "scales", "downsample", "losses", "reweight", "evaluate", "report")
-        params = {name: self.params[name] for name in read}
-        params["profiles.small"] = self.params["profiles"]["small"]
         stages: dict[str, Any] = {
             "synthesize@small": {"cmd": "", "outs": [raw]},
-            "dataset": {"cmd": "", "outs": []},
-            "report": {"cmd": "", "deps": [code], "params": {"params.yaml": params}},
+            "dataset": {"cmd": "", "deps": [raw], "outs": []},
+            "report": {"cmd": "", "params": {"settings.json": settings, "code.json": code}},
         }
         for path, key in outs.items():
             name = Path(path).stem

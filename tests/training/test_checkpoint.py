@@ -85,7 +85,7 @@ def test_batches_cover_each_epoch_once_and_cross_its_end() -> None:
 def test_curves_are_the_same_files_with_and_without_dvclive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine without DVC has no dvclive either; DVC here asks for the stage's plots all the same."""
+    """A machine without DVC has no dvclive; the stage's plots are declared all the same."""
     values = [
         {"g/gan": 0.1234567890123, "validation/x2": 50.0},
         {"g/gan": 1e-7, "validation/x2": 1 / 3},

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fsr_fer.errors import UserError
+from fsr_fer.provenance.revision import WORKSPACE, Revision, find_revision
 from fsr_fer.review.comparison import Comparison, compare
+from fsr_fer.review.gate import breaches, limits_of
 from fsr_fer.review.results import Results
-from fsr_fer.review.revisions import parse_range
 
 __all__ = ["Comparison", "review"]
 
 
-def review(root: Path, revisions: str, profile: str | None) -> Comparison:
+def review(
+    root: Path, revisions: str, profile: str | None, *, gate: bool
+) -> tuple[Comparison, list[str] | None]:
     """Compare ``REV`` with the workspace, or ``A..B``, on a profile (the later one's, if None).
+
+    With ``gate`` the reasons why the change should not pass come too.
 
     Raises:
         UserError: a revision is unknown, or neither has results of the profile.
     """
-    before, after = parse_range(root, revisions)
-    params: dict[str, Any] = after.read_yaml("params.yaml")
-    name: str = profile or str(params.get("profile"))
-    profiles = params.get("profiles")
-    if not isinstance(profiles, dict) or name not in profiles:
-        known = ", ".join(profiles) if isinstance(profiles, dict) else "none"
-        raise UserError(f"params.yaml of {after.title} has no profile {name!r}; it has {known}")
-    comparison = compare(
-        Results(revision=before, profile=name), Results(revision=after, profile=name)
-    )
+    first, last = _range(root, revisions)
+    params = last.values("params.yaml")
+    name = profile or str(params.get("profile"))
+    if name not in params.get("profiles", {}):
+        known = ", ".join(params.get("profiles", {})) or "none"
+        raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
+    before, after = Results(revision=first, profile=name), Results(revision=last, profile=name)
+    comparison = compare(before, after)
     if not comparison.table:
         raise UserError(
-            f"neither {before.title} nor {after.title} has results of profile {name}; "
+            f"neither {first.title} nor {last.title} has results of profile {name}; "
             "`make repro` makes them"
         )
-    return comparison
+    return comparison, breaches(comparison, limits_of(after)) if gate else None
+
+
+def _range(root: Path, text: str) -> tuple[Revision, Revision]:
+    """Before and after: ``REV`` against the workspace, or ``A..B`` (an empty side is HEAD)."""
+    before, dots, after = text.partition("..")
+    if after.startswith("."):
+        right = f"{before or 'HEAD'}..{after[1:] or 'HEAD'}"
+        raise UserError(f"{text!r}: three dots are not understood; write {right}")
+    last = find_revision(root, after or "HEAD") if dots else find_revision(root, WORKSPACE)
+    return find_revision(root, before or "HEAD"), last

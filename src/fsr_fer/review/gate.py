@@ -7,64 +7,55 @@ from collections.abc import Iterator
 from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR
 from fsr_fer.review.comparison import Cell, Comparison
-from fsr_fer.review.results import MEAN
+from fsr_fer.review.results import MEAN, Results
 from fsr_fer.settings import ReviewSettings, SettingsError, build
 
 
-def limits_of(comparison: Comparison) -> ReviewSettings:
+def limits_of(results: Results) -> ReviewSettings:
     """The limits in params.yaml of the later revision.
 
     Raises:
         UserError: it has none, or one is wrong.
     """
-    results = comparison.after
+    title = f"params.yaml of {results.revision.title}"
     if "review" not in results.params:
-        raise UserError(
-            f"params.yaml of {results.revision.title} has no section review; "
-            "the limits of --fail-below are kept there"
-        )
+        raise UserError(f"{title} has no section review; the limits of --fail-below are kept there")
     try:
         return build(ReviewSettings, results.params["review"], "review")
     except SettingsError as error:
-        raise UserError(f"params.yaml of {results.revision.title}: {error}") from None
+        raise UserError(f"{title}: {error}") from None
 
 
 def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
     """Each reason why the change should not pass; none if it may.
 
-    Numbers that stand on sand pass no gate: results that are missing, are not of this code and
-    these params, or are contradicted by their own predictions, are reasons too.
+    Results that are missing, are not of this code and these params, or are contradicted by their
+    own predictions, are reasons too.
     """
-    for results in (comparison.before, comparison.after):
-        if not results.accuracy:
-            return [f"{results.revision.title} has no results of profile {results.profile}"]
     reasons = list(comparison.doubts)
-    for row, cells in comparison.table.items():
-        if row not in comparison.after.accuracy:
-            reasons.append(f"row {row} is gone")
+    for name, cells in comparison.table.items():
+        if all(cell.after is None for cell in cells.values()):
+            reasons.append(f"method {name} is gone")
             continue
         for column in comparison.columns:
-            if column in cells:
-                reasons += _breach(comparison, limits, row, column, cells[column])
+            reasons += _breach(comparison, limits, name, column, cells.get(column, Cell()))
     return reasons
 
 
 def _breach(
-    comparison: Comparison, limits: ReviewSettings, row: str, column: str, cell: Cell
+    comparison: Comparison, limits: ReviewSettings, name: str, column: str, cell: Cell
 ) -> Iterator[str]:
     if cell.before is None:
         return
-    where = (
-        f"{row}, {'mean over the scales' if column == MEAN else column.replace(HR, 'full size')}"
-    )
+    size = {MEAN: "mean over the scales", HR: "full size"}.get(column, column)
     if cell.difference is None:
-        yield f"{where}: no result any more"
+        yield f"{name}, {size}: no result any more"
         return
     limit = limits.largest_drop_of_mean if column == MEAN else limits.largest_drop_at_a_size
-    drop = -cell.difference
-    if drop <= limit:
+    if -cell.difference <= limit:
         return
-    fell = f"{where}: fell by {drop:.2f} points to {cell.after:.2f} %, allowed {limit:g}"
+    fell = f"{name}, {size}: fell by {-cell.difference:.2f} points to {cell.after:.2f} %"
+    fell += f", allowed {limit:g}"
     if cell.p_value is None:
         yield f"{fell} (not tested for noise)"
     elif comparison.is_clear(cell):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from tabulate import tabulate
 
 from fsr_fer.predictions import HR
 from fsr_fer.review.comparison import Cell, Change, Comparison
 from fsr_fer.review.gate import p_text
-from fsr_fer.review.results import MEAN, Data, Results
-from fsr_fer.review.revisions import Revision
+from fsr_fer.review.results import MEAN
 
 LONGEST_LIST = 40
 """Lines of one kind of change; with more, a reader looks at the files themselves."""
@@ -19,15 +19,16 @@ LONGEST_LIST = 40
 
 def as_text(comparison: Comparison, reasons: Sequence[str] | None) -> str:
     """For the terminal. ``reasons`` are the gate's, None if it was not asked for."""
-    lines = [_title(comparison), ""]
-    if _has_table(comparison):
-        lines += [*_text_table(comparison), ""]
-    lines += [*_verdict(comparison), ""]
+    head = ["total accuracy, %", *comparison.columns]
+    rows = [["\n".join(cell) for cell in row] for row in _rows(comparison)]
+    align = ("left", *("right" for _ in comparison.columns))
+    table = tabulate(rows, head, tablefmt="simple", colalign=align, disable_numparse=True)
+    lines = [_title(comparison), "", table, "", *_verdict(comparison), ""]
     for heading, changes in _groups(comparison):
         lines += [heading, *(f"  {line}" for line in _listed(changes)), ""]
     lines += _remarks(comparison)
     if reasons is not None:
-        lines += ["Gate: passed" if not reasons else "Gate: failed", *_indented(reasons)]
+        lines += ["Gate: failed" if reasons else "Gate: passed", *(f"  {r}" for r in reasons)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -35,15 +36,19 @@ def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
     """For a pull request's comment or a step summary."""
     lines = [f"### {_escape(_title(comparison))}", ""]
     if reasons is not None:
-        lines += ["**Gate passed.**" if not reasons else "**Gate failed:**", ""]
-        lines += [*(f"- {_escape(reason)}" for reason in reasons), ""] if reasons else []
-    if _has_table(comparison):
-        lines += [*_markdown_table(comparison), ""]
+        lines += ["**Gate failed:**" if reasons else "**Gate passed.**", ""]
+        lines += [*(f"- {_escape(reason)}" for reason in reasons), ""]
+    head = ["total accuracy, %", *comparison.columns]
+    rows = [
+        [_code(row[0][0]), *("<br>".join(map(_bold, cell)) for cell in row[1:])]
+        for row in _rows(comparison)
+    ]
+    align = ("left", *("right" for _ in comparison.columns))
+    lines += [tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True), ""]
     lines += [*(f"- {_escape(line)}" for line in _verdict(comparison)), ""]
     for heading, changes in _groups(comparison):
-        listed = [f"- {_code(line)}" for line in _listed(changes)]
         lines += [f"<details><summary>{heading} ({len(changes)})</summary>", ""]
-        lines += [*listed, "", "</details>", ""]
+        lines += [*(f"- {_code(line)}" for line in _listed(changes)), "", "</details>", ""]
     lines += [f"> {_escape(remark)}" for remark in _remarks(comparison)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -51,190 +56,102 @@ def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
 def as_json(comparison: Comparison, reasons: Sequence[str] | None) -> str:
     """For programs; keys are stable. ``gate`` is null if it was not asked for."""
     gate = None if reasons is None else {"passed": not reasons, "reasons": list(reasons)}
-    value = {
-        "before": _revision(comparison.before.revision),
-        "after": _revision(comparison.after.revision),
-        "profile": comparison.after.profile,
-        "level": comparison.level,
-        "accuracy": {
-            row: {
-                column: {
-                    **dataclasses.asdict(cell),
-                    "difference": cell.difference,
-                    "more_than_noise": None if cell.p_value is None else comparison.is_clear(cell),
-                }
-                for column, cell in cells.items()
-            }
-            for row, cells in comparison.table.items()
-        },
-        "params": _plain(comparison.params),
-        "data": _plain(comparison.data),
-        "code": _plain(comparison.code),
-        "untested": comparison.untested,
-        "doubts": list(comparison.doubts),
-        "gate": gate,
-    }
+    value = dataclasses.asdict(comparison) | {"gate": gate}
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _title(comparison: Comparison) -> str:
-    before, after = comparison.before.revision.title, comparison.after.revision.title
-    return f"{before} → {after}, profile {comparison.after.profile}"
+    return f"{comparison.before} → {comparison.after}, profile {comparison.profile}"
 
 
-def _has_table(comparison: Comparison) -> bool:
-    return any(_both(results) for results in (comparison.before, comparison.after))
+def _rows(comparison: Comparison) -> Iterator[list[list[str]]]:
+    """A row for each method; a cell's lines are before, after and the difference, or one number."""
+    for name, cells in comparison.table.items():
+        shown = [cells.get(column, Cell()) for column in comparison.columns]
+        title = [name] if all(c.before == c.after for c in shown) else [name, "", "* not noise"]
+        yield [title, *(_lines(comparison, cell) for cell in shown)]
 
 
-def _both(results: Results) -> bool:
-    return bool(results.accuracy)
-
-
-def _text_table(comparison: Comparison) -> list[str]:
-    columns = comparison.columns
-    star = "" if comparison.untested else " (* more than noise)"
-    lines = [f"Total accuracy in percent, difference in points{star}"]
-    lines.append(" " * 12 + "".join(f"{column:>7} " for column in columns).rstrip())
-    for row, cells in comparison.table.items():
-        lines.append(row)
-        shown = [cells.get(column, Cell(before=None, after=None)) for column in columns]
-        if all(cell.before == cell.after for cell in shown):
-            lines.append("  both      " + _numbers([cell.after for cell in shown]))
-            continue
-        lines.append("  before    " + _numbers([cell.before for cell in shown]))
-        lines.append("  after     " + _numbers([cell.after for cell in shown]))
-        marked = (
-            f"{_signed(cell.difference):>7}{'*' if comparison.is_clear(cell) else ' '}"
-            for cell in shown
-        )
-        lines.append("  difference" + "".join(marked).rstrip())
-    return lines
-
-
-def _numbers(values: Sequence[float | None]) -> str:
-    return "".join(f"{'-':>7} " if v is None else f"{v:7.1f} " for v in values).rstrip()
-
-
-def _markdown_table(comparison: Comparison) -> list[str]:
-    columns = comparison.columns
-    titles = [{HR: "HR", MEAN: "mean"}.get(column, column) for column in columns]
-    lines = ["| total accuracy, % | " + " | ".join(titles) + " |"]
-    lines.append("|:--|" + "--:|" * len(columns))
-    for row, cells in comparison.table.items():
-        shown = [_markdown_cell(comparison, cells.get(column)) for column in columns]
-        lines.append(f"| {_code(row)} | " + " | ".join(shown) + " |")
-    return lines
-
-
-def _markdown_cell(comparison: Comparison, cell: Cell | None) -> str:
-    if cell is None or (cell.before is None and cell.after is None):
-        return "–"
+def _lines(comparison: Comparison, cell: Cell) -> list[str]:
+    before, after = ("–" if v is None else f"{v:.1f}" for v in (cell.before, cell.after))
     if cell.before == cell.after:
-        return f"{cell.after:.1f}"
-    before, after = (
-        "–" if value is None else f"{value:.1f}" for value in (cell.before, cell.after)
-    )
-    difference = _signed(cell.difference)
-    if comparison.is_clear(cell):
-        difference = f"**{difference}**"
-    return f"{before} → {after}<br>{difference}"
+        return [after]
+    star = "*" if comparison.is_clear(cell) else ""
+    return [before, after, _signed(cell.difference) + star]
+
+
+def _bold(text: str) -> str:
+    return f"**{text.removesuffix('*')}**" if text.endswith("*") else text
 
 
 def _verdict(comparison: Comparison) -> list[str]:
-    """For each row that changed, in a sentence, whether it is more than noise."""
+    """For each method that changed, in a sentence, whether it is more than noise."""
     if comparison.untested:
         return [f"No verdict on noise: {comparison.untested}."]
     lines = []
-    for row, cells in comparison.table.items():
-        if row not in comparison.before.accuracy or row not in comparison.after.accuracy:
-            lines.append(f"{row}: {'new' if row in comparison.after.accuracy else 'gone'}.")
-            continue
-        clear = {c: cells[c] for c in comparison.columns if c in cells}
-        clear = {c: cell for c, cell in clear.items() if comparison.is_clear(cell)}
-        if all(cell.p_value == 1 and not cell.difference for cell in cells.values()):
-            continue
-        parts = [
-            f"{word} at {', '.join('full size' if c == HR else c for c in names)}"
-            for word, sign in (("better", 1), ("worse", -1))
-            if (names := [c for c in clear if c != MEAN and (clear[c].difference or 0) * sign > 0])
-        ]
-        if mean := cells.get(MEAN):
-            kind = "more than noise" if comparison.is_clear(mean) else "may be noise"
-            p_value = "" if mean.p_value is None else f", p {p_text(mean.p_value)}"
-            parts.insert(0, f"mean {_signed(mean.difference)} points{p_value}: {kind}")
-        if not any(c != MEAN for c in clear):
-            parts.append("no size changed by more than noise")
-        lines.append(f"{row}: {'; '.join(parts)}.")
+    for name, cells in comparison.table.items():
+        if all(None in (cell.before, cell.after) for cell in cells.values()):
+            gone = all(cell.after is None for cell in cells.values())
+            lines.append(f"{name}: {'gone' if gone else 'new'}.")
+        elif not all(cell.p_value == 1 and not cell.difference for cell in cells.values()):
+            lines.append(f"{name}: {'; '.join(_judged(comparison, name))}.")
     if not lines:
-        return ["Every row reads every test face as before."]
-    faces = len(comparison.after.test_faces or ())
+        return ["Every method predicts every test face as before."]
     test = (
-        f"Paired tests on the same {faces:,} test faces (McNemar; sign-flip for the mean), "
-        f"Holm-adjusted, level {comparison.level:g}."
+        f"Paired tests on the same {comparison.faces:,} test faces (McNemar; sign-flip for the "
+        f"mean), Holm-adjusted, level {comparison.level:g}."
     )
     return [*lines, test]
+
+
+def _judged(comparison: Comparison, name: str) -> Iterator[str]:
+    cells = comparison.table[name]
+    if mean := cells.get(MEAN):
+        kind = "more than noise" if comparison.is_clear(mean) else "may be noise"
+        p_value = "" if mean.p_value is None else f", p {p_text(mean.p_value)}"
+        yield f"mean {_signed(mean.difference)} points{p_value}: {kind}"
+    sizes = [c for c in comparison.columns if c != MEAN and c in cells]
+    clear = {c: cells[c].difference or 0 for c in sizes if comparison.is_clear(cells[c])}
+    for word, sign in (("better", 1), ("worse", -1)):
+        if where := [column for column, points in clear.items() if points * sign > 0]:
+            yield f"{word} at {', '.join('full size' if c == HR else c for c in where)}"
+    if not clear:
+        yield "no size changed by more than noise"
 
 
 def _groups(comparison: Comparison) -> list[tuple[str, Sequence[Change]]]:
     groups = [
         ("Params", comparison.params),
         ("Data", comparison.data),
-        ("Code that made the results", comparison.code),
+        ("Code of stages", comparison.code),
     ]
     return [(heading, changes) for heading, changes in groups if changes]
 
 
 def _listed(changes: Sequence[Change]) -> list[str]:
-    lines = [_change(change) for change in changes[:LONGEST_LIST]]
+    lines = [f"{c.name}: {_value(c.before)} → {_value(c.after)}" for c in changes[:LONGEST_LIST]]
     rest = len(changes) - LONGEST_LIST
     return [*lines, f"and {rest} more"] if rest > 0 else lines
-
-
-def _change(change: Change) -> str:
-    code = isinstance(change.before or change.after, str) and "/" in change.name
-    if code:
-        kind = "new" if change.before is None else "gone" if change.after is None else "changed"
-        return f"{change.name}: {kind}"
-    return f"{change.name}: {_value(change.before)} → {_value(change.after)}"
 
 
 def _value(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, Data):
-        files = "" if value.num_files is None else f"{value.num_files:,} files, "
-        size = "" if value.size is None else f"{value.size:,} bytes, "
-        return f"{files}{size}md5 {value.md5[:8]}"
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _remarks(comparison: Comparison) -> list[str]:
     lines = [f"Note: {doubt}; `dvc repro` brings them in line." for doubt in comparison.doubts]
-    if comparison.other_profiles:
-        number = comparison.other_profiles
-        lines.append(
-            f"Note: {number} {'param' if number == 1 else 'params'} of other profiles changed; "
-            "nothing here reads them."
-        )
-    if not (comparison.params or comparison.data or comparison.code):
+    if number := comparison.other_profiles:
+        what = "param" if number == 1 else "params"
+        lines.append(f"Note: {number} {what} of other profiles changed; nothing here reads them.")
+    if not _groups(comparison):
         lines.append("Params, data and code behind the results are the same.")
     return lines
 
 
-def _indented(reasons: Sequence[str]) -> list[str]:
-    return [f"  {reason}" for reason in reasons]
-
-
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.1f}"
-
-
-def _revision(revision: Revision) -> dict[str, str | None]:
-    return {"name": revision.name, "commit": revision.commit}
-
-
-def _plain(changes: Sequence[Change]) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(change) for change in changes]
 
 
 def _code(text: str) -> str:
