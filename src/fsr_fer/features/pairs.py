@@ -63,16 +63,17 @@ def open_pairs(
         UserError: a file is missing, cut off, or holds other faces than the manifest.
     """
     rows = manifest.rows("train", "validation")
-    arrays = {
-        name: open_array(folder / f"{name}.npy") for name in ("hr", *map("x{}".format, scales))
-    }
-    for name, array in arrays.items():
+
+    def opened(name: str) -> np.ndarray:
+        array = open_array(folder / name)
         if len(array) != len(rows):
             raise UserError(
-                f"{folder / name}.npy holds {len(array)} faces, the manifest has {len(rows)}"
+                f"{folder / name} holds {len(array)} faces, the manifest has {len(rows)}"
             )
-    lr = {scale: arrays[f"x{scale}"] for scale in scales}
-    pairs = FeaturePairs(arrays["hr"], lr, np.arange(len(rows)), manifest.labels[rows])
+        return array
+
+    lr = {scale: opened(f"x{scale}.npy") for scale in scales}
+    pairs = FeaturePairs(opened("hr.npy"), lr, np.arange(len(rows)), manifest.labels[rows])
     held_out = np.isin(rows, manifest.rows("validation"))
     return pairs.take(~held_out), pairs.take(held_out)
 
