@@ -13,11 +13,11 @@ import pytest
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.predictions import PredictionTable
 from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.settings import DownsampleSettings
+from fsr_fer.settings import DownsampleSettings, EvaluateSettings
 
 CLASS_NAMES = ("<b>joy</b>", "fear & awe", "neutral")
 SCALES = (2, 8)
-SHARES = {"bicubic": (0.9, 0.8, 0.5), "fsr_plain": (0.9, 0.8, 0.8), "rcan": (0.9, None, 0.6)}
+PERCENT = {"bicubic": (90, 80, 50), "fsr_plain": (90, 80, 80), "rcan": (90, None, 60)}
 
 
 @dataclass(frozen=True)
@@ -34,67 +34,82 @@ class Written:
 
 
 def build_inputs(folder: Path, **changes) -> ReportInputs:
-    """Inputs whose files lie in ``folder``; ``changes`` replace fields."""
-    generator = np.random.default_rng(5)
-    images = generator.integers(0, 256, (60, 100, 100, 3), dtype=np.uint8)
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", images)
-    for scale, side in zip(SCALES, (50, 13), strict=True):
-        np.save(folder / f"x{scale}.npy", images[:, :side, :side])
-    manifest = _manifest()
-    test = manifest.rows("test")
+    """Inputs whose pictures lie in ``folder``; ``changes`` replace fields."""
+    images = np.random.default_rng(5).integers(0, 256, (60, 100, 100, 3), dtype=np.uint8)
+    manifest = _manifest(CLASS_NAMES, {"train": 12, "validation": 6, "test": 42})
+    order = np.random.default_rng(1).permutation(42)
     values = {
         "profile": "tiny",
         "source": "csv",
-        "class_names": CLASS_NAMES,
         "scales": SCALES,
-        "methods": {name: _predictions(manifest, test, name) for name in SHARES},
+        "methods": {
+            name: _predictions(manifest, SCALES, percent, order)
+            for name, percent in PERCENT.items()
+        },
         "manifest": manifest,
-        "images_path": folder / "images.npy",
-        "downsampled": {f"x{scale}": folder / f"x{scale}.npy" for scale in SCALES},
+        "data": _save_faces(folder, images, dict(zip(SCALES, (50, 13), strict=True))),
         "downsample": DownsampleSettings(form="scale", boundary="symmetric", restore="resize"),
+        "evaluate": EvaluateSettings(confidence=0.95, resamples=300, calibration_bins=15),
         "settings": {"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
-        "confidence": 0.95,
-        "resamples": 300,
         "example_faces": 4,
         "seed": 3,
     }
     return ReportInputs(**(values | changes))
 
 
-def _manifest() -> Manifest:
-    number = range(60)
+def _save_faces(folder: Path, images: np.ndarray, sides: dict[int, int]) -> Path:
+    """Write full-size faces, and as small ones a corner of each, where a profile has them."""
+    small = {f"downsample/x{scale}": images[:, :side, :side] for scale, side in sides.items()}
+    for name, faces in {"dataset/images": images, **small}.items():
+        save(folder / f"{name}.npy", faces)
+    return folder
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+
+
+def _manifest(class_names: tuple[str, ...], faces: dict[str, int]) -> Manifest:
+    """So many faces of each split, the classes in turn."""
+    number = sum(faces.values())
     return Manifest(
-        ids=tuple(f"face{i}" for i in number),
-        sources=("",) * 60,
-        splits=tuple("train" if i < 12 else "validation" if i < 18 else "test" for i in number),
-        labels=np.arange(60) % 3,
-        subjects=("",) * 60,
-        sha256=tuple(f"{i:064x}" for i in number),
-        class_names=CLASS_NAMES,
+        ids=tuple(f"face{i}" for i in range(number)),
+        sources=("",) * number,
+        splits=tuple(split for split, count in faces.items() for _ in range(count)),
+        labels=np.arange(number) % len(class_names),
+        subjects=("",) * number,
+        sha256=tuple(f"{i:064x}" for i in range(number)),
+        class_names=class_names,
     )
 
 
-def _predictions(manifest: Manifest, test: np.ndarray, row: str) -> PredictionTable:
-    labels = manifest.labels[test]
-    order = np.random.default_rng(1).permutation(len(labels))
-    predicted, confidence = {}, {}
-    for column, share in zip(("hr", "x2", "x8"), SHARES[row], strict=True):
-        if share is not None:
-            wrong = order >= share * len(labels)
-            predicted[column] = np.where(wrong, (labels + 1) % 3, labels)
-            confidence[column] = np.where(wrong, 0.45, 0.8)
+def _predictions(
+    manifest: Manifest,
+    scales: tuple[int, ...],
+    percent: tuple[int | None, ...],
+    order: np.ndarray,
+) -> PredictionTable:
+    """At full size and each scale so many percent correct, said with 0.8, the others with 0.45."""
+    test = manifest.rows("test")
+    labels, class_names = manifest.labels[test], manifest.class_names
+    wrong = {
+        size: 100 * order >= share * len(test)
+        for size, share in zip(("hr", *(f"x{s}" for s in scales)), percent, strict=True)
+        if share is not None
+    }
+    next_class = (labels + 1) % len(class_names)
     return PredictionTable(
         ids=tuple(manifest.ids[i] for i in test),
         labels=labels,
-        class_names=CLASS_NAMES,
-        predicted=predicted,
-        confidence=confidence,
+        class_names=class_names,
+        predicted={size: np.where(w, next_class, labels) for size, w in wrong.items()},
+        confidence={size: np.where(w, 0.45, 0.8) for size, w in wrong.items()},
     )
 
 
 FULL_SCALES = tuple(range(2, 9))
-FULL_ROWS = {  # percent right at full size, x2, ..., x8, about
+FULL_PERCENT = {  # correct at full size, x2, ..., x8, about
     "bicubic": (83, 82, 80, 77, 73, 68, 63, 57),
     "rcan": (83, 82, 81, 78, None, None, None, 60),
     "meta_sr": (83, 82, 81, 78, 70, 64, 60, 58),
@@ -108,76 +123,37 @@ FULL_ROWS = {  # percent right at full size, x2, ..., x8, about
 }
 
 
-def build_full_inputs(folder: Path, **changes) -> ReportInputs:
-    """Inputs with ten rows, seven scales and 154 test faces of seven classes."""
-    names = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
-    number = 168
+def build_full_inputs(folder: Path) -> ReportInputs:
+    """Inputs with ten methods, seven scales and 154 test faces of seven classes."""
     generator = np.random.default_rng(7)
     # One colour each: noise would make pictures of megabytes, which a browser is slow to load.
-    images = np.broadcast_to(
-        generator.integers(0, 256, (number, 1, 1, 3), dtype=np.uint8), (number, 100, 100, 3)
-    )
-    folder.mkdir(parents=True, exist_ok=True)
+    colors = generator.integers(0, 256, (168, 1, 1, 3), dtype=np.uint8)
+    images = np.broadcast_to(colors, (168, 100, 100, 3))
+    class_names = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+    manifest = _manifest(class_names, {"train": 7, "validation": 7, "test": 154})
+    order = generator.permutation(154)
+    methods = {
+        name: _predictions(manifest, FULL_SCALES, percent, order)
+        for name, percent in FULL_PERCENT.items()
+    }
+    for name in ("rcan", "meta_sr"):
+        for size in methods[name].predicted:
+            save(folder / f"restored/{name}/{size}.npy", images[manifest.rows("test")])
     sides = dict(zip(FULL_SCALES, (50, 34, 25, 20, 17, 15, 13), strict=True))
-    paths = {"images": images} | {f"x{s}": images[:, :side, :side] for s, side in sides.items()}
-    for name, faces in paths.items():
-        np.save(folder / f"{name}.npy", faces)
-    labels = np.arange(number) % len(names)
-    manifest = Manifest(
-        ids=tuple(f"face{i}" for i in range(number)),
-        sources=("",) * number,
-        splits=tuple(
-            "train" if i < 7 else "validation" if i < 14 else "test" for i in range(number)
-        ),
-        labels=labels,
-        subjects=("",) * number,
-        sha256=tuple(f"{i:064x}" for i in range(number)),
-        class_names=names,
-    )
-    test = manifest.rows("test")
-    order = generator.permutation(len(test))
-    columns = ("hr", *(f"x{scale}" for scale in FULL_SCALES))
-    rows = {
-        row: PredictionTable(
-            ids=tuple(manifest.ids[i] for i in test),
-            labels=labels[test],
-            class_names=names,
-            predicted={
-                column: np.where(
-                    100 * order >= percent * len(test), (labels[test] + 1) % 7, labels[test]
-                )
-                for column, percent in zip(columns, percents, strict=True)
-                if percent is not None
-            },
-            confidence={
-                column: np.full(len(test), 0.75)
-                for column, percent in zip(columns, percents, strict=True)
-                if percent is not None
-            },
-        )
-        for row, percents in FULL_ROWS.items()
-    }
-    np.save(folder / "restored.npy", images[test])
-    restored = {
-        row: {column: folder / "restored.npy" for column in rows[row].predicted if column != "hr"}
-        for row in ("rcan", "meta_sr")
-    }
-    values = {
-        "profile": "full",
-        "class_names": names,
-        "scales": FULL_SCALES,
-        "methods": rows,
-        "manifest": manifest,
-        "images_path": folder / "images.npy",
-        "downsampled": {f"x{scale}": folder / f"x{scale}.npy" for scale in FULL_SCALES},
-        "resamples": 100,
-        "restored": restored,
-        "fidelity": {
-            row: {"x4": {"psnr": 28.126, "ssim": 0.8765}} for row in ("bicubic", "rcan", "meta_sr")
+    return build_inputs(
+        folder / "small",
+        profile="full",
+        scales=FULL_SCALES,
+        methods=methods,
+        manifest=manifest,
+        data=_save_faces(folder, images, sides),
+        evaluate=EvaluateSettings(confidence=0.95, resamples=100, calibration_bins=15),
+        fidelity={
+            name: {"x4": {"psnr": 28.126, "ssim": 0.8765}}
+            for name in ("bicubic", "rcan", "meta_sr")
         },
-        "cost": {row: _cost(list(p.predicted), 1 + n) for n, (row, p) in enumerate(rows.items())},
-    }
-    return build_inputs(folder / "small", **(values | changes))
+        cost={name: _cost(list(p.predicted), 1 + n) for n, (name, p) in enumerate(methods.items())},
+    )
 
 
 def _cost(columns: list[str], times: int) -> dict[str, dict[str, int]]:

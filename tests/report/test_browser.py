@@ -73,18 +73,22 @@ def test_nothing_is_asked_for_but_the_page_and_nothing_fails(open_page, written_
     assert set(page.log) <= {"data:image/png"}
 
 
-def test_first_screen_says_what_is_best_by_how_much_at_what_cost(open_page):
-    page = open_page()
-    for selector in (".run", ".answer", ".best-by-size table", ".pair svg"):
-        for found in page.locator(selector).all():
-            box = found.bounding_box()
-            assert box["y"] >= 0
-            assert box["y"] + box["height"] <= 800, selector
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_first_screen_says_which_method_by_how_much_how_certain_at_what_cost(
+    open_page, width, height
+):
+    page = open_page(width, height)
+    shown = [".answer", ".best table"] + [".pair svg", ".legend"] * (width > 1000)
+    for selector in shown:
+        box = page.locator(selector).bounding_box()
+        assert box["x"] >= 0 <= box["y"]
+        assert box["x"] + box["width"] <= width, selector
+        assert box["y"] + box["height"] <= height, selector
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
 def test_only_boxes_scroll_sideways(open_page, width):
-    page = open_page(width=width)
+    page = open_page(width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     beyond = """width => [...document.querySelectorAll("main *")].filter(node =>
         !node.closest(".scroll > *, svg") && node.getBoundingClientRect().right > width
@@ -94,49 +98,77 @@ def test_only_boxes_scroll_sideways(open_page, width):
 
 def test_methods_can_be_left_out_of_tables_and_figures(open_page):
     page = open_page()
-    line = f"{table('total accuracy, %')} tr"
+    rcan, best = "m1", "m8"  # their numbers
     page.get_by_role("checkbox", name="rcan").uncheck()
-    assert not visible(page, f'{line}[data-method="rcan"]')
-    assert not visible(page, '[id="accuracy:rcan"]')
-    assert visible(page, f'{line}[data-method="best"]')
+    assert not visible(page, f'tr.{rcan}, svg [id$="-{rcan}"]')
+    assert visible(page, f'tr.{best}, svg [id$="-{best}"]')
     page.get_by_role("checkbox", name="rcan").check()
-    assert visible(page, f'{line}[data-method="rcan"], [id="accuracy:rcan"]')
+    assert visible(page, f'tr.{rcan}, svg [id$="-{rcan}"]')
 
 
 @pytest.mark.parametrize("script", [True, False])
 def test_the_main_table_is_switched_by_keyboard_and_without_script(open_page, script):
     page = open_page(java_script_enabled=script)
-    views = [view.get_attribute("aria-label") for view in page.locator(".view .scroll").all()]
-    assert len(views) == 6  # two scores: as they are, against bicubic, against mixed_resolution
-    assert visible(page, table(views[0]))
-    page.get_by_role("radio", name="total accuracy, %", exact=True).focus()
-    for number, label in enumerate(views):
-        shown = [visible(page, table(view)) for view in views]
-        assert shown == [i == number for i in range(6)], label
-        page.keyboard.press("ArrowRight")
+    cells = f"{table('Scores')} tbody td"
+    for a, score in enumerate(("Total accuracy", "Mean-class accuracy")):
+        page.get_by_role("radio", name=score).check()
+        page.get_by_role("radio", name="the score").focus()
+        for b in range(3):  # as they are, minus bicubic, minus mixed_resolution
+            if b:
+                page.keyboard.press("ArrowRight")
+            assert visible(page, f"{cells} .view.a{a}.b{b}")
+            assert not visible(page, f"{cells} .view:not(.a{a}.b{b})")
+        page.keyboard.press("ArrowRight")  # and the first again
+    assert visible(page, f"{cells} .b0.a1 .interval")
+    page.get_by_role("checkbox", name="intervals").uncheck()
+    assert not visible(page, f"{cells} .interval")
 
 
-def test_without_script_everything_is_there(open_page):
-    page = open_page(java_script_enabled=False)
-    assert visible(page, "header svg")
-    assert visible(page, "#cost tbody tr")
-    page.locator("#classes summary").first.click()
-    assert visible(page, f"{table('Recall of each class, bicubic')} tbody tr")
+def test_recall_is_shown_at_the_size_that_is_chosen(open_page):
+    page = open_page()
+    cells = f"{table('Recall of each class')} tbody td"
+    assert visible(page, f"{cells} .a7")  # the smallest
+    page.get_by_role("radio", name="x2, 50 px").check()
+    assert visible(page, f"{cells} .a1")
+    assert not visible(page, f"{cells} .view:not(.a1)")
 
 
-def test_every_control_has_a_name(open_page):
+def test_every_control_has_a_name_and_can_be_reached(open_page):
     page = open_page()
     unnamed = """() => [...document.querySelectorAll("input, summary, a")].filter(node =>
         !(node.labels?.length || node.textContent.trim() || node.ariaLabel)
     ).length"""
     assert page.evaluate(unnamed) == 0
     assert page.locator("[tabindex]:not([tabindex='0'])").count() == 0
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#scores"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-def test_on_paper_there_is_the_chosen_table_whole_and_no_controls(open_page):
-    page = open_page(width=780)  # A4 with its margins
+def test_links_lead_to_what_they_name(open_page):
+    page = open_page()
+    for link in page.locator("nav a").all():
+        link.click()
+        assert page.locator(link.get_attribute("href")).is_visible()
+        assert page.evaluate("document.querySelector(':target h2') !== null")
+
+
+def test_in_the_dark_text_is_light_and_figures_have_a_white_ground(open_page):
+    page = open_page(color_scheme="dark")
+    color = "node => getComputedStyle(node)"
+    assert page.locator("body").evaluate(f"{color}.backgroundColor") == "rgb(23, 24, 27)"
+    assert page.locator("body").evaluate(f"{color}.color") == "rgb(230, 231, 233)"
+    grounds = page.locator("figure svg, .swatch").evaluate_all(
+        "nodes => nodes.map(node => getComputedStyle(node).backgroundColor)"
+    )
+    assert set(grounds) == {"rgb(255, 255, 255)"}
+
+
+def test_on_paper_every_column_is_there_and_no_control(open_page):
+    page = open_page(width=1032)  # A4, landscape, within its margins, at 96 pixels an inch
     page.emulate_media(media="print")
-    assert not visible(page, ".switch")
-    assert visible(page, f"{table('total accuracy, %')} tbody tr")
-    tables = "nodes => nodes.map(node => node.getBoundingClientRect().right)"
-    assert max(page.locator("table:visible").evaluate_all(tables)) <= 780
+    assert not visible(page, "nav, .switch, .legend input")
+    assert visible(page, f"{table('Scores')} tbody tr")
+    right = "nodes => Math.max(...nodes.map(node => node.getBoundingClientRect().right))"
+    assert page.locator("table, figure svg, figure img").evaluate_all(right) <= 1032

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from fsr_fer.errors import UserError
-from fsr_fer.report import example_faces, write_report
-from fsr_fer.report.page import in_units
+from fsr_fer.report import write_report
+from fsr_fer.report.face_grids import example_rows, restored_grid
+from fsr_fer.report.page import flat, in_units
 
 
 class Collector(HTMLParser):
@@ -51,7 +52,18 @@ def test_page_is_whole_and_needs_nothing_from_outside(written, parsed):
         assert tag not in ("link", "iframe", "object", "base")
         for name in ("src", "href", "action", "data", "srcset"):
             assert (attributes.get(name) or "#").startswith(("#", "data:image/"))
-    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttp|https?://", written.page)
+    assert "script" not in {tag for tag, _ in parsed.tags}
+    names = r' xmlns(:\w+)?="[^"]*"'  # of SVG; nothing is fetched for them
+    assert not re.search(r"url\((?!#)|@import|https?://", re.sub(names, "", written.page))
+
+
+def test_ids_are_unique_and_every_link_has_its_target(parsed):
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    names = ("href", "xlink:href")
+    targets = [a[name] for _, a in parsed.tags for name in names if a.get(name, "").startswith("#")]
+    assert len(targets) > 7
+    assert {target[1:] for target in targets} <= set(ids)
 
 
 def test_class_names_are_escaped(written, parsed):
@@ -69,13 +81,15 @@ def test_page_shows_the_numbers_of_the_files(written, parsed):
     assert "reweight.sigma" in text
 
 
-def test_a_single_row_is_reported_without_comparison(make_inputs, tmp_path):
+def test_a_single_method_is_reported_without_comparison(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path / "inputs")
     alone = replace(inputs, methods={"bicubic": inputs.methods["bicubic"]})
     write_report(alone, tmp_path / "page", tmp_path / "metrics")
     page = (tmp_path / "page/index.html").read_text("utf-8")
-    assert "Only bicubic was run" in page
-    assert "gain on" not in page
+    text = " ".join("".join(Collector(page).text).split())
+    assert "Only bicubic was run" in text
+    assert "gain on" not in text
+    assert "minus bicubic" not in text
 
 
 def test_same_inputs_give_the_same_bytes(make_inputs, written, tmp_path):
@@ -86,41 +100,62 @@ def test_same_inputs_give_the_same_bytes(make_inputs, written, tmp_path):
         assert first
 
 
+def windows(picture: Image.Image, block: np.ndarray) -> np.ndarray:
+    """Places (y, x) in a picture where all pixels are those of ``block``, uint8 [h, w, 3]."""
+    pixels = np.asarray(picture.convert("RGB"))
+    first = np.lib.stride_tricks.sliding_window_view(pixels[..., 0], block.shape[1], axis=1)
+    places = np.argwhere((first == block[0, :, 0]).all(axis=-1))
+    found = [
+        (y, x)
+        for y, x in places
+        if np.array_equal(pixels[y : y + block.shape[0], x : x + block.shape[1]], block)
+    ]
+    return np.array(found)
+
+
+def enlarged(face: np.ndarray) -> np.ndarray:
+    return face.repeat(2, axis=0).repeat(2, axis=1)
+
+
 def test_faces_are_shown_in_true_size_pixel_by_pixel(written):
     """Every face pixel is a block of 2x2 in the picture, which the page shows at half its width."""
-    picture = Image.open(io.BytesIO((written.directory / "faces.png").read_bytes())).convert("RGB")
-    small = example_faces(written.inputs)[0].sizes["x8"]
-    block = small.repeat(2, axis=0).repeat(2, axis=1)
-    pixels = np.asarray(picture)
-    windows = np.lib.stride_tricks.sliding_window_view(pixels[..., 0], 26, axis=1)
-    y, x = np.argwhere((windows == block[0, :, 0]).all(axis=-1))[0]
-    np.testing.assert_array_equal(pixels[y : y + 26, x : x + 26], block)
+    picture = Image.open(written.directory / "faces.png")
+    small = np.load(written.inputs.data / "downsample/x8.npy")
+    for row in example_rows(written.inputs):
+        alone = np.pad(small[row], ((1, 1), (1, 1), (0, 0)), constant_values=255)
+        assert len(windows(picture, enlarged(alone))) == 1
     assert f'width="{picture.width // 2}"' in written.page
 
 
 def test_example_faces_are_test_faces_of_the_classes_in_turn(written):
-    faces = example_faces(written.inputs)
-    names = written.inputs.class_names
-    assert [face.title for face in faces] == [names[0], names[1], names[2], names[0]]
-    images = np.load(written.inputs.images_path)
-    rows = [int(np.flatnonzero((images == f.sizes["hr"]).all(axis=(1, 2, 3)))[0]) for f in faces]
+    manifest, rows = written.inputs.manifest, example_rows(written.inputs)
+    assert manifest.labels[rows].tolist() == [0, 1, 2, 0]
     assert len(set(rows)) == 4
-    assert set(rows) <= set(written.inputs.manifest.rows("test").tolist())
-    assert all(image.shape == (100, 100, 3) for f in faces for image in f.upsampled.values())
+    assert set(rows) <= set(manifest.rows("test").tolist())
 
 
 def test_missing_faces_are_a_clear_message(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    (tmp_path / "x8.npy").unlink()
+    (tmp_path / "downsample/x8.npy").unlink()
     with pytest.raises(UserError, match=r"x8\.npy: no such file"):
         write_report(inputs, tmp_path / "page", tmp_path / "metrics")
     assert not (tmp_path / "metrics").exists()
 
 
-def test_restored_faces_must_be_as_many_as_test_faces(make_inputs, tmp_path):
+def test_restored_faces_are_those_of_the_same_test_face(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    with pytest.raises(UserError, match=r"images\.npy: 60 faces, expected the 42 test faces"):
-        replace(inputs, restored={"rcan": {"x8": inputs.images_path}})
+    assert restored_grid(inputs) is None
+    images = np.load(inputs.data / "dataset/images.npy")
+    for method in ("rcan", "old"):  # one of them is not reported
+        (tmp_path / f"restored/{method}").mkdir(parents=True)
+        inverted = 255 - images[inputs.manifest.rows("test")]
+        np.save(tmp_path / f"restored/{method}/x8.npy", inverted)
+    picture = Image.open(io.BytesIO(restored_grid(inputs)))
+    for row in example_rows(inputs):
+        ((y, x),) = windows(picture, enlarged(images[row]))
+        ((restored_y, restored_x),) = windows(picture, enlarged(255 - images[row]))
+        assert restored_y == y
+        assert restored_x < x  # the full-size face is the last
 
 
 @pytest.mark.parametrize(
@@ -131,22 +166,29 @@ def test_counts_have_three_digits_and_a_unit(number, text):
     assert in_units(number) == text
 
 
+def test_settings_are_flattened_to_dotted_keys():
+    values = {"a": {"b": [1, 2.5], "c": {"d": True}}, "e": None}
+    assert list(flat(values)) == [("a.b", "1, 2.5"), ("a.c.d", "True"), ("e", "None")]
+
+
 def test_pictures_and_tables_have_a_description(parsed):
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
-    figures = [a for tag, a in parsed.tags if tag == "svg" and a.get("role") == "img"]
+    figures = [attributes for _, attributes in parsed.tags if attributes.get("role") == "img"]
     assert len(images) == 1  # the faces; nothing was restored
-    assert len(figures) == 2 + 3  # accuracy and calibration, and a legend of three methods
+    assert len(figures) == 2  # accuracy and calibration; no costs were counted
     assert all(attributes["alt"] for attributes in images)
     assert all(attributes["aria-label"] for attributes in figures)
-    boxes = [a for _, a in parsed.tags if (a.get("class") or "").split()[:1] == ["scroll"]]
-    assert all(box["aria-label"] for box in boxes if box.get("role") == "region")
-    assert all(box.get("tabindex") == "0" for box in boxes if box["class"] != "scroll text")
+    boxes = [a for _, a in parsed.tags if "scroll" in (a.get("class") or "").split()]
+    assert len(boxes) == sum(tag == "table" for tag, _ in parsed.tags) + len(images)
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
 
 
 def test_answer_names_the_best_method_its_gain_and_how_certain_that_is(parsed):
     text = " ".join("".join(parsed.text).split())
-    assert "fsr_plain is best over all small sizes: 81.0 % of the test faces" in text
-    assert re.search(r"\+15\.5 \(\+[\d.]+…\+[\d.]+\) points on bicubic\.", text)
+    best = r"fsr_plain is the most accurate over all sizes: 81\.0 % correct \([\d.]+–[\d.]+\)"
+    gain = r", mean of x2–x8, \+15\.5 points \(\+[\d.]+ to \+[\d.]+\) on bicubic\."
+    assert re.search(best + gain, text)
+    assert "Best at single sizes: fsr_plain at every scale; bicubic at x2." in text
 
 
 def test_every_number_says_the_command_that_traces_it(written, written_full):
@@ -154,16 +196,19 @@ def test_every_number_says_the_command_that_traces_it(written, written_full):
         values = json.loads((run.metrics / f"{file}.json").read_text())
         for method, columns in values.items():
             for column, value in columns.items():
-                number = f'title="fsr-fer trace {file}.{method}.{column}">{value:.1f}<'
-                assert number in run.page, number
+                title = f'title="fsr-fer trace {file}.{method}.{column}">'
+                assert re.search(rf"{re.escape(title)}\s*{value:.1f}<", run.page), title
 
 
-def test_lines_of_a_method_are_found_by_the_legend(written_full):
-    for name in written_full.inputs.methods:
-        assert f'id="accuracy:{name}"' in written_full.page
-        assert f'<input type="checkbox" name="method" value="{name}"' in written_full.page
-    used = set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', written_full.page))
-    assert used <= set(re.findall(r' id="([^"]+)"', written_full.page))
+def test_lines_and_rows_of_a_method_are_found_by_the_legend(written_full):
+    for number, name in enumerate(written_full.inputs.methods):
+        box = rf'name="m{number}" checked [^>]*>\s*<span[^>]*>.</span><code>'
+        label = name.replace("_", "_<wbr>")
+        assert re.search(box + label, written_full.page), name
+        for figure in ("accuracy", "cost", "calibration"):
+            assert f'id="{figure}.line-m{number}"' in written_full.page
+        # scores, cost, calibration, recall, and where it is PSNR and the paper
+        assert written_full.page.count(f'<tr class="m{number}">') >= 4
 
 
 def test_full_page_shows_cost_calibration_and_restored_faces(written_full):
@@ -171,30 +216,8 @@ def test_full_page_shows_cost_calibration_and_restored_faces(written_full):
     squeezed = re.sub(r"\s+", "", text)
     assert "bicubic1.32M46.0M1×46.0M1×" in squeezed
     assert "rcan1.32M92.0M2×92.0M2×92.0M2×92.0M2×–––92.0M2×–" in squeezed
-    assert "rcan28.13SSIM0.8765" in squeezed
+    assert "rcan––28.130.8765––––" in squeezed
+    assert "at92.0M" not in squeezed  # the answer is about the best method
+    assert "at414Moperationsperface,9timesthoseofbicubic." in squeezed
     for name in ("cost.svg", "calibration.svg", "restored.png"):
         assert (written_full.directory / name).stat().st_size > 1000
-
-
-def test_restored_faces_are_those_of_the_same_test_face(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
-    test = inputs.manifest.rows("test")
-    images = np.load(inputs.images_path)[test]
-    np.save(tmp_path / "restored.npy", 255 - images)
-    inputs = replace(inputs, restored={"rcan": {"x8": tmp_path / "restored.npy"}})
-    for face in example_faces(inputs):
-        np.testing.assert_array_equal(face.restored["rcan"]["x8"], 255 - face.sizes["hr"])
-
-
-def test_operations_are_sums_and_their_mean_is_over_the_scales(make_inputs, tmp_path):
-    counts = {
-        "flop_per_face": {"hr": 7, "x2": 10, "x8": 20},
-        "eigen_flop_per_face": {"hr": 1, "x2": 2, "x8": 4},
-    }
-    less = {"flop_per_face": {"hr": 7, "x8": 20}, "eigen_flop_per_face": {}}
-    inputs = make_inputs(tmp_path, cost={"bicubic": counts, "rcan": less})
-    assert inputs.operations("bicubic", "x8") == 24
-    assert inputs.operations("bicubic", "mean") == 18
-    assert inputs.operations("rcan", "hr") == 7
-    assert inputs.operations("rcan", "x2") is inputs.operations("rcan", "mean") is None
-    assert inputs.operations("fsr_plain", "x2") is None

@@ -35,7 +35,7 @@ def test_mean_class_accuracy_is_the_mean_recall(written):
     assert scores["bicubic"]["x8"] == pytest.approx(np.mean(recalls), abs=5e-4)
 
 
-def test_a_row_without_a_scale_has_neither_it_nor_a_mean(written):
+def test_a_method_without_a_scale_has_neither_it_nor_a_mean(written):
     for name in ("accuracy.json", "mean_class_accuracy.json"):
         assert set(load(written, name)["rcan"]) == {"hr", "x8"}
 
@@ -45,9 +45,18 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-def test_every_score_has_its_interval(written):
+def scores_lines(written, reference):
+    """Lines of scores.csv by score, method and size; reference "" are the scores themselves."""
     lines = read_csv(written.directory / "scores.csv")
-    cells = {(line["score"], line["method"], line["size"]): line for line in lines}
+    return {
+        (line["score"], line["method"], line["size"]): line
+        for line in lines
+        if line["reference"] == reference
+    }
+
+
+def test_every_score_has_its_interval(written):
+    cells = scores_lines(written, "")
     for score, name in (
         ("total_accuracy", "accuracy.json"),
         ("mean_class_accuracy", "mean_class_accuracy.json"),
@@ -62,55 +71,67 @@ def test_every_score_has_its_interval(written):
                 assert 0 <= float(line["low"]) <= value <= float(line["high"]) <= 100
 
 
-def test_comparisons_are_with_the_first_row(written):
-    lines = read_csv(written.directory / "comparisons.csv")
-    comparisons = {(line["method"], line["size"]): line for line in lines}
-    assert {line["reference"] for line in lines} == {"bicubic"}
-    assert {row for row, _ in comparisons} == {"fsr_plain", "rcan"}
-    at_x8 = comparisons["fsr_plain", "x8"]
-    assert float(at_x8["difference"]) == pytest.approx(100 * 13 / 42, abs=5e-4)
-    assert (at_x8["only_this_right"], at_x8["only_reference_right"]) == ("13", "0")
+def test_differences_are_to_the_first_method(written):
+    lines = scores_lines(written, "bicubic")
+    assert {line["reference"] for line in read_csv(written.directory / "scores.csv")} == {
+        "",
+        "bicubic",
+    }
+    assert {method for _, method, _ in lines} == {"fsr_plain", "rcan"}
+    at_x8 = lines["total_accuracy", "fsr_plain", "x8"]
+    assert float(at_x8["value"]) == pytest.approx(100 * 13 / 42, abs=5e-4)
+    assert (at_x8["method_only"], at_x8["reference_only"]) == ("13", "0")
     # Five comparisons: three sizes of fsr_plain and two of rcan; this one is the clearest.
-    assert float(at_x8["adjusted_p_value"]) == pytest.approx(5 * mcnemar_exact(13, 0), rel=1e-2)
-    assert comparisons["fsr_plain", "mean"]["adjusted_p_value"] == ""
+    assert float(at_x8["p_value"]) == pytest.approx(5 * mcnemar_exact(13, 0), rel=1e-2)
+    assert lines["total_accuracy", "fsr_plain", "mean"]["p_value"] == ""
 
 
-def test_comparisons_give_mean_class_accuracy_too(written):
-    lines = read_csv(written.directory / "comparisons.csv")
+def test_there_are_differences_of_mean_class_accuracy_too(written):
     scores = load(written, "mean_class_accuracy.json")
-    for line in lines:
-        row, reference, column = line["method"], line["reference"], line["size"]
-        gain = scores[row][column] - scores[reference][column]
-        assert float(line["mean_class_difference"]) == pytest.approx(gain, abs=2e-3)
-        low, high = float(line["mean_class_low"]), float(line["mean_class_high"])
-        assert low <= gain + 1e-9
-        assert gain - 1e-9 <= high
+    lines = {
+        key: line
+        for key, line in scores_lines(written, "bicubic").items()
+        if key[0] == "mean_class_accuracy"
+    }
+    assert len(lines) == 4 + 2  # sizes and mean of fsr_plain, sizes of rcan
+    for (_, method, size), line in lines.items():
+        gain = scores[method][size] - scores["bicubic"][size]
+        assert float(line["value"]) == pytest.approx(gain, abs=2e-3)
+        assert float(line["low"]) <= gain + 1e-9
+        assert gain - 1e-9 <= float(line["high"])
+        assert line["p_value"] == ""
 
 
-def test_rows_are_compared_with_mixed_resolution_where_it_is(make_inputs, tmp_path):
+def test_methods_are_compared_with_mixed_resolution_where_it_is(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
     plain = inputs.methods["fsr_plain"]
-    rows = {**inputs.methods, "mixed_resolution": plain}
-    scores = compute_scores(replace(inputs, methods=rows))
-    assert list(scores.against) == ["bicubic", "mixed_resolution"]
-    against = scores.against["mixed_resolution"]
-    assert list(against) == ["bicubic", "fsr_plain", "rcan"]
-    assert list(against["rcan"]) == ["hr", "x8"]
-    same = against["fsr_plain"]["x8"]
-    assert (same.difference.value, same.first_only, same.second_only, same.p_value) == (0, 0, 0, 1)
+    methods = {**inputs.methods, "mixed_resolution": plain}
+    scores = compute_scores(replace(inputs, methods=methods))
+    assert list(scores.differences) == ["bicubic", "mixed_resolution"]
+    to_bicubic, to_mixed = (scores.differences[r]["total_accuracy"] for r in scores.differences)
+    assert list(to_mixed) == ["bicubic", "fsr_plain", "rcan"]
+    assert list(to_mixed["rcan"]) == ["hr", "x8"]
+    same = to_mixed["fsr_plain"]["x8"]
+    assert (same.value, same.method_only, same.reference_only, same.p_value) == (0, 0, 0, 1)
+    assert not same.significant
     # The other way round of bicubic's comparison with it, but that there are more tests now.
-    one, other = scores.against["bicubic"]["mixed_resolution"]["x8"], against["bicubic"]["x8"]
-    assert (one.first_only, one.second_only) == (other.second_only, other.first_only) == (13, 0)
-    assert other.difference.value == pytest.approx(-one.difference.value)
-    # Three rows with three sizes, one of them lacks one: eight tests with either reference.
+    one, other = to_bicubic["mixed_resolution"]["x8"], to_mixed["bicubic"]["x8"]
+    assert (one.method_only, one.reference_only) == (13, 0)
+    assert (other.reference_only, other.method_only) == (13, 0)
+    assert other.value == pytest.approx(-one.value)
+    # Three methods with three sizes, one of them lacks one: eight tests with either reference.
     assert other.p_value == pytest.approx(8 * mcnemar_exact(13, 0))
-    assert list(scores.against["bicubic"]) == ["fsr_plain", "rcan", "mixed_resolution"]
+    assert other.significant
+    assert list(to_bicubic) == ["fsr_plain", "rcan", "mixed_resolution"]
 
 
-def test_the_only_row_is_compared_with_nothing(make_inputs, tmp_path):
+def test_the_only_method_is_compared_with_nothing(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    rows = {"mixed_resolution": inputs.methods["fsr_plain"]}
-    assert compute_scores(replace(inputs, methods=rows)).against == {"mixed_resolution": {}}
+    methods = {"mixed_resolution": inputs.methods["fsr_plain"]}
+    differences = compute_scores(replace(inputs, methods=methods)).differences
+    assert differences == {
+        "mixed_resolution": {"total_accuracy": {}, "mean_class_accuracy": {}},
+    }
 
 
 def test_calibration_is_that_of_the_stored_confidence(written):
@@ -118,9 +139,8 @@ def test_calibration_is_that_of_the_stored_confidence(written):
     assert set(errors["rcan"]) == {"hr", "x8"}
     # bicubic at x8: 21 of 42 right, said with 0.8, the others with 0.45; two bins.
     assert errors["bicubic"]["x8"] == pytest.approx(100 * (0.2 + 0.45) / 2, abs=1e-3)
-    lines = read_csv(written.directory / "scores.csv")
-    cells = {(line["score"], line["method"], line["size"]): line for line in lines}
-    confidence = cells["mean_confidence", "bicubic", "x8"]
+    cells = scores_lines(written, "")
+    confidence = cells["confidence", "bicubic", "x8"]
     assert float(confidence["value"]) == pytest.approx(100 * (0.8 + 0.45) / 2, abs=1e-3)
     error = cells["calibration_error", "bicubic", "x8"]
     assert 0 <= float(error["low"]) < float(error["high"])
@@ -152,7 +172,7 @@ def test_confusion_counts_every_face_once(written):
     assert right == 21
 
 
-def test_a_rows_numbers_do_not_depend_on_the_other_rows(make_inputs, tmp_path):
+def test_a_methods_numbers_do_not_depend_on_the_other_methods(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
     alone = replace(inputs, methods={"rcan": inputs.methods["rcan"]})
     for score, table in compute_scores(alone).tables.items():
@@ -186,6 +206,6 @@ def test_predictions_of_something_else_are_refused(make_inputs, tmp_path, change
         replace(inputs, methods=rows)
 
 
-def test_no_row_at_all_is_refused(make_inputs, tmp_path):
+def test_no_method_at_all_is_refused(make_inputs, tmp_path):
     with pytest.raises(UserError, match="no method is named"):
         make_inputs(tmp_path, methods={})

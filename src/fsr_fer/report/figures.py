@@ -1,33 +1,29 @@
 """The figures: the same bytes for the same numbers, on white ground, readable without colour.
 
-Methods are told apart by colour, marker and dash; their legend is the page's, which finds a
-method's lines by their id.
+A method's lines and points are groups whose id ends in "-m" and its number, and the legend is a
+group of its own: the page hides it, for its own legend is also the filter.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator
 
 from fsr_fer.predictions import HR
-from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.scores import MEAN, Calibration, Estimate, Table
+from fsr_fer.report.scores import Calibration, Estimate
 
-# Okabe and Ito's colours without yellow, which is too pale for lines on white; the markers and
-# dashes repeat with other periods, so that no two of the first 28 methods look the same in grey.
-COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
+Table = Mapping[str, Mapping[str, Estimate]]
 
-STYLE: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "fsr-fer",  # otherwise random ids differ from run to run
-    "svg.fonttype": "path",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so is the same everywhere
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so is measured the same everywhere
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -35,119 +31,131 @@ STYLE: dict[Any, Any] = {
     "grid.color": "#e3e3e3",
     "axes.axisbelow": True,
     "figure.facecolor": "white",
+    "legend.fontsize": 8,
 }
+GREY = "#555555"
+
+
+class Style(NamedTuple):
+    """How a method is drawn; ``symbol`` is the marker as a character."""
+
+    color: str
+    marker: str
+    symbol: str
+    linestyle: Any
+
+
+# Okabe and Ito's colours without yellow, which is too pale for lines on white; the markers and
+# dashes repeat with other periods, so that no two of the first 28 methods look the same in grey.
+_COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = tuple(zip("os^DvPX*", "●■▲◆▼✚✖★", strict=True))
+_DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
+
+
+def style(number: int) -> Style:
+    """The style of the method with this number; the first is plain black."""
+    marker, symbol = _MARKERS[number % len(_MARKERS)]
+    return Style(_COLORS[number % len(_COLORS)], marker, symbol, _DASHES[number % len(_DASHES)])
 
 
 def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[str]) -> bytes:
     """Accuracy of each method over face size, as SVG (paper, figure 4).
 
-    Those in ``banded`` have their intervals as bands; the dotted line is the first method at full
-    size.
+    The methods in ``banded`` have their intervals as bands.
     """
-    with mpl.rc_context(STYLE):
-        figure, axes = _axes()
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(6.2, 4.2))
+        figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
+        axes = figure.add_subplot()
         for number, (name, row) in enumerate(table.items()):
-            places = [i for i, column in enumerate(pixels) if column in row]
-            shown = [row[column] for column in pixels if column in row]
-            style = line_style(number) | {"linewidth": 2.2 if name in banded else 1.3}
-            axes.plot(places, [e.value for e in shown], gid=f"accuracy:{name}", **style)
+            places = [place for place, size in enumerate(pixels) if size in row]
+            shown = [row[size] for size in pixels if size in row]
+            width = 2.2 if name in banded else 1.3
+            _plot(axes, number, name, places, [e.value for e in shown], linewidth=width)
             if name in banded:
-                low, high = [e.interval.low for e in shown], [e.interval.high for e in shown]
-                band = axes.fill_between(places, low, high, color=style["color"], alpha=0.14, lw=0)
-                band.set_gid(f"accuracy-band:{name}")
-        baseline = next(iter(table.values()))
-        if HR in baseline:
-            axes.axhline(baseline[HR].value, color="#555555", linewidth=1, dashes=(2, 3))
-        axes.set_xticks(range(len(pixels)), [f"{short(c)}\n{p} px" for c, p in pixels.items()])
-        axes.set_xlabel("downsampling factor, height of the face in pixels")
+                low, high = [e.low for e in shown], [e.high for e in shown]
+                color, gid = style(number).color, f"band-m{number}"
+                axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
+        baseline, first = next(iter(table.items()))
+        if HR in first:
+            axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
+        labels = [f"{'HR' if size == HR else size}\n{px} px" for size, px in pixels.items()]
+        axes.set_xticks(range(len(pixels)), labels)
+        axes.set_xlabel(f"face size; dotted: {baseline} at full size")
         axes.set_ylabel("total accuracy, %")
         return _svg(figure)
 
 
-def cost_figure(inputs: ReportInputs, table: Table) -> bytes | None:
-    """Accuracy over operations per face, both means over the scales, as SVG.
+def cost_figure(
+    table: Table, operations: Mapping[str, Mapping[str, float]], sizes: Mapping[str, str]
+) -> bytes | None:
+    """Accuracy over floating-point operations per face, a panel for each of ``sizes``, as SVG.
 
-    None if no method has both.
+    ``sizes`` are titles by size. None if at none of them any method has both numbers.
     """
-    with mpl.rc_context(STYLE):
-        figure, axes = _axes()
-        axes.set_xscale("log")
-        for number, (name, row) in enumerate(table.items()):
-            work = inputs.operations(name, MEAN)
-            if work is not None and MEAN in row:
-                _point(axes, work, row[MEAN], name, line_style(number))
-        axes.set_xlabel("floating-point operations per face, mean over the scales")
-        axes.set_ylabel("total accuracy, mean over the scales, %")
-        return _svg(figure) if axes.lines else None
+    points = {
+        size: [name for name in table if size in table[name] and size in operations.get(name, {})]
+        for size in sizes
+    }
+    panels = [size for size in sizes if points[size]]
+    if not panels:
+        return None
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(9, 3.8))
+        figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
+        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        numbers = {name: number for number, name in enumerate(table)}
+        for axes, size in zip(all_axes, panels, strict=True):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(EngFormatter())
+            axes.minorticks_off()
+            works = [operations[name][size] for name in points[size]]
+            axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # wide enough for two ticks or more
+            for name in points[size]:
+                work, score, number = operations[name][size], table[name][size], numbers[name]
+                line = {"color": style(number).color, "alpha": 0.35, "gid": f"range-m{number}"}
+                axes.plot([work, work], [score.low, score.high], **line)
+                _plot(axes, number, name, [work], [score.value], linestyle="", markersize=8)
+            axes.set_title(sizes[size], fontsize=10, loc="left")
+            axes.set_xlabel("floating-point operations per face")
+        all_axes[0].set_ylabel("total accuracy, %")
+        return _svg(figure)
 
 
-def _point(
-    axes: Axes, work: float, estimate: Estimate, name: str, style: Mapping[str, Any]
-) -> None:
-    bounds, colour = [estimate.interval.low, estimate.interval.high], style["color"]
-    axes.plot([work, work], bounds, color=colour, alpha=0.35, gid=f"cost-interval:{name}")
-    mark = {"color": colour, "marker": style["marker"], "linestyle": "", "markersize": 7}
-    axes.plot([work], [estimate.value], gid=f"cost:{name}", **mark)
-
-
-def calibration_figure(methods: Mapping[str, Mapping[str, Calibration]]) -> bytes | None:
+def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes | None:
     """Accuracy over mean confidence, a point for each size of each method, as SVG.
 
-    Below the diagonal a method is overconfident. None if no method stored its confidence.
+    Below the diagonal a method is overconfident. None if no confidence was stored.
     """
-    with mpl.rc_context(STYLE):
-        figure, axes = _axes()
-        values = []
-        for number, (name, columns) in enumerate(methods.items()):
-            style = line_style(number) | {"linewidth": 1.1, "markersize": 5}
-            x = [cell.confidence for cell in columns.values()]
-            y = [cell.accuracy for cell in columns.values()]
-            if columns:
-                axes.plot(x, y, gid=f"calibration:{name}", **style)
-            values += x + y
-        if not values:
-            return None
-        low, high = min(values) - 2, min(100.0, max(values) + 2)
-        axes.plot([low, high], [low, high], color="#555555", linewidth=1, dashes=(2, 3))
+    cells = [cell for row in calibration.values() for cell in row.values()]
+    if not cells:
+        return None
+    values = [value for cell in cells for value in (cell.confidence, cell.accuracy)]
+    low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(5, 4.6))
+        figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
+        axes = figure.add_subplot()
+        for number, (name, row) in enumerate(calibration.items()):
+            x, y = [c.confidence for c in row.values()], [c.accuracy for c in row.values()]
+            _plot(axes, number, name, x, y, linewidth=0.7, markersize=5)
+        axes.plot([low, high], [low, high], color=GREY, linewidth=1, dashes=(2, 3))
         axes.set(xlim=(low, high), ylim=(low, high))
-        axes.set_xlabel("mean confidence, %")
-        axes.set_ylabel("total accuracy, %")
+        axes.set(xlabel="mean confidence, %", ylabel="total accuracy, %")
         return _svg(figure)
 
 
-def line_style(number: int) -> dict[str, Any]:
-    """Colour, marker and dashes of the method with this number; the first is plain black."""
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": DASHES[number % len(DASHES)],
-        "linewidth": 1.8,
-    }
-
-
-def legend_mark(number: int) -> bytes:
-    """A method's line and marker alone, for the legend, as SVG."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.5, 0.2))
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.plot([0, 1, 2], [0, 0, 0], markevery=[1], markersize=5, **line_style(number))
-        axes.set_axis_off()
-        return _svg(figure)
-
-
-def short(column: str) -> str:
-    """A column's name: "HR", "x8"."""
-    return "HR" if column == HR else column
-
-
-def _axes() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 4.2))
-    axes = figure.add_subplot()
-    figure.subplots_adjust(left=0.09, right=0.99, top=0.98, bottom=0.16)
-    return figure, axes
+def _plot(axes: Axes, number: int, name: str, x: list[Any], y: list[float], **changes: Any) -> None:
+    """One method, in its style."""
+    drawn = style(number)
+    look = {"color": drawn.color, "marker": drawn.marker, "linestyle": drawn.linestyle}
+    axes.plot(x, y, label=name, gid=f"line-m{number}", **(look | changes))
 
 
 def _svg(figure: Figure) -> bytes:
+    figure.axes[0].legend(loc="best").set_gid("legend")
     content = io.BytesIO()
-    figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import NamedTuple
 
 from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.scores import MEAN, Scores
 
 TEST_FACES = 3068
 """Test faces of RAF-DB, all of which the paper reads (section 4.1)."""
 
+SIZES = ("x2", "x3", "x4", "x5", "x6", "x7", "x8", "mean")
 
-def printed_cells() -> list[dict[str, str]]:
-    """All cells of tables 1 and 2 in the paper's order, but those printed as "-".
 
-    Each has ``source``, ``method``, ``row`` (the method of ours that stands for it), ``column``
-    and ``printed``, total accuracy in percent.
+class PaperRow(NamedTuple):
+    """A line of one of the paper's tables; ``method`` is the one of ours that stands for it.
+
+    ``accuracy`` is total accuracy in percent by size, as printed.
     """
+
+    table: str
+    printed_name: str
+    method: str
+    accuracy: Mapping[str, str]
+
+
+def paper_rows() -> list[PaperRow]:
+    """All lines of tables 1 and 2, in the paper's order; cells printed as "-" are left out."""
     text = resources.files("fsr_fer.report").joinpath("paper_tables.csv").read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    return [
+        PaperRow(
+            table=line["table"],
+            printed_name=line["printed_name"],
+            method=line["method"],
+            accuracy={size: line[size] for size in SIZES if line[size]},
+        )
+        for line in csv.DictReader(text.splitlines())
+    ]
 
 
-def why_not_comparable(inputs: ReportInputs) -> str:
+def not_comparable(inputs: ReportInputs) -> str:
     """Why the paper's numbers are no yardstick for ours; empty where they are one."""
     num_test = len(inputs.manifest.rows("test"))
     if inputs.source != "rafdb":
         return (
-            "Other data: not comparable. The paper tests on RAF-DB; a higher or lower number here "
-            "says nothing about the method."
+            "Other data: not comparable. The paper reads RAF-DB; this run reads other faces, so "
+            "a higher or lower number says nothing about the method."
         )
     if num_test != TEST_FACES:
         return (
@@ -37,19 +55,3 @@ def why_not_comparable(inputs: ReportInputs) -> str:
             "The numbers are not comparable."
         )
     return ""
-
-
-def paper_tables(scores: Scores) -> list[dict[str, Any]]:
-    """The paper's tables: for each method and size what is printed and what we have."""
-    accuracy = scores.tables["total_accuracy"]
-    tables: dict[str, dict[str, Any]] = {}
-    for cell in printed_cells():
-        table = tables.setdefault(cell["source"], {"title": cell["source"], "methods": {}})
-        name = f"{cell['method']} / {cell['row']}"
-        ours = accuracy.get(cell["row"], {}).get(cell["column"])
-        here = "–" if ours is None else f"{ours.value:.1f}"
-        table["methods"].setdefault(name, {})[cell["column"]] = (cell["printed"], here)
-    for table in tables.values():
-        sizes = {size for cells in table["methods"].values() for size in cells}
-        table["columns"] = sorted(sizes, key=lambda size: (size == MEAN, size))
-    return list(tables.values())

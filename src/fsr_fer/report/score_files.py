@@ -1,110 +1,94 @@
-"""The numbers of the report as files, for DVC, for Git and for whoever computes on with them."""
+"""The numbers of the report as files, for DVC, for Git and for further computation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from fsr_fer.files import write_csv, write_json
-from fsr_fer.predictions import HR
-from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.scores import DECIMALS, MEAN, Estimate, Scores
-from fsr_fer.statistics import Score
+from fsr_fer.report.inputs import MEAN, ReportInputs
+from fsr_fer.report.scores import Scores
 
-METRICS_FILES: dict[Score, str] = {
-    "total_accuracy": "accuracy.json",
-    "mean_class_accuracy": "mean_class_accuracy.json",
-}
+DECIMALS = 3
+"""Of percentages in files, as in the paper."""
+
+SCORE_COLUMNS = (
+    "method", "size", "score", "reference", "value", "low", "high",
+    "method_only", "reference_only", "p_value",
+)  # fmt: skip
 
 
 def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None:
-    """Write the metrics of the whole table: percent with 3 decimals, the same bytes every time.
+    """Write what DVC compares and plots: percent with 3 decimals, the same bytes every time.
 
-    ``accuracy.json`` and ``mean_class_accuracy.json`` hold method, then column, then the score;
-    ``calibration.json`` in the same form the expected calibration error, a method's name alone
-    where no confidence was stored; ``accuracy_by_scale.csv`` the lines of the figure, with 1 as the
-    factor of full size.
+    ``accuracy.json``, ``mean_class_accuracy.json`` and ``calibration.json`` (expected calibration
+    error) hold method, then size, then the score; a method's name alone where no confidence was
+    stored. ``accuracy_by_scale.csv`` has the lines of the figure, 1 as the factor of full size.
     """
-    errors = {
-        name: {column: cell.error for column, cell in row.items()}
-        for name, row in scores.calibration.items()
+    tables = {
+        "accuracy": scores.tables["total_accuracy"],
+        "mean_class_accuracy": scores.tables["mean_class_accuracy"],
+        "calibration": {
+            name: {size: cell.error for size, cell in row.items()}
+            for name, row in scores.calibration.items()
+        },
     }
-    files = {METRICS_FILES[score]: table for score, table in scores.tables.items()}
-    for filename, table in {**files, "calibration.json": errors}.items():
-        write_json(
-            directory / filename,
-            {name: {c: _percent(e.value) for c, e in row.items()} for name, row in table.items()},
-        )
+    for filename, table in tables.items():
+        values = {
+            name: {size: _rounded(estimate.value) for size, estimate in row.items()}
+            for name, row in table.items()
+        }
+        write_json(directory / f"{filename}.json", values)
+    factors = dict(zip(inputs.sizes, (1, *inputs.scales), strict=True))
     lines = [
-        (name, 1 if c == HR else int(c.removeprefix("x")), inputs.pixels[c], *_numbers(estimate))
+        (name, factors[size], inputs.pixels[size], *map(_rounded, estimate))
         for name, row in scores.tables["total_accuracy"].items()
-        for c, estimate in row.items()
-        if c != MEAN
+        for size, estimate in row.items()
+        if size != MEAN
     ]
-    columns = ("row", "scale", "pixels", "accuracy", "low", "high")
-    write_csv(directory / "accuracy_by_scale.csv", columns, lines)
+    header = ("row", "scale", "pixels", "accuracy", "low", "high")
+    write_csv(directory / "accuracy_by_scale.csv", header, lines)
 
 
-def write_details(inputs: ReportInputs, scores: Scores, directory: Path) -> None:
-    """Write what is too much for ``dvc metrics diff``.
+def write_details(scores: Scores, class_names: tuple[str, ...], directory: Path) -> None:
+    """Write ``scores.csv``, every number with its interval, and ``confusion.csv``, the counts.
 
-    ``scores.csv`` holds every score with its interval, ``comparisons.csv`` each method against each
-    reference, points of total and of mean-class accuracy; ``confusion.csv`` the counts.
+    In ``scores.csv`` a line with a reference is a difference to it, in points; ``method_only`` and
+    ``reference_only`` are the faces that only one of the two has correct.
     """
-    header = ("method", "size", "score", "value", "low", "high")
-    write_csv(directory / "scores.csv", header, _scores(scores))
-    compared = (
-        *("method", "reference", "size", "difference", "low", "high"),
-        *("only_this_right", "only_reference_right", "adjusted_p_value"),
-        *("mean_class_difference", "mean_class_low", "mean_class_high"),
-    )
-    write_csv(directory / "comparisons.csv", compared, _comparisons(scores))
-    counted = ("method", "size", "label", "predicted", "faces")
-    write_csv(directory / "confusion.csv", counted, _confusion(inputs, scores))
+    write_csv(directory / "scores.csv", SCORE_COLUMNS, _lines(scores))
+    classes = range(len(class_names))
+    counts = [
+        (name, size, class_names[true], class_names[predicted], int(matrix[true, predicted]))
+        for name, matrices in scores.confusion.items()
+        for size, matrix in matrices.items()
+        for true in classes
+        for predicted in classes
+    ]
+    header = ("method", "size", "label", "predicted", "faces")
+    write_csv(directory / "confusion.csv", header, counts)
 
 
-def _scores(scores: Scores) -> Iterator[tuple[Any, ...]]:
+def _lines(scores: Scores) -> Iterator[tuple[object, ...]]:
     for score, table in scores.tables.items():
         for name, row in table.items():
-            for column, estimate in row.items():
-                yield name, column, score, *_numbers(estimate)
-    for name, cells in scores.calibration.items():
-        for column, cell in cells.items():
-            yield name, column, "calibration_error", *_numbers(cell.error)
-            yield name, column, "mean_confidence", _percent(cell.confidence), None, None
+            for size, estimate in row.items():
+                yield name, size, score, "", *map(_rounded, estimate), None, None, None
+    for reference, tables in scores.differences.items():
+        for score, differences in tables.items():
+            for name, cells in differences.items():
+                for size, cell in cells.items():
+                    values = map(_rounded, (cell.value, cell.low, cell.high))
+                    p_value = None if cell.p_value is None else f"{cell.p_value:.3g}"
+                    evidence = cell.method_only, cell.reference_only, p_value
+                    yield name, size, score, reference, *values, *evidence
+    for name, calibrations in scores.calibration.items():
+        for size, calibration in calibrations.items():
+            error = map(_rounded, calibration.error)
+            yield name, size, "calibration_error", "", *error, None, None, None
+            confidence = _rounded(calibration.confidence)
+            yield name, size, "confidence", "", confidence, None, None, None, None, None
 
 
-def _comparisons(scores: Scores) -> Iterator[tuple[Any, ...]]:
-    for reference, against in scores.against.items():
-        for name, comparisons in against.items():
-            for column, comparison in comparisons.items():
-                p = comparison.p_value
-                yield (
-                    name,
-                    reference,
-                    column,
-                    *_numbers(comparison.difference),
-                    comparison.first_only,
-                    comparison.second_only,
-                    None if p is None else f"{p:.3g}",
-                    *_numbers(comparison.mean_class_difference),
-                )
-
-
-def _confusion(inputs: ReportInputs, scores: Scores) -> Iterator[tuple[Any, ...]]:
-    names = inputs.class_names
-    for method, matrices in scores.confusion.items():
-        for column, matrix in matrices.items():
-            for true, label in enumerate(names):
-                for predicted, name in enumerate(names):
-                    yield method, column, label, name, int(matrix[true, predicted])
-
-
-def _percent(value: float) -> float:
+def _rounded(value: float) -> float:
     return round(value, DECIMALS) + 0.0  # no -0.0 in the files
-
-
-def _numbers(estimate: Estimate) -> tuple[float, float, float]:
-    interval = estimate.interval
-    return _percent(estimate.value), _percent(interval.low), _percent(interval.high)

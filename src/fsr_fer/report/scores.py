@@ -1,16 +1,16 @@
-"""The numbers of the report, computed once: files under metrics/ and the page show these."""
+"""The numbers of the report, computed once: the metrics and the page show these."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fsr_fer.predictions import HR, PredictionTable
+from fsr_fer.report.inputs import MEAN, ReportInputs
 from fsr_fer.statistics import (
-    Interval,
     Score,
     bootstrap_interval,
     calibration_interval,
@@ -24,206 +24,181 @@ from fsr_fer.statistics import (
     total_accuracy,
 )
 
-if TYPE_CHECKING:
-    from fsr_fer.report.inputs import ReportInputs
-
-MEAN = "mean"
-"""Column of the mean over all scales, full size left out (paper, table 2: "avg")."""
-
-DECIMALS = 3
-"""Of the percent in files: what the paper prints."""
+SCORES: Mapping[Score, Callable[[np.ndarray, np.ndarray], float]] = {
+    "total_accuracy": total_accuracy,
+    "mean_class_accuracy": mean_class_accuracy,
+}
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A score in percent and its bootstrap interval."""
+class Estimate(NamedTuple):
+    """A score in percent with the bounds of its bootstrap interval."""
 
     value: float
-    interval: Interval
+    low: float
+    high: float
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A method against another on the same faces: differences of scores in points, first - second.
+class Difference(NamedTuple):
+    """A method's score minus a reference's on the same faces, points, with its interval's bounds.
 
-    ``difference`` is of total accuracy, ``mean_class_difference`` of mean-class accuracy.
-    ``p_value`` is that of McNemar's exact test, adjusted by Holm's method over all comparisons with
-    the same reference; None for the mean over scales, where a face is not just right or wrong.
+    ``p_value`` is that of McNemar's exact test on the faces that only one of the two has correct,
+    adjusted by Holm's method over all comparisons with the same reference. Mean-class accuracy and
+    the mean over scales, where a face is not just correct or wrong, have none. ``significant``:
+    p-value below 1 - the confidence of intervals, or without one an interval that excludes 0.
     """
 
-    difference: Estimate
-    first_only: int | None
-    second_only: int | None
-    p_value: float | None
-    mean_class_difference: Estimate
+    value: float
+    low: float
+    high: float
+    significant: bool
+    p_value: float | None = None
+    method_only: int | None = None
+    reference_only: int | None = None
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Calibration of a method at one size; all percent.
-
-    ``error`` is the expected calibration error; ``confidence`` the mean probability of the classes
-    predicted, to be compared with ``accuracy``.
-    """
+class Calibration(NamedTuple):
+    """Expected calibration error, mean confidence and total accuracy at one size, all percent."""
 
     error: Estimate
     confidence: float
     accuracy: float
 
 
-Table = Mapping[str, Mapping[str, Estimate]]
-"""Method, then column ("hr", "x2", ..., "mean"); a method has no key for a scale it lacks."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All scores of all methods, and each against those that all are compared with.
+    """All scores of all methods; a method has no key for a size it lacks.
 
-    ``against`` is keyed by the reference, the baseline first, then by the other rows and columns.
-    ``calibration`` has no key for a column whose predictions were stored without confidence.
+    Keys are in this order: the reference ("bicubic"), the score ("total_accuracy"), the method,
+    the size ("hr", "x2", ..., "mean"). ``confusion`` is int64 [K, K], rows true, columns predicted.
+    ``calibration`` lacks sizes whose predictions were stored without confidence.
     """
 
-    tables: Mapping[Score, Table]
-    against: Mapping[str, Mapping[str, Mapping[str, Comparison]]]
+    tables: Mapping[Score, Mapping[str, Mapping[str, Estimate]]]
+    differences: Mapping[str, Mapping[Score, Mapping[str, Mapping[str, Difference]]]]
     confusion: Mapping[str, Mapping[str, np.ndarray]]
     calibration: Mapping[str, Mapping[str, Calibration]]
 
+    def best(self, size: str, score: Score = "total_accuracy") -> list[str]:
+        """The methods with the highest score at this size; several if they are equal."""
+        values = {name: row[size].value for name, row in self.tables[score].items() if size in row}
+        return [name for name, value in values.items() if value == max(values.values())]
+
 
 def compute_scores(inputs: ReportInputs) -> Scores:
-    """Every number of the report; only the p-values depend on which other rows there are."""
-    tables = {
-        score: {
-            name: {
-                column: _estimate(inputs, row, column, score) for column in _available(inputs, row)
-            }
-            for name, row in inputs.methods.items()
-        }
-        for score in get_args(Score)
-    }
-    confusion = {
-        name: {
-            column: confusion_matrix(row.labels, row.predicted[column], len(row.class_names))
-            for column in inputs.columns
-            if column in row.predicted
-        }
-        for name, row in inputs.methods.items()
-    }
+    """Every number of the report; only p-values depend on which other methods there are."""
+    methods = inputs.methods
     return Scores(
-        tables=tables,
-        against={name: _against(inputs, name) for name in inputs.references},
-        confusion=confusion,
+        tables={
+            score: {
+                name: {size: _estimate(inputs, p, size, score) for size in _sizes(inputs, p)}
+                for name, p in methods.items()
+            }
+            for score in SCORES
+        },
+        differences={
+            reference: {score: _differences(inputs, reference, score) for score in SCORES}
+            for reference in inputs.references
+        },
+        confusion={
+            name: {
+                size: confusion_matrix(p.labels, p.predicted[size], len(p.class_names))
+                for size in inputs.sizes
+                if size in p.predicted
+            }
+            for name, p in methods.items()
+        },
         calibration={
             name: {
-                column: _calibration(inputs, row, column)
-                for column in inputs.columns
-                if column in row.confidence
+                size: _calibration(inputs, p, size) for size in inputs.sizes if size in p.confidence
             }
-            for name, row in inputs.methods.items()
+            for name, p in methods.items()
         },
     )
 
 
-def _available(inputs: ReportInputs, row: PredictionTable) -> list[str]:
-    columns = [column for column in inputs.columns if column in row.predicted]
-    if all(name in row.predicted for name in inputs.scale_names):
-        columns.append(MEAN)
-    return columns
+def _sizes(inputs: ReportInputs, predictions: PredictionTable) -> list[str]:
+    """The sizes at which a method exists, and the mean if it exists at all scales."""
+    sizes = [size for size in inputs.sizes if size in predictions.predicted]
+    return [*sizes, MEAN] if set(inputs.scale_names) <= set(sizes) else sizes
 
 
-def _predicted(inputs: ReportInputs, row: PredictionTable, column: str) -> np.ndarray:
-    """What was predicted: int64 [N], or [S, N] for the mean over the scales."""
-    if column == MEAN:
-        return np.stack([row.predicted[name] for name in inputs.scale_names])
-    return row.predicted[column]
+def _predicted(inputs: ReportInputs, predictions: PredictionTable, size: str) -> np.ndarray:
+    """Predicted classes: int64 [N], or [S, N] for the mean over the scales."""
+    if size == MEAN:
+        return np.stack([predictions.predicted[scale] for scale in inputs.scale_names])
+    return predictions.predicted[size]
 
 
-def _seed(inputs: ReportInputs, column: str) -> tuple[int, int]:
-    """(seed, position): the factor at a scale, 1 at full size, 0 for the mean over scales."""
-    position = {MEAN: 0, HR: 1}.get(column)
-    return inputs.seed, int(column.removeprefix("x")) if position is None else position
+def _bootstrap(inputs: ReportInputs, size: str) -> dict[str, Any]:
+    """Resamples and their seed: the factor at a scale, 1 at full size, 0 for the mean of scales."""
+    position = {MEAN: 0, HR: 1}.get(size)
+    factor = int(size.removeprefix("x")) if position is None else position
+    return {"resamples": inputs.evaluate.resamples, "seed": (inputs.seed, factor)}
 
 
-def _value(row: PredictionTable, predicted: np.ndarray, score: Score) -> float:
-    value = total_accuracy if score == "total_accuracy" else mean_class_accuracy
-    return value(row.labels, predicted)
+def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
+    faces = method.labels, _predicted(inputs, method, size)
+    level = inputs.evaluate.confidence
+    interval = bootstrap_interval(*faces, score=score, confidence=level, **_bootstrap(inputs, size))
+    return Estimate(SCORES[score](*faces), *interval)
 
 
-def _estimate(inputs: ReportInputs, row: PredictionTable, column: str, score: Score) -> Estimate:
-    predicted = _predicted(inputs, row, column)
-    interval = bootstrap_interval(
-        row.labels,
-        predicted,
-        score=score,
-        confidence=inputs.confidence,
-        resamples=inputs.resamples,
-        seed=_seed(inputs, column),
+def _calibration(inputs: ReportInputs, method: PredictionTable, size: str) -> Calibration:
+    faces = method.labels, method.predicted[size], method.confidence[size]
+    bins, level = inputs.evaluate.calibration_bins, inputs.evaluate.confidence
+    interval = calibration_interval(*faces, bins=bins, level=level, **_bootstrap(inputs, size))
+    return Calibration(
+        error=Estimate(expected_calibration_error(*faces, bins=bins), *interval),
+        confidence=100.0 * float(method.confidence[size].mean()),
+        accuracy=total_accuracy(*faces[:2]),
     )
-    return Estimate(_value(row, predicted, score), interval)
+
+
+def _differences(
+    inputs: ReportInputs, reference: str, score: Score
+) -> dict[str, dict[str, Difference]]:
+    """Every other method minus the reference, at all sizes that both have."""
+    second = inputs.methods[reference]
+    table = {
+        name: {
+            size: _difference(inputs, first, second, size, score)
+            for size in _sizes(inputs, first)
+            if size in _sizes(inputs, second)
+        }
+        for name, first in inputs.methods.items()
+        if name != reference
+    }
+    if score == "mean_class_accuracy":
+        return table
+    counts = {
+        (name, size): discordant(
+            second.labels, inputs.methods[name].predicted[size], second.predicted[size]
+        )
+        for name, row in table.items()
+        for size in row
+        if size != MEAN
+    }
+    p_values = holm([mcnemar_exact(*only) for only in counts.values()])
+    for ((name, size), only), p_value in zip(counts.items(), p_values, strict=True):
+        table[name][size] = table[name][size]._replace(
+            significant=p_value < 1 - inputs.evaluate.confidence,
+            p_value=p_value,
+            method_only=only[0],
+            reference_only=only[1],
+        )
+    return table
 
 
 def _difference(
-    inputs: ReportInputs, first: PredictionTable, second: PredictionTable, column: str, score: Score
-) -> Estimate:
-    """Difference of a score, points."""
-    predicted = _predicted(inputs, first, column), _predicted(inputs, second, column)
-    interval = paired_bootstrap(
+    inputs: ReportInputs, first: PredictionTable, second: PredictionTable, size: str, score: Score
+) -> Difference:
+    predicted = [_predicted(inputs, method, size) for method in (first, second)]
+    low, high = paired_bootstrap(
         first.labels,
         *predicted,
         score=score,
-        confidence=inputs.confidence,
-        resamples=inputs.resamples,
-        seed=_seed(inputs, column),
+        confidence=inputs.evaluate.confidence,
+        **_bootstrap(inputs, size),
     )
-    first_value, second_value = (_value(first, one, score) for one in predicted)
-    return Estimate(first_value - second_value, interval)
-
-
-def _calibration(inputs: ReportInputs, row: PredictionTable, column: str) -> Calibration:
-    read = row.labels, row.predicted[column], row.confidence[column]
-    interval = calibration_interval(
-        *read,
-        bins=inputs.calibration_bins,
-        level=inputs.confidence,
-        resamples=inputs.resamples,
-        seed=_seed(inputs, column),
-    )
-    return Calibration(
-        error=Estimate(expected_calibration_error(*read, bins=inputs.calibration_bins), interval),
-        confidence=100.0 * float(row.confidence[column].mean()),
-        accuracy=total_accuracy(row.labels, row.predicted[column]),
-    )
-
-
-def _against(inputs: ReportInputs, reference: str) -> dict[str, dict[str, Comparison]]:
-    """Every other method against the reference, at all sizes that both have."""
-    second = inputs.methods[reference]
-    common = {
-        name: [c for c in _available(inputs, row) if c in _available(inputs, second)]
-        for name, row in inputs.methods.items()
-        if name != reference
-    }
-    counts = {
-        (name, column): discordant(
-            second.labels, inputs.methods[name].predicted[column], second.predicted[column]
-        )
-        for name, columns in common.items()
-        for column in columns
-        if column != MEAN
-    }
-    p_values = dict(zip(counts, holm([mcnemar_exact(*c) for c in counts.values()]), strict=True))
-
-    def compare(name: str, column: str) -> Comparison:
-        first = inputs.methods[name]
-        first_only, second_only = counts.get((name, column), (None, None))
-        return Comparison(
-            difference=_difference(inputs, first, second, column, "total_accuracy"),
-            first_only=first_only,
-            second_only=second_only,
-            p_value=p_values.get((name, column)),
-            mean_class_difference=_difference(inputs, first, second, column, "mean_class_accuracy"),
-        )
-
-    return {
-        name: {column: compare(name, column) for column in columns}
-        for name, columns in common.items()
-    }
+    ours, theirs = (SCORES[score](first.labels, classes) for classes in predicted)
+    return Difference(ours - theirs, low, high, significant=low > 0 or high < 0)

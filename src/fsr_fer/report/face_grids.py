@@ -1,0 +1,132 @@
+"""Grids of faces: the same bytes for the same faces, every pixel of a face to be seen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fsr_fer.arrays import open_faces
+from fsr_fer.downsampling import restore
+from fsr_fer.predictions import HR
+from fsr_fer.report.inputs import ReportInputs
+from fsr_fer.settings import FULL_SIZE
+
+ZOOM = 2
+"""Each face pixel is drawn as 2x2, so that text beside it stays sharp on dense screens."""
+
+CELL, LEFT, TOP = FULL_SIZE + 14, 96, 28
+
+SHOWN_SCALES = ("x4", "x8")
+"""Sizes at which the grid of restored faces shows each face, as far as they are there."""
+
+Line = tuple[str, Sequence[np.ndarray | None]]
+
+
+def example_rows(inputs: ReportInputs) -> list[int]:
+    """Rows of the manifest: test faces drawn by (seed, class), the classes in turn, each once."""
+    test = inputs.manifest.rows("test")
+    labels = inputs.manifest.labels[test]
+    by_class = [
+        np.random.default_rng((inputs.seed, label)).permutation(test[labels == label])
+        for label in range(len(inputs.manifest.class_names))
+    ]
+    in_turn = [
+        int(rows[turn])
+        for turn in range(inputs.example_faces)
+        for rows in by_class
+        if turn < len(rows)
+    ]
+    return in_turn[: inputs.example_faces]
+
+
+def sizes_grid(inputs: ReportInputs) -> bytes:
+    """Each example at every size, above in true size, below upsampled (paper, figure 3); a PNG."""
+    lines: list[Line] = []
+    for row in example_rows(inputs):
+        small = [_face(inputs, row, size) for size in inputs.sizes]
+        lines.append((f"{_title(inputs, row)}\n\ntrue size", small))
+        lines.append(("upsampled", [_upsampled(inputs, row, size) for size in inputs.sizes]))
+    return _grid([_label(inputs, size) for size in inputs.sizes], lines)
+
+
+def restored_grid(inputs: ReportInputs) -> bytes | None:
+    """The examples upsampled by bicubic and by each method that restores faces; a PNG.
+
+    After the paper's figure 5. None if no method restores faces at ``SHOWN_SCALES``.
+    """
+    files = {
+        (name, size): path
+        for name in inputs.methods
+        for size in inputs.scale_names
+        if size in SHOWN_SCALES and (path := inputs.data / f"restored/{name}/{size}.npy").exists()
+    }
+    if not files:
+        return None
+    names = list(dict.fromkeys(name for name, _ in files))
+    sizes = [size for size in SHOWN_SCALES if any((name, size) in files for name in names)]
+    test = inputs.manifest.rows("test").tolist()
+    lines: list[Line] = []
+    for row in example_rows(inputs):
+        for size in sizes:
+            restored = [
+                np.array(open_faces(files[name, size])[test.index(row)])
+                if (name, size) in files
+                else None
+                for name in names
+            ]
+            faces = [_face(inputs, row, size), _upsampled(inputs, row, size), *restored]
+            title = f"{_title(inputs, row)}\n\n" if size == sizes[0] else ""
+            lines.append((title + _label(inputs, size), [*faces, _face(inputs, row, HR)]))
+    return _grid(["small face", "bicubic", *names, _label(inputs, HR)], lines)
+
+
+def _title(inputs: ReportInputs, row: int) -> str:
+    return inputs.manifest.class_names[inputs.manifest.labels[row]]
+
+
+def _label(inputs: ReportInputs, size: str) -> str:
+    return f"{'HR' if size == HR else size}, {inputs.pixels[size]} px"
+
+
+def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
+    """The face in this row of the manifest, uint8 [h, w, 3]."""
+    file = "dataset/images.npy" if size == HR else f"downsample/{size}.npy"
+    return np.array(open_faces(inputs.data / file)[row])
+
+
+def _upsampled(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
+    """The same at full size again, as the networks read it, uint8 [100, 100, 3]."""
+    face = _face(inputs, row, size)
+    if size == HR:
+        return face
+    return restore(face[None], int(size.removeprefix("x")), inputs.downsample)[0]
+
+
+def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:
+    """A PNG of titled lines of faces, uint8 [h, w, 3] of at most 100 x 100; None is a dash."""
+    shape = (TOP + CELL * len(lines), LEFT + CELL * len(heads), 3)
+    pixels = np.full(shape, 255, np.uint8)
+    words: list[tuple[float, float, str, str]] = []
+    for column, head in enumerate(heads):
+        words.append((LEFT + column * CELL + FULL_SIZE / 2, TOP - 8, head, "ms"))
+    for number, (title, faces) in enumerate(lines):
+        bottom = TOP + number * CELL + FULL_SIZE
+        words.append((4, bottom - 4, title, "ld"))
+        for column, face in enumerate(faces):
+            x = LEFT + column * CELL
+            if face is None:
+                words.append((x + FULL_SIZE / 2, bottom - FULL_SIZE / 2, "–", "ms"))
+            else:
+                height, width = face.shape[:2]
+                x += (FULL_SIZE - width) // 2
+                pixels[bottom - height : bottom, x : x + width] = face
+    picture = Image.fromarray(pixels.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=11 * ZOOM)
+    for left, top, text, anchor in words:
+        draw.text((left * ZOOM, top * ZOOM), text, "black", font, anchor)
+    content = io.BytesIO()
+    picture.save(content, format="png")
+    return content.getvalue()
