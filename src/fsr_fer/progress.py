@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -23,14 +23,3 @@ def progress(
         items, total=total, initial=initial, desc=desc, disable=None, delay=1.0, smoothing=0.1
     )
     return bar
-
-
-def quiet(items, *, total, task, done=0):  # type: ignore
-    return items
-
-
-def bar(items, *, total, task, done=0):  # type: ignore
-    return progress(items, total=total, desc=task, initial=done)
-
-
-Track = Any
