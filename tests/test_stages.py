@@ -302,10 +302,13 @@ def test_a_mistake_in_params_is_one_line(
     section, key, value = change
     params[section][key] = value
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    for command in (("settings",), ("evaluate", "bicubic", "downsample")):
-        result = stage(folder, *command)
+    for name, found in (
+        ("settings", message),
+        ("cost", "settings.json is not of this params.yaml"),
+    ):
+        result = stage(folder, name)
         assert result.returncode == 1
-        assert result.stderr.startswith(f"error: {message}")
+        assert result.stderr.startswith(f"error: {found}")
         assert result.stderr.count("\n") == 1
 
 

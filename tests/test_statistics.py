@@ -22,7 +22,6 @@ from fsr_fer.statistics import (
     sign_flip,
     t_interval,
     total_accuracy,
-    wilson_interval,
 )
 
 LABELS = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2, 2])
@@ -61,15 +60,6 @@ def test_score_over_scales_is_the_mean_of_the_scores(score):
 def test_scores_refuse_other_lengths_and_nothing(labels, predicted):
     with pytest.raises(ValueError, match="labels"):
         total_accuracy(labels, predicted)
-
-
-@pytest.mark.parametrize(
-    ("successes", "total", "low", "high"),
-    [(81, 263, 25.5, 36.6), (15, 148, 6.2, 16.0), (0, 20, 0.0, 16.1), (1, 29, 0.6, 17.2)],
-)
-def test_wilson_gives_newcombes_published_intervals(successes, total, low, high):
-    interval = wilson_interval(successes, total, 0.95)
-    assert (round(interval.low, 1), round(interval.high, 1)) == (low, high)
 
 
 @pytest.mark.parametrize(

@@ -114,14 +114,6 @@ def calibration_interval(
     return Interval(max(0.0, mirrored.low), max(0.0, mirrored.high))
 
 
-def wilson_interval(successes: int, total: int, confidence: float) -> Interval:
-    """Wilson's score interval of a share (JASA 22, 1927), without continuity correction."""
-    from scipy.stats import binomtest
-
-    share = binomtest(successes, total).proportion_ci(confidence, method="wilson")
-    return Interval(100 * float(share.low), 100 * float(share.high))
-
-
 def t_interval(differences: Sequence[float], confidence: float) -> Interval:
     """Student's t interval of the mean of two or more numbers, in their unit."""
     from scipy.special import stdtrit

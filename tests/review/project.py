@@ -110,11 +110,17 @@ class Project:
         code = {"report": code_fingerprint.fingerprint("report")}
         write_json(self.root / "settings.json", settings)
         write_json(self.root / "code.json", code)
+        path = "metrics/small/accuracy.json"
+        metrics = {"path": path, "md5": md5((self.root / path).read_bytes())}
         raw = {"path": "data/raw/small", "md5": md5(faces.encode()), "size": 7, "nfiles": FACES}
         stages: dict[str, Any] = {
             "synthesize@small": {"cmd": "", "outs": [raw]},
             "dataset": {"cmd": "", "deps": [raw], "outs": []},
-            "report": {"cmd": "", "params": {"settings.json": settings, "code.json": code}},
+            "report": {
+                "cmd": "",
+                "outs": [metrics],
+                "params": {"settings.json": settings, "code.json": code},
+            },
         }
         for path, key in outs.items():
             name = Path(path).stem

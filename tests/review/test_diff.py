@@ -198,10 +198,9 @@ def test_numbers_on_sand_pass_no_gate(based: Project, run: Run) -> None:
     code_fingerprint.forget()
     metrics = based.root / "metrics/small/accuracy.json"
     metrics.write_text(metrics.read_text().replace("55.0", "65.0"))
-    assert (
-        "workspace: accuracy.json and predictions of fsr_plain differ at x8"
-        in run("diff", "--fail-below")[2]
-    )
+    err = run("diff", "--fail-below")[2]
+    assert "workspace: metrics/small/accuracy.json is not what dvc.lock says" in err
+    assert "workspace: accuracy.json and predictions of fsr_plain differ at x8" in err
 
 
 def test_two_commits_and_an_experiment(based: Project, run: Run) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.errors import UserError
 from fsr_fer.profiles import PARAMS_FILE, effective_values, parse_yaml, read_yaml
-from fsr_fer.provenance.hashing import md5_of_bytes
 from fsr_fer.provenance.record import record_of
 from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat
 from fsr_fer.stage import SETTINGS_FILE
@@ -31,23 +30,6 @@ class Verdict:
     findings: tuple[str, ...]
     newer: tuple[str, ...]
     """Stages that ran here after the last commit: true, but only this machine knows."""
-
-
-def contradictions(revision: Revision) -> tuple[str, ...]:
-    """What speaks against dvc.lock; of a commit, only the files that Git has are looked at."""
-    if revision.commit is None:
-        return verify(revision.root).findings
-    entries = {
-        entry["path"]: entry
-        for stage in revision.lock.values()
-        for entry in [*stage.get("deps", []), *stage.get("outs", [])]
-    }
-    contents = {path: revision.read(path) for path in entries}
-    return tuple(
-        f"{path} was committed with other bytes than dvc.lock says"
-        for path, content in contents.items()
-        if content is not None and md5_of_bytes(content) != entries[path].get("md5")
-    )
 
 
 def verify(root: Path) -> Verdict:

@@ -16,6 +16,7 @@ from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.errors import UserError
 from fsr_fer.predictions import HR, PredictionTable, parse_predictions
 from fsr_fer.profiles import PARAMS_FILE, effective_values
+from fsr_fer.provenance.hashing import md5_of_bytes
 from fsr_fer.provenance.revision import Revision, flat
 from fsr_fer.settings import SettingsError
 from fsr_fer.stage import SETTINGS_FILE
@@ -35,6 +36,10 @@ class Results:
     revision: Revision
     profile: str
 
+    @property
+    def _metrics(self) -> str:
+        return f"metrics/{self.profile}/accuracy.json"
+
     @cached_property
     def params(self) -> dict[str, Any]:
         """All of params.yaml."""
@@ -52,7 +57,7 @@ class Results:
         Raises:
             UserError: the file is damaged.
         """
-        path = f"metrics/{self.profile}/accuracy.json"
+        path = self._metrics
         try:
             table: dict[str, dict[str, float]] = json.loads(self.revision.read(path) or b"{}")
             numbers = [value for row in table.values() for value in row.values()]
@@ -122,6 +127,11 @@ class Results:
             yield f"{name}: the results were made with other params ({_some(changed)})"
         if changed := sorted(self._other_code()):
             yield f"{name}: the results were made with other code of {_some(changed)}"
+        md5 = md5_of_bytes(self.revision.read(self._metrics) or b"")
+        if any(
+            out["path"] == self._metrics and out["md5"] != md5 for out in lock["report"]["outs"]
+        ):
+            yield f"{name}: {self._metrics} is not what dvc.lock says"
         for method, predictions in self.predictions.items():
             if wrong := _contradicted(self.accuracy[method], predictions):
                 yield f"{name}: accuracy.json and predictions of {method} differ at {_some(wrong)}"
