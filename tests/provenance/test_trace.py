@@ -15,7 +15,7 @@ from fsr_fer.provenance.record import RECORDS, last_seconds, record_of, write_re
 from fsr_fer.provenance.revision import Revision, find_revision
 from fsr_fer.provenance.trace import as_text, trace
 from fsr_fer.stage import Stage
-from tests.provenance.conftest import commit, shell
+from tests.provenance.conftest import shell
 
 
 def traced(root: Path, words: str, revision: str = "workspace") -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_unknown_words_are_one_clear_line(finished: Path, words: str, message: s
 
 
 def test_past_revisions_and_experiments(pipeline: Path) -> None:
-    first = commit(pipeline, "nothing")
+    first = shell(pipeline, "git", "rev-parse", "HEAD").strip()
     shell(pipeline, "dvc", "exp", "run", "-q", "-n", "bold", "-S", "seed=8")
     shell(pipeline, "git", "checkout", "-q", "-f", ".")
     shell(pipeline, "dvc", "checkout", "-q")

@@ -53,6 +53,7 @@ def verify(root: Path) -> Verdict:
             with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
                 stages = {stage.addressing: stage for stage in repo.index.stages}
                 ran = {n: s for n, s in stages.items() if not s.is_data_source}
+                count = len(ran)
                 findings = [*_imports(stages, lock)]
                 for name, check in {"code": _code, "settings": _settings}.items():
                     if name in ran and Path(f"{name}.json").exists():
@@ -75,7 +76,7 @@ def verify(root: Path) -> Verdict:
             f"{LOCK_FILE}: what it says of {_some(edited)} is neither in HEAD nor of a run recorded"
             " here: edited, or made elsewhere; `fsr-fer verify --replay STAGE` runs one again"
         )
-    return Verdict(len(stages), tuple(findings), tuple(newer))
+    return Verdict(count, tuple(findings), tuple(newer))
 
 
 def _code(root: Path) -> Iterator[str]:
