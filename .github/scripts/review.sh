@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Reproduces BASE and what is checked out over one DVC cache and writes what a reviewer wants to
-# know into OUT: comment.md, gate (passed, failed or broken), logs, the page with its figures.
+# know into OUT: comment.md, logs, the page with its figures.
 #
 #   .github/scripts/review.sh BASE [OUT]      for example: .github/scripts/review.sh origin/main
 #
@@ -10,52 +10,33 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD
 base=$(git rev-parse --verify --quiet "$1^{commit}") || { echo "error: no revision $1" >&2; exit 1; }
-out=${2:-build/review}
+out=$here/${2:-build/review}
 export DVC_NO_ANALYTICS=1 FSR_FER_DEVICE=${FSR_FER_DEVICE:-cpu}
 
 rm -rf "$out"
 mkdir -p "$out"
 scratch=$(mktemp -d)
 clean() {
-  git -C "$here" worktree remove --force "$scratch/base" 2>/dev/null || true
-  git -C "$here" update-ref -d refs/review/base
+  git worktree remove --force "$scratch/base" 2>/dev/null || true
+  git update-ref -d refs/review/base
   rm -rf "$scratch"
 }
 trap clean EXIT
 
-# PYTHONPATH: each side runs its own code, whichever copy is installed.
-reproduce() { PYTHONPATH=src dvc repro >"$here/$out/$1.log" 2>&1; }
-
 # The numbers committed at BASE may come from another machine, so it is reproduced here. Stages that
 # the change leaves alone then come from the cache for the head, and differ in nothing.
-git worktree add --quiet --detach "$scratch/base" "$base"
-reproduced=$base
-cd "$scratch/base"
-dvc config --local cache.dir "$here/.dvc/cache"
-note=
-if reproduce base; then
-  git add --all metrics dvc.lock
-  git -c user.name=review -c user.email=review@localhost -c commit.gpgsign=false \
-    commit --quiet --no-verify --allow-empty --message "$(git log -1 --format=%s), reproduced"
-  reproduced=$(git rev-parse HEAD)
-else
-  note="> The base itself does not run; the numbers committed there are compared instead."
-fi
-cd "$here"
-git update-ref refs/review/base "$reproduced"   # a name to read instead of a number
-
-comment() {
-  [ -z "$note" ] || printf '%s\n\n' "$note"
-  cat "$scratch/diff.md"
-  for kind in metrics params; do
-    printf '\n<details><summary><code>dvc %s diff</code></summary>\n\n' "$kind"
-    dvc "$kind" diff --md review/base || true
-    printf '\n</details>\n'
-  done
+reproduce_base() {
+  cd "$scratch/base" && dvc config --local cache.dir "$here/.dvc/cache" &&
+    dvc repro >"$out/base.log" 2>&1 && git add --all &&
+    git -c user.name=review -c user.email=review@localhost -c commit.gpgsign=false \
+      commit --quiet --no-verify --allow-empty --message "$(git log -1 --format=%s), reproduced"
 }
+git worktree add --quiet --detach "$scratch/base" "$base"
+(reproduce_base) ||
+  printf '> The base itself does not run; the numbers committed there are compared instead.\n\n' >"$out/comment.md"
+git update-ref refs/review/base "$(git -C "$scratch/base" rev-parse HEAD)" # a name to read instead of a number
 
-if ! reproduce head; then
-  echo broken >"$out/gate"
+if ! dvc repro >"$out/head.log" 2>&1; then
   {
     printf '### The pipeline does not run with this change\n\n```\n'
     grep -v '^ *$' "$out/head.log" | tail -n 25 | sed 's/```/'"'''"'/g' || true
@@ -66,12 +47,17 @@ if ! reproduce head; then
 fi
 code=0
 fsr-fer diff review/base --md --fail-below >"$scratch/diff.md" 2>"$out/gate.log" || code=$?
-fsr-fer diff review/base --json >"$out/diff.json" || true
 if [ ! -s "$scratch/diff.md" ]; then
   printf '### The results cannot be compared\n\n%s\n' "$(tail -n 1 "$out/gate.log")" >"$scratch/diff.md"
 fi
-if [ "$code" = 0 ]; then echo passed >"$out/gate"; else echo failed >"$out/gate"; fi
-comment >"$out/comment.md"
+{
+  cat "$scratch/diff.md"
+  for kind in metrics params; do
+    printf '\n<details><summary><code>dvc %s diff</code></summary>\n\n' "$kind"
+    dvc "$kind" diff --md review/base || true
+    printf '\n</details>\n'
+  done
+} >>"$out/comment.md"
 cp -r data/*/report "$out/" 2>/dev/null || true
 cat "$out/gate.log" >&2
 exit "$code"

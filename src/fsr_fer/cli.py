@@ -266,12 +266,13 @@ def verify_command(
     """Check hashes, dvc.lock and, on demand, whether stages give the same again."""
     from fsr_fer.data.tracking import find_root
     from fsr_fer.provenance.replay import replay as run_again
-    from fsr_fer.provenance.replay import stages_called
+    from fsr_fer.provenance.revision import Revision
+    from fsr_fer.provenance.trace import find
     from fsr_fer.provenance.verify import verify
 
     root = find_root(Path.cwd())
     os.chdir(root)
-    names = stages_called(root, replay or [])
+    stages = [name for words in replay or [] for name in find(Revision(root), words)[2]]
     verdict = verify(root)
     for finding in verdict.findings:
         typer.echo(finding)
@@ -282,7 +283,7 @@ def verify_command(
         )
     failed = len(verdict.findings)
     typer.echo(f"{verdict.stages} stages: {failed} difference{'s' * (failed != 1)}")
-    for stage in names:
+    for stage in stages:
         for path, same in run_again(root, stage).items():
             typer.echo(f"{stage} again: {path}: {'the same bytes' if same else 'CHANGED'}")
             failed += not same

@@ -12,30 +12,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from fsr_fer.errors import UserError
 from fsr_fer.git import git_bytes
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.provenance.revision import Revision, holds
-
-
-def stages_called(root: Path, names: Iterable[str]) -> list[str]:
-    """Stages of dvc.lock of these names; ``evaluate`` means all of its kind.
-
-    Raises:
-        UserError: there is none of a name.
-    """
-    lock = Revision(root).lock
-    found = []
-    for name in names:
-        fitting = [stage for stage in lock if name in (stage, stage.partition("@")[0])]
-        if not fitting:
-            kinds = dict.fromkeys(stage.partition("@")[0] for stage in lock)
-            raise UserError(f"{name!r} is no stage of dvc.lock; there are {', '.join(kinds)}")
-        found += fitting
-    return found
 
 
 def replay(root: Path, name: str) -> dict[str, bool]:

@@ -36,7 +36,7 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
     path, value, names = find(revision, words)
     behind = upstream(lock, names)
     method = words.split(".")[1] if value is not None else None
-    own = [n for n in behind if any(_predictions_of(method, out) for out in lock[n]["outs"])]
+    own = [n for n in behind if any(_predicts(out["path"], method) for out in lock[n]["outs"])]
     if own:
         behind = [*upstream(lock, own), *names]
     with contextlib.chdir(revision.root):
@@ -126,8 +126,8 @@ def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
     return list(done)
 
 
-def _predictions_of(method: str | None, out: Mapping[str, Any]) -> bool:
-    return str(out["path"]).endswith(f"/predictions/{method}.csv")
+def _predicts(path: str, method: str | None) -> bool:
+    return path.endswith(f"/predictions/{method}.csv")
 
 
 def _stage(revision: Revision, name: str) -> dict[str, Any]:
