@@ -16,6 +16,7 @@ from fsr_fer.provenance.revision import Revision, find_revision
 from fsr_fer.provenance.trace import as_text, trace
 from fsr_fer.stage import Stage
 from tests.provenance.conftest import shell
+from tests.provenance.mutations import read, write
 
 
 def traced(root: Path, words: str, revision: str = "workspace") -> dict[str, Any]:
@@ -70,6 +71,14 @@ def test_a_path_counts_from_the_current_folder_and_from_the_top(
     monkeypatch.chdir(finished / "data")
     for words in ("tiny/report/figure.svg", "data/tiny/report/figure.svg"):
         assert traced(finished, words)["path"] == "data/tiny/report/figure.svg"
+
+
+def test_a_stage_that_left_dvc_yaml_is_left_out(pipeline: Path) -> None:
+    """DVC keeps its entry, though another stage may write the same path now."""
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["predict_faces@sharp"] = lock["stages"]["predict@sharp"]
+    write(pipeline, "dvc.lock", lock)
+    assert "predict_faces@sharp" not in names(traced(pipeline, "accuracy.sharp.x2"))
 
 
 def test_a_stage_has_command_params_inputs_code_and_outputs(finished: Path) -> None:
@@ -171,7 +180,7 @@ def test_the_record_of_a_run_is_found_again(
     run = {s["name"]: s["run"] for s in traced(pipeline, "report")["stages"]}
     assert [name for name, found in run.items() if found] == ["shrink@2"]
     assert run["shrink@2"]["versions"]["numpy"]
-    line = f"  ran     1970-01-01 00:00:00 UTC, {run['shrink@2']['seconds']} s, cpu, "
+    line = f"  ran     2: 1970-01-01 00:00:00 UTC, {run['shrink@2']['seconds']} s, cpu, "
     assert line in as_text(traced(pipeline, "report"))
     assert last_seconds(pipeline) == {"shrink@2": run["shrink@2"]["seconds"]}
     # Another result, or another input, is another run: the record does not speak of it.

@@ -46,8 +46,8 @@ def write_record(stage: Stage, started: float) -> Path:
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 2),
         "device": str(module.choose_device()) if module else "cpu",
-        "machine": f"{processor_name()}, {os.cpu_count()} cores, {platform.platform()}",
-        "versions": {"python": platform.python_version()}
+        "machine": f"{processor_name()}, {os.cpu_count()} cores",
+        "versions": {"platform": platform.platform(), "python": platform.python_version()}
         | {name: metadata.version(name) for name in PACKAGES},
         "outs": hashes_of(stage.outs),
     }

@@ -18,7 +18,7 @@ from fsr_fer.git import experiments, git_bytes, git_line
 from fsr_fer.profiles import parse_yaml
 from fsr_fer.provenance.hashing import md5_of_bytes
 
-LOCK_FILE = "dvc.lock"
+PIPELINE_FILE, LOCK_FILE = "dvc.yaml", "dvc.lock"
 WORKSPACE = "workspace"
 
 
@@ -58,6 +58,8 @@ class Revision:
     def lock(self) -> dict[str, dict[str, Any]]:
         """What dvc.lock says of each stage: cmd, deps, params and outs; nothing if it is missing.
 
+        DVC keeps entries of stages that dvc.yaml has no more; they are left out.
+
         Raises:
             UserError: it is not what DVC writes.
         """
@@ -75,7 +77,8 @@ class Revision:
                 f"{LOCK_FILE} of {self.title} is not what DVC writes: cut off or edited; "
                 f"`git checkout {LOCK_FILE}`, then `dvc repro`"
             )
-        return stages
+        nodes = self.values(PIPELINE_FILE).get("stages", {})
+        return {name: e for name, e in stages.items() if name.partition("@")[0] in nodes}
 
     def output(self, path: str) -> bytes:
         """A file that a stage wrote: from the workspace or Git, else from DVC's cache.

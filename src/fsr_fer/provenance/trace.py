@@ -202,9 +202,12 @@ def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
     if first["code"]["fingerprint"] or first["code"]["files"]:
         files = f"{len(first['code']['files'])} files"
         yield f"  code    {' '.join(filter(None, [first['code']['fingerprint'], files]))}"
-    for run in (stage["run"] for stage in group if stage["run"]):
-        when = run["started"].replace("T", " ").removesuffix("+00:00")
-        yield f"  ran     {when} UTC, {run['seconds']} s, {run['device']}, {run['machine']}"
+    for stage in group:
+        if run := stage["run"]:
+            item = f"{stage['name'].partition('@')[2]}: " if len(group) > 1 else ""
+            when = run["started"].replace("T", " ").removesuffix("+00:00")
+            how = f"{run['seconds']} s, {run['device']}, {run['machine']}"
+            yield f"  ran     {item}{when} UTC, {how}"
 
 
 def _values(params: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
