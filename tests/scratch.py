@@ -172,7 +172,8 @@ def _leave_rows_out(stages: dict[str, Any]) -> None:
         body["deps"] = [
             dep
             for dep in body.get("deps", [])
-            if not re.match(r"(data|models|metrics)/\$\{profile", dep)
+            if "${item" in dep  # of an item that was kept
+            or not re.match(r"(data|models|metrics)/\$\{profile", dep)
             or any(f"{out}/".startswith(f"{dep}/") or dep.startswith(out) for out in made)
         ]
 
