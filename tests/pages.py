@@ -1,13 +1,12 @@
 """The documentation as its readers get it: pages, blocks to type, links, words in code font."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 SHELL = ("sh", "bash", "shell", "console")

@@ -4,8 +4,6 @@ Written from the definition, one result row and one tap at a time in float64, an
 with the library.
 """
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 from functools import lru_cache

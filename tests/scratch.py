@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.pages import ROOT
+from tests import ROOT
 from tests.test_stages import tiny
 
 MINUTES = 60

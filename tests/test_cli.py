@@ -1,7 +1,5 @@
 """What a user meets at the command line: help, one-line errors, exit codes, an import with DVC."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +13,8 @@ from voluptuous import Invalid
 from fsr_fer import cli
 from fsr_fer.data import importing, tracking
 from fsr_fer.errors import UserError
+from tests import ROOT
 from tests.data.raw_faces import CLASSES, write_csv, write_rafdb
-
-PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -25,7 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def params() -> dict[str, Any]:
     """The project's own params, with the classes of the small test faces."""
-    values: dict[str, Any] = yaml.safe_load(PARAMS.read_text())
+    values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     for profile in values["profiles"].values():
         if "dataset" in profile:
             profile["dataset"]["class_names"] = list(CLASSES)

@@ -1,7 +1,5 @@
 """The study of convergence against values worked out by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 from fsr_fer.convergence import SCORE, Curve, steps_to_reach, summarise

@@ -1,7 +1,5 @@
 """Several processes of torchrun: who they are, that they meet, that one failure ends all."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

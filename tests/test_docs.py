@@ -5,8 +5,6 @@ that cannot run says why on the line before it, ``<!-- not run: REASON -->``. Ot
 tests/pages.py.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -1,7 +1,5 @@
 """Small faces: their sizes, their geometry, the way back."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every method predicts in the same way from faces at full size, and is found by its name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """params.yaml: every mistake a user can make there is one clear message."""
 
-from __future__ import annotations
-
 import copy
 import shutil
 from pathlib import Path
@@ -16,8 +14,7 @@ from fsr_fer.params import check_params, read_params
 from fsr_fer.profiles import edits_without_effect, effective_values, profile_values, read_yaml
 from fsr_fer.settings import FsrVariantSettings, PretrainSettings, SettingsError
 from fsr_fer.stage import load_stage
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
 
 
 @pytest.fixture

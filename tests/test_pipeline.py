@@ -1,7 +1,5 @@
 """dvc.yaml against the code: what a stage reads is what it declares."""
 
-from __future__ import annotations
-
 import ast
 import re
 import shutil
@@ -15,8 +13,8 @@ import yaml
 from fsr_fer import code_fingerprint
 from fsr_fer.params import read_params
 from fsr_fer.profiles import effective_values
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NODES = {name: node.get("do", node) for name, node in STAGES.items()}

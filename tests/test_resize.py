@@ -1,12 +1,9 @@
 """imresize against MATLAB's own pictures, and against a plain reference on everything else."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,9 +16,10 @@ from scipy.io import loadmat
 from fsr_fer import imresize
 from fsr_fer.resize import arrays, kernel, tensors
 from fsr_fer.resize.weights import Axis, build_pass, contributions
+from tests import ROOT
 from tests.resize_reference import random_image, reference_resize, stripes_on_halves
 
-MATLAB = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "matlab"
+MATLAB = ROOT.parent / "shared/data/matlab"
 needs_matlab = pytest.mark.skipif(not MATLAB.is_dir(), reason="MATLAB's pictures are not here")
 
 SCALES = [1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 1, 2, 3, 4, 6, 0.37, 1.7]

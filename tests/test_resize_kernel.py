@@ -3,8 +3,6 @@
 That its pixels are right is for test_resize.py, which runs everything with it and without.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -1,7 +1,5 @@
 """Faces restored into files, and PSNR and SSIM of them."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The script that kills trainings, with few kills: it works, and nothing fails."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
 
 
 @pytest.mark.parametrize("training", ["pretrain", "fsr"])

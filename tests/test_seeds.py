@@ -1,7 +1,5 @@
 """Scores over seeds and rows in pairs, against values worked out by hand."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The real stage scripts, end to end on a very small profile, and what they say in trouble."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -22,8 +20,8 @@ from safetensors.torch import load_file
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.training.checkpoint import Checkpoint
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 FSR_ROWS = ("l2", "plain", "reweighted")
 FINETUNED_ROWS = ("mixed_resolution", "best")
 RESTORED_ROWS = ("rcan", "meta_sr", "meta_sr_retrained")

@@ -1,7 +1,5 @@
 """Studies: experiments that change what studies.yaml names and nothing else, run once."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from fsr_fer import studies
 from fsr_fer.params import read_params
 from fsr_fer.profiles import effective_values
 from fsr_fer.studies import Experiment, experiments_of, run_studies
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PARAMS = read_params(ROOT / "params.yaml")
 EXPERIMENTS = experiments_of(ROOT, PARAMS)
 ABLATIONS = [e for e in EXPERIMENTS if e.ablation is not None and e.seed == 1]

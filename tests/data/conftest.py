@@ -1,7 +1,5 @@
 """Small labelled faces in every form a user may bring."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pictures and files that stand for a user's faces."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One form for every source; the validation part is fair, seeded, and never shares a person."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,10 @@ from fsr_fer.data.importing import import_faces
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.manifest import Manifest, pixel_sha256, read_manifest
 from fsr_fer.errors import UserError
+from tests import ROOT
 from tests.data.raw_faces import CLASSES, face_pixels
 
-OPEN_FACES = Path(__file__).resolve().parents[2].parent / "shared/data/open-faces"
+OPEN_FACES = ROOT.parent / "shared/data/open-faces"
 
 
 def build(name: SourceName, root: Path, directory: Path, **options: object) -> Manifest:

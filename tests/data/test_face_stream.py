@@ -1,7 +1,5 @@
 """Faces computed batch by batch: in order, a few at a time, and errors at their place."""
 
-from __future__ import annotations
-
 import threading
 
 import numpy as np

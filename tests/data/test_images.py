@@ -1,7 +1,5 @@
 """Pictures of every mode, orientation and size become the same upright face."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

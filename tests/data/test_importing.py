@@ -1,7 +1,5 @@
 """An import is all or nothing, finds every fault at once, and packs the same bytes again."""
 
-from __future__ import annotations
-
 import csv
 import shutil
 import zipfile

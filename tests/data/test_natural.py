@@ -1,7 +1,5 @@
 """Natural pictures: packed, opened, cropped."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

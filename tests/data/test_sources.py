@@ -1,7 +1,5 @@
 """Every form of source, as folder and as zip, gives the same faces; the lists' faults are named."""
 
-from __future__ import annotations
-
 import shutil
 import zipfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Pairs for image super-resolution: how they are made, and what is held out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Synthetic faces: what is written, what depends on what, and what the action units move."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections import Counter

@@ -1,7 +1,5 @@
 """Each expectation lets good data pass and names what breaks it; the verdict is stable."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

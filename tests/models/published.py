@@ -1,7 +1,5 @@
 """State dicts to the documented key lists (MODELS sections 4 and 5), made without our networks."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

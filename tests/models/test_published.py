@@ -1,7 +1,5 @@
 """Published weights: documented names and shapes load, everything else is one clear line."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

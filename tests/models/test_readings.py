@@ -3,12 +3,9 @@
 Networks are built on torch's meta device where only shapes count: nothing is stored or computed.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +19,10 @@ from fsr_fer.models.generator import Generator
 from fsr_fer.params import read_params
 from fsr_fer.profiles import profile_values
 from fsr_fer.settings import DiscriminatorSettings, ExtractorSettings, GeneratorSettings, build
+from tests import ROOT
 
 READINGS = ("paper", "released")
-PARAMS = read_params(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = read_params(ROOT / "params.yaml")
 PROFILES = {r: json.loads(json.dumps(profile_values(PARAMS, r))) for r in READINGS}
 CLASSES, DIM = 7, 128
 

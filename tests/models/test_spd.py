@@ -1,7 +1,5 @@
 """Second-order layers against values worked out independently, and their gradients."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

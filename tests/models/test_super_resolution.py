@@ -1,7 +1,5 @@
 """RCAN and Meta-SR: what each pixel is made of."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

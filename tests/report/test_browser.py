@@ -3,8 +3,6 @@
 Any Chromium will do; $FSR_FER_CHROMIUM names one that is not found by itself.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 

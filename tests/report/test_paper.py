@@ -2,13 +2,13 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fsr_fer.report.paper import SIZES, TEST_FACES, not_comparable, paper_rows
+from tests import ROOT
 
-PAPER = Path(__file__).resolve().parents[2].parent / "shared" / "paper.txt"
+PAPER = ROOT.parent / "shared/paper.txt"
 
 
 def test_cells_equal_the_papers_text():

@@ -9,8 +9,6 @@ generator and no machine's float32 kernels are in the numbers. What is left is t
 about 1e-15 relative per operation, which a few steps enlarge to far less than the tolerance.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

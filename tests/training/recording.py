@@ -1,7 +1,5 @@
 """Trainings that are recorded, interrupted and resumed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

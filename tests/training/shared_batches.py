@@ -3,8 +3,6 @@
 torchrun -m tests.training.shared_batches FOLDER
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Augmentation of train faces: rotated, mirrored, shifted, zoomed, partly hidden."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Checkpoints: round trip, damage, the lock, and random streams that do not depend on the past."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

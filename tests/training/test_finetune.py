@@ -1,7 +1,5 @@
 """The extractor taught faces of all sizes: sizes, teacher, average, balance, resuming."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """The loop itself: when it validates, what it averages, keeps and says when a step fails."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

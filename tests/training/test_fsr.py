@@ -1,7 +1,5 @@
 """The GAN step: who learns from what, what stays frozen, what stops it, what resumes it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Each training's first steps give the numbers that are committed: nothing changes unseen."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """TensorFlow's Adam and the schedules of learning rates."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Several processes on one batch: the same weights as one, gradient penalty and all."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -12,9 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fsr_fer.training.checkpoint import STATE, prefixed, unprefixed
+from tests import ROOT
 from tests.training import shared_batches
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """CovPoolFER's training: centers, selection, resuming, divergence."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from pathlib import Path

@@ -4,13 +4,12 @@ Gradients are compared with those of the formulas of MODELS sections 7 and 8, wr
 more and left to autograd as a whole, in float64.
 """
 
-from __future__ import annotations
-
 import collections
 import copy
 import math
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -26,11 +25,12 @@ from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
-from tests import sections
+from tests import ROOT, sections
 from tests.training.test_fsr import classifier, step
 
-PARAMS = read_yaml(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = read_yaml(ROOT / "params.yaml")
 READINGS = ("paper", "released")
+T = TypeVar("T")
 CPU, DIM, CLASSES, FACES = torch.device("cpu"), 8, 3, 5
 
 
@@ -41,20 +41,14 @@ def in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def pretrain_settings(reading: str) -> PretrainSettings:
-    return build(PretrainSettings, profile_values(PARAMS, reading)["pretrain"], "pretrain")
+def settings(kind: type[T], section: str, reading: str) -> T:
+    return build(kind, profile_values(PARAMS, reading)[section], section)
 
 
-def fsr_settings(reading: str) -> FsrSettings:
-    return build(FsrSettings, profile_values(PARAMS, reading)["fsr"], "fsr")
-
-
-def loss_settings(reading: str) -> LossSettings:
-    return build(LossSettings, profile_values(PARAMS, reading)["losses"], "losses")
-
-
-def reweight_settings(reading: str) -> ReweightSettings:
-    return build(ReweightSettings, profile_values(PARAMS, reading)["reweight"], "reweight")
+pretrain_settings = partial(settings, PretrainSettings, "pretrain")
+fsr_settings = partial(settings, FsrSettings, "fsr")
+loss_settings = partial(settings, LossSettings, "losses")
+reweight_settings = partial(settings, ReweightSettings, "reweight")
 
 
 # Schedules

@@ -1,7 +1,5 @@
 """Image super-resolution's training: learning, resuming, what it starts from."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Literal
