@@ -5,6 +5,7 @@ with the library.
 """
 
 import math
+from collections import defaultdict
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeVar
@@ -33,15 +34,15 @@ def mirrored(position: int, size: int) -> int:
 
 
 def taps(
-    size: int, result: int, scale: float, antialiasing: bool, boundary: str
-) -> list[tuple[int, float]]:
-    """Input positions and weights of one result, from left to right."""
-    stretch = scale if antialiasing and scale < 1 else 1.0
-    centre = (result + 1) / scale + 0.5 * (1 - 1 / scale)  # pixels count from 1, as in MATLAB
+    size: int, result: int, scale: Number, antialiasing: bool, boundary: str
+) -> list[tuple[int, Number]]:
+    """Input positions and weights of one result, left to right; exact when scale is a fraction."""
+    stretch = scale if antialiasing and scale < 1 else 1
+    centre = (result + 1) / scale + (1 - 1 / scale) / 2  # pixels count from 1, as in MATLAB
     first = math.floor(centre - 2 / stretch)
     positions = range(first, first + math.ceil(4 / stretch) + 2)
     weights = [stretch * cubic(stretch * (centre - position)) for position in positions]
-    total = 0.0
+    total = 0 * scale
     for weight in weights:
         total += weight
     places = [
@@ -85,18 +86,12 @@ def reference_resize(
 
 def exact_weights(size: int, scale: Fraction) -> list[dict[int, Fraction]]:
     """Of each result of the mirrored, antialiased resize by ``scale``: position to true weight."""
-    stretch = min(scale, Fraction(1))
     rows = []
     for result in range(math.ceil(scale * size)):
-        centre = (result + Fraction(1, 2)) / scale - Fraction(1, 2)
-        first = math.floor(centre - 2 / stretch)
-        weights: dict[int, Fraction] = {}
-        for position in range(first, first + math.ceil(4 / stretch) + 2):
-            weight = cubic(stretch * (centre - position))
-            place = mirrored(position, size)
-            weights[place] = weights.get(place, Fraction(0)) + weight
-        total = sum(weights.values())
-        rows.append({place: weight / total for place, weight in weights.items()})
+        weights: dict[int, Fraction] = defaultdict(Fraction)
+        for place, weight in taps(size, result, scale, True, "symmetric"):
+            weights[place] += weight
+        rows.append(weights)
     return rows
 
 

@@ -91,10 +91,8 @@ def test_version(run: Run) -> None:
     assert out.startswith("fsr-fer 0.")
 
 
-def test_an_import_says_what_came_and_what_to_type_next(
-    project: Path,
-    run: Run,
-    csv_folder: Path,
+def test_an_import_says_what_came_and_what_is_next(
+    project: Path, run: Run, csv_folder: Path
 ) -> None:
     code, out, err = run("import", "csv", csv_folder)
     assert (code, err) == (0, "")
@@ -104,11 +102,7 @@ def test_an_import_says_what_came_and_what_to_type_next(
     assert (project / "data/raw/open_faces/labels.csv").is_file()
 
 
-def test_faulty_faces_are_one_line_and_exit_code_1(
-    project: Path,
-    run: Run,
-    csv_folder: Path,
-) -> None:
+def test_faulty_faces_are_one_line_and_code_1(project: Path, run: Run, csv_folder: Path) -> None:
     (csv_folder / "images/train0.png").write_text("a text")
     code, out, err = run("import", "csv", csv_folder)
     assert (code, out) == (1, "")
@@ -214,10 +208,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 
 
 def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
-    tmp_path: Path,
-    params: dict[str, Any],
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, params: dict[str, Any], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "project"
     root.mkdir()

@@ -70,13 +70,16 @@ def workspace(folder: Path) -> Path:
     return folder
 
 
-def stage(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    script, *arguments = command
-    return run_script(folder, "-m", f"stages.{script}", *arguments)
+def stage(
+    folder: Path, script: str, *arguments: str, device: str = "cpu"
+) -> subprocess.CompletedProcess[str]:
+    return run_python(folder, "-m", f"stages.{script}", *arguments, device=device)
 
 
-def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "FSR_FER_DEVICE": "cpu"}
+def run_python(
+    folder: Path, *command: str, device: str = "cpu"
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FSR_FER_DEVICE": device}
     environment.pop("DVC_ROOT", None)
     return subprocess.run(
         [sys.executable, *command],
@@ -86,6 +89,20 @@ def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def message_of(failed: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a stage ended with."""
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    return failed.stderr
+
+
+def change_params(folder: Path, section: str, values: dict[str, Any]) -> None:
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params[section] |= values
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 def faces_of(method: str) -> str:
@@ -130,6 +147,12 @@ def run_all(folder: Path) -> None:
                 assert result.returncode == 0, (command, result.stderr)
                 # Quiet off a terminal: no progress bars in a log.
                 assert "%|" not in result.stderr, (command, result.stderr)
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished pipeline, to change."""
+    return shutil.copytree(finished, tmp_path / "copy", symlinks=True)
 
 
 def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
@@ -209,17 +232,14 @@ def test_finished_stages_leave_no_checkpoint(finished: Path) -> None:
     assert not list((finished / ".ckpt").rglob("*.safetensors"))
 
 
-def torchrun(folder: Path, *command: str) -> None:
-    script, *arguments = command
+def torchrun(folder: Path, script: str, *arguments: str) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    result = run_script(folder, *launcher, "-m", f"stages.{script}", *arguments)
+    result = run_python(folder, *launcher, "-m", f"stages.{script}", *arguments)
     assert result.returncode == 0, result.stderr
     assert not list((folder / ".ckpt").rglob("*.safetensors"))
 
 
-def test_features_by_several_processes_are_the_same_bytes(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "several"
-    shutil.copytree(finished, folder, symlinks=True)
+def test_features_by_several_processes_are_the_same_bytes(folder: Path) -> None:
     written = folder / "data/small/features/train/x8.npy"
     expected = written.read_bytes()
     written.unlink()
@@ -227,9 +247,7 @@ def test_features_by_several_processes_are_the_same_bytes(finished: Path, tmp_pa
     assert written.read_bytes() == expected
 
 
-def test_a_training_by_several_processes_is_that_of_one(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "several"
-    shutil.copytree(finished, folder, symlinks=True)
+def test_a_training_by_several_processes_is_that_of_one(folder: Path) -> None:
     path = folder / "models/small/fsr/plain.safetensors"
     alone = load_file(path)
     path.unlink()
@@ -241,27 +259,17 @@ def test_a_training_by_several_processes_is_that_of_one(finished: Path, tmp_path
     assert list((folder / "metrics/small/fsr/plain").rglob("*.tsv"))
 
 
-def test_a_method_whose_network_knows_other_classes_is_one_line(
-    finished: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "classes"
-    shutil.copytree(finished, folder, symlinks=True)
+def test_a_method_whose_network_knows_other_classes_is_one_line(folder: Path) -> None:
     path = folder / "models/small/finetune/best.safetensors"
     network = load_network(path, CovPoolFER)
     network.class_names = network.class_names[::-1]
     save_network(path, network)
-    result = stage(folder, "evaluate", "best", "downsample")
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: best was trained on the classes ('neutral', ")
-    assert result.stderr.count("\n") == 1
+    said = message_of(stage(folder, "evaluate", "best", "downsample"))
+    assert said.startswith("error: best was trained on the classes ('neutral', ")
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_training_goes_on_to_the_same_weights(
-    finished: Path, tmp_path: Path, kill: signal.Signals
-) -> None:
-    folder = tmp_path / "killed"
-    shutil.copytree(finished, folder, symlinks=True)
+def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, kill: signal.Signals) -> None:
     path = folder / "models/small/fsr/plain.safetensors"
     expected = path.read_bytes()
     path.unlink()
@@ -290,32 +298,20 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("reweight", "sigma", 0.9), "params.yaml: reweight.sigma is 0.9; allowed: greater than 1"),
-        (("reweight", "simga", 1.5), "params.yaml: reweight.simga is not a known key; known:"),
+        ({"sigma": 0.9}, "params.yaml: reweight.sigma is 0.9; allowed: greater than 1"),
+        ({"simga": 1.5}, "params.yaml: reweight.simga is not a known key; known:"),
     ],
 )
 def test_a_mistake_in_params_is_one_line(
-    finished: Path, tmp_path: Path, change: tuple[str, str, float], message: str
+    folder: Path, change: dict[str, float], message: str
 ) -> None:
-    folder = tmp_path / "mistake"
-    shutil.copytree(finished, folder, symlinks=True)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    section, key, value = change
-    params[section][key] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    for name, found in (
-        ("settings", message),
-        ("cost", "settings.json is not of this params.yaml"),
-    ):
-        result = stage(folder, name)
-        assert result.returncode == 1
-        assert result.stderr.startswith(f"error: {found}")
-        assert result.stderr.count("\n") == 1
+    change_params(folder, "reweight", change)
+    assert message_of(stage(folder, "settings")).startswith(f"error: {message}")
+    stale = "error: settings.json is not of this params.yaml"
+    assert message_of(stage(folder, "cost")).startswith(stale)
 
 
-def test_a_missing_import_says_how_to_get_it(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "missing"
-    shutil.copytree(finished, folder, symlinks=True)
+def test_a_missing_import_says_how_to_get_it(folder: Path) -> None:
     text = (folder / "params.yaml").read_text().replace("profile: small", "profile: paper", 1)
     (folder / "params.yaml").write_text(text)
     assert stage(folder, "settings").returncode == 0
@@ -326,17 +322,8 @@ def test_a_missing_import_says_how_to_get_it(finished: Path, tmp_path: Path) -> 
 
 
 def test_an_unknown_device_is_one_line(finished: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "stages.evaluate", "bicubic", "downsample"],
-        cwd=finished,
-        env={**os.environ, "FSR_FER_DEVICE": "gpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert "FSR_FER_DEVICE=gpu cannot be used here" in result.stderr
-    assert result.stderr.count("\n") == 1
+    said = message_of(stage(finished, "evaluate", "bicubic", "downsample", device="gpu"))
+    assert "FSR_FER_DEVICE=gpu cannot be used here" in said
 
 
 def test_a_full_disk_below_a_library_is_one_line() -> None:
@@ -345,12 +332,8 @@ def test_a_full_disk_below_a_library_is_one_line() -> None:
         "def main(): raise OSError(28, 'No space left on device', 'metrics/x.tsv')\n"
         "run_stage(main)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: the disk is full: metrics/x.tsv could not be written")
-    assert result.stderr.count("\n") == 1
+    said = message_of(run_python(ROOT, "-c", program))
+    assert said.startswith("error: the disk is full: metrics/x.tsv could not be written")
 
 
 @pytest.mark.parametrize(
@@ -369,33 +352,23 @@ def test_a_full_disk_below_a_library_is_one_line() -> None:
     ],
 )
 def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_is_kept(
-    finished: Path, tmp_path: Path, command: tuple[str, ...], changes: dict[str, Any], message: str
+    folder: Path, command: tuple[str, ...], changes: dict[str, Any], message: str
 ) -> None:
-    folder = tmp_path / "diverging"
-    shutil.copytree(finished, folder, symlinks=True)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
     # Good until the first milestone, where the rate rises instead of falling.
     rises = {"learning_rate_milestones": [1], "learning_rate_factor": 100.0}
-    params[command[0]] |= changes | rises
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    change_params(folder, command[0], changes | rises)
     assert stage(folder, "settings").returncode == 0
-    result = stage(folder, *command)
-    assert result.returncode == 1
-    assert re.match(message, result.stderr)
-    assert "A lower learning_rate usually helps" in result.stderr
-    assert result.stderr.count("\n") == 1
+    said = message_of(stage(folder, *command))
+    assert re.match(message, said)
+    assert "A lower learning_rate usually helps" in said
     (kept,) = (folder / ".ckpt").rglob("state.safetensors")
     tensors, progress = Checkpoint(kept.parent).load() or ({}, {})
     assert progress["done"] >= 1
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
-def test_dvc_repro_killed_with_all_below_it_and_typed_again(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "killed"
-    shutil.copytree(finished, folder, symlinks=True)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["fsr"] |= {"iterations": 60, "validation_every": 2}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> None:
+    change_params(folder, "fsr", {"iterations": 60, "validation_every": 2})
     assert stage(folder, "settings").returncode == 0
     weights = folder / "models/small/fsr/plain.safetensors"
     curves = folder / "metrics/small/fsr/plain/plots/metrics"

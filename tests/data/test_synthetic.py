@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from fsr_fer.settings import SynthesizeSettings
 SETTINGS = SynthesizeSettings(train_faces=31, test_faces=15, faces_per_subject=5)
 LABELS = "EmoLabel/list_patition_label.txt"
 
+Measure = Callable[[Landmarks], list[float]]
+
 
 def person(seed: int = 0) -> Identity:
     """Somebody whose two halves move alike."""
@@ -40,9 +42,8 @@ def landmarks(**units: float) -> Landmarks:
 
 
 def pairs(path: Path) -> list[tuple[str, str]]:
-    return [
-        (name, value) for name, value in (line.split() for line in path.read_text().splitlines())
-    ]
+    lines = map(str.split, path.read_text().splitlines())
+    return [(name, value) for name, value in lines]
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -203,60 +204,59 @@ class TestFaces:
             assert all((line > 1).all() and (line < 99).all() for line in shown)
 
 
+def brow_ends(position: int) -> Measure:
+    return lambda face: [brow[position, 1] for brow in face.brows]
+
+
+def lid_gaps(face: Landmarks) -> list[float]:
+    return [(eye.lower_lid - eye.upper_lid)[:, 1].max() for eye in face.eyes]
+
+
+def mouth_width(face: Landmarks) -> list[float]:
+    return [np.ptp(face.mouth.upper_inner[:, 0])]
+
+
+def lip_corners(face: Landmarks) -> list[float]:
+    return [face.mouth.upper_inner[corner, 1] for corner in (0, -1)]
+
+
+def lip_middle(line: str) -> Measure:
+    return lambda face: [getattr(face.mouth, line)[MIDDLE, 1]]
+
+
 class TestActionUnits:
     """Each unit moves what FACS says it moves; y points down."""
 
     rest = landmarks()
 
     @pytest.mark.parametrize(
-        ("unit", "end", "direction"),
+        ("unit", "measure", "least"),
         [
-            ("inner_brow_raiser", 0, -1),
-            ("outer_brow_raiser", 2, -1),
-            ("outer_brow_raiser", 3, -1),
-            ("brow_lowerer", 0, 1),
-            ("nose_wrinkler", 0, 1),
+            ("inner_brow_raiser", brow_ends(0), -0.03),
+            ("outer_brow_raiser", brow_ends(2), -0.03),
+            ("outer_brow_raiser", brow_ends(3), -0.03),
+            ("brow_lowerer", brow_ends(0), 0.03),
+            ("nose_wrinkler", brow_ends(0), 0.03),
+            ("brow_lowerer", lambda face: [face.brows[1][0, 0] - face.brows[0][0, 0]], -0.05),
+            ("upper_lid_raiser", lid_gaps, 0.03),
+            ("lid_tightener", lid_gaps, -0.03),
+            ("cheek_raiser", lid_gaps, -0.03),
+            ("cheek_raiser", lambda face: [eye.lower_lid[MIDDLE, 1] for eye in face.eyes], -0.03),
+            ("lip_corner_puller", lip_corners, -0.08),
+            ("lip_corner_depressor", lip_corners, 0.08),
+            ("lip_corner_puller", mouth_width, 0.05),
+            ("lip_stretcher", mouth_width, 0.05),
+            ("lip_tightener", mouth_width, -0.05),
+            ("upper_lip_raiser", lip_middle("upper_outer"), -0.03),
+            ("lower_lip_depressor", lip_middle("lower_inner"), 0.03),
+            ("chin_raiser", lip_middle("upper_inner"), -0.03),
+            ("nose_wrinkler", lambda face: [nostril[1] for nostril in face.nostrils], -0.03),
+            ("jaw_drop", lambda face: [face.chin], 0.1),
         ],
     )
-    def test_brows(self, unit: str, end: int, direction: int) -> None:
-        moved = landmarks(**{unit: 1.0})
-        for before, after in zip(self.rest.brows, moved.brows, strict=True):
-            assert direction * (after[end, 1] - before[end, 1]) > 0.03
-
-    def test_brow_lowerer_draws_the_brows_together(self) -> None:
-        left, right = landmarks(brow_lowerer=1.0).brows
-        gap = right[0, 0] - left[0, 0]
-        assert gap < self.rest.brows[1][0, 0] - self.rest.brows[0][0, 0] - 0.05
-
-    @pytest.mark.parametrize(
-        ("unit", "direction"),
-        [("upper_lid_raiser", 1), ("lid_tightener", -1), ("cheek_raiser", -1)],
-    )
-    def test_lids(self, unit: str, direction: int) -> None:
-        for before, after in zip(self.rest.eyes, landmarks(**{unit: 1.0}).eyes, strict=True):
-            change = [(e.lower_lid - e.upper_lid)[:, 1].max() for e in (before, after)]
-            assert direction * (change[1] - change[0]) > 0.03
-
-    def test_cheek_raiser_lifts_the_lower_lid(self) -> None:
-        for before, after in zip(self.rest.eyes, landmarks(cheek_raiser=1.0).eyes, strict=True):
-            assert after.lower_lid[MIDDLE, 1] < before.lower_lid[MIDDLE, 1] - 0.03
-
-    @pytest.mark.parametrize(
-        ("unit", "direction"), [("lip_corner_puller", -1), ("lip_corner_depressor", 1)]
-    )
-    def test_lip_corners(self, unit: str, direction: int) -> None:
-        moved = landmarks(**{unit: 1.0})
-        for corner in (0, -1):
-            change = moved.mouth.upper_inner[corner, 1] - self.rest.mouth.upper_inner[corner, 1]
-            assert direction * change > 0.08
-
-    @pytest.mark.parametrize(
-        ("unit", "direction"),
-        [("lip_corner_puller", 1), ("lip_stretcher", 1), ("lip_tightener", -1)],
-    )
-    def test_mouth_width(self, unit: str, direction: int) -> None:
-        widths = [np.ptp(f.mouth.upper_inner[:, 0]) for f in (self.rest, landmarks(**{unit: 1.0}))]
-        assert direction * (widths[1] - widths[0]) > 0.05
+    def test_a_unit_moves_its_part(self, unit: str, measure: Measure, least: float) -> None:
+        change = np.subtract(measure(landmarks(**{unit: 1.0})), measure(self.rest))
+        assert (change * np.sign(least) > abs(least)).all()
 
     def test_lip_tightener_thins_both_lips(self) -> None:
         tight = landmarks(lip_tightener=1.0).mouth
@@ -267,20 +267,6 @@ class TestActionUnits:
             ]
             assert thickness[1] < 0.6 * thickness[0]
 
-    @pytest.mark.parametrize(
-        ("unit", "line", "direction"),
-        [
-            ("upper_lip_raiser", "upper_outer", -1),
-            ("lower_lip_depressor", "lower_inner", 1),
-            ("chin_raiser", "upper_inner", -1),
-        ],
-    )
-    def test_middle_of_the_lips(self, unit: str, line: str, direction: int) -> None:
-        before, after = (
-            getattr(face.mouth, line)[MIDDLE, 1] for face in (self.rest, landmarks(**{unit: 1.0}))
-        )
-        assert direction * (after - before) > 0.03
-
     def test_jaw_and_lips_open_the_mouth(self) -> None:
         opening = [
             self.rest.mouth.opening,
@@ -290,12 +276,6 @@ class TestActionUnits:
         assert opening[0] < 0.01
         assert opening[1] > 0.05
         assert opening[2] > 0.2
-        assert landmarks(jaw_drop=1.0).chin > self.rest.chin + 0.1
-
-    def test_nose_wrinkler_lifts_the_nostrils(self) -> None:
-        moved = landmarks(nose_wrinkler=1.0).nostrils
-        for before, after in zip(self.rest.nostrils, moved, strict=True):
-            assert after[1] < before[1] - 0.03
 
     def test_lips_never_cross(self) -> None:
         for seed in range(70):

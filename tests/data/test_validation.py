@@ -18,17 +18,7 @@ from fsr_fer.settings import ValidateSettings
 from tests.data.raw_faces import CLASSES
 
 SETTINGS = ValidateSettings(minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0)
-EVERY = [
-    "columns",
-    "labels",
-    "splits",
-    "ids",
-    "shape",
-    "dtype",
-    "pixels",
-    "contrast",
-    "duplicates",
-]
+EVERY = ["columns", "labels", "splits", "ids", "shape", "dtype", "pixels", "contrast", "duplicates"]
 
 
 @pytest.fixture

@@ -33,6 +33,11 @@ class Written:
         return (self.directory / "index.html").read_text("utf-8")
 
 
+def write(inputs: ReportInputs, folder: Path) -> Written:
+    write_report(inputs, folder / "page", folder / "metrics")
+    return Written(inputs, folder / "page", folder / "metrics")
+
+
 def build_inputs(folder: Path, **changes) -> ReportInputs:
     """Inputs whose pictures lie in ``folder``; ``changes`` replace fields."""
     images = np.random.default_rng(5).integers(0, 256, (60, 100, 100, 3), dtype=np.uint8)
@@ -175,15 +180,11 @@ def make_inputs():
 def written(tmp_path_factory) -> Written:
     """The report of the small run."""
     folder = tmp_path_factory.mktemp("report")
-    inputs = build_inputs(folder / "inputs")
-    write_report(inputs, folder / "page", folder / "metrics")
-    return Written(inputs, folder / "page", folder / "metrics")
+    return write(build_inputs(folder / "inputs"), folder)
 
 
 @pytest.fixture(scope="session")
 def written_full(tmp_path_factory) -> Written:
     """The report of the full run."""
     folder = tmp_path_factory.mktemp("full_report")
-    inputs = build_full_inputs(folder / "inputs")
-    write_report(inputs, folder / "page", folder / "metrics")
-    return Written(inputs, folder / "page", folder / "metrics")
+    return write(build_full_inputs(folder / "inputs"), folder)

@@ -13,17 +13,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fsr_fer.distributed import barrier, is_first, share
-from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.training.checkpoint import Checkpoint, prefixed
 from fsr_fer.training.fit import Run, Stateful
-from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
+from fsr_fer.training.fsr import Batch, train_fsr
 from fsr_fer.training.pretrain import ExtractorTrainer, train_extractor
 from tests import sections
 from tests.training.test_fsr import classifier, pairs
+from tests.training.test_fsr import trainer as fsr_trainer
 from tests.training.test_pretrain import faces
 
 STEPS, DIM, CLASSES, CPU = 20, 8, 3, torch.device("cpu")
-REWEIGHTED = {"detach": False, "discriminator": True, "r": 2.0}
 
 
 def pretrained(batch: int) -> dict[str, Tensor]:
@@ -40,16 +39,9 @@ def pretrained(batch: int) -> dict[str, Tensor]:
 
 def generated(batch: int, steps_of_d: int, reweighted: bool) -> dict[str, Tensor]:
     """Penalty, re-weighting and the L2 phase included."""
-    torch.manual_seed(5)
-    trainer = FsrTrainer(
-        sections.fsr(learning_rate=1e-2, discriminator_steps=steps_of_d),
-        sections.losses(),
-        sections.reweight(**REWEIGHTED) if reweighted else None,
-        CovPoolFER(sections.extractor(), CLASSES).classifier,
-        feature_dim=DIM,
-        seed=1,
-        device=CPU,
-    )
+    weights = sections.reweight(detach=False, discriminator=True, r=2.0) if reweighted else None
+    settings = sections.fsr(learning_rate=1e-2, discriminator_steps=steps_of_d)
+    trainer = fsr_trainer(None, weights, settings)
     own = share(batch)
     generator = torch.Generator().manual_seed(0)
     for step in range(STEPS):

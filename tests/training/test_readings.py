@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fsr_fer.features.packing import pack
@@ -26,7 +26,8 @@ from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
 from tests import ROOT, sections
-from tests.training.test_fsr import classifier, step
+from tests.training.test_fsr import batch, classifier, step
+from tests.training.test_fsr import trainer as fsr_trainer
 
 PARAMS = read_yaml(ROOT / "params.yaml")
 READINGS = ("paper", "released")
@@ -158,12 +159,12 @@ def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None
     pairs, scales, seen = told_apart(21), [], collections.defaultdict(list)
     mixed = 0
     sampler = BatchSampler(pairs, settings, 3, CPU)
-    for batch in map(sampler.batch, range(21 * 40)):
+    for drawn in map(sampler.batch, range(21 * 40)):
         # An entry off the diagonal is the value itself.
-        lr, hr = (maps[:, 0, 0, 1].round().long() for maps in (batch.lr, batch.hr))
+        lr, hr = (maps[:, 0, 0, 1].round().long() for maps in (drawn.lr, drawn.hr))
         face, scale = lr // 100, lr % 100
         assert torch.equal(hr, 100 * face + 1)
-        assert torch.equal(batch.labels, face % CLASSES)
+        assert torch.equal(drawn.labels, face % CLASSES)
         mixed += len(scale.unique()) > 1
         scales += scale.tolist()
         for one, factor in zip(face.tolist(), scale.tolist(), strict=True):
@@ -196,23 +197,26 @@ def test_the_penaltys_points_are_uniform_one_per_face_and_step_of_the_discrimina
 # One step by hand
 
 
+def leave_gradients(network: nn.Module) -> None:
+    """As if of an earlier step; none of them may reach the next one."""
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+
+
 def trainer(reading: str, reweighted: bool) -> FsrTrainer:
-    return FsrTrainer(
-        sections.fsr(learning_rate=1e-3),
-        loss_settings(reading),
-        reweight_settings(reading) if reweighted else None,
-        classifier(),  # type: ignore[arg-type]
-        feature_dim=DIM,
-        seed=1,
-        device=CPU,
-    )
+    weights = reweight_settings(reading) if reweighted else None
+    subject = fsr_trainer(loss_settings(reading), weights, sections.fsr(learning_rate=1e-3))
+    leave_gradients(subject.generator)
+    leave_gradients(subject.discriminator)
+    return subject
 
 
-def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    lr, hr = torch.randn(2, FACES, 1, DIM, DIM, generator=generator)
-    labels = torch.randint(CLASSES, (FACES,), generator=generator)
-    return lr, hr, labels, torch.rand(1, FACES, generator=generator)
+def assert_gradient(network: nn.Module, loss: Tensor, of: nn.Module) -> None:
+    """What ``network`` was updated by is the gradient of ``loss``, made of the network before."""
+    expected = torch.autograd.grad(loss, list(of.parameters()), allow_unused=True)
+    for parameter, gradient in zip(network.parameters(), expected, strict=True):
+        assert gradient is not None
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
 
 
 def probability_of_the_truth(subject: FsrTrainer, features: Tensor, labels: Tensor) -> Tensor:
@@ -225,24 +229,19 @@ def probability_of_the_truth(subject: FsrTrainer, features: Tensor, labels: Tens
 def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
     """Equation 8, minimised: mean of D(hr) - D(sr) + 2 ||slope||^6; the release weights the two."""
     subject = trainer(reading, reweighted)
-    lr, hr, labels, interpolation = batch()
+    lr, hr, labels, interpolation = batch(FACES)
     before = copy.deepcopy(subject.discriminator)
     sr = subject.generator(lr).detach()
-    between = (1 - interpolation[0])[:, None, None, None] * hr + interpolation[0][
-        :, None, None, None
-    ] * sr
-    between.requires_grad_(True)
+    share = interpolation[0][:, None, None, None]
+    between = ((1 - share) * hr + share * sr).requires_grad_(True)
     (slope,) = torch.autograd.grad(before(between).sum(), between, create_graph=True)
     penalty = 2 * torch.stack([(one**2).sum() ** 3 for one in slope])
     weight = torch.ones(FACES)
     if reweighted and reading == "released":
         weight = ((1.5 - probability_of_the_truth(subject, sr, labels)) ** 2).detach()
     loss = (weight * before(hr)).mean() - (weight * before(sr)).mean() + penalty.mean()
-    expected = torch.autograd.grad(loss, list(before.parameters()), allow_unused=True)
     step(subject, lr, hr, labels, interpolation)
-    for parameter, gradient in zip(subject.discriminator.parameters(), expected, strict=True):
-        assert gradient is not None
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+    assert_gradient(subject.discriminator, loss, before)
 
 
 @pytest.mark.parametrize("reweighted", [False, True])
@@ -250,7 +249,7 @@ def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
 def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
     """Equations 7, 9, 10 and 11: one weight per face on the sum of its terms, then their mean."""
     subject = trainer(reading, reweighted)
-    lr, hr, labels, interpolation = batch()
+    lr, hr, labels, interpolation = batch(FACES)
     generator = copy.deepcopy(subject.generator)
     step(subject, lr, hr, labels, interpolation)  # D is then what G was judged by
     sr = generator(lr)
@@ -267,20 +266,16 @@ def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
     if reweighted:
         weight = 1.5 - probability_of_the_truth(subject, sr, labels)
         weight = weight.detach() if reading == "paper" else weight**2  # the release's is not held
-    expected = torch.autograd.grad((weight * terms).mean(), list(generator.parameters()))
-    for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+    assert_gradient(subject.generator, (weight * terms).mean(), generator)
 
 
 def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
     subject = trainer("released", reweighted=True)
-    lr, hr, labels, interpolation = batch()
+    lr, hr, labels, interpolation = batch(FACES)
     generator = copy.deepcopy(subject.generator)
     loss = ((generator(lr) - hr) ** 2).sum(dim=(1, 2, 3)).mean()
-    expected = torch.autograd.grad(loss, list(generator.parameters()))
     subject.l2_step(Batch(lr, hr, labels, interpolation))
-    for parameter, gradient in zip(subject.generator.parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+    assert_gradient(subject.generator, loss, generator)
 
 
 def test_every_player_has_tensorflows_adam_with_its_default_epsilon() -> None:
@@ -321,12 +316,17 @@ def test_the_extractors_first_step() -> None:
     labels = torch.arange(FACES) % CLASSES
     network = copy.deepcopy(subject.network)
     embedding, logits = network(faces)
-    centers = torch.zeros(CLASSES, 8)
+    centers = subject.center_loss.centers.normal_(generator=generator).clone()
     loss = -logits.log_softmax(dim=1)[torch.arange(FACES), labels].mean()
     loss = loss + 0.01 * ((embedding - centers[labels]) ** 2).sum() / (FACES * 8)
     names, parameters = zip(*network.named_parameters(), strict=True)
     gradients = dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
+    leave_gradients(subject.network)
     subject.train_step(faces, labels)
+    for label, center in enumerate(subject.center_loss.centers):
+        members = embedding[labels == label].detach()
+        mean = members.mean(dim=0)
+        torch.testing.assert_close(center - mean, 0.9 ** len(members) * (centers[label] - mean))
     moved = dict(subject.network.named_parameters())
     for name, before in network.named_parameters():
         gradient = gradients[name]
