@@ -7,13 +7,9 @@ import pytest
 
 from fsr_fer.downsampling import downsample, restore, write_downsampled
 from fsr_fer.resize import imresize
-from fsr_fer.settings import DownsampleSettings
+from tests.sections import downsample as settings
 
 SIZES = {2: 50, 3: 34, 4: 25, 5: 20, 6: 17, 7: 15, 8: 13}
-
-
-def settings(form: str = "scale", restore: str = "resize") -> DownsampleSettings:
-    return DownsampleSettings(form=form, boundary="symmetric", restore=restore)  # type: ignore[arg-type]
 
 
 def faces(count: int) -> np.ndarray:
@@ -25,11 +21,11 @@ def faces(count: int) -> np.ndarray:
 @pytest.mark.parametrize("form", ["scale", "size"])
 @pytest.mark.parametrize(("scale", "side"), SIZES.items())
 def test_small_faces_have_the_papers_sizes_and_come_back(scale: int, side: int, form: str) -> None:
-    small = downsample(faces(2), scale, settings(form))
+    small = downsample(faces(2), scale, settings(form=form))
     assert small.shape == (2, side, side, 3)
     assert small.dtype == np.uint8
     for choice in ("resize", "crop"):
-        assert restore(small, scale, settings(form, choice)).shape == (2, 100, 100, 3)
+        assert restore(small, scale, settings(form=form, restore=choice)).shape == (2, 100, 100, 3)
 
 
 def test_crop_undoes_the_geometry_that_resize_shrinks() -> None:

@@ -13,7 +13,8 @@ import pytest
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.predictions import PredictionTable
 from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.settings import DownsampleSettings, EvaluateSettings
+from fsr_fer.settings import EvaluateSettings
+from tests import sections
 
 CLASS_NAMES = ("<b>joy</b>", "fear & awe", "neutral")
 SCALES = (2, 8)
@@ -53,7 +54,7 @@ def build_inputs(folder: Path, **changes) -> ReportInputs:
         },
         "manifest": manifest,
         "data": _save_faces(folder, images, dict(zip(SCALES, (50, 13), strict=True))),
-        "downsample": DownsampleSettings(form="scale", boundary="symmetric", restore="resize"),
+        "downsample": sections.downsample(),
         "evaluate": EvaluateSettings(confidence=0.95, resamples=300, calibration_bins=15),
         "settings": {"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
         "example_faces": 4,
@@ -172,19 +173,16 @@ def _cost(columns: list[str], times: int) -> dict[str, dict[str, int]]:
 
 @pytest.fixture(scope="session")
 def make_inputs():
-    """The function that makes the inputs of a small run in a folder."""
     return build_inputs
 
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory) -> Written:
-    """The report of the small run."""
     folder = tmp_path_factory.mktemp("report")
     return write(build_inputs(folder / "inputs"), folder)
 
 
 @pytest.fixture(scope="session")
 def written_full(tmp_path_factory) -> Written:
-    """The report of the full run."""
     folder = tmp_path_factory.mktemp("full_report")
     return write(build_full_inputs(folder / "inputs"), folder)

@@ -16,7 +16,6 @@ FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-componen
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A running browser."""
     path = os.environ.get("FSR_FER_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         pytest.skip("no Chromium is installed; $FSR_FER_CHROMIUM names one elsewhere")
