@@ -8,8 +8,9 @@ import collections
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -203,8 +204,7 @@ def leave_gradients(network: nn.Module) -> None:
         parameter.grad = torch.ones_like(parameter)
 
 
-def trainer(reading: str, reweighted: bool) -> FsrTrainer:
-    weights = reweight_settings(reading) if reweighted else None
+def trainer(reading: str, weights: ReweightSettings | None) -> FsrTrainer:
     subject = fsr_trainer(loss_settings(reading), weights, sections.fsr(learning_rate=1e-3))
     leave_gradients(subject.generator)
     leave_gradients(subject.discriminator)
@@ -228,7 +228,7 @@ def probability_of_the_truth(subject: FsrTrainer, features: Tensor, labels: Tens
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
     """Equation 8, minimised: mean of D(hr) - D(sr) + 2 ||slope||^6; the release weights the two."""
-    subject = trainer(reading, reweighted)
+    subject = trainer(reading, reweight_settings(reading) if reweighted else None)
     lr, hr, labels, interpolation = batch(FACES)
     before = copy.deepcopy(subject.discriminator)
     sr = subject.generator(lr).detach()
@@ -244,11 +244,15 @@ def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
     assert_gradient(subject.discriminator, loss, before)
 
 
-@pytest.mark.parametrize("reweighted", [False, True])
+@pytest.mark.parametrize(
+    "choice",
+    [None, {}, {"r": 3.0}, {"sigma": 2.0}, {"detach": False}, {"probability_from": "lr"}],
+)
 @pytest.mark.parametrize("reading", READINGS)
-def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
+def test_the_generators_gradient(reading: str, choice: dict[str, Any] | None) -> None:
     """Equations 7, 9, 10 and 11: one weight per face on the sum of its terms, then their mean."""
-    subject = trainer(reading, reweighted)
+    chosen = None if choice is None else replace(reweight_settings(reading), **choice)
+    subject = trainer(reading, chosen)
     lr, hr, labels, interpolation = batch(FACES)
     generator = copy.deepcopy(subject.generator)
     step(subject, lr, hr, labels, interpolation)  # D is then what G was judged by
@@ -263,14 +267,15 @@ def test_the_generators_gradient(reading: str, reweighted: bool) -> None:
         + perceptual * ((embedding - wanted) ** 2).sum(dim=1)
     )
     weight = torch.ones(FACES)
-    if reweighted:
-        weight = 1.5 - probability_of_the_truth(subject, sr, labels)
-        weight = weight.detach() if reading == "paper" else weight**2  # the release's is not held
+    if chosen:
+        judged = lr if chosen.probability_from == "lr" else sr
+        weight = (chosen.sigma - probability_of_the_truth(subject, judged, labels)) ** chosen.r
+        weight = weight.detach() if chosen.detach else weight
     assert_gradient(subject.generator, (weight * terms).mean(), generator)
 
 
 def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
-    subject = trainer("released", reweighted=True)
+    subject = trainer("released", reweight_settings("released"))
     lr, hr, labels, interpolation = batch(FACES)
     generator = copy.deepcopy(subject.generator)
     loss = ((generator(lr) - hr) ** 2).sum(dim=(1, 2, 3)).mean()
@@ -279,7 +284,7 @@ def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
 
 
 def test_every_player_has_tensorflows_adam_with_its_default_epsilon() -> None:
-    subject = trainer("paper", reweighted=False)
+    subject = trainer("paper", None)
     for optimizer in (subject.generator_optimizer, subject.discriminator_optimizer):
         assert (optimizer.beta1, optimizer.beta2, optimizer.epsilon) == (0.0, 0.9, 1e-8)
         assert not any(optimizer.decays)
