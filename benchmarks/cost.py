@@ -17,8 +17,6 @@ no part of the pipeline, two runs of which give the same bytes; what can be coun
 stages/cost.py. Results: benchmarks/cost.json, by profile.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the stages do

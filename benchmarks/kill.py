@@ -13,8 +13,6 @@ bytes has been written. Any difference ends in exit code 1; the counts go to ben
 The trainings are forks of this process, which has torch loaded, so that each starts at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import collections
 import importlib

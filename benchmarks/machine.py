@@ -1,7 +1,5 @@
 """What a benchmark runs with and on, and its figures as a file."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import os

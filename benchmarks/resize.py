@@ -15,8 +15,6 @@ taken from it. Methods that take one image at a time and need milliseconds for i
 faces (`faces_timed`).
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import importlib.metadata

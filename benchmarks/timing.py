@@ -1,7 +1,5 @@
 """Times that can be compared: taken in turns, the best of each kept, peak memory of a process."""
 
-from __future__ import annotations
-
 import resource
 import time
 from collections.abc import Callable

@@ -10,8 +10,6 @@ time, which other work on the machine hardly disturbs. Needs torch, NumPy, safet
 ruamel.yaml alone, with PYTHONPATH=src.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

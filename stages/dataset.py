@@ -1,7 +1,5 @@
 """Stage ``dataset``: raw faces of any source to images.npy and manifest.csv."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fsr_fer.data.dataset import build_dataset

@@ -1,7 +1,5 @@
 """Stage ``validate``: stop here, and say why, if the data is not fit to train on."""
 
-from __future__ import annotations
-
 from fsr_fer.data.validation.checks import validate_dataset
 from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
 from fsr_fer.run_stage import run_stage

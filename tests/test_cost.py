@@ -1,7 +1,5 @@
 """Counts against MODELS' tables at full size, worked out there layer by layer."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

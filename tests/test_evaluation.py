@@ -1,7 +1,5 @@
 """Test faces predicted: small ones and ones that somebody restored, at every size there is."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

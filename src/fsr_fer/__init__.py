@@ -3,8 +3,6 @@
 A reproduction of FSR-FER (arXiv 2004.02234) and what goes beyond it; README.md is the way in.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

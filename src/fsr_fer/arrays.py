@@ -1,7 +1,5 @@
 """Large arrays: written batch by batch, read as far as they are needed."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path

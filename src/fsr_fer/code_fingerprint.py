@@ -5,8 +5,6 @@ data files of their packages. Comments, docstrings and formatting do not count, 
 of Python. The stage ``code`` writes the fingerprints, all other stages declare their own.
 """
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

@@ -5,8 +5,6 @@ same order: a pair, in which what the seed does to both cancels. Accuracies and 
 are percent and points.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Which device the work runs on: a matter of the machine, never of the params."""
 
-from __future__ import annotations
-
 import os
 
 import torch

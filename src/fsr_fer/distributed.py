@@ -7,8 +7,6 @@ DistributedDataParallel averages gradients; what else couples the faces of a bat
 statistics of batch normalisation, moves of class centers, logged terms.
 """
 
-from __future__ import annotations
-
 import datetime
 import os
 import warnings

@@ -1,7 +1,5 @@
 """Small faces made from full-size ones, and put back to full size (paper, section 4.1)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The one exception that stands for a user's mistake."""
 
-from __future__ import annotations
-
 
 class UserError(Exception):
     """Something the user can mend: the message says what, where and what would be right.

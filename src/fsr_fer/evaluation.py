@@ -1,7 +1,5 @@
 """What a method predicts for the test faces, at full size and at each scale."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What Git knows, asked through its own program."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -7,8 +7,6 @@ sixth power of a gradient norm of 7 is beyond float16, and D(F_hr) - D(F_sr) is 
 of nearly equal numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The methods of the table: each predicts the expression of a face, all in the same way."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

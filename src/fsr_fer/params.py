@@ -1,7 +1,5 @@
 """params.yaml checked as a whole: every value of every profile, before anything starts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What each method predicts for each test face: the files every statistic is computed from."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -4,8 +4,6 @@ Reads no more of params.yaml than how its sections replace each other, so that a
 whether settings.json is up to date depends on no other stage's settings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

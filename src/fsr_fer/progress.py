@@ -1,7 +1,5 @@
 """Progress lines: what is being done, how far, how long still."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import TypeVar
 

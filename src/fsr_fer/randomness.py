@@ -4,8 +4,6 @@ A stream is named by the seed and its place (what for, which epoch or iteration)
 draws what the uninterrupted one would have drawn.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

@@ -1,7 +1,5 @@
 """Small faces restored by image super-resolution, and how near they come to the full-size ones."""
 
-from __future__ import annotations
-
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -3,8 +3,6 @@
 ``python -m stages.NAME`` runs the code that lies in the current folder (stages/__init__.py).
 """
 
-from __future__ import annotations
-
 import errno
 import inspect
 import os

@@ -1,7 +1,5 @@
 """What a long stage keeps beside its result: a place to go on from, and live curves."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

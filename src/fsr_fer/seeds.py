@@ -4,8 +4,6 @@ Percent and points throughout. A pair are two methods trained with one seed on o
 tested on the same faces, so what the seed does to both cancels.
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 ``build`` makes and checks them. Values live in params.yaml.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import typing

@@ -4,8 +4,6 @@ A stage reads settings.json, which the stage ``settings`` has written, and there
 of dvc.yaml declares; so a value that changes a result cannot go untracked by DVC.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@
 score is then the mean over the scales, and resampling keeps a face's S predictions together.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple

@@ -5,8 +5,6 @@ back what these do not touch. One that exists and was made by today's code and p
 again, so an interrupted study goes on where it was.
 """
 
-from __future__ import annotations
-
 import copy
 import csv
 import json

@@ -1,7 +1,5 @@
 """Features written to a file: by one process or several, the same bytes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

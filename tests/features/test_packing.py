@@ -1,7 +1,5 @@
 """Symmetric matrices as their upper triangles."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

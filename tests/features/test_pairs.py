@@ -1,7 +1,5 @@
 """Stored features of the same faces, read in pairs of small and full size."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

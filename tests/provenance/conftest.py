@@ -1,7 +1,5 @@
 """A small pipeline with all that ours uses, run once by the real DVC."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Ways in which a finished pipeline goes stale or is forged, enumerated; each changes one thing."""
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import os

@@ -1,7 +1,5 @@
 """`trace`: from a number, a file or a stage back to raw data, now and at past revisions."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

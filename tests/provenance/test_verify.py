@@ -1,7 +1,5 @@
 """`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from pathlib import Path

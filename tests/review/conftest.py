@@ -1,7 +1,5 @@
 """A project with results, and the command line in it."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A project with made-up results: what DVC and the stages leave behind, without running them."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """``fsr-fer diff``: what a reviewer is told, and what the gate stops."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

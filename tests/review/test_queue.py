@@ -1,7 +1,5 @@
 """Experiments of a queue share the checkpoints' folder: none may lose another's."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

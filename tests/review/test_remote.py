@@ -1,7 +1,5 @@
 """A remote in the manner of S3 and one that is a folder: push here, pull there, nothing runs."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """The workflows: their schema, what they may do, and the script that comments."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -3,8 +3,6 @@
 How much memory it takes does not depend on the number of faces.
 """
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections import deque

@@ -3,8 +3,6 @@
 Contract of every array here: [H, W, 3], channels red, green, blue, 0 to 255.
 """
 
-from __future__ import annotations
-
 import io
 import warnings
 

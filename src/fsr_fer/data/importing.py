@@ -4,8 +4,6 @@ Nothing is at the target until everything has been checked: the packed files gro
 it, which takes its place in the end or vanishes.
 """
 
-from __future__ import annotations
-
 import filecmp
 from collections import Counter
 from dataclasses import dataclass

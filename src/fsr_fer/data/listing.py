@@ -1,7 +1,5 @@
 """What a reader of labelled faces finds: the faces, their pictures, and all that is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """The list of faces every stage after ``dataset`` works from: one row per face, in array order."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 ``pictures.csv`` names each picture with its height and width.
 """
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is wrong with the data a user gave: collected, so that one run lists everything."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Each reader lists the faces and everything that is wrong with the list; no pictu
 The same readers serve what a user imports and what ``fsr-fer import`` packed under data/raw/.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

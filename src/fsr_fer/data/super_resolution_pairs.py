@@ -1,7 +1,5 @@
 """Pairs of small and full-size pictures, which image super-resolution is trained on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

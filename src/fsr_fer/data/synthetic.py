@@ -4,8 +4,6 @@ A face depends on (seed, split, number) alone, so faces can be drawn in any orde
 one split leaves the faces that were there as they are.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Literal

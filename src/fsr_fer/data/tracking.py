@@ -1,7 +1,5 @@
 """Handing imported data to DVC, so that every result can name the bytes it came from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fsr_fer.errors import UserError

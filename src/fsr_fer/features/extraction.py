@@ -1,7 +1,5 @@
 """Features made from faces and stored, by one process or several: the bytes are the same."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ Split where FSR-FER splits it: ``extractor`` ends at the log-matrix F (equations
 ``classifier`` holds C() and the logits.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """The discriminator: ESRGAN's without batch normalisation (MODELS section 3, paper section 3.4)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from fsr_fer.settings import DiscriminatorSettings

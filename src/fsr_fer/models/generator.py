@@ -3,8 +3,6 @@
 It maps the log-matrix of a small face to that of the full-size one, F_sr = G(F_lr) (equation 3).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -4,8 +4,6 @@ Read are state dicts of tensors alone: a file that would run code when opened is
 the names of the authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
 """
 
-from __future__ import annotations
-
 import pickle
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Colours around zero: what RCAN and Meta-SR share."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -3,8 +3,6 @@
 Names of parameters are those of the published weights (RCAN_BIX2.pt and its siblings).
 """
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

@@ -4,8 +4,6 @@ Matrices are symmetric [B, d, d]. All arithmetic here runs in the dtype it is gi
 off: TF32 or bf16 errors are as large as the smallest eigenvalues, whose logarithm comes next.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The image super-resolution rows: where their networks lie, and faces through one of these."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from torch import Tensor, nn

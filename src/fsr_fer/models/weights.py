@@ -1,7 +1,5 @@
 """Trained networks on disk: one safetensors file, the settings that rebuild the network in it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """MD5 of files and folders, as DVC computes what it writes into dvc.lock."""
 
-from __future__ import annotations
-
 import fnmatch
 import hashlib
 import json

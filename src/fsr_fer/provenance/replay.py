@@ -4,8 +4,6 @@ It believes nobody: not dvc.lock, not a cache, not a record. The scratch folder 
 files that Git tracks, as they are in the workspace, and of the stage's inputs; DVC is not asked.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -3,8 +3,6 @@
 Read through Git and DVC's cache; importing DVC would take longer than all that is computed on them.
 """
 
-from __future__ import annotations
-
 import configparser
 import json
 from collections.abc import Mapping

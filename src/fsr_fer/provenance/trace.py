@@ -1,7 +1,5 @@
 """The stages behind a number, a file or a stage, from dvc.lock alone."""
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import json

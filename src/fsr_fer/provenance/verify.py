@@ -1,7 +1,5 @@
 """Does dvc.lock tell the truth? DVC's status in sentences, and what Git and recorded runs say."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

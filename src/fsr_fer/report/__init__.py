@@ -1,7 +1,5 @@
 """The report: metrics, figures and one HTML page, from the predictions of all methods."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fsr_fer.files import replacing, write_text

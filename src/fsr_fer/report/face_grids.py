@@ -1,7 +1,5 @@
 """Grids of faces: the same bytes for the same faces, every pixel of a face to be seen."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 

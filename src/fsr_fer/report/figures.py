@@ -4,8 +4,6 @@ A method's lines and points are groups whose id ends in "-m" and its number, and
 group of its own: the page hides it, for its own legend is also the filter.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple

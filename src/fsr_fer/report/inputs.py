@@ -1,7 +1,5 @@
 """What the report is made from."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

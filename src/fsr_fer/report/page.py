@@ -3,8 +3,6 @@
 The templates stand in templates/, one for each section.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterator, Mapping

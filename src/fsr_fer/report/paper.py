@@ -1,7 +1,5 @@
 """The numbers that the paper prints (arXiv 2004.02234, tables 1 and 2), beside ours."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from importlib import resources

@@ -1,7 +1,5 @@
 """The numbers of the report as files, for DVC, for Git and for further computation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

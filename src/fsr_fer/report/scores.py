@@ -1,7 +1,5 @@
 """The numbers of the report, computed once: the metrics and the page show these."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple

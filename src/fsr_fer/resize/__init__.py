@@ -9,8 +9,6 @@ that lie so close to a half that they could round either way are summed again in
 does that where it is compiled; arrays.py, with matrix products in NumPy, everywhere else.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import sys

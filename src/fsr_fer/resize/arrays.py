@@ -1,7 +1,5 @@
 """The resize on NumPy arrays: a cacheful of images at a time, two matrix products each."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .job import Job, Side

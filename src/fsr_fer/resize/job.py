@@ -1,7 +1,5 @@
 """What one call of ``imresize`` amounts to, and how the work lies in memory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 

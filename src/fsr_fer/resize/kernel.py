@@ -1,7 +1,5 @@
 """kernel.c from Python, where it has been compiled: one call resizes a batch of uint8 pictures."""
 
-from __future__ import annotations
-
 import ctypes
 from dataclasses import dataclass
 from functools import cache, lru_cache

@@ -5,8 +5,6 @@ dislikes small products. In the layout [n, H, W, C] the pass over rows is a batc
 that over columns a single one.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

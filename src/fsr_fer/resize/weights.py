@@ -3,8 +3,6 @@
 Its kernel is Keys' cubic with a = -1/2 (IEEE Trans. ASSP 29, 1981).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Reviewing a change: what it does to the accuracies, why, and whether it is more than noise."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fsr_fer.errors import UserError

@@ -1,7 +1,5 @@
 """Two revisions side by side: accuracies, what caused the difference, and whether it is noise."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The gate of ``fsr-fer diff --fail-below``: which changes for the worse are too much."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from fsr_fer.errors import UserError

@@ -1,7 +1,5 @@
 """A comparison as text for the terminal, Markdown for a pull request, JSON for programs."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence

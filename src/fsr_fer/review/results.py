@@ -1,7 +1,5 @@
 """What one revision has of a profile: accuracies, params, data, code, and predictions."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

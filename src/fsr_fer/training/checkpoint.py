@@ -5,8 +5,6 @@ a key made of everything the result depends on. A run with other params, data or
 key and never sees it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json

@@ -6,8 +6,6 @@ learns on, from faces of all sizes. ``mixed_resolution`` is what a practitioner 
 the one for the small face. Both are this one training with other settings.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Mapping, Sequence

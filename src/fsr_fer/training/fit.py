@@ -1,7 +1,5 @@
 """The loop of every training: steps, validation, the best network, a checkpoint of it all."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

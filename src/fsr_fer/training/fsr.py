@@ -1,7 +1,5 @@
 """Generator and discriminator trained on stored features (paper, sections 3.2 to 3.4)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a training reports as it goes: named numbers at a step, "player/term" -> value."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 

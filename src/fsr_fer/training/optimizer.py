@@ -1,7 +1,5 @@
 """Adam as TensorFlow defines it, which is what both trainings of the paper were run with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import torch

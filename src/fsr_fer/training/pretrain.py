@@ -1,7 +1,5 @@
 """CovPoolFER trained on full-size faces; it is frozen ever after."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """RCAN and Meta-SR trained on pairs of small and full-size pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar

@@ -4,8 +4,6 @@ An expression is a list of muscles that move, not a picture: two faces of the sa
 neither strength nor the set of muscles that took part, and every face moves a little everywhere.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 import numpy as np

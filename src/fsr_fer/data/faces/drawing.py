@@ -1,7 +1,5 @@
 """A whole face, from a person and an expression to pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fsr_fer.data.faces.action_units import ActionUnits

@@ -4,8 +4,6 @@ Face units: the origin lies between the eyes' height and the nose on the middle 
 the right of the picture, y down, 1 is half the width of the face.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass

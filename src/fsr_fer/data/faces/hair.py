@@ -1,7 +1,5 @@
 """Paints hair: outlines of a few cuts, filled with strands."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Who is drawn: everything about a person that stays when the expression changes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Paints eyes, brows, nose and mouth: the parts that tell an expression."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from fsr_fer.data.faces.action_units import ActionUnits

@@ -1,7 +1,5 @@
 """The lie of the skin: bumps, folds and wrinkles, and how light falls on them."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Paints what says nothing of the expression: background, clothes, glasses, hands, camera."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

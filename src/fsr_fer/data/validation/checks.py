@@ -3,8 +3,6 @@
 Great Expectations checks a table of the manifest and of every face's pixels.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What ``validate`` leaves behind: the verdict (JSON), all offenders (CSV), a page for people."""
 
-from __future__ import annotations
-
 import base64
 import io
 from pathlib import Path
