@@ -7,7 +7,6 @@ again, so an interrupted study goes on where it was.
 
 import copy
 import csv
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,8 +60,7 @@ class Experiment:
             for part in above:
                 section = section.setdefault(part, {})
             section[last] = parse_yaml(f"value: {value}".encode(), text)["value"]
-        settings: dict[str, Any] = json.loads(json.dumps(effective_values(changed)))
-        return settings
+        return effective_values(changed)
 
 
 def experiments_of(root: Path, params: Mapping[str, Any]) -> list[Experiment]:
@@ -88,7 +86,7 @@ def run_studies(root: Path, dry_run: bool = False) -> list[Path]:
     """
     params = read_params(root / "params.yaml")
     wanted = experiments_of(root, params)
-    code = json.loads((root / CODE_FILE).read_text(encoding="utf-8"))
+    code = Revision(root).values(CODE_FILE.name)
     missing = [e for e in wanted if revision_of(root, e, params, code) is None]
     print(f"{len(wanted)} experiments, {len(missing)} to run{_duration(root, missing)}", flush=True)
     if dry_run:
@@ -129,24 +127,33 @@ def _duration(root: Path, missing: Sequence[Experiment]) -> str:
 def _write_results(
     root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
 ) -> list[Path]:
-    class_names = tuple(effective_values(params)["dataset"]["class_names"])
     scales, confidence = params["scales"], params["evaluate"]["confidence"]
-    every = {run: _predictions(r, params, class_names) for run, r in runs.items()}
     plain = [run for run in runs if run.ablation is None]
-    methods = list(every[plain[0]])
-    by_method = {m: {run.seed: every[run][m] for run in plain} for m in methods}
+    by_method: dict[str, dict[int, PredictionTable]] = {}
+    changed: dict[str, dict[int, PredictionTable]] = {}
+    compared: dict[str, str] = {}
+    for run, revision in runs.items():
+        for method, table in _predictions(run, revision, params).items():
+            if run.ablation is None:
+                by_method.setdefault(method, {})[run.seed] = table
+            else:
+                changed.setdefault(run.ablation, {})[run.seed] = table
+                compared[run.ablation] = method
     results = {
         "seeds": seeds.summarise(by_method, scales, confidence),
-        "ablations": {},
+        "ablations": {
+            name: seeds.summarise(
+                {
+                    method: {seed: by_method[method][seed] for seed in changed[name]},
+                    name: changed[name],
+                },
+                scales,
+                confidence,
+            )
+            for name, method in compared.items()
+        },
         "convergence": _convergence(runs, plain, by_method, params),
     }
-    for run in runs:
-        if run.ablation is None or run.ablation in results["ablations"]:
-            continue
-        changed = {r.seed: every[r][str(run.method)] for r in runs if r.ablation == run.ablation}
-        base = {seed: by_method[str(run.method)][seed] for seed in changed}
-        pair = {str(run.method): base, run.ablation: changed}
-        results["ablations"][run.ablation] = seeds.summarise(pair, scales, confidence)
     made_by = {
         run.name: {"revision": revision.commit, "values": list(run.values)}
         for run, revision in runs.items()
@@ -160,12 +167,15 @@ def _write_results(
 
 
 def _predictions(
-    revision: Revision, params: Mapping[str, Any], class_names: tuple[str, ...]
+    run: Experiment, revision: Revision, params: Mapping[str, Any]
 ) -> dict[str, PredictionTable]:
-    """What each method of a run predicts on the test faces."""
-    folder = f"data/{params['profile']}/predictions"
+    """What the methods that a run has trained predict on the test faces."""
+    settings = run.settings(params)
     names = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
-    files = {name: f"{folder}/{name}.csv" for name in names}
+    if run.method is not None:  # of the others dvc.lock still has what they were before
+        names = [run.method]
+    files = {name: f"data/{settings['profile']}/predictions/{name}.csv" for name in names}
+    class_names = tuple(settings["dataset"]["class_names"])
     return {
         name: parse_predictions(revision.output(file), file, class_names)
         for name, file in files.items()
