@@ -45,7 +45,7 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import RCAN_SCALES, Restorer
+from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.settings import (
     DownsampleSettings,
     ExtractorSettings,
@@ -61,8 +61,9 @@ LIMIT_SECONDS = 10.0
 BASELINE = "bicubic"
 FULL = 1
 """The scale of full-size faces."""
-ROWS = (BASELINE, "mixed_resolution", "best", "fsr_plain", "rcan", "meta_sr")
+ROWS = (BASELINE, "mixed_resolution", "self_distillation", "fsr_plain", "rcan", "meta_sr")
 """The other fsr rows and meta_sr_retrained differ in weights alone."""
+RCAN_SCALES = (2, 3, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def build_reader(row: str, values: dict[str, Any], device: str) -> Reader:
     extractor = build(ExtractorSettings, values["pretrain"]["extractor"], "extractor")
     network, generator = CovPoolFER(extractor, 7), None
     restorers: dict[int, Restorer] = {}
-    if row.startswith("fsr_"):
+    if row == "fsr_plain":
         settings = build(GeneratorSettings, values["fsr"]["generator"], "generator")
         generator = Generator(settings)
     elif row == "rcan":

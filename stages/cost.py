@@ -1,4 +1,4 @@
-"""Count what each method costs per face: ``python -m stages.cost METHOD ...``."""
+"""Count what each method costs per face: ``python -m stages.cost``."""
 
 from fsr_fer.cost import cost_of
 from fsr_fer.files import write_json
@@ -7,14 +7,16 @@ from fsr_fer.run_stage import run_stage
 from fsr_fer.stage import Stage, load_stage
 
 
-def main(*names: str) -> Stage:
+def main() -> Stage:
     """Write ``metrics/<profile>/cost.json``: method, then kind of count, then column."""
     stage = load_stage("cost")
     cost = {
         name: cost_of(
-            load_method(name, stage.models), load_restorers(name, stage.models), stage.scales
+            load_method(method, stage.models),
+            load_restorers(method, stage.models, stage.scales),
+            stage.scales,
         )
-        for name in names
+        for name, method in stage.methods.items()
     }
     write_json(stage.metrics / "cost.json", cost)
     return stage

@@ -1,4 +1,4 @@
-"""Train the generator: ``python -m stages.fsr plain`` or ``... reweighted``."""
+"""Train a generator: ``python -m stages.fsr VARIANT``."""
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.distributed import barrier, is_first
@@ -19,7 +19,7 @@ def main(variant: str) -> Stage | None:
     manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
     network = load_network(models / "pretrain.safetensors", CovPoolFER)
     train, validation = open_pairs(data / "features/train", manifest, stage.scales)
-    chosen = stage.settings(FsrVariantSettings, f"fsr_{variant}")
+    chosen = stage.settings(FsrVariantSettings, f"fsr_variants.{variant}")
     with training_run(stage, f"fsr {variant}") as run:
         generator = train_fsr(
             train,

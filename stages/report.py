@@ -1,4 +1,4 @@
-"""Write metrics, figures and the page: ``python -m stages.report BASELINE METHOD ...``."""
+"""Write metrics, figures and the page: ``python -m stages.report``."""
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.predictions import read_predictions
@@ -9,7 +9,7 @@ from fsr_fer.settings import DatasetSettings, DownsampleSettings, EvaluateSettin
 from fsr_fer.stage import Stage, load_stage
 
 
-def main(*methods: str) -> Stage:
+def main() -> Stage:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
     stage = load_stage("report")
     data, metrics, class_names = stage.data, stage.metrics, stage.class_names
@@ -20,7 +20,7 @@ def main(*methods: str) -> Stage:
         manifest=read_manifest(data / "dataset/manifest.csv", class_names),
         methods={
             name: read_predictions(data / f"predictions/{name}.csv", class_names)
-            for name in methods
+            for name in stage.methods
         },
         data=data,
         downsample=stage.settings(DownsampleSettings),
@@ -29,7 +29,7 @@ def main(*methods: str) -> Stage:
         seed=stage.seed,
         settings=stage.values,
         cost=read_json(metrics / "cost.json"),
-        fidelity=read_fidelity(methods, metrics / "restoration"),
+        fidelity=read_fidelity(list(stage.methods), metrics / "restoration"),
     )
     write_report(inputs, data / "report", metrics)
     return stage

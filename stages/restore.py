@@ -1,4 +1,4 @@
-"""Restore the small test faces: ``python -m stages.restore rcan|meta_sr|meta_sr_retrained``."""
+"""Restore the small test faces with image super-resolution: ``python -m stages.restore METHOD``."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from fsr_fer.files import write_json
 from fsr_fer.methods import load_restorers
 from fsr_fer.restoration import fidelity, write_restored
 from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import DownsampleSettings
+from fsr_fer.settings import DownsampleSettings, MethodSettings
 from fsr_fer.stage import Stage, load_stage
 
 
@@ -26,14 +26,14 @@ def main(name: str) -> Stage:
     downsample = stage.settings(DownsampleSettings)
     full = Faces(open_faces(stage.data / "dataset/images.npy"), test)
     values: dict[str, dict[str, dict[str, float]]] = {name: {}, "bicubic": {}}
-    restorers = load_restorers(name, stage.models)
-    for scale in stage.scales:
-        if scale not in restorers:
-            continue
+    restorers = load_restorers(
+        stage.settings(MethodSettings, f"methods.{name}"), stage.models, stage.scales
+    )
+    for scale, restorer in restorers.items():
         small = open_faces(stage.data / f"downsample/x{scale}.npy")
         path = stage.data / f"restored/{name}/x{scale}.npy"
         desc = f"restore {name} x{scale}"
-        write_restored(restorers[scale], Faces(small, test), path, device, desc)
+        write_restored(restorer, Faces(small, test), path, device, desc)
         restored = Faces(open_faces(path), np.arange(len(test)))
         values[name][f"x{scale}"] = fidelity(full, restored, threads)
         bicubic = Faces(small, test, (scale, downsample))

@@ -1,4 +1,4 @@
-"""Train image super-resolution on natural pictures: ``python -m stages.sr rcan_x2|...|meta_sr``."""
+"""Train image super-resolution on natural pictures: ``python -m stages.sr NETWORK``."""
 
 from pathlib import Path
 

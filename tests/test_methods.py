@@ -16,7 +16,7 @@ from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import save_network
-from fsr_fer.settings import DownsampleSettings, MetaSrSettings, RcanSettings
+from fsr_fer.settings import DownsampleSettings, MetaSrSettings, MethodSettings, RcanSettings
 from tests import sections
 
 CPU = torch.device("cpu")
@@ -79,19 +79,26 @@ def test_no_face_at_all(network: CovPoolFER) -> None:
     assert (predicted.confidence.shape, predicted.confidence.dtype) == ((0,), np.float64)
 
 
-def test_methods_are_found_by_their_names(tmp_path: Path, network: CovPoolFER) -> None:
+def row(model: str, faces: str = "downsample") -> MethodSettings:
+    return MethodSettings(model=model, faces=faces)
+
+
+def test_a_methods_network_is_an_extractor_or_a_generator(
+    tmp_path: Path, network: CovPoolFER
+) -> None:
     finetuned = CovPoolFER(sections.extractor(), 3)
     network.class_names = finetuned.class_names = ("a", "b", "c")
     save_network(tmp_path / "pretrain.safetensors", network)
-    save_network(tmp_path / "finetune/best.safetensors", finetuned)
+    save_network(tmp_path / "finetune/distilled.safetensors", finetuned)
     save_network(tmp_path / "fsr/plain.safetensors", Generator(sections.generator()))
-    assert load_method("bicubic", tmp_path).generator is None
-    assert load_method("rcan", tmp_path).generator is None
-    assert load_method("fsr_plain", tmp_path).generator is not None
-    read = load_method("best", tmp_path).network.state_dict()
+    assert load_method(row("pretrain"), tmp_path).generator is None
+    restored = load_method(row("fsr/plain"), tmp_path)
+    assert restored.generator is not None
+    assert restored.network.class_names == ("a", "b", "c")
+    read = load_method(row("finetune/distilled"), tmp_path).network.state_dict()
     torch.testing.assert_close(read["classifier.hidden.weight"], finetuned.classifier.hidden.weight)
-    with pytest.raises(UserError, match="no network of 'bets' is known"):
-        load_method("bets", tmp_path)
+    with pytest.raises(UserError, match=r"fsr/l2\.safetensors is not a readable"):
+        load_method(row("fsr/l2"), tmp_path)
 
 
 def test_restorers_are_there_for_the_sizes_that_a_method_has(tmp_path: Path) -> None:
@@ -100,11 +107,13 @@ def test_restorers_are_there_for_the_sizes_that_a_method_has(tmp_path: Path) -> 
         save_network(tmp_path / f"sr/rcan_x{scale}.safetensors", rcan)
     meta_sr = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4))
     save_network(tmp_path / "sr_faces/meta_sr_retrained.safetensors", meta_sr)
-    assert load_restorers("bicubic", tmp_path) == {}
-    restorers = load_restorers("rcan", tmp_path)
+    scales = range(2, 9)
+    assert load_restorers(row("pretrain"), tmp_path, scales) == {}
+    restorers = load_restorers(row("pretrain", "restored/rcan"), tmp_path, scales)
     assert list(restorers) == [2, 3, 4, 8]
     assert restorers[3](torch.zeros(1, 34, 34, 3, dtype=torch.uint8)).shape == (1, 100, 100, 3)
-    restorers = load_restorers("meta_sr_retrained", tmp_path)
+    restorers = load_restorers(row("pretrain", "restored/meta_sr_retrained"), tmp_path, scales)
+    assert list(restorers) == list(scales)
     assert restorers[2] is restorers[7]
-    with pytest.raises(UserError, match=r"meta_sr\.safetensors"):
-        load_restorers("meta_sr", tmp_path)
+    with pytest.raises(UserError, match="has no network meta_sr in sr or sr_faces"):
+        load_restorers(row("pretrain", "restored/meta_sr"), tmp_path, scales)

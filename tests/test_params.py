@@ -65,7 +65,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
         ("pretrain.learning_rate_milestones", [9, 3], r"each greater than the one"),
         ("fsr.generator.blocks", -1, r"generator\.blocks is -1"),
-        ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 up to, not including, 1"),
+        ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 to below 1"),
         ("dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
         ("dataset.class_names", ["a", "a"], r"allowed: each name once"),
         ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
@@ -75,11 +75,23 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("profiles.paper.bset", 3, r"paper\.bset is not a known key; known: .*finetune"),
         ("profiles.released.based_on", "pape", r"based_on is 'pape'; allowed: one of small, open"),
         ("profiles.paper.based_on", "released", r"based_on is 'paper'; allowed: one of small"),
+        ("finetune", {}, r"finetune is \{\}; expected a section per method"),
+        ("finetune", 3, r"finetune is 3; expected a section per method"),
+        ("profiles.paper.finetune", 3, r"paper\.finetune is 3; expected a section per method"),
+        ("fsr_variants", 3, r"fsr_variants is 3; expected a section per method"),
+        ("fsr_variants.l2", 3, r"fsr_variants\.l2 is 3; allowed: a section in which"),
+        ("methods", [], r"methods is \[\]; expected a section per method"),
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
-        ("finetune.best.epochs", 0, r"finetune\.best\.epochs is 0; allowed: greater than 0"),
-        ("finetune.best.average_decay", 0.0, r"allowed: above 0, since teacher.network is average"),
-        ("fsr_l2.gan", 1.0, r"fsr_l2\.gan is not a known key"),
+        ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: greater than 0"),
+        ("finetune.self_distillation.ema_decay", 0.0, r"above 0, since teacher.network is ema"),
+        ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
+        ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
+        ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: pretrain, fsr"),
+        ("methods.rcan.faces", "x", r"rcan\.faces is 'x'; allowed: downsample or restored/METHOD"),
+        ("methods.fsr_l2.model", "pretrain", r"methods has no row of model fsr/l2; add one"),
+        ("profiles.paper.scales", [2], r"profiles\.paper\.scales cannot differ from the default"),
+        ("profiles.paper.fsr_variants", {"new": {"reweight": True}}, r"fsr_variants\.new is new"),
         ("reweigh", {}, r"reweigh is not a known key; known: profile, seed"),
     ],
 )
@@ -101,6 +113,8 @@ def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
 
 def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> None:
     params["finetune"]["mine"] = {"based_on": "mixed_resolution", "epochs": 3}
+    params["methods"]["mine"] = {"model": "finetune/mine", "faces": "downsample"}
+    check_params(params)
     assert profile_values(params, "small")["finetune"]["mine"]["epochs"] == 3
     mixed = profile_values(params, "paper")["finetune"]["mixed_resolution"]
     assert profile_values(params, "paper")["finetune"]["mine"] == mixed | {"epochs": 3}
@@ -138,12 +152,13 @@ def test_a_profiles_own_values_replace_common_ones(params: dict[str, Any]) -> No
     params["profile"] = "released"  # based on paper
     values = effective_values(params)
     assert values["profile"] == "released"
-    chosen = values["fsr_reweighted"]
+    chosen = values["fsr_variants"]["reweighted"]
     reweight, losses = chosen["reweight"], chosen["losses"]
     assert (reweight["sigma"], reweight["r"], reweight["discriminator"]) == (1.5, 2.0, True)
     assert (losses["gan_weight"], losses["feature_l2_weight"]) == (1.0, 0.01)
     assert losses["perceptual_weight"] == 10.0
-    assert values["fsr_l2"] == {"losses": losses | {"perceptual_weight": 0.0}, "reweight": None}
+    l2 = values["fsr_variants"]["l2"]
+    assert l2 == {"losses": losses | {"perceptual_weight": 0.0}, "reweight": None}
     assert values["fsr"]["l2_iterations"] == 40_000  # its own
     assert values["pretrain"]["epochs"] == 800  # paper's
     assert values["fsr"]["generator"]["growth"] == 16  # the default's
@@ -171,8 +186,9 @@ def test_plain_does_not_depend_on_the_reweighting(params: dict[str, Any]) -> Non
     before = copy.deepcopy(effective_values(params))
     params["reweight"]["sigma"] = 2.5
     after = effective_values(params)
-    changed = {key for key in before if before[key] != after[key]}
-    assert changed == {"reweight", "fsr_reweighted"}
+    assert {key for key in before if before[key] != after[key]} == {"reweight", "fsr_variants"}
+    before, after = before["fsr_variants"], after["fsr_variants"]
+    assert [name for name in before if before[name] != after[name]] == ["reweighted"]
 
 
 @pytest.fixture
@@ -204,9 +220,9 @@ def add_to_losses(line: str) -> None:
 def test_a_stage_cannot_read_what_it_does_not_declare(project: Path) -> None:
     stage = load_stage("fsr", "plain")
     assert stage.seed == 666
-    assert stage.settings(FsrVariantSettings, "fsr_plain").reweight is None
-    with pytest.raises(KeyError, match="reads fsr_reweighted, which its params"):
-        stage.settings(FsrVariantSettings, "fsr_reweighted")
+    assert stage.settings(FsrVariantSettings, "fsr_variants.plain").reweight is None
+    with pytest.raises(KeyError, match=r"reads fsr_variants\.reweighted, which its params"):
+        stage.settings(FsrVariantSettings, "fsr_variants.reweighted")
     with pytest.raises(KeyError, match=r"reads pretrain"):
         stage.settings(PretrainSettings)
 
@@ -215,6 +231,8 @@ def test_templates_of_dvc_yaml_are_filled(project: Path) -> None:
     stage = load_stage("downsample", "3")
     assert stage.outs == (Path("data/small/downsample/x3.npy"),)
     assert load_stage("restore", "meta_sr_retrained").deps[-1] == Path("models/small/sr_faces")
+    deps = load_stage("evaluate", "fsr_l2").deps
+    assert deps[-1] == Path("models/small/fsr/l2.safetensors")
 
 
 def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None:

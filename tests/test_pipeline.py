@@ -42,12 +42,12 @@ def test_every_stage_declares_the_code_of_its_script(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NODES if name not in FIRST])
 def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     text = (ROOT / "stages" / f"{script_of(name)}.py").read_text()
-    read = set(re.findall(r"stage\.(seed|data_seed|scales)\b", text))
+    read = set(re.findall(r"stage\.(seed|data_seed|scales|methods)\b", text))
     read |= {"seed"} if "training_run(" in text else set()
     read |= {"dataset.class_names"} & {f"dataset.{a}" for a in re.findall(r"stage\.(\w+)", text)}
     for kind, section in re.findall(r"stage\.settings\((\w+)(?:, f\"([^\"]+)\")?\)", text):
         plain = re.sub("([a-z])([A-Z])", r"\1_\2", kind.removesuffix("Settings")).lower()
-        read.add(re.sub(r"\{\w+\}", "${item}", section) if section else plain)
+        read.add(re.sub(r"\{\w+\}", "${key}", section) if section else plain)
     needed = {"synthesize.${item}" if "synthesize." in key else key for key in read}
     if "dataset" in needed:
         needed -= {"dataset.class_names"}

@@ -22,11 +22,12 @@ from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.training.checkpoint import Checkpoint
 from tests import ROOT
 
-FSR_ROWS = ("l2", "plain", "reweighted")
-FINETUNED_ROWS = ("mixed_resolution", "best")
-RESTORED_ROWS = ("rcan", "meta_sr", "meta_sr_retrained")
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+FSR_VARIANTS, FINETUNED, METHODS = (
+    tuple(PARAMS[section]) for section in ("fsr_variants", "finetune", "methods")
+)
+RESTORED = ("rcan", "meta_sr", "meta_sr_retrained")
 SR_NETWORKS = ("rcan_x2", "rcan_x3", "rcan_x4", "rcan_x8", "meta_sr")
-ROWS = ("bicubic", *(f"fsr_{row}" for row in FSR_ROWS), *RESTORED_ROWS, *FINETUNED_ROWS)
 
 
 def tiny(params: dict[str, Any]) -> None:
@@ -45,12 +46,12 @@ def tiny(params: dict[str, Any]) -> None:
     params["fsr"]["generator"] |= {"filters": 4, "growth": 2}
     params["fsr"]["discriminator"] |= {"filters": [4, 4]}
     params["fsr"] |= {"iterations": 4, "validation_every": 2, "learning_rate_milestones": [3]}
-    for row in FINETUNED_ROWS:
+    for row in FINETUNED:
         params["finetune"][row] |= {"epochs": 1, "batch_size": 8}
     params["natural"] |= {"rcan_patch_pixels": 8, "meta_sr_patch_pixels": 8}
     params["sr"]["rcan"] |= {"blocks": 1, "filters": 4, "reduction": 2}
     params["sr"]["meta_sr"] |= {"filters": 4, "growth": 2, "blocks": 1, "layers": 1, "hidden": 4}
-    for row in RESTORED_ROWS:
+    for row in RESTORED:
         short = {"iterations": 2, "batch_size": 2, "validation_every": 2, "validation_pictures": 2}
         params["sr"][f"{row}_training"] |= short
 
@@ -105,13 +106,6 @@ def change_params(folder: Path, section: str, values: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def faces_of(method: str) -> str:
-    """The folder of faces that a method predicts from, as dvc.yaml says."""
-    nodes = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-    folder: str = nodes["evaluate"]["foreach"][method]["faces"]
-    return folder
-
-
 def run_all(folder: Path) -> None:
     """Run every stage, those that do not wait for each other side by side."""
     groups: list[list[tuple[str, ...]]] = [
@@ -127,18 +121,18 @@ def run_all(folder: Path) -> None:
         ],
         [
             *(("features", resolution) for resolution in ("hr", "2", "8")),
-            *(("finetune", row) for row in FINETUNED_ROWS),
+            *(("finetune", row) for row in FINETUNED),
             ("sr_faces",),
         ],
         [
-            *(("restore", row) for row in RESTORED_ROWS),
-            *(("fsr", row) for row in FSR_ROWS),
+            *(("restore", row) for row in RESTORED),
+            *(("fsr", row) for row in FSR_VARIANTS),
         ],
         [
-            *(("evaluate", method, faces_of(method)) for method in ROWS),
-            ("cost", *ROWS),
+            *(("evaluate", method) for method in METHODS),
+            ("cost",),
         ],
-        [("report", *ROWS)],
+        [("report",)],
     ]
     with ThreadPoolExecutor(2) as pool:
         for commands in groups:
@@ -158,26 +152,32 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
     for name in ("accuracy", "mean_class_accuracy"):
         table = json.loads((finished / f"metrics/small/{name}.json").read_text())
-        assert set(table) == set(ROWS)
+        assert set(table) == set(METHODS)
         for values in table.values():
             assert set(values) == {"hr", "x2", "x8", "mean"}
             assert values["mean"] == pytest.approx((values["x2"] + values["x8"]) / 2, abs=1e-3)
     page = (finished / "data/small/report/index.html").read_text()
     assert "fsr_reweighted" in page
     assert json.loads((finished / "metrics/small/validation.json").read_text())["passed"]
-    for curves in ("pretrain", "fsr/plain", "fsr/reweighted", "finetune/best", "sr/rcan_x8"):
+    for curves in (
+        "pretrain",
+        "fsr/plain",
+        "fsr/reweighted",
+        "finetune/self_distillation",
+        "sr/rcan_x8",
+    ):
         assert list((finished / f"metrics/small/{curves}/plots/metrics").rglob("*.tsv"))
 
 
 def test_cost_is_counted_for_every_row_and_size(finished: Path) -> None:
     cost = json.loads((finished / "metrics/small/cost.json").read_text())
-    assert set(cost) == set(ROWS)
+    assert set(cost) == set(METHODS)
     for counts in cost.values():
         kinds = {"parameters", "flop_per_face", "eigen_flop_per_face", "flop_once"}
         assert set(counts) == kinds
         assert all(set(values) == {"hr", "x2", "x8"} for values in counts.values())
     flop = {row: counts["flop_per_face"] for row, counts in cost.items()}
-    assert flop["best"] == flop["mixed_resolution"] == flop["bicubic"]
+    assert flop["self_distillation"] == flop["mixed_resolution"] == flop["bicubic"]
     assert flop["fsr_plain"]["hr"] == flop["bicubic"]["hr"]
     assert flop["fsr_plain"]["x8"] > flop["bicubic"]["x8"]
 
@@ -218,7 +218,7 @@ def test_every_run_is_recorded(finished: Path) -> None:
     names = {path.parent.name for path in files}
     assert len(records) == len(names) == 35
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
-    assert {"finetune@best", "evaluate@best"} <= names
+    assert {"finetune@self_distillation", "evaluate@self_distillation"} <= names
     for record in records:
         assert record["device"] == "cpu"
         assert re.search(r", \d+ cores$", record["machine"])
@@ -260,12 +260,12 @@ def test_a_training_by_several_processes_is_that_of_one(folder: Path) -> None:
 
 
 def test_a_method_whose_network_knows_other_classes_is_one_line(folder: Path) -> None:
-    path = folder / "models/small/finetune/best.safetensors"
+    path = folder / "models/small/finetune/self_distillation.safetensors"
     network = load_network(path, CovPoolFER)
     network.class_names = network.class_names[::-1]
     save_network(path, network)
-    said = message_of(stage(folder, "evaluate", "best", "downsample"))
-    assert said.startswith("error: best was trained on the classes ('neutral', ")
+    said = message_of(stage(folder, "evaluate", "self_distillation"))
+    assert said.startswith("error: self_distillation was trained on the classes ('neutral', ")
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])

@@ -1,6 +1,7 @@
 """The methods of the table: each predicts the expression of a face, all in the same way."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import FOLDERS, Restorer, network_files
+from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.models.weights import load_network
 from fsr_fer.predictions import Predictions
 from fsr_fer.progress import progress
-from fsr_fer.settings import FULL_SIZE
+from fsr_fer.settings import FULL_SIZE, MethodSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,32 +60,39 @@ class Method:
         return Predictions(classes.numpy(), confidence.numpy())
 
 
-def load_method(name: str, models: Path) -> Method:
-    """A method by the networks that the pipeline trained for it below ``models``.
-
-    Raises:
-        UserError: there are none for a method of this name, or they cannot be read.
-    """
-    finetuned = models / f"finetune/{name}.safetensors"
-    if finetuned.exists():
-        return Method(network=load_network(finetuned, CovPoolFER))
-    network = load_network(models / "pretrain.safetensors", CovPoolFER)
-    if name == "bicubic" or name in FOLDERS:
-        return Method(network=network)
-    if name.startswith("fsr_"):
-        path = models / f"fsr/{name.removeprefix('fsr_')}.safetensors"
-        return Method(network=network, generator=load_network(path, Generator))
-    raise UserError(f"no network of {name!r} is known; {finetuned} does not exist")
-
-
-def load_restorers(name: str, models: Path) -> Mapping[int, Restorer]:
-    """What brings small faces of each scale to full size for a method of image super-resolution.
-
-    Empty for all other methods, which use bicubic.
+def load_method(settings: MethodSettings, models: Path) -> Method:
+    """A method's networks below ``models``: an extractor, or a generator for the pretrained one.
 
     Raises:
         UserError: a network is missing or cannot be read.
     """
-    files = network_files(name, models) if name in FOLDERS else {}
-    loaded = {path: Restorer(load_network(path, Rcan, MetaSr)) for path in set(files.values())}
-    return {scale: loaded[path] for scale, path in files.items()}
+    own = load_network(models / f"{settings.model}.safetensors", CovPoolFER, Generator)
+    if isinstance(own, CovPoolFER):
+        return Method(network=own)
+    pretrained = load_network(models / "pretrain.safetensors", CovPoolFER)
+    assert isinstance(own, Generator)
+    return Method(network=pretrained, generator=own)
+
+
+def load_restorers(
+    settings: MethodSettings, models: Path, scales: Sequence[int]
+) -> dict[int, Restorer]:
+    """What brings small faces to full size, by scale, for a method of image super-resolution.
+
+    Below ``models/sr`` or ``models/sr_faces`` lies one network for all scales, NAME.safetensors, or
+    one for each of some, NAME_x2.safetensors and so on. Empty for all other methods: they use
+    bicubic.
+
+    Raises:
+        UserError: no network is there, or one cannot be read.
+    """
+    folder, _, name = settings.faces.partition("/")
+    if folder != "restored":
+        return {}
+    files = {path.stem: path for path in models.glob("sr*/*.safetensors")}
+    load = functools.cache(lambda path: Restorer(load_network(path, Rcan, MetaSr)))
+    found = {scale: files.get(f"{name}_x{scale}", files.get(name)) for scale in scales}
+    restorers = {scale: load(path) for scale, path in found.items() if path is not None}
+    if not restorers:
+        raise UserError(f"{models} has no network {name} in sr or sr_faces: `dvc repro`")
+    return restorers

@@ -1,11 +1,12 @@
 """params.yaml checked as a whole: every value of every profile, before anything starts."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.errors import UserError
-from fsr_fer.profiles import PARAMS_FILE, Values, profile_values, read_yaml
+from fsr_fer.profiles import PARAMS_FILE, Values, fsr_variant, profile_values, read_yaml
 from fsr_fer.settings import (
     CommonSettings,
     DatasetSettings,
@@ -15,6 +16,7 @@ from fsr_fer.settings import (
     FinetuneSettings,
     FsrSettings,
     LossSettings,
+    MethodSettings,
     NaturalSettings,
     PretrainSettings,
     ReportSettings,
@@ -25,6 +27,7 @@ from fsr_fer.settings import (
     SynthesizeSettings,
     ValidateSettings,
     build,
+    require,
 )
 
 COMMON = ("seed", "data_seed", "scales")
@@ -44,7 +47,8 @@ SECTIONS: dict[str, type] = {
     "report": ReportSettings,
     "review": ReviewSettings,
 }
-KEYS = (*COMMON, *SECTIONS, "fsr_l2", "finetune")
+LISTED = ("methods", "fsr_variants", "finetune")
+KEYS = (*COMMON, *SECTIONS, *LISTED)
 
 
 def read_params(path: Path = PARAMS_FILE) -> Values:
@@ -88,11 +92,41 @@ def check_params(params: Mapping[str, Any]) -> None:
             raise SettingsError(f"{where}{error}") from None
 
 
+def _check_outline(params: Mapping[str, Any], values: Values) -> None:
+    """What stages there are is the same for all profiles: dvc.yaml reads the default's values."""
+    for key in ("scales", "methods"):
+        if values[key] != params[key]:
+            raise SettingsError(f"{key} cannot differ from the default's")
+    for key in LISTED[1:]:
+        if new := sorted(values[key].keys() - params[key].keys()):
+            raise SettingsError(f"{key}.{new[0]} is new; it belongs to {key} of the default")
+
+
+def _check_methods(values: Values) -> None:
+    """Check the table's rows: each has a network, each network that is trained for one a row."""
+    trained = [f"fsr/{name}" for name in values["fsr_variants"]]
+    trained += [f"finetune/{name}" for name in values["finetune"]]
+    rows = {
+        name: build(MethodSettings, own, f"methods.{name}")
+        for name, own in values["methods"].items()
+    }
+    for name, row in rows.items():
+        models = ("pretrain", *trained)
+        require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
+        known = row.faces == "downsample" or re.fullmatch("restored/[^/]+", row.faces)
+        require(bool(known), f"methods.{name}.faces", row.faces, "downsample or restored/METHOD")
+    for model in trained:
+        if model not in (row.model for row in rows.values()):
+            raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")
+
+
 def _check(params: Mapping[str, Any]) -> None:
     """Check the selected profile's values."""
-    if not isinstance(params["finetune"], Mapping) or not params["finetune"]:
-        raise SettingsError(f"finetune is {params['finetune']!r}; expected a section per method")
     values = profile_values(params, params["profile"])
+    for key in LISTED:
+        if not isinstance(values[key], Mapping) or not values[key]:
+            raise SettingsError(f"{key} is {values[key]!r}; expected a section per method")
+    _check_outline(params, values)
     for key in values:
         if key not in KEYS:
             raise SettingsError(f"{key} is not a known key; known: {', '.join(KEYS)}")
@@ -101,7 +135,13 @@ def _check(params: Mapping[str, Any]) -> None:
         build(kind, values[section], section)
     for method, own in values["finetune"].items():
         build(FinetuneSettings, own, f"finetune.{method}")
-    build(LossSettings, {**values["losses"], **dict(values["fsr_l2"])}, "fsr_l2")
+    for variant, own in values["fsr_variants"].items():
+        says = isinstance(own, Mapping) and isinstance(own.get("reweight"), bool)
+        require(
+            says, f"fsr_variants.{variant}", own, "a section in which reweight is true or false"
+        )
+        build(LossSettings, fsr_variant(values, own)["losses"], f"fsr_variants.{variant}")
+    _check_methods(values)
     dim = values["pretrain"]["extractor"]["bimap_dim"]
     halvings = len(values["fsr"]["discriminator"]["filters"])
     if dim % 2**halvings:

@@ -61,7 +61,6 @@ def effective_values(params: Mapping[str, Any]) -> Values:
     """
     everything = {name: profile_values(params, name) for name in params["profiles"]}
     values = everything[params["profile"]]
-    losses, reweight = values["losses"], values["reweight"]
     del values["review"]  # no stage reads it
     return values | {
         "profile": params["profile"],
@@ -70,10 +69,17 @@ def effective_values(params: Mapping[str, Any]) -> Values:
             for name, own in everything.items()
             if own["dataset"]["source"] == "synthetic"
         },
-        "fsr_l2": {"losses": _overlaid(losses, values["fsr_l2"]), "reweight": None},
-        "fsr_plain": {"losses": losses, "reweight": None},
-        "fsr_reweighted": {"losses": losses, "reweight": reweight},
+        "fsr_variants": {
+            name: fsr_variant(values, own) for name, own in values["fsr_variants"].items()
+        },
     }
+
+
+def fsr_variant(values: Values, own: Values) -> Values:
+    """Losses and re-weighting of one of ``fsr_variants``."""
+    replaced = {key: value for key, value in own.items() if key != "reweight"}
+    reweight = values["reweight"] if own["reweight"] else None
+    return {"losses": _overlaid(values["losses"], replaced), "reweight": reweight}
 
 
 def profile_values(params: Mapping[str, Any], profile: str) -> Values:
@@ -85,6 +91,8 @@ def profile_values(params: Mapping[str, Any], profile: str) -> Values:
     values: Values = {k: v for k, v in params.items() if k not in ("profile", "profiles")}
     values = _overlaid(values, _with_bases(params["profiles"], profile, "profiles"))
     methods = values["finetune"]
+    if not isinstance(methods, Mapping):
+        raise SettingsError(f"finetune is {methods!r}; expected a section per method")
     own = {name: _with_bases(methods, name, "finetune") for name in methods}
     return values | {"finetune": own}
 

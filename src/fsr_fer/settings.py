@@ -52,7 +52,7 @@ PositiveFloat = Annotated[float, _POSITIVE]
 NotNegativeInt = Annotated[int, _NOT_NEGATIVE]
 NotNegativeFloat = Annotated[float, _NOT_NEGATIVE]
 Share = Annotated[float, Range("0 to 1", lambda value: 0 <= value <= 1)]
-BelowOne = Annotated[float, Range("0 up to, not including, 1", lambda value: 0 <= value < 1)]
+BelowOne = Annotated[float, Range("0 to below 1", lambda value: 0 <= value < 1)]
 BatchSize = Annotated[int, Range("2 or greater", lambda value: value >= 2)]
 Degrees = Annotated[float, Range("0 to 180", lambda value: 0 <= value <= 180)]
 Milestones = Annotated[
@@ -137,21 +137,14 @@ class ExtractorSettings:
     bimap_dim: PositiveInt
     hidden_dim: PositiveInt
     embedding_dim: PositiveInt
-    covariance_ridge: NotNegativeFloat
-    eigenvalue_min: PositiveFloat
-    eigenvalue_max: float
     batch_norm_momentum: Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 1)]
-    batch_norm_eps: PositiveFloat
-    init_std: PositiveFloat
 
     def __post_init__(self) -> None:
-        widths, dim, largest = self.widths, self.bimap_dim, self.eigenvalue_max
+        widths, dim = self.widths, self.bimap_dim
         require(len(widths) == 6, "widths", list(widths), "six numbers of filters")
         require(min(widths) > 0, "widths", list(widths), "each greater than 0")
         at_most = f"at most the last of widths, {widths[-1]}"
         require(dim <= widths[-1], "bimap_dim", dim, at_most)
-        above = f"greater than eigenvalue_min, {self.eigenvalue_min}"
-        require(largest > self.eigenvalue_min, "eigenvalue_max", largest, above)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +157,6 @@ class PretrainSettings:
     learning_rate: PositiveFloat
     learning_rate_milestones: Milestones
     learning_rate_factor: PositiveFloat
-    beta1: BelowOne
-    beta2: BelowOne
     adam_epsilon: PositiveFloat
     weight_decay: NotNegativeFloat
     center_loss_weight: NotNegativeFloat
@@ -204,7 +195,7 @@ class SizesSettings:
 class TeacherSettings:
     """Distillation: the teacher sees the full-size face, the student the small one."""
 
-    network: Literal["none", "pretrained", "average"]
+    network: Literal["none", "pretrained", "ema"]
     logits_weight: NotNegativeFloat
     temperature: PositiveFloat
     embedding_weight: NotNegativeFloat
@@ -219,13 +210,10 @@ class FinetuneSettings:
     batch_size: BatchSize
     learning_rate: PositiveFloat
     final_learning_rate: NotNegativeFloat
-    beta1: BelowOne
-    beta2: BelowOne
-    adam_epsilon: PositiveFloat
     weight_decay: NotNegativeFloat
     label_smoothing: BelowOne
     class_balance: NotNegativeFloat
-    average_decay: BelowOne
+    ema_decay: BelowOne
     augment: AugmentSettings
     sizes: SizesSettings
     teacher: TeacherSettings
@@ -234,9 +222,9 @@ class FinetuneSettings:
     repeat: NotNegativeInt
 
     def __post_init__(self) -> None:
-        decay = self.average_decay
-        possible = self.teacher.network != "average" or decay > 0
-        require(possible, "average_decay", decay, "above 0, since teacher.network is average")
+        decay = self.ema_decay
+        possible = self.teacher.network != "ema" or decay > 0
+        require(possible, "ema_decay", decay, "above 0, since teacher.network is ema")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +241,6 @@ class GeneratorSettings:
     filters: PositiveInt
     growth: PositiveInt
     blocks: PositiveInt
-    residual_scale: PositiveFloat
     channel_affine: bool
     tail_kernel: PositiveInt
     long_skip: bool
@@ -335,9 +322,6 @@ class SuperResolutionSettings:
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     learning_rate_halving: PositiveInt
-    beta1: BelowOne
-    beta2: BelowOne
-    adam_epsilon: PositiveFloat
     validation_every: PositiveInt
     validation_pictures: PositiveInt
 
@@ -382,10 +366,18 @@ class ReweightSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FsrVariantSettings:
-    """What tells the variants of ``fsr`` apart."""
+    """What tells the trained generators apart."""
 
     losses: LossSettings
     reweight: ReweightSettings | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """A row of the table: a network below ``models/<profile>``, the folder of its small faces."""
+
+    model: str
+    faces: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.profiles import PARAMS_FILE, Values, effective_values, read_yaml
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.provenance.record import run_key
-from fsr_fer.settings import build
+from fsr_fer.settings import MethodSettings, build
 
 T = TypeVar("T")
 
@@ -78,6 +78,12 @@ class Stage:
         """The classes, in label order."""
         return tuple(self.value("dataset.class_names"))
 
+    @property
+    def methods(self) -> dict[str, MethodSettings]:
+        """The table's rows in its order, the baseline first."""
+        names: Mapping[str, Any] = self.value("methods")
+        return {name: self.settings(MethodSettings, f"methods.{name}") for name in names}
+
     def settings(self, kind: type[T], section: str | None = None) -> T:
         """A section of settings.json: the one ``kind`` is named after, or ``section``.
 
@@ -120,22 +126,23 @@ def load_stage(name: str, item: str | None = None) -> Stage:
         UserError: settings.json or code.json is missing, or not of the params and code here.
     """
     settings = _read_json(SETTINGS_FILE)
-    if settings != effective_values(read_yaml(PARAMS_FILE)):
+    params = read_yaml(PARAMS_FILE)
+    if settings != effective_values(params):
         raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
     node = read_yaml(PIPELINE_FILE)["stages"][name]
     body, known = node.get("do", node), {"profile": settings["profile"]}
     if item is not None:
-        known |= {
-            "item": item,
-            "key": item,
-            **{f"item.{name}": item for name in node.get("matrix", ())},
+        known |= {"item": item, "key": item} | {
+            f"item.{key}": item for key in node.get("matrix", ())
         }
-    if isinstance(node.get("foreach"), dict):
-        known |= {f"item.{key}": value for key, value in node["foreach"][item].items()}
+        items = node.get("foreach")
+        if isinstance(items, str):  # "${methods}"
+            items = params[items.strip("${}")]
+        if isinstance(items, dict):
+            known |= {f"item.{key}": value for key, value in items[item].items()}
 
     def filled(text: str) -> str:
-        once = re.sub(r"\$\{([^}]+)\}", lambda match: known[match[1]], text)
-        return once if once == text else filled(once)  # an item's value may hold ${profile} itself
+        return re.sub(r"\$\{([^}]+)\}", lambda match: str(known[match[1]]), text)
 
     def paths(kind: str) -> Iterator[Path]:
         for entry in body.get(kind, ()):

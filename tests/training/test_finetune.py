@@ -129,7 +129,7 @@ def test_only_the_learner_learns_and_without_a_teacher_nobody_is_asked() -> None
 
 
 def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
-    averaging = trainer(average_decay=0.9)
+    averaging = trainer(ema_decay=0.9)
     start = {name: tensor.clone() for name, tensor in averaging.ema.state_dict().items()}
     averaging.train_step(*batch())
     learned = averaging.student.state_dict()
@@ -140,7 +140,7 @@ def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
     torch.testing.assert_close(weight.mT @ weight, torch.eye(8), rtol=0, atol=1e-5)
     assert averaging.kept is averaging.ema
     assert trainer().kept is not None
-    assert trainer(average_decay=0.0).kept.training
+    assert trainer(ema_decay=0.0).kept.training
 
 
 def test_learning_rate_falls_along_half_a_cosine() -> None:
@@ -164,7 +164,7 @@ def test_a_network_that_meets_nan_within_stops_in_one_line() -> None:
 
 
 def training(pretrained: CovPoolFER | None = None, **changes: Any) -> Callable[[Run], CovPoolFER]:
-    averaging = {"teacher": sections.teacher(network="average"), "average_decay": 0.8}
+    averaging = {"teacher": sections.teacher(network="ema"), "ema_decay": 0.8}
     settings = sections.finetune(**averaging | changes)
     parts = pretrained or network(), faces(24), faces(12), settings, sections.downsample(), SCALES
     return lambda run: finetune(*parts, run)
@@ -196,8 +196,8 @@ def test_validation_means_are_over_the_scales_without_full_size() -> None:
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(SettingsError, match="average_decay"):
-        sections.finetune(teacher=sections.teacher(network="average"))
+    with pytest.raises(SettingsError, match="ema_decay"):
+        sections.finetune(teacher=sections.teacher(network="ema"))
     with pytest.raises(SettingsError, match="any_size_share"):
         sections.sizes(full_size_share=0.8, any_size_share=0.3)
     with pytest.raises(SettingsError, match="smallest_pixels"):

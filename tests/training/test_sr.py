@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 def settings(**changes: int) -> SuperResolutionSettings:
     values = {
         "iterations": 6, "batch_size": 4, "learning_rate": 0.01, "learning_rate_halving": 4,
-        "beta1": 0.9, "beta2": 0.999, "adam_epsilon": 1e-8, "validation_every": 2,
+        "validation_every": 2,
         "validation_pictures": 6,
     }  # fmt: skip
     return SuperResolutionSettings(**values | changes)

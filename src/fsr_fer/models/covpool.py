@@ -15,6 +15,12 @@ from fsr_fer.settings import ExtractorSettings
 POOL_AFTER = (0, 1, 3)
 """Positions of the convolutions that a 2x2 max-pooling follows."""
 
+# As in CovPoolFER's code.
+COVARIANCE_RIDGE = 1e-4
+EIGENVALUE_MIN, EIGENVALUE_MAX = 1e-4, 1e4  # bounds of ReEig
+BATCH_NORM_EPS = 1e-3
+INIT_STD = 0.1  # of the truncated normal that all weights start from
+
 
 def standardise(images: Tensor) -> Tensor:
     """Per-image standardisation: [B, H, W, 3] of 0..255, any dtype -> float32 [B, 3, H, W].
@@ -33,9 +39,9 @@ def standardise(images: Tensor) -> Tensor:
 class BetaNorm(nn.Module):
     """Batch normalisation with a learned shift and no learned scale, over dimension 1."""
 
-    def __init__(self, features: int, *, momentum: float, eps: float) -> None:
+    def __init__(self, features: int, momentum: float) -> None:
         super().__init__()
-        self.momentum, self.eps = momentum, eps
+        self.momentum = momentum
         self.beta = nn.Parameter(torch.zeros(features))
         self.register_buffer("running_mean", torch.zeros(features))
         self.register_buffer("running_var", torch.ones(features))
@@ -50,7 +56,7 @@ class BetaNorm(nn.Module):
             bias=self.beta,
             training=self.training,
             momentum=self.momentum,
-            eps=self.eps,
+            eps=BATCH_NORM_EPS,
         )
 
     def _over_all_processes(self, values: Tensor) -> Tensor:
@@ -67,7 +73,7 @@ class BetaNorm(nn.Module):
             unbiased = variance * count / (count - 1)
             self.get_buffer("running_mean").lerp_(mean, self.momentum)
             self.get_buffer("running_var").lerp_(unbiased, self.momentum)
-        return centred * (variance + self.eps).rsqrt().view(shape) + self.beta.view(shape)
+        return centred * (variance + BATCH_NORM_EPS).rsqrt().view(shape) + self.beta.view(shape)
 
 
 class FeatureExtractor(nn.Module):
@@ -81,9 +87,11 @@ class FeatureExtractor(nn.Module):
             nn.Conv2d(i, o, 3, padding=1, bias=False)
             for i, o in zip(inputs, settings.widths, strict=True)
         )
-        self.norms = nn.ModuleList(_norm(width, settings) for width in settings.widths)
+        self.norms = nn.ModuleList(
+            BetaNorm(width, settings.batch_norm_momentum) for width in settings.widths
+        )
         self.bimap = BiMap(settings.widths[-1], settings.bimap_dim)
-        _init_weights(self.conv_weights(), settings.init_std)
+        _init_weights(self.conv_weights())
 
     def forward(self, faces: Tensor) -> Tensor:
         return self.second_order(self.maps(faces))
@@ -106,9 +114,8 @@ class FeatureExtractor(nn.Module):
 
     def second_order(self, maps: Tensor) -> Tensor:
         """Covariance, BiMap, ReEig and LogEig: [B, C, H, W] -> [B, d, d]."""
-        settings = self.settings
-        covariance = covariance_pool(maps, settings.covariance_ridge)
-        return log_eig(self.bimap(covariance), settings.eigenvalue_min, settings.eigenvalue_max)
+        covariance = covariance_pool(maps, COVARIANCE_RIDGE)
+        return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)
 
 
 class ExpressionClassifier(nn.Module):
@@ -117,12 +124,11 @@ class ExpressionClassifier(nn.Module):
     def __init__(self, settings: ExtractorSettings, num_classes: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(settings.bimap_dim**2, settings.hidden_dim, bias=False)
-        self.hidden_norm = _norm(settings.hidden_dim, settings)
+        self.hidden_norm = BetaNorm(settings.hidden_dim, settings.batch_norm_momentum)
         self.bottleneck = nn.Linear(settings.hidden_dim, settings.embedding_dim, bias=False)
-        self.bottleneck_norm = _norm(settings.embedding_dim, settings)
+        self.bottleneck_norm = BetaNorm(settings.embedding_dim, settings.batch_norm_momentum)
         self.logits = nn.Linear(settings.embedding_dim, num_classes)
-        layers = [self.hidden, self.bottleneck, self.logits]
-        _init_weights([layer.weight for layer in layers], settings.init_std)
+        _init_weights([self.hidden.weight, self.bottleneck.weight, self.logits.weight])
         nn.init.zeros_(self.logits.bias)
 
     def embedding(self, features: Tensor) -> Tensor:
@@ -164,16 +170,12 @@ def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
     """What ``norm(conv(values))`` is in eval mode, in one convolution."""
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, BetaNorm)
-    factor = (norm.get_buffer("running_var") + norm.eps).rsqrt()
+    factor = (norm.get_buffer("running_var") + BATCH_NORM_EPS).rsqrt()
     shift = norm.beta - norm.get_buffer("running_mean") * factor
     weight = conv.weight * factor[:, None, None, None]
     return functional.conv2d(values, weight, shift, padding=conv.padding)
 
 
-def _norm(features: int, settings: ExtractorSettings) -> BetaNorm:
-    return BetaNorm(features, momentum=settings.batch_norm_momentum, eps=settings.batch_norm_eps)
-
-
-def _init_weights(weights: list[Tensor], std: float) -> None:
+def _init_weights(weights: list[Tensor]) -> None:
     for weight in weights:
-        nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
+        nn.init.trunc_normal_(weight, std=INIT_STD, a=-2 * INIT_STD, b=2 * INIT_STD)

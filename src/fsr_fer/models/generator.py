@@ -10,6 +10,7 @@ from torch.nn import functional
 from fsr_fer.settings import GeneratorSettings
 
 LEAK = 0.2
+RESIDUAL_SCALE = 0.2  # of dense blocks and RRDBs, as in ESRGAN
 DENSE_BLOCKS = 3
 DENSE_CONVS = 5
 
@@ -51,11 +52,10 @@ class ResidualInResidual(nn.Module):
 
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
-        self.scale = settings.residual_scale
         self.dense = nn.Sequential(*(DenseBlock(settings) for _ in range(DENSE_BLOCKS)))
 
     def forward(self, values: Tensor) -> Tensor:
-        return values + self.scale * self.dense(values)
+        return values + RESIDUAL_SCALE * self.dense(values)
 
 
 class DenseBlock(nn.Module):
@@ -63,7 +63,6 @@ class DenseBlock(nn.Module):
 
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
-        self.scale = settings.residual_scale
         filters, growth = settings.filters, settings.growth
         widths = [growth] * (DENSE_CONVS - 1) + [filters]
         # An affine after the convolution makes its bias redundant.
@@ -81,7 +80,7 @@ class DenseBlock(nn.Module):
         for conv, affine in zip(self.convs[:-1], self.affines[:-1], strict=True):
             seen.append(functional.leaky_relu(affine(conv(torch.cat(seen, dim=1))), LEAK))
         last: Tensor = self.affines[-1](self.convs[-1](torch.cat(seen, dim=1)))
-        return values + self.scale * last
+        return values + RESIDUAL_SCALE * last
 
 
 class ChannelAffine(nn.Module):

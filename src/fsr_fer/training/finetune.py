@@ -31,6 +31,9 @@ from fsr_fer.training.log import mean
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.pretrain import classify
 
+ADAM_EPSILON = 1e-5
+"""As pretraining's in params.yaml; CovPoolFER's 0.1 is too slow for short trainings."""
+
 
 def draw_sizes(
     settings: SizesSettings, scales: Sequence[int], generator: torch.Generator, faces: int
@@ -81,13 +84,11 @@ class FinetuneTrainer:
         self.student = copy.deepcopy(pretrained).to(device).train().requires_grad_(True)
         self.ema = _frozen(pretrained, device)
         self.pretrained = _frozen(pretrained, device)
-        self.kept = self.ema if settings.average_decay > 0 else self.student
+        self.kept = self.ema if settings.ema_decay > 0 else self.student
         self.optimizer = TensorFlowAdam(
             self.student.parameters(),
             learning_rate=settings.learning_rate,
-            beta1=settings.beta1,
-            beta2=settings.beta2,
-            epsilon=settings.adam_epsilon,
+            epsilon=ADAM_EPSILON,
             weight_decay=settings.weight_decay,
             decayed=self.student.decayed_weights(),
         )
@@ -131,7 +132,7 @@ class FinetuneTrainer:
         settings, terms = self.settings.teacher, {}
         if settings.network == "none":
             return {}
-        teacher = self.ema if settings.network == "average" else self.pretrained
+        teacher = self.ema if settings.network == "ema" else self.pretrained
         with torch.no_grad():
             target = teacher.extractor(full)
             target_embedding, target_logits = teacher.classifier(target)
@@ -155,10 +156,10 @@ class FinetuneTrainer:
     @torch.no_grad()
     def _update_ema(self) -> None:
         """Move the EMA towards the student; its BiMap stays orthonormal."""
-        if self.settings.average_decay == 0:
+        if self.settings.ema_decay == 0:
             return
         ema, student = (list(n.state_dict().values()) for n in (self.ema, self.student))
-        torch._foreach_lerp_(ema, student, 1 - self.settings.average_decay)
+        torch._foreach_lerp_(ema, student, 1 - self.settings.ema_decay)
         self.ema.extractor.bimap.retract()
 
 

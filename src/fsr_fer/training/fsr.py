@@ -21,7 +21,6 @@ from fsr_fer.training.log import mean
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 
 VALIDATION_BATCH = 64
-ADAM_EPSILON = 1e-8  # TensorFlow's default; neither paper nor release changes it
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,6 @@ class FsrTrainer:
                 learning_rate=settings.learning_rate,
                 beta1=settings.beta1,
                 beta2=settings.beta2,
-                epsilon=ADAM_EPSILON,
             )
             for network in (self.generator, self.discriminator)
         )

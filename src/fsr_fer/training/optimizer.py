@@ -16,7 +16,7 @@ class TensorFlowAdam:
     step = rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Torch divides v by
     1 - beta2^t before it adds epsilon; with CovPoolFER's epsilon of 0.1 its first steps would be
     some thirty times larger. ``weight_decay`` adds that multiple of the weight to the gradient of
-    those in ``decayed``, as an L2 term in the loss does.
+    those in ``decayed``, as an L2 term in the loss does. The defaults are TensorFlow's.
 
     No torch.optim.Optimizer: making one of these takes seconds (it imports torch's compiler).
     """
@@ -26,9 +26,9 @@ class TensorFlowAdam:
         parameters: Iterable[nn.Parameter],
         *,
         learning_rate: float,
-        beta1: float,
-        beta2: float,
-        epsilon: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         decayed: Iterable[Tensor] = (),
     ) -> None:

@@ -66,8 +66,6 @@ class ExtractorTrainer:
         self.optimizer = TensorFlowAdam(
             self.network.parameters(),
             learning_rate=settings.learning_rate,
-            beta1=settings.beta1,
-            beta2=settings.beta2,
             epsilon=settings.adam_epsilon,
             weight_decay=settings.weight_decay,
             decayed=self.network.decayed_weights(),

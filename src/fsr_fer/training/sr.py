@@ -28,12 +28,17 @@ META_SR_FACTORS = tuple(tenths / 10 for tenths in range(11, 41))
 
 
 def new_network(key: str, settings: SrSettings, seed: int) -> Rcan | MetaSr:
-    """An untrained network: ``key`` is rcan_x2, rcan_x3, ..., or begins with meta_sr."""
+    """An untrained network: RCAN for one scale (``key`` is rcan_x2), else Meta-SR for all."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "sr", key, "weights"))
-        if key.startswith("meta_sr"):
-            return MetaSr(settings.meta_sr)
-        return Rcan(settings.rcan, int(key.removeprefix("rcan_x")))
+        scale = scale_of(key)
+        return MetaSr(settings.meta_sr) if scale is None else Rcan(settings.rcan, scale)
+
+
+def scale_of(key: str) -> int | None:
+    """The one scale that a network is for: 2 of rcan_x2, None of meta_sr."""
+    _, _, scale = key.partition("_x")
+    return int(scale) if scale else None
 
 
 def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> MetaSr:
@@ -70,11 +75,11 @@ def mean_psnr(network: nn.Module, held_out: Sequence[Pairs], device: torch.devic
 def natural_image_setup(
     key: str, pictures: NaturalPictures, natural: NaturalSettings, settings: SrSettings, seed: int
 ) -> tuple[Patches, SuperResolutionSettings]:
-    """A network's training data and settings: ``key`` is rcan_x2, rcan_x3, ..., or meta_sr."""
-    if key == "meta_sr":
+    """A network's training data and settings; ``key`` as in ``new_network``."""
+    scale = scale_of(key)
+    if scale is None:
         patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, seed)
         return patches, settings.meta_sr_training
-    scale = int(key.removeprefix("rcan_x"))
     return Patches(pictures, (scale,), natural.rcan_patch_pixels, seed), settings.rcan_training
 
 
@@ -93,9 +98,6 @@ def train_sr(
     optimizer = TensorFlowAdam(
         [p for p in network.parameters() if p.requires_grad],
         learning_rate=settings.learning_rate,
-        beta1=settings.beta1,
-        beta2=settings.beta2,
-        epsilon=settings.adam_epsilon,
     )
     held_out = source.held_out(
         stream(run.seed, run.name, "validation"), settings.validation_pictures
