@@ -12,13 +12,13 @@ def main() -> Stage:
     stage = load_stage("cost")
     cost = {
         name: cost_of(
-            load_method(method, stage.models),
-            load_restorers(method, stage.models, stage.scales),
+            load_method(method, stage.paths.models),
+            load_restorers(method, stage.paths.models, stage.scales),
             stage.scales,
         )
         for name, method in stage.methods.items()
     }
-    write_json(stage.metrics / "cost.json", cost)
+    write_json(stage.paths.metrics / "cost.json", cost)
     return stage
 
 

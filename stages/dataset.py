@@ -15,7 +15,7 @@ def main() -> Stage:
     build_dataset(
         settings.source,
         Path("data/raw") / stage.profile,
-        stage.data / "dataset",
+        stage.paths.dataset,
         class_names=settings.class_names,
         validation_fraction=settings.validation_fraction,
         seed=stage.data_seed,

@@ -11,8 +11,8 @@ def main(scale: str) -> Stage:
     """Write ``data/<profile>/downsample/x<scale>.npy``."""
     stage = load_stage("downsample", scale)
     write_downsampled(
-        open_faces(stage.data / "dataset/images.npy"),
-        stage.data / f"downsample/x{scale}.npy",
+        open_faces(stage.paths.images),
+        stage.paths.downsampled(scale),
         int(scale),
         stage.settings(DownsampleSettings),
     )

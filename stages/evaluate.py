@@ -13,17 +13,17 @@ def main(name: str) -> Stage:
     """Write ``data/<profile>/predictions/METHOD.csv``."""
     stage = load_stage("evaluate", name)
     settings = stage.settings(MethodSettings, f"methods.{name}")
-    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
+    manifest = read_manifest(stage.paths.manifest, stage.class_names)
     faces = open_test_faces(
-        stage.data / "dataset/images.npy",
-        stage.data / settings.faces,
+        stage.paths.images,
+        stage.paths.data / settings.faces,
         stage.scales,
         manifest,
         stage.settings(DownsampleSettings),
     )
-    method = load_method(settings, stage.models)
+    method = load_method(settings, stage.paths.models)
     predictions = predict_test_faces(name, method, faces, manifest, choose_device())
-    predictions.write(stage.data / f"predictions/{name}.csv")
+    predictions.write(stage.paths.predictions(name))
     return stage
 
 

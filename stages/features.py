@@ -19,16 +19,16 @@ def main(size: str) -> Stage | None:
     """Write ``data/<profile>/features/train/{hr,x2,...}.npy``: train and validation faces."""
     if size == "hr":
         stage = load_stage("features_hr")
-        column, images, restored = "hr", stage.data / "dataset/images.npy", None
+        column, images, restored = "hr", stage.paths.images, None
     else:
         stage, column = load_stage("features", size), f"x{size}"
-        images = stage.data / f"downsample/{column}.npy"
+        images = stage.paths.downsampled(size)
         restored = int(size), stage.settings(DownsampleSettings)
-    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
+    manifest = read_manifest(stage.paths.manifest, stage.class_names)
     write_features(
-        load_network(stage.models / "pretrain.safetensors", CovPoolFER).extractor,
+        load_network(stage.paths.network(), CovPoolFER).extractor,
         Faces(open_faces(images), manifest.rows("train", "validation"), restored),
-        stage.data / f"features/train/{column}.npy",
+        stage.paths.features(column),
         np.dtype(stage.settings(FeaturesSettings).dtype),
         choose_device(),
         desc=f"features {column}",

@@ -1,9 +1,6 @@
 """Train the pretrained extractor on faces of all sizes: ``python -m stages.finetune METHOD``."""
 
-import numpy as np
-
-from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.data.manifest import read_manifest
+from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.run_stage import run_stage
@@ -16,20 +13,19 @@ from fsr_fer.training.finetune import finetune
 def main(method: str) -> Stage:
     """Write ``models/<profile>/finetune/<method>.safetensors`` and curves beside the metrics."""
     stage = load_stage("finetune", method)
-    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
-    images = np.load(stage.data / "dataset/images.npy", mmap_mode="r")
+    train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
     with training_run(stage, f"finetune {method}") as run:
         network = finetune(
-            load_network(stage.models / "pretrain.safetensors", CovPoolFER),
-            LabelledFaces.of(images, manifest, "train"),
-            LabelledFaces.of(images, manifest, "validation"),
+            load_network(stage.paths.network(), CovPoolFER),
+            train,
+            validation,
             stage.settings(FinetuneSettings, f"finetune.{method}"),
             stage.settings(DownsampleSettings),
             stage.scales,
             run,
         )
         network.class_names = stage.class_names
-        save_network(stage.models / f"finetune/{method}.safetensors", network)
+        save_network(stage.paths.network(f"finetune/{method}"), network)
     return stage
 
 

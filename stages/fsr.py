@@ -15,10 +15,10 @@ from fsr_fer.training.fsr import train_fsr
 def main(variant: str) -> Stage | None:
     """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
     stage = load_stage("fsr", variant)
-    data, models = stage.data, stage.models
-    manifest = read_manifest(data / "dataset/manifest.csv", stage.class_names)
-    network = load_network(models / "pretrain.safetensors", CovPoolFER)
-    train, validation = open_pairs(data / "features/train", manifest, stage.scales)
+    paths = stage.paths
+    manifest = read_manifest(paths.manifest, stage.class_names)
+    network = load_network(paths.network(), CovPoolFER)
+    train, validation = open_pairs(paths.data / "features/train", manifest, stage.scales)
     chosen = stage.settings(FsrVariantSettings, f"fsr_variants.{variant}")
     with training_run(stage, f"fsr {variant}") as run:
         generator = train_fsr(
@@ -33,7 +33,7 @@ def main(variant: str) -> Stage | None:
         barrier()
         if not is_first():
             return None
-        save_network(models / f"fsr/{variant}.safetensors", generator)
+        save_network(paths.network(f"fsr/{variant}"), generator)
     return stage
 
 

@@ -9,7 +9,7 @@ from fsr_fer.stage import Stage, load_stage
 def main() -> Stage:
     """Write ``data/<profile>/natural``."""
     stage = load_stage("natural")
-    pack_pictures(stage.settings(NaturalSettings).pictures, stage.data / "natural")
+    pack_pictures(stage.settings(NaturalSettings).pictures, stage.paths.data / "natural")
     return stage
 
 

@@ -1,9 +1,6 @@
 """Train CovPoolFER on full-size faces: ``python -m stages.pretrain``."""
 
-import numpy as np
-
-from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.data.manifest import read_manifest
+from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.distributed import barrier, is_first
 from fsr_fer.models.weights import save_network
 from fsr_fer.run_stage import run_stage
@@ -16,21 +13,15 @@ from fsr_fer.training.pretrain import train_extractor
 def main() -> Stage | None:
     """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
     stage = load_stage("pretrain")
-    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
-    images = np.load(stage.data / "dataset/images.npy", mmap_mode="r")
+    train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
     with training_run(stage, "pretrain") as run:
-        network = train_extractor(
-            LabelledFaces.of(images, manifest, "train"),
-            LabelledFaces.of(images, manifest, "validation"),
-            stage.settings(PretrainSettings),
-            len(stage.class_names),
-            run,
-        )
+        settings, classes = stage.settings(PretrainSettings), len(stage.class_names)
+        network = train_extractor(train, validation, settings, classes, run)
         barrier()
         if not is_first():
             return None
         network.class_names = stage.class_names
-        save_network(stage.models / "pretrain.safetensors", network)
+        save_network(stage.paths.network(), network)
     return stage
 
 

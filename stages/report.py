@@ -12,26 +12,25 @@ from fsr_fer.stage import Stage, load_stage
 def main() -> Stage:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
     stage = load_stage("report")
-    data, metrics, class_names = stage.data, stage.metrics, stage.class_names
+    paths, class_names = stage.paths, stage.class_names
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.settings(DatasetSettings).source,
         scales=stage.scales,
-        manifest=read_manifest(data / "dataset/manifest.csv", class_names),
+        manifest=read_manifest(paths.manifest, class_names),
         methods={
-            name: read_predictions(data / f"predictions/{name}.csv", class_names)
-            for name in stage.methods
+            name: read_predictions(paths.predictions(name), class_names) for name in stage.methods
         },
-        data=data,
+        data=paths.data,
         downsample=stage.settings(DownsampleSettings),
         evaluate=stage.settings(EvaluateSettings),
         example_faces=stage.settings(ReportSettings).example_faces,
         seed=stage.seed,
         settings=stage.values,
-        cost=read_json(metrics / "cost.json"),
-        fidelity=read_fidelity(list(stage.methods), metrics / "restoration"),
+        cost=read_json(paths.metrics / "cost.json"),
+        fidelity=read_fidelity(list(stage.methods), paths.metrics / "restoration"),
     )
-    write_report(inputs, data / "report", metrics)
+    write_report(inputs, paths.data / "report", paths.metrics)
     return stage
 
 

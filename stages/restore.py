@@ -21,24 +21,24 @@ def main(name: str) -> Stage:
     A method has the scales that it has a network for.
     """
     stage = load_stage("restore", name)
-    manifest = read_manifest(stage.data / "dataset/manifest.csv", stage.class_names)
+    manifest = read_manifest(stage.paths.manifest, stage.class_names)
     test, device, threads = manifest.rows("test"), choose_device(), torch.get_num_threads()
     downsample = stage.settings(DownsampleSettings)
-    full = Faces(open_faces(stage.data / "dataset/images.npy"), test)
+    full = Faces(open_faces(stage.paths.images), test)
     values: dict[str, dict[str, dict[str, float]]] = {name: {}, "bicubic": {}}
     restorers = load_restorers(
-        stage.settings(MethodSettings, f"methods.{name}"), stage.models, stage.scales
+        stage.settings(MethodSettings, f"methods.{name}"), stage.paths.models, stage.scales
     )
     for scale, restorer in restorers.items():
-        small = open_faces(stage.data / f"downsample/x{scale}.npy")
-        path = stage.data / f"restored/{name}/x{scale}.npy"
+        small = open_faces(stage.paths.downsampled(scale))
+        path = stage.paths.restored(name, scale)
         desc = f"restore {name} x{scale}"
         write_restored(restorer, Faces(small, test), path, device, desc)
         restored = Faces(open_faces(path), np.arange(len(test)))
         values[name][f"x{scale}"] = fidelity(full, restored, threads)
         bicubic = Faces(small, test, (scale, downsample))
         values["bicubic"][f"x{scale}"] = fidelity(full, bicubic, threads)
-    write_json(stage.metrics / f"restoration/{name}.json", values)
+    write_json(stage.paths.metrics / f"restoration/{name}.json", values)
     return stage
 
 

@@ -20,11 +20,11 @@ def main(key: str) -> Stage:
     """Write ``models/<profile>/sr/<key>.safetensors`` and the curves beside the metrics."""
     stage = load_stage("sr", key)
     settings = stage.settings(SrSettings)
-    target = stage.models / f"sr/{key}.safetensors"
+    target = stage.paths.network(f"sr/{key}")
     if settings.weights == "imported":
         save_network(target, load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr))
         return stage
-    pictures = open_pictures(stage.data / "natural")
+    pictures = open_pictures(stage.paths.data / "natural")
     patches, training = natural_image_setup(
         key, pictures, stage.settings(NaturalSettings), settings, stage.seed
     )

@@ -11,13 +11,13 @@ def main() -> Stage:
     """Check the selected profile's dataset; write the verdict, then fail if it is bad."""
     stage = load_stage("validate")
     validation = validate_dataset(
-        stage.data / "dataset",
+        stage.paths.dataset,
         settings=stage.settings(ValidateSettings),
         class_names=stage.class_names,
     )
-    write_verdict(validation, stage.metrics / "validation.json")
-    write_report(validation, stage.data / "validate", stage.profile)
-    raise_if_failed(validation, stage.data / "validate")
+    write_verdict(validation, stage.paths.metrics / "validation.json")
+    write_report(validation, stage.paths.data / "validate", stage.profile)
+    raise_if_failed(validation, stage.paths.data / "validate")
     return stage
 
 

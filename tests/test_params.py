@@ -1,18 +1,20 @@
 """params.yaml: every mistake a user can make there is one clear message."""
 
 import copy
+import re
 import shutil
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
 from fsr_fer import code_fingerprint
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
-from fsr_fer.params import check_params, read_params
+from fsr_fer.params import SECTIONS, check_params, read_params
 from fsr_fer.profiles import edits_without_effect, effective_values, profile_values, read_yaml
-from fsr_fer.settings import FsrVariantSettings, PretrainSettings, SettingsError
+from fsr_fer.settings import FinetuneSettings, FsrVariantSettings, PretrainSettings, SettingsError
 from fsr_fer.stage import load_stage
 from tests import ROOT
 
@@ -39,31 +41,31 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
     ("key", "value", "message"),
     [
         ("profile", "smal", r"profile is 'smal'; known: small, open_faces"),
-        ("seed", -1, r"seed is -1; allowed: 0 or greater"),
+        ("seed", -1, r"seed is -1; allowed: 0 or more"),
         ("seed", 1.5, r"seed is 1\.5"),
         ("scales", [], r"scales is \[\]; allowed: one factor or more"),
         ("scales", [2, 34], r"scales is 34; .*leave 4 pixels or more.*at most 33.*x34 leaves 3"),
         ("scales", [2, 2], r"scales is \[2, 2\]; allowed: each factor once"),
         ("scales", [1], r"scales is 1; allowed: whole numbers from 2"),
         ("scales", [2.5], r"scales\[0\] is 2\.5; allowed: a whole number"),
-        ("reweight.sigma", 1.0, r"reweight\.sigma is 1\.0; allowed: greater than 1"),
+        ("reweight.sigma", 1.0, r"reweight\.sigma is 1\.0; allowed: above 1"),
         ("reweight.sigma", "high", r"reweight\.sigma is 'high'; allowed: a number"),
         ("reweight.sigma", True, r"reweight\.sigma is True; allowed: a number"),
         ("reweight.sigma", float("nan"), r"reweight\.sigma is nan; allowed: a number"),
-        ("reweight.r", 0.9, r"reweight\.r is 0\.9; allowed: 1 or greater"),
+        ("reweight.r", 0.9, r"reweight\.r is 0\.9; allowed: 1 or more"),
         ("reweight.sigm", 1.5, r"reweight\.sigm is not a known key; known: sigma, r,"),
         ("reweight.detach", "yes", r"reweight\.detach is 'yes'; allowed: true or false"),
         ("losses.feature_l2_reduction", "avg", r"is 'avg'; allowed: one of sum, mean"),
         ("downsample.boundary", "mirror", r"is 'mirror'; allowed: one of symmetric, replicate"),
         ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
-        ("review.largest_drop_of_mean", -1, r"drop_of_mean is -1\.0; allowed: 0 or greater"),
+        ("review.largest_drop_of_mean", -1, r"drop_of_mean is -1\.0; allowed: 0 or more"),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
-        ("pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: greater than 0"),
+        ("pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: above 0"),
         ("pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),
         ("pretrain.extractor.widths", [8], r"widths is \[8\]; allowed: six"),
         ("pretrain.extractor.bimap_dim", 65, r"at most the last of widths, 64"),
         ("pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
-        ("pretrain.learning_rate_milestones", [9, 3], r"each greater than the one"),
+        ("pretrain.learning_rate_milestones", [9, 3], r"increasing numbers above 0"),
         ("fsr.generator.blocks", -1, r"generator\.blocks is -1"),
         ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 to below 1"),
         ("dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
@@ -71,7 +73,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
         ("profiles.paper.losses", {"gan": 1.0}, r"profiles\.paper\.losses\.gan is not a known"),
         ("profiles.paper.fsr", None, r"profiles\.paper\.fsr is None; expected a section"),
-        ("profiles.paper.seed", -1, r"profiles\.paper\.seed is -1; allowed: 0 or greater"),
+        ("profiles.paper.seed", -1, r"profiles\.paper\.seed is -1; allowed: 0 or more"),
         ("profiles.paper.bset", 3, r"paper\.bset is not a known key; known: .*finetune"),
         ("profiles.released.based_on", "pape", r"based_on is 'pape'; allowed: one of small, open"),
         ("profiles.paper.based_on", "released", r"based_on is 'paper'; allowed: one of small"),
@@ -83,7 +85,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("methods", [], r"methods is \[\]; expected a section per method"),
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
-        ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: greater than 0"),
+        ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: above 0"),
         ("finetune.self_distillation.ema_decay", 0.0, r"above 0, since teacher.network is ema"),
         ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
         ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
@@ -268,3 +270,40 @@ def test_the_fingerprint_changes_with_values_inputs_and_code(project: Path) -> N
     refresh()
     keys.append(load_stage("fsr", "plain").fingerprint())
     assert len(set(keys)) == 5
+
+
+def ranges(kind: Any, key: str) -> dict[str, str]:
+    """The range's text of each key below a settings class, "" where it has none."""
+    found: dict[str, str] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if is_dataclass(hint):
+            found |= ranges(hint, f"{key}.{name}")
+        else:
+            found[f"{key}.{name}"] = (
+                get_args(hint)[1].allowed if get_origin(hint) is Annotated else ""
+            )
+    return found
+
+
+def comments(path: Path) -> dict[str, str]:
+    """What stands behind each key of a YAML file, further lines of the comment included."""
+    found: dict[str, str] = {}
+    keys: list[str] = []
+    for line in path.read_text().splitlines():
+        if match := re.match(r"( *)(\w+):[^#]*(?:# *(.*))?$", line):
+            keys = [*keys[: len(match[1]) // 2], match[2]]
+            found.setdefault(".".join(keys), match[3] or "")
+        elif match := re.match(r" +# (.*)", line):
+            found[".".join(keys)] += f" {match[1]}"
+    return found
+
+
+def test_the_comments_of_params_yaml_give_each_range() -> None:
+    said = comments(ROOT / "params.yaml")
+    kinds = SECTIONS | {"finetune.mixed_resolution": FinetuneSettings}
+    for section, kind in kinds.items():
+        for key, allowed in ranges(kind, section).items():
+            if allowed not in ("", "above 0"):
+                assert allowed in said[key], key
+            else:  # no other range is claimed
+                assert not re.search(r"\d or more|above \d|^\d+ to ", said[key]), key

@@ -298,7 +298,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, kill: signa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sigma": 0.9}, "params.yaml: reweight.sigma is 0.9; allowed: greater than 1"),
+        ({"sigma": 0.9}, "params.yaml: reweight.sigma is 0.9; allowed: above 1"),
         ({"simga": 1.5}, "params.yaml: reweight.simga is not a known key; known:"),
     ],
 )

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from fsr_fer.code_fingerprint import require_own_code
 from fsr_fer.errors import UserError
+from fsr_fer.provenance.record import write_record
 from fsr_fer.stage import Stage
 
 _STARTED = time.time()  # here, so that loading the libraries counts
@@ -79,8 +80,6 @@ def _exit(code: int) -> NoReturn:
 
 def _record(stage: Stage) -> None:
     try:
-        from fsr_fer.provenance.record import write_record  # nothing before the work begins
-
         write_record(stage, _STARTED)
     except Exception as error:  # whatever it is: the work is done, and nothing reads the record
         print(f"note: this run was not recorded ({error!r})", file=sys.stderr)

@@ -21,7 +21,7 @@ def training_run(stage: Stage, name: str) -> Iterator[Run]:
     The block that it surrounds also writes the stage's results: then the checkpoint is deleted. Of
     several processes the first one alone saves and records.
     """
-    curves = stage.metrics / stage.name / (stage.item or "")
+    curves = stage.paths.metrics / stage.name / (stage.item or "")
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         yield Run(
             name=name,

@@ -39,8 +39,8 @@ def _increasing(values: tuple[int, ...]) -> bool:
     return all(a < b for a, b in itertools.pairwise((0, *values)))
 
 
-_POSITIVE = Range("greater than 0", lambda value: value > 0)
-_NOT_NEGATIVE = Range("0 or greater", lambda value: value >= 0)
+_POSITIVE = Range("above 0", lambda value: value > 0)
+_NOT_NEGATIVE = Range("0 or more", lambda value: value >= 0)
 PIXELS = Range(
     f"{MINIMUM_LR_PIXELS} to {FULL_SIZE}",
     lambda pixels: MINIMUM_LR_PIXELS <= pixels <= FULL_SIZE,
@@ -53,11 +53,9 @@ NotNegativeInt = Annotated[int, _NOT_NEGATIVE]
 NotNegativeFloat = Annotated[float, _NOT_NEGATIVE]
 Share = Annotated[float, Range("0 to 1", lambda value: 0 <= value <= 1)]
 BelowOne = Annotated[float, Range("0 to below 1", lambda value: 0 <= value < 1)]
-BatchSize = Annotated[int, Range("2 or greater", lambda value: value >= 2)]
+BatchSize = Annotated[int, Range("2 or more", lambda value: value >= 2)]
 Degrees = Annotated[float, Range("0 to 180", lambda value: 0 <= value <= 180)]
-Milestones = Annotated[
-    tuple[int, ...], Range("positive numbers, each greater than the one before", _increasing)
-]
+Milestones = Annotated[tuple[int, ...], Range("increasing numbers above 0", _increasing)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +140,7 @@ class ExtractorSettings:
     def __post_init__(self) -> None:
         widths, dim = self.widths, self.bimap_dim
         require(len(widths) == 6, "widths", list(widths), "six numbers of filters")
-        require(min(widths) > 0, "widths", list(widths), "each greater than 0")
+        require(min(widths) > 0, "widths", list(widths), "each above 0")
         at_most = f"at most the last of widths, {widths[-1]}"
         require(dim <= widths[-1], "bimap_dim", dim, at_most)
 
@@ -253,7 +251,7 @@ class DiscriminatorSettings:
 
     filters: Annotated[
         tuple[int, ...],
-        Range("one number greater than 0 for each halving of the map", _all_positive),
+        Range("one number above 0 per halving", _all_positive),
     ]
     bias: bool
     hidden_dim: PositiveInt
@@ -309,7 +307,7 @@ class MetaSrSettings:
 class NaturalSettings:
     """The natural pictures that image super-resolution is trained on."""
 
-    pictures: Annotated[str, Range('"scikit-image" or a folder of pictures', bool)]
+    pictures: Annotated[str, Range("scikit-image or a folder", bool)]
     rcan_patch_pixels: Annotated[int, LR_PIXELS]
     meta_sr_patch_pixels: Annotated[int, LR_PIXELS]
 
@@ -348,17 +346,15 @@ class LossSettings:
     feature_l2_weight: NotNegativeFloat
     feature_l2_reduction: Literal["sum", "mean"]
     penalty_k: NotNegativeFloat
-    penalty_p: Annotated[float, Range("2 or greater", lambda p: p >= 2)]
+    penalty_p: Annotated[float, Range("2 or more", lambda p: p >= 2)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReweightSettings:
     """Equation 11: w_i = (sigma - p_i) ** r."""
 
-    sigma: Annotated[
-        float, Range("greater than 1 (so that no weight is 0)", lambda sigma: sigma > 1)
-    ]
-    r: Annotated[float, Range("1 or greater", lambda r: r >= 1)]
+    sigma: Annotated[float, Range("above 1", lambda sigma: sigma > 1)]
+    r: Annotated[float, Range("1 or more", lambda r: r >= 1)]
     probability_from: Literal["sr", "lr"]
     detach: bool
     discriminator: bool

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fsr_fer.code_fingerprint import CODE_FILE, fingerprint
 from fsr_fer.errors import UserError
+from fsr_fer.paths import Paths
 from fsr_fer.profiles import PARAMS_FILE, Values, effective_values, read_yaml
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.provenance.record import run_key
@@ -44,19 +45,9 @@ class Stage:
         return self.name if self.item is None else f"{self.name}@{self.item}"
 
     @property
-    def data(self) -> Path:
-        """The profile's folder for faces, features and predictions."""
-        return Path("data") / self.profile
-
-    @property
-    def models(self) -> Path:
-        """The profile's folder for networks."""
-        return Path("models") / self.profile
-
-    @property
-    def metrics(self) -> Path:
-        """The profile's folder for what Git keeps."""
-        return Path("metrics") / self.profile
+    def paths(self) -> Paths:
+        """Where the profile's files lie."""
+        return Paths(self.profile)
 
     @property
     def seed(self) -> int:

@@ -257,7 +257,7 @@ def test_limits_are_checked(based: Project, run: Run) -> None:
     based.write_params()
     code, _, err = run("diff", "--fail-below")
     assert code == 1
-    assert "review.largest_drop_of_mean is -1.0; allowed: 0 or greater" in err
+    assert "review.largest_drop_of_mean is -1.0; allowed: 0 or more" in err
     del based.params["review"]
     based.write_params()
     assert "has no section review" in run("diff", "--fail-below")[2]

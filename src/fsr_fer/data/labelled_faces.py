@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fsr_fer.data.manifest import Manifest
+from fsr_fer.data.manifest import read_manifest
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,6 @@ class LabelledFaces:
     images: np.ndarray
     rows: np.ndarray  # int64, positions in images
     labels: np.ndarray  # int64, one per row
-
-    @staticmethod
-    def of(images: np.ndarray, manifest: Manifest, split: str) -> LabelledFaces:
-        """Those of one split, of the images of a whole manifest."""
-        rows = manifest.rows(split)
-        return LabelledFaces(images, rows, manifest.labels[rows])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -37,3 +32,18 @@ class LabelledFaces:
         chosen = positions.numpy()
         images = torch.from_numpy(np.ascontiguousarray(self.images[self.rows[chosen]]))
         return images, torch.from_numpy(self.labels[chosen])
+
+
+def open_faces_of(
+    dataset: Path, class_names: tuple[str, ...]
+) -> tuple[LabelledFaces, LabelledFaces]:
+    """The train and the validation faces of a dataset; pictures stay on the disk until read.
+
+    Raises:
+        UserError: the manifest is missing or has other classes.
+    """
+    images = np.load(dataset / "images.npy", mmap_mode="r")
+    manifest = read_manifest(dataset / "manifest.csv", class_names)
+    rows = manifest.rows("train"), manifest.rows("validation")
+    train, validation = (LabelledFaces(images, some, manifest.labels[some]) for some in rows)
+    return train, validation

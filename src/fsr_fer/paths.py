@@ -1,0 +1,61 @@
+"""Where the files of a profile lie, as dvc.yaml has them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one profile, below the project's folder."""
+
+    profile: str
+
+    @property
+    def data(self) -> Path:
+        """The folder of faces, features and predictions."""
+        return Path("data") / self.profile
+
+    @property
+    def models(self) -> Path:
+        """The folder of trained networks."""
+        return Path("models") / self.profile
+
+    @property
+    def metrics(self) -> Path:
+        """The folder of what Git keeps."""
+        return Path("metrics") / self.profile
+
+    @property
+    def dataset(self) -> Path:
+        """The folder of all faces at full size and their manifest."""
+        return self.data / "dataset"
+
+    @property
+    def images(self) -> Path:
+        """All faces, uint8 [N, 100, 100, 3]."""
+        return self.dataset / "images.npy"
+
+    @property
+    def manifest(self) -> Path:
+        """Split, label and subject of all faces."""
+        return self.dataset / "manifest.csv"
+
+    def downsampled(self, scale: int | str) -> Path:
+        """All faces downsampled, uint8 [N, n, n, 3]."""
+        return self.data / f"downsample/x{scale}.npy"
+
+    def features(self, size: str) -> Path:
+        """Features of the train faces of one size ("hr", "x2"), [N, d (d + 1) / 2]."""
+        return self.data / f"features/train/{size}.npy"
+
+    def network(self, name: str = "pretrain") -> Path:
+        """A trained network: the extractor, or one such as "fsr/plain"."""
+        return self.models / f"{name}.safetensors"
+
+    def restored(self, method: str, scale: int) -> Path:
+        """Test faces that a method of image super-resolution made, uint8 [N, 100, 100, 3]."""
+        return self.data / f"restored/{method}/x{scale}.npy"
+
+    def predictions(self, method: str) -> Path:
+        """What a method predicts for the test faces."""
+        return self.data / f"predictions/{method}.csv"
