@@ -1,4 +1,4 @@
-"""Counts against MODELS' tables at full size, worked out there layer by layer."""
+"""Counts at full size against those worked out layer by layer."""
 
 import math
 from pathlib import Path
@@ -61,7 +61,7 @@ class Enlarging(nn.Module):
 
 
 def test_covpoolfer_at_full_size(paper: CovPoolFER) -> None:
-    """Each summand is a line of MODELS, section 1: weights times positions, twice."""
+    """Each summand is a layer: weights times positions, twice."""
     convolutions = (
         1_728 * 100**2 + 55_296 * 50**2 + (110_592 + 147_456) * 25**2 + (294_912 + 589_824) * 12**2
     )
@@ -77,8 +77,8 @@ def test_covpoolfer_at_full_size(paper: CovPoolFER) -> None:
         "eigen_flop_per_face": {"hr": eigen_flop(128), "x2": eigen_flop(128)},
         "flop_once": {"hr": 0, "x2": 0},
     }
-    assert 2 * products / 1e9 == pytest.approx(1.0, abs=0.05)  # MODELS: about 1.05, both steps
-    assert eigen_flop(128) / 1e6 == pytest.approx(20, abs=2)  # MODELS: 20 to 50
+    assert 2 * products / 1e9 == pytest.approx(1.0, abs=0.05)  # about 1.05, both steps
+    assert eigen_flop(128) / 1e6 == pytest.approx(20, abs=2)  # 20 to 50
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
     An array, or a tensor on any device.
 
     "resize" stretches to 100x100 as the paper's bicubic row does; "crop" enlarges by the factor
-    and cuts the top left, which undoes ``downsample``'s geometry exactly (MODELS section 7, 16).
+    and cuts the top left, which undoes ``downsample``'s geometry exactly.
     """
     if settings.restore == "resize":
         return imresize(images, output_shape=(FULL_SIZE, FULL_SIZE), boundary=settings.boundary)

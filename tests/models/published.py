@@ -1,4 +1,4 @@
-"""State dicts to the documented key lists (MODELS sections 4 and 5), made without our networks."""
+"""State dicts with the published files' lists of keys, made without our networks."""
 
 import torch
 from torch import Tensor

@@ -90,7 +90,7 @@ def test_extractors_convolutions_at_work(reading: str) -> None:
     maps = network.maps(torch.empty(1, 3, 100, 100, device="meta"))
     assert sides == [100, 50, 25, 25, 12, 12]
     assert maps.shape == (1, 256, 12, 12)
-    # MODELS section 1, layers 1 to 6.
+    # Layers 1 to 6: 2 x 9 x inputs x outputs x positions.
     flops = [34.6e6, 276.5e6, 138.2e6, 184.3e6, 84.9e6, 169.9e6]
     for conv, side, expected in zip(network.convs, sides, flops, strict=True):
         assert isinstance(conv, nn.Conv2d)
@@ -128,7 +128,7 @@ def test_generator_of_the_release_layer_by_layer() -> None:
     ]
     assert not network.long_skip
     assert network(torch.empty(2, 1, 16, 16, device="meta")).shape == (2, 1, 16, 16)
-    # MODELS section 8 counts about 1.155 million parameters and 18.9 G multiply-adds.
+    # Counted from the release: about 1.155 million parameters and 18.9 G multiply-adds.
     assert count(network) == pytest.approx(1.155e6, rel=5e-3)
     assert gigaflops(network, 1, 1, DIM, DIM) / 2 == pytest.approx(18.9, abs=0.1)
 

@@ -1,6 +1,6 @@
 """Both readings of the paper, as params.yaml has them: rates, decay, sampling, one step by hand.
 
-Gradients are compared with those of the formulas of MODELS sections 7 and 8, written down here once
+Gradients are compared with those of equations 7 to 11 and of the release, written down here once
 more and left to autograd as a whole, in float64.
 """
 

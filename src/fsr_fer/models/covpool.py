@@ -1,6 +1,6 @@
-"""CovPoolFER: second-order features of a face and the classifier above them (MODELS section 1).
+"""CovPoolFER: second-order features of a face and the classifier above them.
 
-Split where FSR-FER splits it: ``extractor`` ends at the log-matrix F (equations 1 and 2),
+Acharya et al. 2018, layers and constants as in their code. Split where FSR-FER splits it: ``extractor`` ends at the log-matrix F (equations 1 and 2),
 ``classifier`` holds C() and the logits.
 """
 

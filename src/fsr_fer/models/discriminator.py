@@ -1,4 +1,4 @@
-"""The discriminator: ESRGAN's without batch normalisation (MODELS section 3, paper section 3.4)."""
+"""The discriminator: ESRGAN's without batch normalisation (paper, section 3.4)."""
 
 from torch import Tensor, nn
 

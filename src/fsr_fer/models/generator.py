@@ -1,4 +1,4 @@
-"""The generator: residual-in-residual dense blocks at constant size (MODELS section 2).
+"""The generator: residual-in-residual dense blocks at constant size (section 3.4).
 
 It maps the log-matrix of a small face to that of the full-size one, F_sr = G(F_lr) (equation 3).
 """

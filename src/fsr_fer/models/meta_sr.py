@@ -1,4 +1,4 @@
-"""Meta-SR: one model for every factor, whole or not (MODELS section 5; Meta-RDN).
+"""Meta-SR: one network for every factor, whole or not (Hu et al. 2019; Meta-RDN).
 
 Names of parameters are those of the published weights (model_1000.pt).
 """

@@ -1,6 +1,6 @@
-"""RCAN: image super-resolution by residual channel attention (MODELS section 4; one per scale).
+"""RCAN: image super-resolution by residual channel attention (Zhang et al. 2018).
 
-Names of parameters are those of the published weights (RCAN_BIX2.pt and its siblings).
+One network per scale. Names of parameters are those of the published weights (RCAN_BIX2.pt and its siblings).
 """
 
 import math
@@ -74,7 +74,7 @@ class Rcan(nn.Module):
     """Small square pictures [B, 3, n, n] of 0..255 -> [B, 3, full, full], about 0..255.
 
     Where ``scale * n`` exceeds ``full``, what lies beyond at the right and below is cut off: the
-    small picture's last pixels cover it (MODELS section 7, items 15 and 17).
+    small picture's last pixels cover it.
     """
 
     def __init__(self, settings: RcanSettings, scale: int) -> None:
