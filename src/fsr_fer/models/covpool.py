@@ -1,7 +1,7 @@
 """CovPoolFER: second-order features of a face and the classifier above them.
 
-Acharya et al. 2018, layers and constants as in their code. Split where FSR-FER splits it: ``extractor`` ends at the log-matrix F (equations 1 and 2),
-``classifier`` holds C() and the logits.
+Acharya et al. 2018, with the layers and constants of their code. Split where FSR-FER splits it:
+``extractor`` ends at the log-matrix F (equations 1 and 2), ``classifier`` holds C() and the logits.
 """
 
 import torch

@@ -1,6 +1,7 @@
 """RCAN: image super-resolution by residual channel attention (Zhang et al. 2018).
 
-One network per scale. Names of parameters are those of the published weights (RCAN_BIX2.pt and its siblings).
+One network per scale. Names of parameters are those of the published weights (RCAN_BIX2.pt and
+its siblings).
 """
 
 import math

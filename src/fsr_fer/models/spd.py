@@ -1,4 +1,4 @@
-"""Second-order layers: covariance pooling, BiMap, and ReEig with LogEig in one (Huang and Van Gool 2017).
+"""Second-order layers: covariance pooling, BiMap, ReEig and LogEig (Huang and Van Gool 2017).
 
 Matrices are symmetric [B, d, d]. All arithmetic here runs in the dtype it is given, with autocast
 off: TF32 or bf16 errors are as large as the smallest eigenvalues, whose logarithm comes next.
