@@ -24,10 +24,9 @@ from fsr_fer.predictions import HR
 from fsr_fer.randomness import EpochOrder, stream
 from fsr_fer.resize import imresize
 from fsr_fer.settings import DownsampleSettings, FinetuneSettings, SizesSettings
-from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import mean
+from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.pretrain import classify
 
@@ -184,22 +183,15 @@ def validate(
     device: torch.device,
 ) -> dict[str, float]:
     """Accuracies in percent on held-out faces: total at each size, both kinds' mean over scales."""
-    training = network.training
-    values, class_means = {}, []
-    rows = np.arange(len(labels))
-    for name, images in pictures.items():
-        predicted = classify(network, LabelledFaces(images, rows, labels), device)
-        values[f"validation/{name}"] = total_accuracy(labels, predicted)
-        if name != HR:
-            class_means.append(mean_class_accuracy(labels, predicted))
-    network.train(training)
-    total = mean([value for name, value in values.items() if name != f"validation/{HR}"])
-    class_mean = mean(class_means)
-    return values | {
-        "validation/total_accuracy": total,
-        "validation/mean_class_accuracy": class_mean,
-        "validation/both": (total + class_mean) / 2,
+    training, rows = network.training, np.arange(len(labels))
+    predicted = {
+        size: classify(network, LabelledFaces(images, rows, labels), device)
+        for size, images in pictures.items()
     }
+    network.train(training)
+    values = accuracies(labels, predicted)
+    total, of_class = (values[f"validation/{s}"] for s in ("total_accuracy", "mean_class_accuracy"))
+    return values | {"validation/both": (total + of_class) / 2}
 
 
 def cosine_learning_rate(initial: float, final: float, position: int, total: int) -> float:

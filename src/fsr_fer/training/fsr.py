@@ -15,9 +15,8 @@ from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
 from fsr_fer.randomness import EpochOrder, stream, stream_seed
 from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
-from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import mean
+from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 
 VALIDATION_BATCH = 64
@@ -244,17 +243,12 @@ def validate(
     """
     own = pairs.take(share(len(pairs)))
     generator.eval()
-    values: dict[str, float] = {}
-    class_means = []
-    for scale in own.lr:
-        predicted = gather(_predicted(own, scale, generator, classifier, device)).numpy()
-        values[f"validation/x{scale}"] = total_accuracy(pairs.labels, predicted)
-        class_means.append(mean_class_accuracy(pairs.labels, predicted))
-    generator.train()
-    return values | {
-        "validation/total_accuracy": mean(list(values.values())),
-        "validation/mean_class_accuracy": mean(class_means),
+    predicted = {
+        f"x{scale}": gather(_predicted(own, scale, generator, classifier, device)).numpy()
+        for scale in own.lr
     }
+    generator.train()
+    return accuracies(pairs.labels, predicted)
 
 
 @torch.inference_mode()

@@ -3,8 +3,12 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from fsr_fer.predictions import HR
+from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 
 Recorder = Callable[[int, dict[str, float]], None]
 """Takes a step (epoch or iteration) and its numbers; a resumed run gives its history first."""
@@ -29,6 +33,21 @@ def require_finite(terms: Mapping[str, Tensor]) -> None:
 def mean(values: Sequence[float]) -> float:
     """The arithmetic mean."""
     return sum(values) / len(values)
+
+
+def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Validation accuracies in percent: total at each size, both kinds' mean over the scales.
+
+    ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
+    """
+    scales = {size: classes for size, classes in predicted.items() if size != HR}
+    return {
+        **{f"validation/{size}": total_accuracy(labels, c) for size, c in predicted.items()},
+        "validation/total_accuracy": mean([total_accuracy(labels, c) for c in scales.values()]),
+        "validation/mean_class_accuracy": mean(
+            [mean_class_accuracy(labels, c) for c in scales.values()]
+        ),
+    }
 
 
 class Means:
