@@ -6,6 +6,7 @@
 import itertools
 import math
 import typing
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import NoneType, UnionType
@@ -104,8 +105,14 @@ class DatasetSettings:
     def __post_init__(self) -> None:
         names = self.class_names
         require(len(names) >= 2, "class_names", list(names), "two names or more")
-        require(len(set(names)) == len(names), "class_names", list(names), "each name once")
-        require(all(names), "class_names", list(names), "no empty name")
+        alike = {unicodedata.normalize("NFC", name) for name in names}
+        require(len(alike) == len(names), "class_names", list(names), "each name once")
+        for name in names:
+            require(name == name.strip() != "", "class_names", name, "no blank at either end")
+            for character in name:  # what nobody sees, nobody can tell apart
+                unseen = unicodedata.category(character)[0] in "CZ" and character != " "
+                code = f"no character U+{ord(character):04X}"
+                require(not unseen, "class_names", name, code)
 
 
 @dataclass(frozen=True, kw_only=True)

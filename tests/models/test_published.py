@@ -185,6 +185,27 @@ def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
         (changed("tail.1.bias", torch.full((3,), torch.nan)), r"tail\.1\.bias has values.*finite"),
         (changed("head.0.bias", torch.zeros(())), r"head\.0\.bias is \[\], expected \[8\]"),
         ({"step": 3}, r"'step' is a int, not a tensor"),
+        # Two names of one tensor, dtypes and layouts that are no weights.
+        (changed("module.head.0.bias", torch.zeros(8)), r"has head\.0\.bias and module\.head\.0"),
+        (changed("head.0.bias", torch.zeros(8, dtype=torch.int8)), r"head\.0\.bias is int8; weig"),
+        (changed("head.0.bias", torch.zeros(8, dtype=torch.bool)), r"head\.0\.bias is bool; weig"),
+        (changed("head.0.bias", torch.zeros(8).to_sparse()), r"head\.0\.bias is sparse_coo; wei"),
+        (changed("head.0.bias", torch.zeros(8, device="meta")), r"head\.0\.bias is without value"),
+        # Sizes are believed only where the tensors bear them out.
+        (changed("head.0.weight", torch.zeros(())), r"head\.0\.weight is \[\], no weight of"),
+        (changed("head.0.weight", torch.zeros(0, 3, 3, 3)), r"is \[0, 3, 3, 3\], no weight of"),
+        (
+            changed("head.0.weight", torch.zeros(1).expand(10**6, 3, 3, 3)),
+            r"head\.0\.weight is larger than what is stored",
+        ),
+        (
+            changed("body.999999999.body.0.bias", torch.zeros(8)),
+            r"body\.999999999\.body\.0\.bias, but none of the numbers before it",
+        ),
+        (
+            changed(f"body.{'9' * 5000}.body.0.bias", torch.zeros(8)),
+            r"a tensor body\.9{75}, but no",
+        ),
         ([1, 2], r"holds a list, not a state dict"),
         ({}, r"holds a dict, not a state dict"),
     ],
@@ -193,6 +214,20 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, content: Any, message: st
     with pytest.raises(UserError, match=message) as caught:
         load_published(saved(tmp_path / "rcan.pt", content), "rcan")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "net.module.", "generator."])
+@pytest.mark.parametrize("wrapper", [None, "model_state_dict", "net"])
+def test_wrappers_and_prefixes_of_training_programs(
+    tmp_path: Path, prefix: str, wrapper: str | None
+) -> None:
+    tensors = published.filled(published.rcan(2, **TINY))
+    content: Any = {prefix + name: tensor for name, tensor in tensors.items()}
+    network = load_published(
+        saved(tmp_path / "r.pt", {wrapper: content} if wrapper else content), "rcan"
+    )
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, tensors[name]), name
 
 
 def test_weights_of_the_other_network_are_refused(tmp_path: Path) -> None:

@@ -90,6 +90,13 @@ def fill_network(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) 
     Raises:
         UserError: one is missing, too many, of another shape or not finite; it is named.
     """
+    check_tensors(path, network, tensors)
+    network.load_state_dict(dict(tensors))
+    network.eval().requires_grad_(False)
+
+
+def check_tensors(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise UserError unless ``tensors`` are those of ``network``, in names, shapes, and finite."""
     wanted = network.state_dict()
     for name, tensor in wanted.items():
         if name not in tensors:
@@ -101,6 +108,4 @@ def fill_network(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) 
         if not bool(torch.isfinite(tensors[name]).all()):
             raise UserError(f"{path}: {name} has values that are not finite")
     if unknown := [name for name in tensors if name not in wanted]:
-        raise UserError(f"{path} has a tensor {unknown[0]} that the network does not know")
-    network.load_state_dict(dict(tensors))
-    network.eval().requires_grad_(False)
+        raise UserError(f"{path} has a tensor {unknown[0]:.80} that the network does not know")
