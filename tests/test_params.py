@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
+from dvc.utils.serialize import parse_yaml as dvc_parse
 
 from fsr_fer import code_fingerprint
 from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
 from fsr_fer.params import SECTIONS, check_params, read_params
-from fsr_fer.profiles import edits_without_effect, effective_values, profile_values, read_yaml
+from fsr_fer.profiles import (
+    edits_without_effect,
+    effective_values,
+    parse_yaml,
+    profile_values,
+    read_yaml,
+)
 from fsr_fer.settings import FinetuneSettings, FsrVariantSettings, PretrainSettings, SettingsError
 from fsr_fer.stage import load_stage
 from tests import ROOT
@@ -131,10 +138,19 @@ def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> 
         check_params(params)
 
 
-def test_numbers_with_an_exponent_and_no_point_are_numbers(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text("a: 2e-4\nb: 1E5\nc: e5\n")
-    assert read_yaml(path) == {"a": 2e-4, "b": 1e5, "c": "e5"}
+SCALARS = """
+0666 08 007 -08 0o17 0x1f 0b11 1_000 1 -0 +1 2e-4 1E5 e5 1e 0e0 1e3 1E+3 .5 1. +.5e1 0.1.2 .nan .inf
+-.inf yes no on off y n true True TRUE ~ null Null 12:30 1:20 2026-01-01 '1' "2" 1,000
+"""
+
+
+@pytest.mark.parametrize("scalar", SCALARS.split())
+def test_a_value_is_what_dvc_reads(scalar: str) -> None:
+    text = f"a: {scalar}\n"
+    assert repr(parse_yaml(text.encode(), "params.yaml")) == repr(dvc_parse(text, "params.yaml"))
+    if scalar in ("0666", "2e-4", "yes"):
+        expected = {"0666": 666, "2e-4": 2e-4, "yes": "yes"}[scalar]
+        assert parse_yaml(text.encode(), "params.yaml") == {"a": expected}
 
 
 @pytest.mark.parametrize(
@@ -143,6 +159,11 @@ def test_numbers_with_an_exponent_and_no_point_are_numbers(tmp_path: Path) -> No
         (None, "not here"),
         ("a: [1\nb: 2", "cannot be read"),
         ("seed: 1\nseed: 2\n", 'line 2: found duplicate key "seed"'),
+        ("seed: 1\n<<<<<<< HEAD\n", "line 2: a merge left conflict markers"),
+        ("a: &x {b: 1}\nc:\n  <<: *x\n", "line 3: merge keys"),
+        ("{a: " * 3000 + "1" + "}" * 3000, "nested too deep"),
+        ("profiles:\n  1: {}\n", "the key 1 is no text; put it in quotes"),
+        ("- 1\n", "holds no keys"),
     ],
 )
 def test_a_missing_or_broken_file_is_one_line(

@@ -4,6 +4,7 @@ Reads no more of params.yaml than how its sections replace each other, so that a
 whether settings.json is up to date depends on no other stage's settings.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,21 +37,38 @@ def parse_yaml(content: bytes, name: str) -> Values:
     """The mapping in a YAML file, read as DVC reads it (YAML 1.2: 2e-4 is a number).
 
     Raises:
-        UserError: it is no YAML, holds no mapping, or has a key twice.
+        UserError: it is no YAML, holds no mapping, has a key twice or one that is no text.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        values = YAML(typ="safe").load(content)
+        text = content.decode("utf-8")
+        for number, line in enumerate(text.splitlines(), 1):
+            if re.match(r"(<{7}|={7}|>{7})( |$)", line):
+                raise UserError(f"{name}: line {number}: a merge left conflict markers; resolve it")
+            if re.match(r"\s*<<\s*:", line):  # `dvc exp run -S` would lose what they bring
+                raise UserError(f"{name}: line {number}: merge keys (<<) are not read")
+        values = YAML(typ="safe").load(text)
+        _require_text_keys(values, name)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise UserError(f"{name} cannot be read: line {line}: {error.problem}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise UserError(f"{name} cannot be read: it is nested too deep") from None
     if not isinstance(values, dict):
         raise UserError(f"{name} holds no keys")
     return values
+
+
+def _require_text_keys(values: Any, name: str) -> None:
+    items = values.items() if isinstance(values, dict) else ()
+    for key, value in items:
+        if not isinstance(key, str):
+            raise UserError(f"{name}: the key {key!r} is no text; put it in quotes")
+        _require_text_keys(value, name)
 
 
 def effective_values(params: Mapping[str, Any]) -> Values:
