@@ -313,14 +313,46 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
     assert "FSR_FER_DEVICE=gpu cannot be used here" in said
 
 
-def test_a_full_disk_below_a_library_is_one_line() -> None:
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (
+            "raise OSError(28, 'No space left on device', 'metrics/x.tsv')",
+            "error: the disk is full: metrics/x.tsv could not be written",
+        ),
+        ("bytearray(10**15)", "error: out of memory; end other programs"),
+        ("import torch; torch.empty(10**15)", "error: out of memory; end other programs"),
+    ],
+)
+def test_a_full_disk_and_a_full_memory_are_one_line(failure: str, message: str) -> None:
+    program = f"from fsr_fer.run_stage import run_stage\ndef main(): {failure}\nrun_stage(main)\n"
+    assert message_of(run_python(ROOT, "-c", program)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("settings.json", '"seed": 666', '"seed": 667'),
+        ("data/small/dataset/manifest.csv", "a", "b"),
+    ],
+)
+def test_what_changes_while_a_stage_runs_is_not_recorded(
+    folder: Path, file: str, old: str, new: str
+) -> None:
     program = (
+        "from pathlib import Path\n"
         "from fsr_fer.run_stage import run_stage\n"
-        "def main(): raise OSError(28, 'No space left on device', 'metrics/x.tsv')\n"
+        "from fsr_fer.stage import load_stage\n"
+        "def main():\n"
+        "    stage = load_stage('pretrain')\n"
+        f"    path = Path({file!r})\n"
+        f"    path.write_text(path.read_text().replace({old!r}, {new!r}))\n"
+        "    return stage\n"
         "run_stage(main)\n"
     )
-    said = message_of(run_python(ROOT, "-c", program))
-    assert said.startswith("error: the disk is full: metrics/x.tsv could not be written")
+    (folder / "stages/edits.py").write_text(program)
+    said = message_of(stage(folder, "edits"))
+    assert said.startswith(f"error: {file} has changed while pretrain ran; `dvc repro`")
 
 
 @pytest.mark.parametrize(

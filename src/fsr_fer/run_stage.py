@@ -32,6 +32,7 @@ def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
         stage = main(*_arguments(main))
         require_own_code(Path(sys.argv[0]).stem)
         if stage is not None:
+            stage.require_unchanged()
             _record(stage)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -46,10 +47,24 @@ def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
             file=sys.stderr,
         )
         _exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
+            raise
+        print(
+            "error: out of memory; end other programs, or have fewer threads (OMP_NUM_THREADS=1), "
+            "which changes no result, as a smaller batch_size does",
+            file=sys.stderr,
+        )
+        _exit(1)
     except KeyboardInterrupt:
         print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
         _exit(130)
     _exit(0)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Torch's own way to say so, of a GPU or of the machine."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def _arguments(main: Callable[..., Stage | None]) -> list[str]:

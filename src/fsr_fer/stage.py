@@ -6,8 +6,8 @@ of dvc.yaml declares; so a value that changes a result cannot go untracked by DV
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,8 @@ class Stage:
     profile: str
     code: str
     """The fingerprint of its code."""
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Size and time of what DVC records of its inputs, when it began."""
 
     @property
     def instance(self) -> str:
@@ -97,6 +99,20 @@ class Stage:
                 return _lookup(value, key.removeprefix(declared + "."))
         raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
 
+    def require_unchanged(self) -> None:
+        """Check after the work that its inputs, values and code are what it began with.
+
+        DVC hashes them when a stage has ended: the result would be recorded as made of others.
+
+        Raises:
+            UserError: a file has changed meanwhile; so that DVC records nothing.
+        """
+        now = _stamps(self.deps)
+        if changed := sorted(f for f in now.keys() | self.files if now.get(f) != self.files.get(f)):
+            raise UserError(
+                f"{changed[0]} has changed while {self.instance} ran; `dvc repro` runs it again"
+            )
+
     @cached_property
     def input_hashes(self) -> dict[str, str]:
         """MD5 of each dep, by path, as DVC hashes it; inputs may be large, so only once."""
@@ -146,15 +162,27 @@ def load_stage(name: str, item: str | None = None) -> Stage:
     declared = next(
         entry[SETTINGS_FILE.name] for entry in body["params"] if SETTINGS_FILE.name in entry
     )
+    deps = tuple(paths("deps"))
     return Stage(
         name=name,
         item=item,
         values={key: _lookup(settings, key) for key in map(filled, declared or settings)},
-        deps=tuple(paths("deps")),
+        deps=deps,
         outs=tuple(path for kind in ("outs", "metrics", "plots") for path in paths(kind)),
         profile=settings["profile"],
         code=code,
+        files=_stamps(deps),
     )
+
+
+def _stamps(deps: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each file that a stage reads, those in folders included."""
+    found = {}
+    for dep in (*deps, SETTINGS_FILE, CODE_FILE):
+        for path in (dep, *dep.rglob("*")):
+            if path.is_file():
+                found[str(path)] = path.stat().st_size, path.stat().st_mtime_ns
+    return found
 
 
 def _lookup(values: Any, key: str) -> Any:
