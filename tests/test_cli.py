@@ -116,8 +116,11 @@ def test_faulty_faces_are_one_line_and_code_1(project: Path, run: Run, csv_folde
     ("words", "message"),
     [
         (["csv", "nowhere"], "nowhere does not exist"),
-        (["csv", ".", "--profile", "mine"], "has no profile 'mine'; it has small, "),
-        (["csv", ".", "--profile", "paper"], "profile paper has dataset.source: rafdb, not csv"),
+        (
+            ["csv", ".", "--profile", "mine"],
+            "has no profile 'mine' with dataset.source: csv; it has small (synth",
+        ),
+        (["csv", ".", "--profile", "paper"], "no profile 'paper' with dataset.source: csv"),
         (["folder", "."], "is empty"),
     ],
 )
@@ -204,7 +207,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
     monkeypatch.setattr(importing, "import_faces", interrupted)
     code, out, err = run("import", "csv", ".")
     assert (code, out) == (130, "")
-    assert err == "fsr-fer: stopped; nothing was imported\n"
+    assert err == "fsr-fer: stopped; run the same command again\n"
 
 
 def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(

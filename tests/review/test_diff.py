@@ -46,17 +46,17 @@ def test_nothing_changed(based: Project, run: Run) -> None:
     assert "HEAD (" in out
     assert "Every method predicts every test face as before." in out
     assert "Params, data and code behind the results are the same." in out
-    assert out.endswith("Gate: passed\n")
+    assert "Gate: passed\n" in out
 
 
 def test_a_param_and_what_it_did(based: Project, run: Run) -> None:
     based.params["reweight"]["sigma"] = 2.0
-    based.params["profiles"]["paper"]["fsr"]["iterations"] = 1
+    based.params["profiles"]["paper"]["fsr"]["iterations"] = 1  # of another profile
     based.reproduce(changed(x8=60))
     code, out, _ = run("diff")
     assert code == 0
     assert "reweight.sigma: 1.5 → 2.0" in out
-    assert "1 param of other profiles changed" in out
+    assert "iterations" not in out
     assert re.search(r"\* not noise +\+15\.0\* +\+7\.5\*\n", out)
     assert "fsr_reweighted: mean +7.5 points, p < 0.001: more than noise; better at x8." in out
     value = as_json(run)
@@ -85,17 +85,16 @@ def test_markdown_for_a_pull_request(based: Project, run: Run) -> None:
     changed_cells = ["55.0<br>40.0<br>**-15.0**", "70.0<br>62.5<br>**-7.5**"]
     assert ["`fsr_reweighted`", "90.0", "85.0", *changed_cells] in cells
     assert "- `reweight.sigma: 1.5 → 2.0`" in lines
-    assert "**Gate failed:**" in lines
+    assert "<details open><summary>Gate: failed</summary>" in lines
 
 
 def test_markdown_keeps_what_others_wrote_as_text(based: Project, run: Run) -> None:
     based.params["dataset"]["@everyone `|<img>"] = "``` | <b>"
     based.write_params()
     out = run("diff", "--md")[1]
-    (line,) = [line for line in out.splitlines() if "everyone" in line and line.startswith("- ")]
-    assert line.startswith("- `")
-    assert line.count("`") == 2
-    assert "|" not in line
+    lines = [line for line in out.splitlines() if "everyone" in line]
+    assert lines
+    assert all(re.fullmatch("- `[^`|]+`", line) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +176,11 @@ def test_other_faces_are_not_compared_one_by_one(based: Project, run: Run) -> No
 def test_numbers_on_sand_pass_no_gate(based: Project, run: Run) -> None:
     based.params["reweight"]["sigma"] = 2.0
     based.write_params()
-    code, out, err = run("diff", "--fail-below")
+    code, _, err = run("diff", "--fail-below")
     assert code == 1
     found = "(fsr_reweighted.reweight.sigma, reweight.sigma)"
     assert f"workspace: the results were made with other params {found}" in err
-    assert "`dvc repro` brings them in line" in out
+    assert "`dvc repro` brings the results in line" in run("diff")[1]
 
     based.params["reweight"]["sigma"] = 1.5
     based.write_params()
@@ -198,7 +197,6 @@ def test_numbers_on_sand_pass_no_gate(based: Project, run: Run) -> None:
     metrics.write_text(metrics.read_text().replace("55.0", "65.0"))
     err = run("diff", "--fail-below")[2]
     assert "workspace: metrics/small/accuracy.json is not what dvc.lock says" in err
-    assert "workspace: accuracy.json and predictions of fsr_plain differ at x8" in err
 
 
 def test_two_commits_and_an_experiment(based: Project, run: Run) -> None:
@@ -260,7 +258,7 @@ def test_limits_are_checked(based: Project, run: Run) -> None:
     assert "review.largest_drop_of_mean is -1.0; allowed: 0 or greater" in err
     del based.params["review"]
     based.write_params()
-    assert "has no section review" in run("diff", "--fail-below")[2]
+    assert "review is None; expected a section" in run("diff", "--fail-below")[2]
     assert run("diff")[0] == 0
 
 

@@ -5,7 +5,6 @@ Read through Git and DVC's cache; importing DVC would take longer than all that 
 
 import configparser
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -153,14 +152,3 @@ def find_revision(root: Path, name: str) -> Revision:
 def holds(folder: str, path: str) -> bool:
     """Whether ``path`` is ``folder`` or lies below it."""
     return path == folder or path.startswith(folder + "/")
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones; lists and empty sections stay whole."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

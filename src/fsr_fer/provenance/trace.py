@@ -11,8 +11,9 @@ from typing import Any
 
 from fsr_fer.code_fingerprint import CODE_FILE, reached
 from fsr_fer.errors import UserError
+from fsr_fer.profiles import flat
 from fsr_fer.provenance.record import record_of
-from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat, holds
+from fsr_fer.provenance.revision import LOCK_FILE, Revision, holds
 
 Stages = Mapping[str, Mapping[str, Any]]
 WIDTH, LONGEST_PARAMS, SHOWN_PATHS = 100, 12, 4

@@ -5,33 +5,25 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.errors import UserError
-from fsr_fer.profiles import PARAMS_FILE, effective_values, parse_yaml, read_yaml
+from fsr_fer.profiles import PARAMS_FILE, effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.provenance.record import record_of
-from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat
+from fsr_fer.provenance.revision import LOCK_FILE, Revision
 from fsr_fer.stage import SETTINGS_FILE
 
 Stages = Mapping[str, Mapping[str, Any]]
 SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What was looked at and what is wrong with it."""
-
-    stages: int
-    findings: tuple[str, ...]
-    newer: tuple[str, ...]
-    """Stages that ran here after the last commit: true, but only this machine knows."""
-
-
-def verify(root: Path) -> Verdict:
+def verify(root: Path) -> tuple[list[str], list[str]]:
     """Hold dvc.lock against all that can contradict it; ``root`` is the current folder.
+
+    Returns findings, a sentence each, and stages that ran here after the last commit: what is said
+    of them is true, but only this machine knows it.
 
     Every byte is read. An entry that fits all files may still have been written by hand: it counts
     if HEAD has it, word for word, or if it is of a run that DVC or we recorded on this machine.
@@ -51,7 +43,6 @@ def verify(root: Path) -> Verdict:
             with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
                 stages = {stage.addressing: stage for stage in repo.index.stages}
                 ran = {n: s for n, s in stages.items() if not s.is_data_source}
-                count = len(ran)
                 findings = [*_imports(stages, lock)]
                 for name, check in {"code": _code, "settings": _settings}.items():
                     if name in ran and Path(f"{name}.json").exists():
@@ -74,7 +65,7 @@ def verify(root: Path) -> Verdict:
             f"{LOCK_FILE}: what it says of {_some(edited)} is neither in HEAD nor of a run recorded"
             " here: edited, or made elsewhere; `fsr-fer verify --replay STAGE` runs one again"
         )
-    return Verdict(count, tuple(findings), tuple(newer))
+    return findings, newer
 
 
 def _code(root: Path) -> Iterator[str]:
