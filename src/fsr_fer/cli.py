@@ -166,9 +166,10 @@ def check_command() -> None:
     `dvc repro` does not get past it.
     """
     from fsr_fer.params import read_params
+    from fsr_fer.provenance.revision import Revision
 
     root = tracking.find_root(Path.cwd())
-    tracking.check_lock(root / "dvc.lock")
+    _ = Revision(root).lock
     names = ", ".join(read_params(root / "params.yaml")["profiles"])
     typer.echo(f"params.yaml is right (profiles: {names})")
 

@@ -183,11 +183,11 @@ def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     shell(tmp_path, "dvc", "commit", "-q", "-f")
     commit(tmp_path, "first")
     assert findings(tmp_path) == []
-    edit(tmp_path, "src/fsr_fer/losses.py", "from __future__", "# a comment\nfrom __future__")
+    edit(tmp_path, "src/fsr_fer/losses.py", "import torch\n", "# a comment\nimport torch\n")
     edit(tmp_path, "params.yaml", "seed: 666 ", "seed:  666 # another comment ")
     code_fingerprint.forget()
     assert findings(tmp_path) == []
-    edit(tmp_path, "src/fsr_fer/losses.py", "# a comment", "import torch")
+    edit(tmp_path, "src/fsr_fer/losses.py", "# a comment", "import math")
     edit(tmp_path, "params.yaml", "\nseed:  666", "\nseed:  667")
     code_fingerprint.forget()
     code, seed = findings(tmp_path)

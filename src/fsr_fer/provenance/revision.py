@@ -58,20 +58,20 @@ class Revision:
         DVC keeps entries of stages that dvc.yaml has no more; they are left out.
 
         Raises:
-            UserError: it is not what DVC writes.
+            UserError: it is not what DVC writes, which it does in place: an interrupt cuts it off.
         """
-        stages: dict[str, dict[str, Any]] = self.values(LOCK_FILE).get("stages", {})
+        content = self.read(LOCK_FILE)
+        if content is None:
+            return {}
         try:
-            whole = all(
-                isinstance(entry["path"], str) and isinstance(entry.get("md5", ""), str)
-                for stage in stages.values()
-                for entry in [*stage.get("deps", []), *stage.get("outs", [])]
-            )
-        except (AttributeError, KeyError, TypeError):
+            stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE)["stages"]
+            entries = [e for s in stages.values() for e in s.get("deps", []) + s.get("outs", [])]
+            whole = all("path" in entry and None not in entry.values() for entry in entries)
+        except (UserError, AttributeError, KeyError, TypeError):
             whole = False
         if not whole:
             raise UserError(
-                f"{LOCK_FILE} of {self.title} is not what DVC writes: cut off or edited; "
+                f"{LOCK_FILE} of {self.title} is not whole: edited, or cut off while DVC wrote it; "
                 f"`git checkout {LOCK_FILE}`, then `dvc repro`"
             )
         nodes = self.values(PIPELINE_FILE).get("stages", {})

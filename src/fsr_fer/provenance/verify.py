@@ -78,10 +78,7 @@ def _code(root: Path) -> Iterator[str]:
 def _settings(root: Path) -> Iterator[str]:
     """settings.json, made again: values of other profiles do not count."""
     now = effective_values(read_yaml(PARAMS_FILE))
-    changes = list(_changes(Revision(root).values(SETTINGS_FILE.name), now))
-    for key, old, new in changes:
-        if any(key.endswith(f".{other}") for other, _, _ in changes):
-            continue  # a stage's copy of it: fsr_reweighted.reweight.sigma
+    for key, old, new in _changes(Revision(root).values(SETTINGS_FILE.name), now):
         yield f"{key} is {new}; {SETTINGS_FILE} has {old}: `dvc repro`"
 
 
