@@ -1,21 +1,24 @@
 """`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from fsr_fer import code_fingerprint
 from fsr_fer.errors import UserError
+from fsr_fer.files import write_json
+from fsr_fer.profiles import effective_values, read_yaml
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.provenance.replay import replay
 from fsr_fer.provenance.revision import Revision
 from fsr_fer.provenance.verify import verify
-from tests.provenance.conftest import commit, shell
-from tests.provenance.mutations import all_mutations, chosen, read, relock, write
+from tests import ROOT
+from tests.provenance.conftest import commit, init, shell
+from tests.provenance.mutations import chosen, read, relock, write
 from tests.provenance.test_trace import record
-
-MUTATIONS = 100
 
 
 def verdict(root: Path) -> tuple[list[str], list[str]]:
@@ -48,29 +51,17 @@ def test_a_fresh_clone_with_data_and_without_run_cache_has_no_findings(
 
 
 def test_each_of_100_mutations_is_caught(finished: Path, tmp_path: Path) -> None:
-    mutations = chosen(finished, MUTATIONS, seed=666)
-    assert len(mutations) == MUTATIONS
+    mutations = chosen(finished, 100, seed=666)
+    assert len(mutations) == 100
     missed = []
-    for number, (name, apply) in enumerate(mutations):
-        root = tmp_path / str(number)
+    root = tmp_path / "pipeline"
+    for name, apply in mutations:
         shutil.copytree(finished, root, symlinks=True)
         apply(root)
-        try:
-            caught = bool(findings(root))
-        except UserError:  # the command line prints it and exits with 1
-            caught = True
-        if not caught:
-            missed.append(name)
+        with contextlib.suppress(UserError):  # the command line prints it and exits with 1
+            missed += [] if findings(root) else [name]
         shutil.rmtree(root)
     assert missed == []
-
-
-def test_mutations_are_of_every_kind(finished: Path) -> None:
-    kinds = all_mutations(finished)
-    names = {name for name, _ in chosen(finished, MUTATIONS, seed=666)}
-    for kind, mutations in kinds.items():
-        known = {name for name, _ in all_mutations(finished)[kind]}
-        assert len(names & known) >= min(3, len(mutations)), kind
 
 
 def edit(root: Path, file: str, old: str, new: str) -> None:
@@ -117,18 +108,13 @@ def test_a_stage_that_dvc_keeps_no_run_of_needs_its_record(
     assert findings(pipeline)
 
 
-@pytest.mark.parametrize("change", ["other params", "stale entry", "ignored file", "comment"])
-def test_what_concerns_no_stage_is_no_finding(pipeline: Path, change: str) -> None:
-    if change == "other params":
-        edit(pipeline, "params.yaml", "epochs: 400", "epochs: 500")
-    elif change == "stale entry":
-        lock = read(pipeline, "dvc.lock")
-        lock["stages"]["shrink@9"] = lock["stages"]["shrink@2"]
-        write(pipeline, "dvc.lock", lock)
-    elif change == "ignored file":
-        (pipeline / "data/tiny/prepared/left.part").write_text("DVC ignores it")
-    else:
-        edit(pipeline, "dvc.yaml", "stages:", "# The graph\nstages:")
+def test_what_concerns_no_stage_is_no_finding(pipeline: Path) -> None:
+    edit(pipeline, "params.yaml", "epochs: 400", "epochs: 500")
+    edit(pipeline, "dvc.yaml", "stages:", "# The graph\nstages:")
+    (pipeline / "data/tiny/prepared/left.part").write_text("DVC ignores it")
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["shrink@9"] = lock["stages"]["shrink@2"]
+    write(pipeline, "dvc.lock", lock)
     assert findings(pipeline) == []
 
 
@@ -159,27 +145,19 @@ def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:
 
 def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comment is no finding; code or a value that the first two stages have not seen is one."""
-    from fsr_fer import code_fingerprint
-    from fsr_fer.files import write_json
-    from fsr_fer.profiles import effective_values, read_yaml
-
-    root = Path(__file__).resolve().parents[2]
     for name in ("src", "stages"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(root / name, tmp_path / name, ignore=ignored)
-    shutil.copy(root / "params.yaml", tmp_path)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / ".dvcignore").write_text("__pycache__/\n")
-    first = (root / "dvc.yaml").read_text().split("  # --- data ---")[0]
+    first = (ROOT / "dvc.yaml").read_text().split("  # --- data ---")[0]
     (tmp_path / "dvc.yaml").write_text(first.replace("python -m stages.", "true "))
     monkeypatch.chdir(tmp_path)
     code_fingerprint.forget()
     names = code_fingerprint.stage_names()
     write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
     write_json(Path("settings.json"), effective_values(read_yaml(Path("params.yaml"))))
-    shell(tmp_path, "git", "init", "-q")
-    shell(tmp_path, "git", "config", "user.name", "t")
-    shell(tmp_path, "git", "config", "user.email", "t@example.org")
-    shell(tmp_path, "dvc", "init", "-q")
+    init(tmp_path)
     shell(tmp_path, "dvc", "commit", "-q", "-f")
     commit(tmp_path, "first")
     assert findings(tmp_path) == []
@@ -192,27 +170,17 @@ def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     code_fingerprint.forget()
     code, seed = findings(tmp_path)
     code_fingerprint.forget()
-    assert code.startswith("the code of ")
-    assert "fsr" in code
-    assert code.endswith("is not what code.json says: `dvc repro`")
+    assert re.fullmatch("the code of .*fsr.* is not what code.json says: `dvc repro`", code)
     assert seed == "seed is 667; settings.json has 666: `dvc repro`"
 
 
-def forge(root: Path) -> None:
-    metric = root / "metrics/tiny/accuracy.json"
+def test_a_forged_result_is_seen_until_it_is_committed_and_then_by_replay(pipeline: Path) -> None:
+    metric = pipeline / "metrics/tiny/accuracy.json"
     metric.write_text('{"plain": {"x2": 99.0, "mean": 99.0}}')
-    relock(root)
-
-
-def test_a_result_forged_with_its_lock_is_neither_heads_nor_of_a_run(pipeline: Path) -> None:
-    forge(pipeline)
+    relock(pipeline)
     (told,) = findings(pipeline)
     assert told.startswith("dvc.lock: what it says of report is neither in HEAD nor of a run")
     assert "`fsr-fer verify --replay STAGE`" in told
-
-
-def test_a_committed_forgery_is_caught_by_replay_alone(pipeline: Path) -> None:
-    forge(pipeline)
     commit(pipeline, "better numbers")
     assert findings(pipeline) == []
     with contextlib.chdir(pipeline):
