@@ -141,9 +141,7 @@ def test_without_the_predictions_there_is_no_verdict(based: Project, run: Run) -
     based.reproduce(changed(x8=104))
     shutil.rmtree(based.root / ".dvc/cache")
     code, out, err = run("diff", "--fail-below")
-    assert (
-        "No verdict on noise: the predictions of bicubic, fsr_plain, fsr_reweighted of HEAD" in out
-    )
+    assert "No verdict on noise: predictions or faces of HEAD" in out
     assert "are not in DVC's cache; `dvc fetch -A` brings them" in out
     assert "-7.0" in out
     assert code == 1
@@ -168,7 +166,7 @@ def test_a_cache_elsewhere(based: Project, run: Run, tmp_path: Path) -> None:
 def test_other_faces_are_not_compared_one_by_one(based: Project, run: Run) -> None:
     based.reproduce(changed(x8=60), faces="b")
     out = run("diff")[1]
-    assert "No verdict on noise: the test faces differ (200 before, 200 after)" in out
+    assert "No verdict on noise: the test faces differ." in out
     assert "data/raw/small: 200 files, 7 bytes, md5 " in out
 
 
