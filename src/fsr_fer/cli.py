@@ -1,23 +1,16 @@
 """The command line: ``fsr-fer``. Every command imports what it needs when it runs."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from fsr_fer.data import tracking
 from fsr_fer.errors import UserError
-
-if TYPE_CHECKING:
-    from fsr_fer.data.importing import ImportSummary
-
-PROBLEMS_FILE = Path("import-problems.csv")
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import that differs.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -101,14 +94,23 @@ def import_command(
             path,
             target,
             class_names=class_names,
-            problems_file=PROBLEMS_FILE,
+            problems_file=Path("import-problems.csv"),
             force=force,
         )
         tracking.track_with_dvc(target, root=root, push=source != "rafdb")
     except KeyboardInterrupt:
         typer.echo("fsr-fer: stopped; run the same command again", err=True)
         raise typer.Exit(130) from None
-    _print_summary(summary, target.relative_to(root).as_posix(), name)
+    total = sum(summary.faces.values())
+    splits = ", ".join(f"{split} {count:,}" for split, count in summary.faces.items())
+    people = f" of {summary.subjects:,} known people" if summary.subjects else ""
+    folder = target.relative_to(root).as_posix()
+    typer.echo(f"imported {total:,} faces{people} into {folder} ({splits})")
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"next: git add {folder}.dvc data/raw/.gitignore")
+    typer.echo(f"      dvc exp run -S profile={name}")
+    typer.echo(f"  or  write `profile: {name}` in params.yaml and run `make repro`")
 
 
 @weights_app.command("import")
@@ -144,7 +146,7 @@ def weights_import_command(
     tracking.track_with_dvc(target, root=root, push=True)
     count = sum(tensor.numel() for tensor in network.state_dict().values())
     typer.echo(f"imported {key}: {count:,} numbers into {relative}")
-    typer.echo(f"next: git add {relative}.dvc {Path(relative).parent.as_posix()}/.gitignore")
+    typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
     typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
 
@@ -321,15 +323,3 @@ def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tupl
         known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())
         raise UserError(f"{path.name} has {what} with dataset.source: {source}; it has {known}")
     return name, datasets[name]["class_names"]
-
-
-def _print_summary(summary: ImportSummary, folder: str, profile: str) -> None:
-    total = sum(summary.faces.values())
-    splits = ", ".join(f"{split} {count:,}" for split, count in summary.faces.items())
-    people = f" of {summary.subjects:,} known people" if summary.subjects else ""
-    typer.echo(f"imported {total:,} faces{people} into {folder} ({splits})")
-    for note in summary.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"next: git add {folder}.dvc {Path(folder).parent.as_posix()}/.gitignore")
-    typer.echo(f"      dvc exp run -S profile={profile}")
-    typer.echo(f"  or  write `profile: {profile}` in params.yaml and run `make repro`")

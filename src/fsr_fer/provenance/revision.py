@@ -152,3 +152,9 @@ def find_revision(root: Path, name: str) -> Revision:
 def holds(folder: str, path: str) -> bool:
     """Whether ``path`` is ``folder`` or lies below it."""
     return path == folder or path.startswith(folder + "/")
+
+
+def some(names: list[str]) -> str:
+    """The first four names, and how many more there are."""
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

@@ -48,7 +48,7 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
         "path": path,
         "method": method if own else None,
         "revision": revision.commit,
-        "readers": [] if names else readers(lock, str(path)),
+        "readers": [] if names else touching(lock, "deps", str(path)),
         "stages": stages,
     }
 
@@ -64,15 +64,15 @@ def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
         return None, None, names
     here = os.path.relpath(Path.cwd() / words, revision.root)
     for path in dict.fromkeys(os.path.normpath(p).replace(os.sep, "/") for p in (here, words)):
-        names = writers(lock, path)
+        names = touching(lock, "outs", path)
         there = revision.commit is not None or (revision.root / path).exists()
-        if (names and there) or readers(lock, path):
+        if (names and there) or touching(lock, "deps", path):
             return path, None, names
     metric, _, key = words.partition(".")
     files = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
     fitting = sorted(path for path in files if path.rpartition("/")[2] == f"{metric}.json")
     if key and len(fitting) == 1:
-        return fitting[0], _value(revision, fitting[0], key), writers(lock, fitting[0])
+        return fitting[0], _value(revision, fitting[0], key), touching(lock, "outs", fitting[0])
     known = [*lock, *files, *(Path(path).stem for path in files if path.endswith(".json"))]
     near = difflib.get_close_matches(words, known, n=2) or difflib.get_close_matches(metric, known)
     raise UserError(
@@ -91,21 +91,12 @@ def _value(revision: Revision, path: str, key: str) -> Any:
     return value
 
 
-def writers(lock: Stages, path: str) -> list[str]:
-    """Stages that write a path, something below it, or the folder it lies in."""
+def touching(lock: Stages, kind: str, path: str) -> list[str]:
+    """Stages that have a path, something below it, or a folder it lies in among deps or outs."""
     return [
         name
         for name, stage in lock.items()
-        if any(holds(out["path"], path) or holds(path, out["path"]) for out in stage["outs"])
-    ]
-
-
-def readers(lock: Stages, path: str) -> list[str]:
-    """Stages that read a path, or the folder it lies in."""
-    return [
-        name
-        for name, stage in lock.items()
-        if any(holds(dep["path"], path) for dep in stage.get("deps", []))
+        if any(holds(e["path"], path) or holds(path, e["path"]) for e in stage.get(kind, []))
     ]
 
 
@@ -118,7 +109,7 @@ def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
             done[name] = False
             inputs = [dep["path"] for dep in lock[name].get("deps", [])]
             for path in [*inputs, *lock[name].get("params", {})]:
-                for writer in writers(lock, path):
+                for writer in touching(lock, "outs", path):
                     visit(writer)
             done[name] = done.pop(name)
 

@@ -12,11 +12,10 @@ from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.errors import UserError
 from fsr_fer.profiles import PARAMS_FILE, effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.provenance.record import record_of
-from fsr_fer.provenance.revision import LOCK_FILE, Revision
+from fsr_fer.provenance.revision import LOCK_FILE, Revision, some
 from fsr_fer.stage import SETTINGS_FILE
 
 Stages = Mapping[str, Mapping[str, Any]]
-SHOWN = 4
 
 
 def verify(root: Path) -> tuple[list[str], list[str]]:
@@ -62,7 +61,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
             (newer if known else edited).append(name)
     if edited:
         findings.append(
-            f"{LOCK_FILE}: what it says of {_some(edited)} is neither in HEAD nor of a run recorded"
+            f"{LOCK_FILE}: what it says of {some(edited)} is neither in HEAD nor of a run recorded"
             " here: edited, or made elsewhere; `fsr-fer verify --replay STAGE` runs one again"
         )
     return findings, newer
@@ -72,7 +71,7 @@ def _code(root: Path) -> Iterator[str]:
     """code.json, made again instead of asking what it was made from: comments do not count."""
     before = Revision(root).values(CODE_FILE.name)
     if changed := [name for name in stage_names() if fingerprint(name) != before.get(name)]:
-        yield f"the code of {_some(changed)} is not what {CODE_FILE} says: `dvc repro`"
+        yield f"the code of {some(changed)} is not what {CODE_FILE} says: `dvc repro`"
 
 
 def _settings(root: Path) -> Iterator[str]:
@@ -109,9 +108,9 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
         elif path in written:
             yield f"{path} is not what {written[path]} wrote"
         else:
-            yield f"{path} changed since {_some(read[path])} read it"
+            yield f"{path} changed since {some(read[path])} read it"
     for (file, key, old, new), names in params.items():
-        yield f"{file}: {key} is {new}; {_some(names)} ran with {old}"
+        yield f"{file}: {key} is {new}; {some(names)} ran with {old}"
 
 
 def _undeclared(name: str, stage: Any, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -164,8 +163,3 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tu
     for key in {**old, **new}:
         if old.get(key) != new.get(key):
             yield key, old.get(key, "not there"), new.get(key, "not there")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

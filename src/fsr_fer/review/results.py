@@ -12,7 +12,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.predictions import PredictionTable, parse_predictions
 from fsr_fer.profiles import PARAMS_FILE, effective_values, flat, profile_values
 from fsr_fer.provenance.hashing import md5_of_bytes
-from fsr_fer.provenance.revision import Revision
+from fsr_fer.provenance.revision import Revision, some
 from fsr_fer.settings import SettingsError
 from fsr_fer.stage import SETTINGS_FILE
 
@@ -103,9 +103,9 @@ class Results:
             yield f"{name}: dvc.lock is of profile {settings['profile']}, not {self.profile}"
             return
         if settings and (changed := sorted(self._other_params(settings))):
-            yield f"{name}: the results were made with other params ({_some(changed)})"
+            yield f"{name}: the results were made with other params ({some(changed)})"
         if changed := sorted(self._other_code()):
-            yield f"{name}: the results were made with other code of {_some(changed)}"
+            yield f"{name}: the results were made with other code of {some(changed)}"
         md5 = md5_of_bytes(self.revision.read(self._metrics) or b"")
         outs = {out["path"]: out["md5"] for out in lock["report"]["outs"]}
         if outs.get(self._metrics) != md5:
@@ -129,8 +129,3 @@ class Results:
         if self.revision.commit is None and self.code:
             other |= {name for name in stage_names() if fingerprint(name) != self.code.get(name)}
         return other
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
