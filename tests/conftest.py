@@ -1,8 +1,29 @@
 """What several test files share."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from fsr_fer import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``fsr-fer`` with these words; the result is exit code, stdout, stderr."""
+
+    def run_with(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fsr-fer", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        code = caught.value.code
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
+
+    return run_with
 
 
 @pytest.fixture(scope="session")

@@ -1,51 +1,19 @@
 """The command line: ``fsr-fer``. Every command imports what it needs when it runs."""
 
-from __future__ import annotations
-
+import json
 import os
 import sys
-from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from fsr_fer.data import tracking
 from fsr_fer.errors import UserError
 
-if TYPE_CHECKING:
-    from fsr_fer.data.importing import ImportSummary
-
-PROBLEMS_FILE = Path("import-problems.csv")
-
-IMPORT_HELP = """Check your faces, pack them under data/raw/PROFILE and track them with DVC.
-
-\b
-rafdb   RAF-DB as downloaded: EmoLabel/list_patition_label.txt and
-        Image/aligned.zip (or Image/aligned/*_aligned.jpg)
-csv     labels.csv with image,label,split and perhaps subject; the images
-        beside it, in images/ or in images.zip
-folder  split/class/picture, for example train/happiness/1.jpg
-
-Splits are train, test and, if you have one, validation. Pictures of any size, mode and
-orientation will do. If anything is wrong, all of it is listed in import-problems.csv and
-nothing is imported.
-"""
-
-TRACE_HELP = """Show where a number, a figure or a file comes from, back to raw data.
-
-\b
-accuracy.fsr_reweighted.x8         a value of a JSON output
-data/small/report/accuracy.svg     any output, or a file in one; any input
-evaluate@bicubic                   a stage; evaluate: all of its kind
-
-It tells what dvc.lock says; `fsr-fer verify` asks whether that is true.
-"""
-
-VERIFY_HELP = """Ask whether dvc.lock is true: DVC's status with every byte read anew, and Git.
-
-A difference is one line and exit code 1. Results that are newer than the last commit are no
-difference if their runs were recorded on this machine; a note names them.
-"""
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import that differs.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 app = typer.Typer(
     name="fsr-fer",
@@ -55,29 +23,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
 weights_app = typer.Typer(
     help="Bring in published weights of image super-resolution.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(weights_app, name="weights")
-
-
-class WeightsChoice(StrEnum):
-    """What ``weights import`` understands."""
-
-    rcan = "rcan"
-    meta_sr = "meta-sr"
-
-
-class SourceChoice(StrEnum):
-    """What ``import`` understands."""
-
-    rafdb = "rafdb"
-    csv = "csv"
-    folder = "folder"
 
 
 def main() -> None:
@@ -89,31 +40,22 @@ def main() -> None:
         sys.exit(1)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"fsr-fer {version('fsr-fer')}")
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Options of the program itself."""
+    if version:
+        typer.echo(f"fsr-fer {metadata.version('fsr-fer')}")
         raise typer.Exit
 
 
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
-    ] = False,
-) -> None:
-    """Options of the program itself."""
-
-
-@app.command(
-    "import", help=IMPORT_HELP, short_help="Check your faces, pack them and track them with DVC."
-)
+@app.command("import")
 def import_command(
-    source: Annotated[SourceChoice, typer.Argument(metavar="SOURCE", help="rafdb, csv or folder.")],
+    source: Annotated[
+        Literal["rafdb", "csv", "folder"],
+        typer.Argument(metavar="SOURCE", help="rafdb, csv or folder."),
+    ],
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="The folder that holds them, or a zip.")
     ],
@@ -124,60 +66,74 @@ def import_command(
             help="Profile of params.yaml they are for [default: the first of SOURCE].",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier import that differs.")
-    ] = False,
+    force: Force = False,
 ) -> None:
-    """Check a user's faces, pack them under data/raw/ and track them with DVC."""
-    from fsr_fer.data.importing import import_faces
-    from fsr_fer.data.tracking import find_root, track_with_dvc
+    """Check your faces, pack them and track them with DVC.
 
-    root = find_root(Path.cwd())
-    name, class_names = _profile_for(source.value, profile, root / "params.yaml")
+    They come to data/raw/PROFILE.
+
+    \b
+    rafdb   RAF-DB as downloaded: EmoLabel/list_patition_label.txt and
+            Image/aligned.zip (or Image/aligned/*_aligned.jpg)
+    csv     labels.csv with image,label,split and perhaps subject; the images
+            beside it, in images/ or in images.zip
+    folder  split/class/picture, for example train/happiness/1.jpg
+
+    Splits are train, test and, if you have one, validation. Pictures of any size, mode and
+    orientation will do. If anything is wrong, all of it is listed in import-problems.csv and
+    nothing is imported.
+    """  # noqa: D301
+    from fsr_fer.data.importing import import_faces
+
+    root = tracking.find_root(Path.cwd())
+    name, class_names = _profile_for(source, profile, root / "params.yaml")
     target = root / "data" / "raw" / name
     try:
         summary = import_faces(
-            source.value,
+            source,
             path,
             target,
             class_names=class_names,
-            problems_file=PROBLEMS_FILE,
+            problems_file=Path("import-problems.csv"),
             force=force,
         )
+        tracking.track_with_dvc(target, root=root, push=source != "rafdb")
     except KeyboardInterrupt:
-        typer.echo("fsr-fer: stopped; nothing was imported", err=True)
+        typer.echo("fsr-fer: stopped; run the same command again", err=True)
         raise typer.Exit(130) from None
-    relative = target.relative_to(root).as_posix()
-    try:
-        track_with_dvc(target, root=root, push=source is not SourceChoice.rafdb)
-    except KeyboardInterrupt:
-        again = f"the faces are in {relative}, but DVC does not track them yet"
-        typer.echo(f"fsr-fer: stopped; {again}: run `dvc add {relative}`", err=True)
-        raise typer.Exit(130) from None
-    _print_summary(summary, relative, name)
+    total = sum(summary.faces.values())
+    splits = ", ".join(f"{split} {count:,}" for split, count in summary.faces.items())
+    people = f" of {summary.subjects:,} known people" if summary.subjects else ""
+    folder = target.relative_to(root).as_posix()
+    typer.echo(f"imported {total:,} faces{people} into {folder} ({splits})")
+    for note in summary.notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"next: git add {folder}.dvc data/raw/.gitignore")
+    typer.echo(f"      dvc exp run -S profile={name}")
+    typer.echo(f"  or  write `profile: {name}` in params.yaml and run `make repro`")
 
 
-@weights_app.command("import", short_help="Check published weights and put them in place.")
+@weights_app.command("import")
 def weights_import_command(
-    kind: Annotated[WeightsChoice, typer.Argument(metavar="KIND", help="rcan or meta-sr.")],
+    kind: Annotated[
+        Literal["rcan", "meta-sr"], typer.Argument(metavar="KIND", help="rcan or meta-sr.")
+    ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="For example RCAN_BIX2.pt.")],
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an earlier import that differs.")
-    ] = False,
+    force: Force = False,
 ) -> None:
-    """Check a published state dict tensor by tensor and write it below data/raw/weights.
+    """Check published weights and put them in place.
 
-    Code in the file is never run. The `sr` stages use it once `sr.weights` of the profile is
-    `imported`; RCAN has a file for each scale.
+    A state dict is checked tensor by tensor and written below data/raw/weights; code in the file is
+    never run. The `sr` stages use it once `sr.weights` of the profile is `imported`; RCAN has a
+    file for each scale.
     """
-    from fsr_fer.data.tracking import find_root, track_with_dvc
     from fsr_fer.files import replacing
     from fsr_fer.models.official import read_official
     from fsr_fer.models.weights import save_network
     from fsr_fer.params import read_params
 
-    root = find_root(Path.cwd())
-    key, network = read_official(kind.value, file)
+    root = tracking.find_root(Path.cwd())
+    key, network = read_official(kind, file)
     target = root / "data/raw/weights" / f"{key}.safetensors"
     relative = target.relative_to(root).as_posix()
     with replacing(target) as part:
@@ -187,102 +143,105 @@ def weights_import_command(
                 f"{relative} already holds other weights, which were left as they are; "
                 "add --force to put these in their place"
             )
-    track_with_dvc(target, root=root, push=True)
+    tracking.track_with_dvc(target, root=root, push=True)
     count = sum(tensor.numel() for tensor in network.state_dict().values())
     typer.echo(f"imported {key}: {count:,} numbers into {relative}")
-    typer.echo(f"next: git add {relative}.dvc {Path(relative).parent.as_posix()}/.gitignore")
+    typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
     typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
 
 
-@app.command("check", short_help="Check everything params.yaml says.")
+@app.command("check")
 def check_command() -> None:
-    """Check everything params.yaml says, for all profiles, without running anything.
+    """Check everything params.yaml says.
 
-    A dvc.lock that an interrupt cut off is told too, for `dvc repro` does not get past it.
+    All profiles are checked, nothing is run. A dvc.lock that an interrupt cut off is told too, for
+    `dvc repro` does not get past it.
     """
-    from fsr_fer.data.tracking import check_lock, find_root
     from fsr_fer.params import read_params
+    from fsr_fer.provenance.revision import Revision
 
-    root = find_root(Path.cwd())
-    params = root / "params.yaml"
-    check_lock(root / "dvc.lock")
-    names = ", ".join(read_params(params)["profiles"])
-    typer.echo(f"{params.name} is right (profiles: {names})")
+    root = tracking.find_root(Path.cwd())
+    _ = Revision(root).lock
+    names = ", ".join(read_params(root / "params.yaml")["profiles"])
+    typer.echo(f"params.yaml is right (profiles: {names})")
 
 
-@app.command("summary", short_help="Print the main table of the selected profile.")
+@app.command("summary")
 def summary_command() -> None:
-    """Print the accuracies of the selected profile and where its report lies."""
-    import json
+    """Print the main table of the selected profile."""
+    from tabulate import tabulate
 
-    from fsr_fer.data.tracking import find_root
     from fsr_fer.params import read_params
+    from fsr_fer.predictions import by_size
 
-    root = find_root(Path.cwd())
+    root = tracking.find_root(Path.cwd())
     profile = read_params(root / "params.yaml")["profile"]
     metrics = root / "metrics" / profile / "accuracy.json"
     if not metrics.exists():
         raise UserError(f"profile {profile} has no results yet; `make repro` makes them")
     table: dict[str, dict[str, float]] = json.loads(metrics.read_text(encoding="utf-8"))
-    columns = ["hr", *_by_factor(table), "mean"]
-    width = max(map(len, table))
+    columns = by_size({column for values in table.values() for column in values})
+    rows = [[name, *map(values.get, columns)] for name, values in table.items()]
     typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
-    typer.echo(" " * width + "".join(f"{column:>7}" for column in columns))
-    for row, values in table.items():
-        cells = (f"{values[c]:7.1f}" if c in values else f"{'-':>7}" for c in columns)
-        typer.echo(f"{row:<{width}}" + "".join(cells))
-    page = root / "data" / profile / "report" / "index.html"
-    typer.echo(f"Report with intervals, figures and params: {page.relative_to(root)}")
+    typer.echo(tabulate(rows, ["", *columns], "plain", ".1f", "right", missingval="-"))
+    typer.echo(f"Report with intervals, figures and params: data/{profile}/report/index.html")
 
 
-@app.command("trace", help=TRACE_HELP, short_help="Show where a number or a file comes from.")
+@app.command("trace")
 def trace_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Value, file or stage.")],
     revision: Annotated[
         str,
         typer.Option("--rev", metavar="REV", help="A Git revision or a DVC experiment's name."),
     ] = "workspace",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Show the chain of stages, params and data behind something."""
-    import json
+    """Show where a number or a file comes from, back to raw data.
 
-    from fsr_fer.data.tracking import find_root
+    \b
+    accuracy.fsr_reweighted.x8         a value of a JSON output
+    data/small/report/accuracy.svg     any output, or a file in one; any input
+    evaluate@bicubic                   a stage; evaluate: all of its kind
+
+    It tells what dvc.lock says; `fsr-fer verify` asks whether that is true.
+    """  # noqa: D301
     from fsr_fer.provenance.revision import find_revision
     from fsr_fer.provenance.trace import as_text, trace
 
-    traced = trace(find_revision(find_root(Path.cwd()), revision), name)
+    traced = trace(find_revision(tracking.find_root(Path.cwd()), revision), name)
     typer.echo(json.dumps(traced, indent=2) if as_json else as_text(traced))
 
 
-@app.command("verify", help=VERIFY_HELP, short_help="Ask whether dvc.lock is true.")
+@app.command("verify")
 def verify_command(
     replay: Annotated[
         list[str] | None,
         typer.Option(metavar="STAGE", help="Run a stage again in a copy; compare its outputs."),
     ] = None,
 ) -> None:
-    """Check hashes, dvc.lock and, on demand, whether stages give the same again."""
-    from fsr_fer.data.tracking import find_root
+    """Ask whether dvc.lock is true.
+
+    DVC reads every byte anew, and Git is asked. A difference is one line and exit code 1. Results
+    that are newer than the last commit are no difference if their runs were recorded on this
+    machine; a note names them.
+    """
     from fsr_fer.provenance.replay import replay as run_again
     from fsr_fer.provenance.revision import Revision
     from fsr_fer.provenance.trace import find
     from fsr_fer.provenance.verify import verify
 
-    root = find_root(Path.cwd())
+    root = tracking.find_root(Path.cwd())
     os.chdir(root)
     stages = [name for words in replay or [] for name in find(Revision(root), words)[2]]
-    verdict = verify(root)
-    for finding in verdict.findings:
+    findings, newer = verify(root)
+    for finding in findings:
         typer.echo(finding)
-    if verdict.newer:
-        typer.echo(
-            f"note: {', '.join(verdict.newer)} ran here after the last commit; Git does not know "
-            "these results yet"
-        )
-    failed = len(verdict.findings)
-    typer.echo(f"{verdict.stages} stages: {failed} difference{'s' * (failed != 1)}")
+    if newer:
+        names = ", ".join(newer)
+        typer.echo(f"note: {names} ran here after the last commit; Git has no such results yet")
+    failed = len(findings)
+    typer.echo(f"{failed} difference{'s' * (failed != 1)}")
     for stage in stages:
         for path, same in run_again(root, stage).items():
             typer.echo(f"{stage} again: {path}: {'the same bytes' if same else 'CHANGED'}")
@@ -291,9 +250,7 @@ def verify_command(
         raise typer.Exit(1)
 
 
-@app.command(
-    "diff", short_help="Show what a change does to the accuracies, and whether it is noise."
-)
+@app.command("diff")
 def diff_command(
     revisions: Annotated[
         str,
@@ -307,7 +264,7 @@ def diff_command(
         typer.Option(metavar="NAME", help="Profile to compare [default: the later one's]."),
     ] = None,
     markdown: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON, for programs.")] = False,
+    as_json: Json = False,
     fail_below: Annotated[
         bool,
         typer.Option(
@@ -315,16 +272,16 @@ def diff_command(
         ),
     ] = False,
 ) -> None:
-    """Compare accuracies, params, data and code of two revisions.
+    """Show what a change does to the results, and if it is noise.
 
-    Differences are tested face by face on the stored predictions of both.
+    Accuracies, params, data and code of two revisions. Differences are tested face by face on the
+    stored predictions of both.
     """
-    from fsr_fer.data.tracking import find_root
     from fsr_fer.review import rendering, review
 
     if markdown and as_json:
         raise UserError("--md and --json exclude each other")
-    root = find_root(Path.cwd())
+    root = tracking.find_root(Path.cwd())
     os.chdir(root)
     comparison, reasons = review(root, revisions, profile, gate=fail_below)
     render = rendering.as_text
@@ -335,24 +292,21 @@ def diff_command(
         raise UserError(f"gate: {'; '.join(reasons)}")
 
 
-@app.command("studies", short_help="Run the studies over seeds that are missing.")
+@app.command("studies")
 def studies_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")
     ] = False,
 ) -> None:
-    """Run the experiments of studies.yaml that are missing; write metrics/studies/."""
-    from fsr_fer.data.tracking import find_root
+    """Run the studies over seeds that are missing.
+
+    Studies are experiments, in studies.yaml. Results are written to metrics/studies/.
+    """
     from fsr_fer.studies import run_studies
 
-    root = find_root(Path.cwd())
+    root = tracking.find_root(Path.cwd())
     for path in run_studies(root, dry_run):
         typer.echo(f"wrote {path.relative_to(root)}")
-
-
-def _by_factor(table: dict[str, dict[str, float]]) -> list[str]:
-    scales = {column for values in table.values() for column in values if column[0] == "x"}
-    return sorted(scales, key=lambda column: int(column[1:]))
 
 
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
@@ -361,36 +315,11 @@ def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tupl
     from fsr_fer.profiles import profile_values
 
     params = read_params(path)
-    profiles = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
-    fitting = [name for name, dataset in profiles.items() if dataset["source"] == source]
-    if wanted is None:
-        if not fitting:
-            raise UserError(
-                f"{path.name}: no profile has dataset.source: {source}; add one (its class_names "
-                "say which labels there are)"
-            )
-        wanted = fitting[0]
-    if wanted not in profiles:
-        raise UserError(f"{path.name} has no profile {wanted!r}; it has {', '.join(profiles)}")
-    if wanted not in fitting:
-        raise UserError(
-            f"profile {wanted} has dataset.source: {profiles[wanted]['source']}, not {source}; "
-            f"profiles for {source}: {', '.join(fitting) or 'none'} (or change it in {path.name})"
-        )
-    return wanted, profiles[wanted]["class_names"]
-
-
-def _print_summary(summary: ImportSummary, folder: str, profile: str) -> None:
-    total = sum(summary.faces.values())
-    splits = ", ".join(
-        f"{split} {summary.faces[split]:,}"
-        for split in ("train", "validation", "test")
-        if split in summary.faces
-    )
-    people = f" of {summary.subjects:,} known people" if summary.subjects else ""
-    typer.echo(f"imported {total:,} faces{people} into {folder} ({splits})")
-    for note in summary.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"next: git add {folder}.dvc {Path(folder).parent.as_posix()}/.gitignore")
-    typer.echo(f"      dvc exp run -S profile={profile}")
-    typer.echo(f"  or  write `profile: {profile}` in params.yaml and run `make repro`")
+    datasets = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
+    fitting = [name for name, dataset in datasets.items() if dataset["source"] == source]
+    name = wanted or next(iter(fitting), "")
+    if name not in fitting:
+        what = "no profile" if wanted is None else f"no profile {wanted!r}"
+        known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())
+        raise UserError(f"{path.name} has {what} with dataset.source: {source}; it has {known}")
+    return name, datasets[name]["class_names"]

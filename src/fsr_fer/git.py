@@ -3,9 +3,6 @@
 import subprocess
 from pathlib import Path
 
-EXPERIMENTS = "refs/exps/"
-"""Where DVC keeps experiments: refs/exps/<2 of the base commit>/<38 of it>/<name>."""
-
 
 def git_bytes(root: Path, *words: str) -> bytes | None:
     """What a git command prints; None if it fails or there is no git."""
@@ -26,12 +23,7 @@ def git_line(root: Path, *words: str) -> str:
 
 def experiments(root: Path, name: str) -> dict[str, str]:
     """Commits of DVC's experiments of that name, by the commit they started from."""
-    form = "--format=%(refname) %(objectname)"
-    listed = (git_bytes(root, "for-each-ref", form, EXPERIMENTS) or b"").decode().splitlines()
-    found = {}
-    for ref, commit in (line.split() for line in listed):
-        # What else DVC keeps there (stash, queue, ...) has fewer parts.
-        parts = ref.removeprefix(EXPERIMENTS).split("/")
-        if len(parts) == 3 and parts[2] == name:
-            found[parts[0] + parts[1]] = commit
-    return found
+    # DVC keeps them as refs/exps/<2 of the base commit>/<38 of it>/<name>.
+    words = ("for-each-ref", "--format=%(refname) %(objectname)", f"refs/exps/*/*/{name}")
+    refs = [line.split() for line in (git_bytes(root, *words) or b"").decode().splitlines()]
+    return {"".join(ref.split("/")[2:4]): commit for ref, commit in refs}

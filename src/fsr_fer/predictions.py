@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from fsr_fer.files import write_csv
 
 HR = "hr"
 """Column of the full-size face; x2, x3, ... are those of the faces made smaller by 2, 3, ..."""
+
+MEAN = "mean"
+"""Column of a table of scores: over all scales, full size left out (paper, table 2: "avg")."""
 
 CONFIDENCE = ".confidence"
 """What ``hr.confidence`` has after the name of the column it belongs to."""
@@ -87,6 +90,11 @@ class PredictionTable:
         ]
         numbers = [[f"{p:.{DECIMALS}f}" for p in column] for column in self.confidence.values()]
         write_csv(path, header, zip(self.ids, *names, *numbers, strict=True))
+
+
+def by_size(columns: Collection[str]) -> list[str]:
+    """Columns in the order hr, x2, x3, ..., mean."""
+    return sorted(columns, key=lambda c: (c == MEAN, c != HR, len(c), c))
 
 
 def read_predictions(path: Path, class_names: tuple[str, ...]) -> PredictionTable:

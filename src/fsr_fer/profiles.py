@@ -117,18 +117,20 @@ def profile_values(params: Mapping[str, Any], profile: str) -> Values:
 
 def edits_without_effect(params: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     """Values of the default that differ from ``before`` and that the selected profile replaces."""
-    replaced = _flat(_with_bases(params["profiles"], params["profile"], "profiles"))
-    now, then = _flat(params), _flat(before)
+    replaced = flat(_with_bases(params["profiles"], params["profile"], "profiles"))
+    now, then = flat(params), flat(before)
     return [key for key in now if key in replaced and key in then and now[key] != then[key]]
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> Values:
-    """Nested values by dotted key."""
-    flat: Values = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> Values:
+    """Nested values by dotted key, in order; lists and empty sections stay whole."""
+    found: Values = {}
     for key, value in values.items():
-        nested = isinstance(value, Mapping)
-        flat |= _flat(value, f"{above}{key}.") if nested else {f"{above}{key}": value}
-    return flat
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def _with_bases(sections: Any, name: str, where: str) -> Values:

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import permutation_test
 
-from fsr_fer.predictions import HR, PredictionTable
+from fsr_fer.predictions import HR, MEAN, PredictionTable
 from fsr_fer.statistics import mean_class_accuracy, t_interval, total_accuracy
 
-MEAN = "mean"
 SCORES = {"total_accuracy": total_accuracy, "mean_class_accuracy": mean_class_accuracy}
 DECIMALS = 3
 

@@ -20,7 +20,7 @@ from fsr_fer.errors import UserError
 from fsr_fer.files import write_json
 from fsr_fer.git import experiments
 from fsr_fer.params import read_params
-from fsr_fer.predictions import PredictionTable, parse_predictions
+from fsr_fer.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.profiles import effective_values, parse_yaml, read_yaml
 from fsr_fer.provenance.record import last_seconds
 from fsr_fer.provenance.revision import Revision
@@ -198,13 +198,13 @@ def _convergence(
             run.seed: _curve((runs[run].read(path) or b"").decode()) for run in plain
         }
         test[variant] = {
-            seed: seeds.score_of("total_accuracy", predictions, seeds.MEAN, params["scales"])
+            seed: seeds.score_of("total_accuracy", predictions, MEAN, params["scales"])
             for seed, predictions in by_method[f"fsr_{variant}"].items()
         }
     return convergence.summarise(curves, test, params["evaluate"]["confidence"])
 
 
 def _curve(text: str) -> convergence.Curve:
-    """What dvclive wrote: a column of steps and one of values."""
+    """A training's curve: a column of steps and one of values."""
     rows = csv.reader(text.splitlines()[1:], delimiter="\t")
     return [{"step": int(step), convergence.SCORE: float(value)} for step, value in rows]

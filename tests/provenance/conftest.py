@@ -12,48 +12,29 @@ FILES = {
     "params.yaml": """\
 profile: tiny
 seed: 7
-scales:
-- 2
-- 3
-sharpen:
-  sigma: 1.5e-1
-  keep: true
+scales: [2, 3]
+sharpen: {sigma: 1.5e-1, keep: true}
 other: 1
 profiles:
   tiny:
-    train:
-      epochs: 4
-      rates:
-      - 0.5
-      - 2e-3
+    train: {epochs: 4, rates: [0.5, 2e-3]}
   large:
-    train:
-      epochs: 400
+    train: {epochs: 400}
 """,
     "dvc.yaml": """\
 stages:
   prepare:
     desc: Bring the raw data to one form
     cmd: python stages/step.py data/raw data/${profile}/prepared ${seed}
-    deps:
-    - src/tool.py
-    - stages/step.py
-    - data/raw
-    params:
-    - seed
-    outs:
-    - data/${profile}/prepared
+    deps: [src/tool.py, stages/step.py, data/raw]
+    params: [seed]
+    outs: ['data/${profile}/prepared']
   check:
     cmd: python stages/step.py data/${profile}/prepared metrics/${profile}/check.json
-    deps:
-    - stages/step.py
-    - data/${profile}/prepared
-    outs:
-    - metrics/${profile}/check.json:
-        cache: false
+    deps: [stages/step.py, 'data/${profile}/prepared']
+    outs: ['metrics/${profile}/check.json': {cache: false}]
   shrink:
-    matrix:
-      scale: ${scales}
+    matrix: {scale: '${scales}'}
     cmd: python stages/step.py data/${profile}/prepared data/${profile}/small/x${item.scale}.csv
       ${item.scale}
     deps:
@@ -61,57 +42,34 @@ stages:
     - stages/step.py
     - data/${profile}/prepared
     - metrics/${profile}/check.json
-    params:
-    - sharpen
-    outs:
-    - data/${profile}/small/x${item.scale}.csv
+    params: [sharpen]
+    outs: ['data/${profile}/small/x${item.scale}.csv']
   train:
     foreach:
-      plain:
-        section: other
-      sharp:
-        section: sharpen
+      plain: {section: other}
+      sharp: {section: sharpen}
     do:
       cmd: python stages/step.py data/${profile}/small models/${profile}/${key}.json
-      deps:
-      - src/tool.py
-      - stages/step.py
-      - data/${profile}/small
-      params:
-      - profiles.${profile}.train
-      - ${item.section}
-      outs:
-      - models/${profile}/${key}.json
-      plots:
-      - metrics/${profile}/${key}:
-          cache: false
+      deps: [src/tool.py, stages/step.py, 'data/${profile}/small']
+      params: ['profiles.${profile}.train', '${item.section}']
+      outs: ['models/${profile}/${key}.json']
+      plots: ['metrics/${profile}/${key}': {cache: false}]
   predict:
-    foreach:
-    - plain
-    - sharp
+    foreach: [plain, sharp]
     do:
       cmd: python stages/predict.py ${item}
       deps:
       - stages/predict.py
       - models/${profile}/${item}.json
       - models/${profile}/${item}.json
-      params:
-      - scales
-      outs:
-      - data/${profile}/predictions/${item}.csv
+      params: [scales]
+      outs: ['data/${profile}/predictions/${item}.csv']
   report:
     cmd: python stages/report.py
-    deps:
-    - stages/report.py
-    - data/${profile}/predictions
-    - metrics/${profile}/plain
-    params:
-    - profiles.${profile}
-    outs:
-    - data/${profile}/report
-    metrics:
-    - metrics/${profile}/accuracy.json:
-        cache: false
+    deps: [stages/report.py, 'data/${profile}/predictions', 'metrics/${profile}/plain']
+    params: ['profiles.${profile}']
+    outs: ['data/${profile}/report']
+    metrics: ['metrics/${profile}/accuracy.json': {cache: false}]
 """,
     "src/tool.py": "FACTOR = 3\n",
     "stages/step.py": """\
@@ -182,12 +140,18 @@ def shell(root: Path, *words: str) -> str:
     return done.stdout
 
 
-def commit(root: Path, message: str) -> str:
-    """Commit everything; the commit."""
+def init(root: Path) -> None:
+    """Make a folder a repository of Git and DVC."""
+    shell(root, "git", "init", "-q")
+    shell(root, "git", "config", "user.name", "t")
+    shell(root, "git", "config", "user.email", "t@example.org")
+    shell(root, "dvc", "init", "-q")
+
+
+def commit(root: Path, message: str) -> None:
+    """Commit everything."""
     shell(root, "git", "add", "-A")
-    names = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    shell(root, "git", *names, "commit", "-q", "-m", message)
-    return shell(root, "git", "rev-parse", "HEAD").strip()
+    shell(root, "git", "commit", "-q", "-m", message)
 
 
 @pytest.fixture(scope="session")
@@ -198,11 +162,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    shell(root, "git", "init", "-q")
-    shell(root, "git", "config", "user.name", "t")
-    shell(root, "git", "config", "user.email", "t@example.org")
-    shell(root, "dvc", "init", "-q")
-    shell(root, "dvc", "config", "core.analytics", "false")
+    init(root)
     shell(root, "dvc", "add", "-q", "data/raw")
     shell(root, "dvc", "repro", "-q")
     commit(root, "results")

@@ -1,7 +1,6 @@
 """Ways in which a finished pipeline goes stale or is forged, enumerated; each changes one thing."""
 
 import contextlib
-import copy
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -79,28 +78,32 @@ def _files(root: Path) -> Iterator[Mutation]:
         path.write_bytes(bytes(content))
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    def append(path: Path) -> None:
-        path.write_bytes(path.read_bytes() + b" ")
-
-    def empty(path: Path) -> None:
-        path.write_bytes(b"")
-
-    def swap(path: Path) -> None:
-        path.write_bytes(b"another file's bytes")
-
+    changes: dict[str, Callable[[Path], Any]] = {
+        "flip": flip,
+        "append": lambda path: path.write_bytes(path.read_bytes() + b" "),
+        "empty": lambda path: path.write_bytes(b""),
+        "swap": lambda path: path.write_bytes(b"another file's bytes"),
+        "unlink": Path.unlink,
+    }
     for file in _all_files(root):
-        for change in (flip, append, empty, swap, Path.unlink):
-            yield f"{change.__name__} {file}", lambda at, f=file, c=change: c(at / f)
+        for name, change in changes.items():
+            yield f"{name} {file}", lambda at, f=file, c=change: c(at / f)
     for name in lock_paths(root):
         if (root / name).is_dir():
             yield f"add to {name}", lambda at, n=name: (at / n / "new.txt").write_text("new")
 
 
-def _entries(root: Path) -> Iterator[tuple[str, str, int]]:
-    for stage, values in read(root, "dvc.lock")["stages"].items():
-        for kind in ("deps", "outs"):
-            for i in range(len(values.get(kind, []))):
-                yield stage, kind, i
+def _edit(name: str, change: Callable[[Any], Any], *keys: str | int) -> Callable[[Path], None]:
+    """What applies ``change`` to the part below ``keys`` of a YAML file."""
+
+    def apply(at: Path) -> None:
+        values = part = read(at, name)
+        for key in keys:
+            part = part[key]
+        change(part)
+        write(at, name, values)
+
+    return apply
 
 
 def _lock_entries(root: Path) -> Iterator[Mutation]:
@@ -111,51 +114,37 @@ def _lock_entries(root: Path) -> Iterator[Mutation]:
         "nfiles": lambda e: e.update(nfiles=e.get("nfiles", 0) + 1),
         "hash": lambda e: e.update(hash="sha256"),
     }
-    for stage, kind, i in _entries(root):
-        for name, change in changes.items():
-
-            def apply(at: Path, s=stage, k=kind, i=i, change=change) -> None:
-                lock = read(at, "dvc.lock")
-                change(lock["stages"][s][k][i])
-                write(at, "dvc.lock", lock)
-
-            yield f"dvc.lock {stage} {kind} {i} {name}", apply
+    for stage, values in read(root, "dvc.lock")["stages"].items():
+        for kind in ("deps", "outs"):
+            for i in range(len(values.get(kind, []))):
+                for name, change in changes.items():
+                    apply = _edit("dvc.lock", change, "stages", stage, kind, i)
+                    yield f"dvc.lock {stage} {kind} {i} {name}", apply
 
 
 def _lock_stages(root: Path) -> Iterator[Mutation]:
-    def changing(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
-        def apply(at: Path) -> None:
-            lock = read(at, "dvc.lock")
-            change(lock["stages"])
-            write(at, "dvc.lock", lock)
-
-        return apply
-
     for stage, values in read(root, "dvc.lock")["stages"].items():
-        yield f"dvc.lock without {stage}", changing(lambda all_, s=stage: all_.pop(s))
-        yield (
-            f"dvc.lock {stage} cmd",
-            changing(lambda all_, s=stage: all_[s].update(cmd=all_[s]["cmd"] + " --more")),
-        )
+        keys = ("stages", stage)
+        without = _edit("dvc.lock", lambda stages, s=stage: stages.pop(s), "stages")
+        yield f"dvc.lock without {stage}", without
+        more = _edit("dvc.lock", lambda e: e.update(cmd=e["cmd"] + " --more"), *keys)
+        yield f"dvc.lock {stage} cmd", more
         for kind in ("deps", "outs"):
-            yield (
-                f"dvc.lock {stage} without its first of {kind}",
-                changing(lambda all_, s=stage, k=kind: _without_first_path(all_[s][k])),
-            )
+            apply = _edit("dvc.lock", _without_first_path, *keys, kind)
+            yield f"dvc.lock {stage} without its first of {kind}", apply
         for file, params in values.get("params", {}).items():
-            for key, value in params.items():
-                yield (
-                    f"dvc.lock {stage} without {key}",
-                    changing(lambda all_, s=stage, f=file, k=key: all_[s]["params"][f].pop(k)),
-                )
-                yield (
-                    f"dvc.lock {stage} {key}",
-                    changing(
-                        lambda all_, s=stage, f=file, k=key, v=value: all_[s]["params"][f].update(
-                            {k: _other(v)}
-                        )
-                    ),
-                )
+            for key in params:
+                where = (*keys, "params", file)
+                without = _edit("dvc.lock", lambda params, k=key: params.pop(k), *where)
+                yield f"dvc.lock {stage} without {key}", without
+                yield f"dvc.lock {stage} {key}", _edit("dvc.lock", _changing(key), *where)
+
+
+def _changing(key: Any) -> Callable[[Any], None]:
+    def change(values: Any) -> None:
+        values[key] = _other(values[key])
+
+    return change
 
 
 def _without_first_path(entries: list[dict[str, Any]]) -> None:
@@ -187,69 +176,47 @@ def _leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 def _params(root: Path) -> Iterator[Mutation]:
     for path in _leaves(read(root, "params.yaml")):
-        if path[:2] == ("profiles", "large"):
-            continue  # of another profile: nothing here has read it
-
-        def apply(at: Path, path=path) -> None:
-            params = read(at, "params.yaml")
-            inner = params
-            for key in path[:-1]:
-                inner = inner[key]
-            inner[path[-1]] = "large" if path == ("profile",) else _other(inner[path[-1]])
-            write(at, "params.yaml", params)
-
-        yield f"params.yaml {path}", apply
+        if path == ("profile",):
+            apply = _edit("params.yaml", lambda params: params.update(profile="large"))
+        else:
+            apply = _edit("params.yaml", _changing(path[-1]), *path[:-1])
+        if path[:2] != ("profiles", "large"):  # of another profile: nothing here has read it
+            yield f"params.yaml {path}", apply
 
 
 def _definitions(root: Path) -> Iterator[Mutation]:
-    def changing(stage: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
-        def apply(at: Path) -> None:
-            pipeline = read(at, "dvc.yaml")
-            node = pipeline["stages"][stage]
-            change(node.get("do", node))
-            write(at, "dvc.yaml", pipeline)
-
-        return apply
-
     for stage, node in read(root, "dvc.yaml")["stages"].items():
-        body = node.get("do", node)
-        yield f"dvc.yaml {stage} cmd", changing(stage, lambda b: b.update(cmd=b["cmd"] + " more"))
-        yield (
-            f"dvc.yaml {stage} more deps",
-            changing(stage, lambda b: b["deps"].append("params.yaml")),
-        )
+        keys = ("stages", stage, "do") if "do" in node else ("stages", stage)
+        more = _edit("dvc.yaml", lambda b: b.update(cmd=b["cmd"] + " more"), *keys)
+        yield f"dvc.yaml {stage} cmd", more
+        more = _edit("dvc.yaml", lambda b: b["deps"].append("params.yaml"), *keys)
+        yield f"dvc.yaml {stage} more deps", more
         for kind in ("deps", "outs", "params", "metrics", "plots"):
-            if kind in body:
-                yield (
-                    f"dvc.yaml {stage} without the first of {kind}",
-                    changing(stage, lambda b, k=kind: b[k].pop(0)),
-                )
+            if kind in node.get("do", node):
+                without = _edit("dvc.yaml", lambda paths: paths.pop(0), *keys, kind)
+                yield f"dvc.yaml {stage} without the first of {kind}", without
 
 
 def _imports() -> Iterator[Mutation]:
     for key, value in (("md5", OTHER_MD5 + ".dir"), ("size", 1), ("path", "others")):
-
-        def apply(at: Path, key=key, value=value) -> None:
-            tracked = read(at, "data/raw.dvc")
-            tracked["outs"][0][key] = value
-            write(at, "data/raw.dvc", tracked)
-
+        change = {key: value}
+        apply = _edit("data/raw.dvc", lambda out, c=change: out.update(c), "outs", 0)
         yield f"data/raw.dvc {key}", apply
 
 
 def _forged_outputs(root: Path) -> Iterator[Mutation]:
     """A result is edited, and dvc.lock with it wherever it occurs: all hashes fit again."""
     outs = {e["path"] for s in read(root, "dvc.lock")["stages"].values() for e in s["outs"]}
-    for out in sorted(outs):
-        files = [file for file in _all_files(root) if file.as_posix().startswith(out)]
-        for file in files:
+    for file in _all_files(root):
+        if not any(file.as_posix().startswith(out) for out in outs):
+            continue
 
-            def apply(at: Path, file=file) -> None:
-                path = at / file
-                path.write_bytes(path.read_bytes() + b"forged")
-                relock(at)
+        def apply(at: Path, file=file) -> None:
+            path = at / file
+            path.write_bytes(path.read_bytes() + b"forged")
+            relock(at)
 
-            yield f"forge {file}", apply
+        yield f"forge {file}", apply
 
 
 def relock(root: Path) -> None:
@@ -276,17 +243,12 @@ def _forged_inputs(root: Path) -> Iterator[Mutation]:
         yield f"forge {name}", edit_code
 
     def forge_param(at: Path, key: str) -> None:
-        params, lock = read(at, "params.yaml"), read(at, "dvc.lock")
-        inner: Any = params
-        *parts, last = key.split(".")
-        for part in parts:
-            inner = inner[part]
-        inner[last] = _other(inner[last])
+        _edit("params.yaml", _changing(key))(at)
+        lock = read(at, "dvc.lock")
         for stage in lock["stages"].values():
             values = stage.get("params", {}).get("params.yaml", {})
             if key in values:
-                values[key] = copy.deepcopy(inner[last])
-        write(at, "params.yaml", params)
+                _changing(key)(values)
         write(at, "dvc.lock", lock)
 
     for key in ("seed", "other", "sharpen"):
@@ -294,8 +256,7 @@ def _forged_inputs(root: Path) -> Iterator[Mutation]:
 
     def forge_command(at: Path) -> None:
         for name in ("dvc.yaml", "dvc.lock"):
-            values = read(at, name)
-            values["stages"]["report"]["cmd"] = "python -O stages/report.py"
-            write(at, name, values)
+            change = {"cmd": "python -O stages/report.py"}
+            _edit(name, lambda stage, c=change: stage.update(c), "stages", "report")(at)
 
     yield "forge the command of report", forge_command

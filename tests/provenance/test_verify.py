@@ -1,34 +1,37 @@
 """`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
 
 import contextlib
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from fsr_fer import code_fingerprint
 from fsr_fer.errors import UserError
+from fsr_fer.files import write_json
+from fsr_fer.profiles import effective_values, read_yaml
 from fsr_fer.provenance.hashing import hashes_of
 from fsr_fer.provenance.replay import replay
 from fsr_fer.provenance.revision import Revision
-from fsr_fer.provenance.verify import Verdict, verify
-from tests.provenance.conftest import commit, shell
-from tests.provenance.mutations import all_mutations, chosen, read, relock, write
+from fsr_fer.provenance.verify import verify
+from tests import ROOT
+from tests.provenance.conftest import commit, init, shell
+from tests.provenance.mutations import chosen, read, relock, write
 from tests.provenance.test_trace import record
 
-MUTATIONS = 100
 
-
-def verdict(root: Path) -> Verdict:
+def verdict(root: Path) -> tuple[list[str], list[str]]:
     with contextlib.chdir(root):
         return verify(root)
 
 
 def findings(root: Path) -> list[str]:
-    return list(verdict(root).findings)
+    return verdict(root)[0]
 
 
 def test_an_untouched_pipeline_has_no_findings(finished: Path) -> None:
-    assert verdict(finished) == Verdict(9, (), ())
+    assert verdict(finished) == ([], [])
 
 
 def test_a_fresh_clone_with_data_and_without_run_cache_has_no_findings(
@@ -39,38 +42,26 @@ def test_a_fresh_clone_with_data_and_without_run_cache_has_no_findings(
     shell(tmp_path, "git", "clone", "-q", str(pipeline), str(clone))
     shell(clone, "dvc", "cache", "dir", "--local", str(pipeline / ".dvc/cache"))
     shell(clone, "dvc", "checkout", "-q")
-    assert verdict(clone) == Verdict(9, (), ())
+    assert verdict(clone) == ([], [])
     # Nor does it need the cache: what counts are the files.
     shutil.rmtree(pipeline / ".dvc/cache/files")
-    assert verdict(clone) == Verdict(9, (), ())
+    assert verdict(clone) == ([], [])
     (clone / "models/tiny/plain.json").write_text("{}")
     assert "models/tiny/plain.json is not what train@plain wrote" in findings(clone)
 
 
 def test_each_of_100_mutations_is_caught(finished: Path, tmp_path: Path) -> None:
-    mutations = chosen(finished, MUTATIONS, seed=666)
-    assert len(mutations) == MUTATIONS
+    mutations = chosen(finished, 100, seed=666)
+    assert len(mutations) == 100
     missed = []
-    for number, (name, apply) in enumerate(mutations):
-        root = tmp_path / str(number)
+    root = tmp_path / "pipeline"
+    for name, apply in mutations:
         shutil.copytree(finished, root, symlinks=True)
         apply(root)
-        try:
-            caught = bool(findings(root))
-        except UserError:  # the command line prints it and exits with 1
-            caught = True
-        if not caught:
-            missed.append(name)
+        with contextlib.suppress(UserError):  # the command line prints it and exits with 1
+            missed += [] if findings(root) else [name]
         shutil.rmtree(root)
     assert missed == []
-
-
-def test_mutations_are_of_every_kind(finished: Path) -> None:
-    kinds = all_mutations(finished)
-    names = {name for name, _ in chosen(finished, MUTATIONS, seed=666)}
-    for kind, mutations in kinds.items():
-        known = {name for name, _ in all_mutations(finished)[kind]}
-        assert len(names & known) >= min(3, len(mutations)), kind
 
 
 def edit(root: Path, file: str, old: str, new: str) -> None:
@@ -84,8 +75,8 @@ def test_results_newer_than_head_are_a_note(pipeline: Path) -> None:
     assert findings(pipeline)
     shell(pipeline, "dvc", "repro", "-q")
     newer = ("shrink@2", "shrink@3", "train@sharp")
-    assert verdict(pipeline).findings == ()
-    assert set(verdict(pipeline).newer) >= set(newer)
+    assert findings(pipeline) == []
+    assert set(verdict(pipeline)[1]) >= set(newer)
     # Who edits such a result and its hash is seen all the same.
     model = pipeline / "models/tiny/sharp.json"
     model.write_text(model.read_text().replace("digest", "digits"))
@@ -102,33 +93,28 @@ def test_a_stage_that_dvc_keeps_no_run_of_needs_its_record(
     """An output that is neither in the cache nor a metric turns DVC's run cache off."""
     edit(pipeline, "params.yaml", "seed: 7", "seed: 8")
     shell(pipeline, "dvc", "repro", "-q")
-    assert "check" not in verdict(pipeline).newer or not findings(pipeline)
+    assert "check" not in verdict(pipeline)[1] or not findings(pipeline)
     shutil.rmtree(pipeline / ".dvc/cache/runs")
     assert findings(pipeline)
     monkeypatch.chdir(pipeline)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     for name in read(pipeline, "dvc.lock")["stages"]:
         record(pipeline, name)
-    assert verdict(pipeline).findings == ()
-    assert "check" in verdict(pipeline).newer
+    assert findings(pipeline) == []
+    assert "check" in verdict(pipeline)[1]
     lock = read(pipeline, "dvc.lock")
     lock["stages"]["check"]["outs"][0]["md5"] = "0" * 32
     write(pipeline, "dvc.lock", lock)
     assert findings(pipeline)
 
 
-@pytest.mark.parametrize("change", ["other params", "stale entry", "ignored file", "comment"])
-def test_what_concerns_no_stage_is_no_finding(pipeline: Path, change: str) -> None:
-    if change == "other params":
-        edit(pipeline, "params.yaml", "epochs: 400", "epochs: 500")
-    elif change == "stale entry":
-        lock = read(pipeline, "dvc.lock")
-        lock["stages"]["shrink@9"] = lock["stages"]["shrink@2"]
-        write(pipeline, "dvc.lock", lock)
-    elif change == "ignored file":
-        (pipeline / "data/tiny/prepared/left.part").write_text("DVC ignores it")
-    else:
-        edit(pipeline, "dvc.yaml", "stages:", "# The graph\nstages:")
+def test_what_concerns_no_stage_is_no_finding(pipeline: Path) -> None:
+    edit(pipeline, "params.yaml", "epochs: 400", "epochs: 500")
+    edit(pipeline, "dvc.yaml", "stages:", "# The graph\nstages:")
+    (pipeline / "data/tiny/prepared/left.part").write_text("DVC ignores it")
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["shrink@9"] = lock["stages"]["shrink@2"]
+    write(pipeline, "dvc.lock", lock)
     assert findings(pipeline) == []
 
 
@@ -159,60 +145,42 @@ def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:
 
 def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A comment is no finding; code or a value that the first two stages have not seen is one."""
-    from fsr_fer import code_fingerprint
-    from fsr_fer.files import write_json
-    from fsr_fer.profiles import effective_values, read_yaml
-
-    root = Path(__file__).resolve().parents[2]
     for name in ("src", "stages"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(root / name, tmp_path / name, ignore=ignored)
-    shutil.copy(root / "params.yaml", tmp_path)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / ".dvcignore").write_text("__pycache__/\n")
-    first = (root / "dvc.yaml").read_text().split("  # --- data ---")[0]
+    first = (ROOT / "dvc.yaml").read_text().split("  # --- data ---")[0]
     (tmp_path / "dvc.yaml").write_text(first.replace("python -m stages.", "true "))
     monkeypatch.chdir(tmp_path)
     code_fingerprint.forget()
     names = code_fingerprint.stage_names()
     write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
     write_json(Path("settings.json"), effective_values(read_yaml(Path("params.yaml"))))
-    shell(tmp_path, "git", "init", "-q")
-    shell(tmp_path, "git", "config", "user.name", "t")
-    shell(tmp_path, "git", "config", "user.email", "t@example.org")
-    shell(tmp_path, "dvc", "init", "-q")
+    init(tmp_path)
     shell(tmp_path, "dvc", "commit", "-q", "-f")
     commit(tmp_path, "first")
     assert findings(tmp_path) == []
-    edit(tmp_path, "src/fsr_fer/losses.py", "from __future__", "# a comment\nfrom __future__")
+    edit(tmp_path, "src/fsr_fer/losses.py", "import torch\n", "# a comment\nimport torch\n")
     edit(tmp_path, "params.yaml", "seed: 666 ", "seed:  666 # another comment ")
     code_fingerprint.forget()
     assert findings(tmp_path) == []
-    edit(tmp_path, "src/fsr_fer/losses.py", "# a comment", "import torch")
+    edit(tmp_path, "src/fsr_fer/losses.py", "# a comment", "import math")
     edit(tmp_path, "params.yaml", "\nseed:  666", "\nseed:  667")
     code_fingerprint.forget()
     code, seed = findings(tmp_path)
     code_fingerprint.forget()
-    assert code.startswith("the code of ")
-    assert "fsr" in code
-    assert code.endswith("is not what code.json says: `dvc repro`")
+    assert re.fullmatch("the code of .*fsr.* is not what code.json says: `dvc repro`", code)
     assert seed == "seed is 667; settings.json has 666: `dvc repro`"
 
 
-def forge(root: Path) -> None:
-    metric = root / "metrics/tiny/accuracy.json"
+def test_a_forged_result_is_seen_until_it_is_committed_and_then_by_replay(pipeline: Path) -> None:
+    metric = pipeline / "metrics/tiny/accuracy.json"
     metric.write_text('{"plain": {"x2": 99.0, "mean": 99.0}}')
-    relock(root)
-
-
-def test_a_result_forged_with_its_lock_is_neither_heads_nor_of_a_run(pipeline: Path) -> None:
-    forge(pipeline)
+    relock(pipeline)
     (told,) = findings(pipeline)
     assert told.startswith("dvc.lock: what it says of report is neither in HEAD nor of a run")
     assert "`fsr-fer verify --replay STAGE`" in told
-
-
-def test_a_committed_forgery_is_caught_by_replay_alone(pipeline: Path) -> None:
-    forge(pipeline)
     commit(pipeline, "better numbers")
     assert findings(pipeline) == []
     with contextlib.chdir(pipeline):

@@ -13,7 +13,7 @@ from PIL import Image
 from fsr_fer.errors import UserError
 from fsr_fer.report import write_report
 from fsr_fer.report.face_grids import example_rows, restored_grid
-from fsr_fer.report.page import flat, in_units
+from fsr_fer.report.page import in_units
 
 
 class Collector(HTMLParser):
@@ -164,11 +164,6 @@ def test_restored_faces_are_those_of_the_same_test_face(make_inputs, tmp_path):
 )
 def test_counts_have_three_digits_and_a_unit(number, text):
     assert in_units(number) == text
-
-
-def test_settings_are_flattened_to_dotted_keys():
-    values = {"a": {"b": [1, 2.5], "c": {"d": True}}, "e": None}
-    assert list(flat(values)) == [("a.b", "1, 2.5"), ("a.c.d", "True"), ("e", "None")]
 
 
 def test_pictures_and_tables_have_a_description(parsed):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from fsr_fer.files import write_json
 from fsr_fer.predictions import PredictionTable
 from fsr_fer.profiles import effective_values, read_yaml
 from fsr_fer.statistics import total_accuracy
+from tests import ROOT
+from tests.provenance.conftest import shell
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("neutral", "happiness")
 FACES = 200
 LABELS = np.arange(FACES) % 2
@@ -47,10 +47,7 @@ class Project:
         self.git("config", "user.name", "Tests")
 
     def git(self, *words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=self.root, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        return shell(self.root, "git", *words).strip()
 
     def write_params(self) -> None:
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))

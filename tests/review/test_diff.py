@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from fsr_fer import code_fingerprint
-from tests.review.conftest import Run
+from tests.conftest import Run
 from tests.review.project import CODE, Project
 
 BASE = {
@@ -46,17 +45,17 @@ def test_nothing_changed(based: Project, run: Run) -> None:
     assert "HEAD (" in out
     assert "Every method predicts every test face as before." in out
     assert "Params, data and code behind the results are the same." in out
-    assert out.endswith("Gate: passed\n")
+    assert "Gate: passed\n" in out
 
 
 def test_a_param_and_what_it_did(based: Project, run: Run) -> None:
     based.params["reweight"]["sigma"] = 2.0
-    based.params["profiles"]["paper"]["fsr"]["iterations"] = 1
+    based.params["profiles"]["paper"]["fsr"]["iterations"] = 1  # of another profile
     based.reproduce(changed(x8=60))
     code, out, _ = run("diff")
     assert code == 0
     assert "reweight.sigma: 1.5 → 2.0" in out
-    assert "1 param of other profiles changed" in out
+    assert "iterations" not in out
     assert re.search(r"\* not noise +\+15\.0\* +\+7\.5\*\n", out)
     assert "fsr_reweighted: mean +7.5 points, p < 0.001: more than noise; better at x8." in out
     value = as_json(run)
@@ -85,17 +84,16 @@ def test_markdown_for_a_pull_request(based: Project, run: Run) -> None:
     changed_cells = ["55.0<br>40.0<br>**-15.0**", "70.0<br>62.5<br>**-7.5**"]
     assert ["`fsr_reweighted`", "90.0", "85.0", *changed_cells] in cells
     assert "- `reweight.sigma: 1.5 → 2.0`" in lines
-    assert "**Gate failed:**" in lines
+    assert "<details open><summary>Gate: failed</summary>" in lines
 
 
 def test_markdown_keeps_what_others_wrote_as_text(based: Project, run: Run) -> None:
     based.params["dataset"]["@everyone `|<img>"] = "``` | <b>"
     based.write_params()
     out = run("diff", "--md")[1]
-    (line,) = [line for line in out.splitlines() if "everyone" in line and line.startswith("- ")]
-    assert line.startswith("- `")
-    assert line.count("`") == 2
-    assert "|" not in line
+    lines = [line for line in out.splitlines() if "everyone" in line]
+    assert lines
+    assert all(re.fullmatch("- `[^`|]+`", line) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +141,7 @@ def test_without_the_predictions_there_is_no_verdict(based: Project, run: Run) -
     based.reproduce(changed(x8=104))
     shutil.rmtree(based.root / ".dvc/cache")
     code, out, err = run("diff", "--fail-below")
-    assert (
-        "No verdict on noise: the predictions of bicubic, fsr_plain, fsr_reweighted of HEAD" in out
-    )
+    assert "No verdict on noise: predictions or faces of HEAD" in out
     assert "are not in DVC's cache; `dvc fetch -A` brings them" in out
     assert "-7.0" in out
     assert code == 1
@@ -170,35 +166,26 @@ def test_a_cache_elsewhere(based: Project, run: Run, tmp_path: Path) -> None:
 def test_other_faces_are_not_compared_one_by_one(based: Project, run: Run) -> None:
     based.reproduce(changed(x8=60), faces="b")
     out = run("diff")[1]
-    assert "No verdict on noise: the test faces differ (200 before, 200 after)" in out
+    assert "No verdict on noise: the test faces differ." in out
     assert "data/raw/small: 200 files, 7 bytes, md5 " in out
 
 
-def test_numbers_on_sand_pass_no_gate(based: Project, run: Run) -> None:
+def test_numbers_of_other_params_code_or_files_pass_no_gate(based: Project, run: Run) -> None:
     based.params["reweight"]["sigma"] = 2.0
-    based.write_params()
-    code, out, err = run("diff", "--fail-below")
-    assert code == 1
-    found = "(fsr_reweighted.reweight.sigma, reweight.sigma)"
-    assert f"workspace: the results were made with other params {found}" in err
-    assert "`dvc repro` brings them in line" in out
-
-    based.params["reweight"]["sigma"] = 1.5
     based.write_params()
     (based.root / CODE).write_text("print('better report')\n")
     code_fingerprint.forget()
-    assert (
-        "workspace: the results were made with other code of report"
-        in run("diff", "--fail-below")[2]
-    )
-
-    (based.root / CODE).write_text("print('report')\n")
-    code_fingerprint.forget()
     metrics = based.root / "metrics/small/accuracy.json"
     metrics.write_text(metrics.read_text().replace("55.0", "65.0"))
-    err = run("diff", "--fail-below")[2]
-    assert "workspace: metrics/small/accuracy.json is not what dvc.lock says" in err
-    assert "workspace: accuracy.json and predictions of fsr_plain differ at x8" in err
+    code, _, err = run("diff", "--fail-below")
+    assert code == 1
+    for reason in (
+        "made with other params (fsr_reweighted.reweight.sigma, reweight.sigma)",
+        "the results were made with other code of report",
+        "metrics/small/accuracy.json is not what dvc.lock says",
+    ):
+        assert reason in err
+    assert "`dvc repro` brings the results in line" in run("diff")[1]
 
 
 def test_two_commits_and_an_experiment(based: Project, run: Run) -> None:
@@ -232,6 +219,7 @@ def test_an_experiment_of_several_commits_must_be_chosen(based: Project, run: Ru
     [
         (["nowhere"], "'nowhere' is neither a revision nor an experiment here"),
         (["HEAD..nowhere"], "'nowhere' is neither"),
+        (["--", "--output=x"], "'--output=x' is neither"),  # no option of Git
         (["a...b"], "three dots are not understood; write a..b"),
         (["--profile", "mine"], "has no profile 'mine'; it has small, open_faces"),
         (["--profile", "paper"], "neither HEAD ("),
@@ -245,13 +233,6 @@ def test_mistakes_are_one_line(based: Project, run: Run, words: list[str], messa
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("word", ["--help", "-n", "--output=x"])
-def test_a_revision_is_never_an_option_of_git(based: Project, run: Run, word: str) -> None:
-    code, _, err = run("diff", "--", word)
-    assert code == 1
-    assert "is neither a revision" in err
-
-
 def test_limits_are_checked(based: Project, run: Run) -> None:
     based.params["review"]["largest_drop_of_mean"] = -1
     based.write_params()
@@ -260,39 +241,32 @@ def test_limits_are_checked(based: Project, run: Run) -> None:
     assert "review.largest_drop_of_mean is -1.0; allowed: 0 or more" in err
     del based.params["review"]
     based.write_params()
-    assert "has no section review" in run("diff", "--fail-below")[2]
+    assert "review is None; expected a section" in run("diff", "--fail-below")[2]
     assert run("diff")[0] == 0
 
 
 def test_outside_git(project: Project, run: Run) -> None:
     project.reproduce(BASE)
     shutil.rmtree(project.root / ".git")
-    code, _, err = run("diff")
-    assert code == 1
-    assert "is not in a Git repository" in err
+    assert "is not in a Git repository" in run("diff")[2]
 
 
-def test_damaged_files_are_one_line(based: Project, run: Run) -> None:
-    for path in ("metrics/small/accuracy.json", "dvc.lock", "data/small/predictions/bicubic.csv"):
-        whole = (based.root / path).read_text()
-        end = len(whole) * 2 // 3
-        if ":" in whole[end:]:  # in the middle of a key: cut elsewhere, YAML may still be whole
-            end = whole.index(":", end)
-        (based.root / path).write_text(whole[:end])
-        code, out, err = run("diff")
-        assert (code, out) == (1, ""), path
-        assert err.count("\n") == 1
-        assert Path(path).name in err
-        (based.root / path).write_text(whole)
+@pytest.mark.parametrize(
+    "path", ["metrics/small/accuracy.json", "dvc.lock", "data/small/predictions/bicubic.csv"]
+)
+def test_a_damaged_file_is_one_line(based: Project, run: Run, path: str) -> None:
+    whole = (based.root / path).read_text()
+    end = len(whole) * 2 // 3
+    if ":" in whole[end:]:  # in the middle of a key: cut elsewhere, YAML may still be whole
+        end = whole.index(":", end)
+    (based.root / path).write_text(whole[:end])
+    code, out, err = run("diff")
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert Path(path).name in err
 
 
-def test_dvc_is_not_imported(based: Project) -> None:
-    program = (
-        "import sys\nfrom fsr_fer import cli\nsys.argv = ['fsr-fer', 'diff']\n"
-        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
-        "print('SLOW', sorted({'torch', 'dvc', 'pandas', 'matplotlib'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=based.root, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "SLOW []"
+def test_dvc_is_not_imported(based: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for slow in ("dvc", "torch", "pandas"):
+        monkeypatch.setitem(sys.modules, slow, None)
+    assert run("diff")[0] == 0

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.provenance.conftest import commit, init, shell
 
 BUCKET = "faces"
 STAGES = """stages:
@@ -26,76 +27,47 @@ STAGES = """stages:
 """
 
 
-def run(folder: Path, *words: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "DVC_NO_ANALYTICS": "1",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_MAX_ATTEMPTS": "1",
-        "NO_PROXY": "127.0.0.1",
-    }
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-    assert not ok or done.returncode == 0, (words, done.stdout, done.stderr)
-    return done
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A finished pipeline of two stages and some megabytes, and a licensed import."""
     root = tmp_path / "here"
     root.mkdir()
-    run(root, "git", "init", "-q", "-b", "main")
-    run(root, "git", "config", "user.email", "tests@example.org")
-    run(root, "git", "config", "user.name", "Tests")
-    run(root, "dvc", "init", "-q")
+    init(root)
     (root / "dvc.yaml").write_text(STAGES)
-    run(root, "dvc", "repro", "-q")
+    shell(root, "dvc", "repro", "-q")
     (root / "licensed").write_text("RAF-DB")
-    run(root, "dvc", "add", "-q", "licensed")
+    shell(root, "dvc", "add", "-q", "licensed")
     tracked = root / "licensed.dvc"
     tracked.write_text(tracked.read_text() + "  push: false\n")
     return root
 
 
-def clone(project: Path, name: str) -> Path:
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-q", "-m", "results")
-    run(project.parent, "git", "clone", "-q", str(project), name)
-    return project.parent / name
+def clone(project: Path) -> Path:
+    commit(project, "results")
+    shell(project.parent, "git", "clone", "-q", str(project), "there")
+    return project.parent / "there"
 
 
-def is_whole(there: Path, project: Path) -> bool:
-    return all(
-        (there / name).read_bytes() == (project / name).read_bytes()
-        for name in ("faces.npy", "model")
-    )
+def assert_arrived(there: Path, project: Path) -> None:
+    """All outputs are there, and nothing has to run."""
+    for name in ("faces.npy", "model"):
+        assert (there / name).read_bytes() == (project / name).read_bytes()
+    out = shell(there, "dvc", "repro", "draw", "train")
+    assert "Running stage" not in out
+    assert "up to date" in out
 
 
-def nothing_runs(there: Path) -> bool:
-    out = run(there, "dvc", "repro", "draw", "train").stdout
-    return "Running stage" not in out and "up to date" in out
-
-
-def test_a_folder_as_remote(project: Path, tmp_path: Path) -> None:
-    run(project, "dvc", "remote", "add", "-d", "store", str(tmp_path / "store"))
-    run(project, "dvc", "push")
-    there = clone(project, "there")
-    assert not (there / "model").exists()
-    run(there, "dvc", "pull", "draw", "train")
-    assert is_whole(there, project)
-    assert nothing_runs(there)
-
-
-def test_licensed_faces_are_never_pushed(project: Path, tmp_path: Path) -> None:
+def test_a_folder_as_remote_gets_all_but_licensed_faces(project: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    run(project, "dvc", "remote", "add", "-d", "store", str(store))
-    run(project, "dvc", "push")
+    shell(project, "dvc", "remote", "add", "-d", "store", str(store))
+    shell(project, "dvc", "push")
     contents = [file.read_bytes() for file in store.rglob("*") if file.is_file()]
     assert len(contents) >= 2
     assert b"RAF-DB" not in contents
+    there = clone(project)
+    assert not (there / "model").exists()
+    shell(there, "dvc", "pull", "draw", "train")
+    assert_arrived(there, project)
 
 
 class Proxy:
@@ -167,48 +139,39 @@ def s3_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def s3(s3_port: int, project: Path) -> Proxy:
+def s3(s3_port: int, project: Path, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     """The project's remote is the server, through a proxy that can cut the line."""
     import boto3
 
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     proxy = Proxy(s3_port)
     endpoint = f"http://127.0.0.1:{proxy.port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
     bucket = f"{BUCKET}-{proxy.port}"
-    client.create_bucket(Bucket=bucket)
-    run(project, "dvc", "remote", "add", "-d", "store", f"s3://{bucket}/fsr-fer")
-    run(project, "dvc", "remote", "modify", "store", "endpointurl", endpoint)
+    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket=bucket)
+    shell(project, "dvc", "remote", "add", "-d", "store", f"s3://{bucket}/fsr-fer")
+    shell(project, "dvc", "remote", "modify", "store", "endpointurl", endpoint)
     return proxy
-
-
-def test_push_here_pull_there(s3: Proxy, project: Path) -> None:
-    run(project, "dvc", "push")
-    there = clone(project, "there")
-    run(there, "dvc", "pull", "draw", "train")
-    assert is_whole(there, project)
-    assert nothing_runs(there)
 
 
 def test_a_line_cut_while_pushing_and_while_pulling(s3: Proxy, project: Path) -> None:
     s3.cut_after(3_000_000)
-    assert run(project, "dvc", "push", ok=False).returncode != 0
+    with pytest.raises(AssertionError):
+        shell(project, "dvc", "push")
     s3.mend()
-    run(project, "dvc", "push")
-    there = clone(project, "there")
+    shell(project, "dvc", "push")
+    there = clone(project)
     s3.cut_after(3_000_000)
-    assert run(there, "dvc", "pull", "draw", "train", ok=False).returncode != 0
+    with pytest.raises(AssertionError):
+        shell(there, "dvc", "pull", "draw", "train")
     s3.mend()
-    run(there, "dvc", "pull", "draw", "train")
-    assert is_whole(there, project)
-    assert nothing_runs(there)
+    shell(there, "dvc", "pull", "draw", "train")
+    assert_arrived(there, project)
     # Nothing half is left that a later run could take for whole.
     shutil.rmtree(there / ".dvc/cache")
-    run(there, "dvc", "fetch", "draw", "train")
-    run(there, "dvc", "checkout", "--force", "draw", "train")
-    assert is_whole(there, project)
+    shell(there, "dvc", "fetch", "draw", "train")
+    shell(there, "dvc", "checkout", "--force", "draw", "train")
+    assert_arrived(there, project)

@@ -20,32 +20,6 @@ def find_root(start: Path) -> Path:
     )
 
 
-def check_lock(path: Path) -> None:
-    """Find out whether dvc.lock is whole; a project without one is fine.
-
-    DVC writes it in place, after every stage: a process that ends meanwhile leaves half of it, and
-    DVC's own words for that name a line and a column, not the way out.
-
-    Raises:
-        UserError: it was cut off.
-    """
-    from fsr_fer.profiles import parse_yaml
-
-    if not path.is_file():
-        return
-    try:
-        stages = parse_yaml(path.read_bytes(), path.name)["stages"].values()
-        entries = [entry for s in stages for entry in s.get("deps", []) + s.get("outs", [])]
-        whole = all(None not in entry.values() for entry in entries)
-    except (UserError, AttributeError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise UserError(
-            f"{path.name} was cut off while DVC wrote it; delete it or `git checkout {path.name}`, "
-            "then DVC brings all finished stages back from its cache"
-        )
-
-
 def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
     """Put ``folder`` (or a file) under DVC's control in ``root``; the result is its .dvc file.
 

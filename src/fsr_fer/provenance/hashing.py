@@ -28,13 +28,16 @@ def files_below(folder: Path) -> dict[str, str]:
     """
     text = IGNORE_FILE.read_text(encoding="utf-8") if IGNORE_FILE.is_file() else ""
     ignored = [line.rstrip("/") for line in text.splitlines() if not line.startswith("#")]
+
+    def counts(name: str) -> bool:
+        return not any(fnmatch.fnmatchcase(name, pattern) for pattern in ignored)
+
     found = {}
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _fits(name, ignored)]
-        for name in names:
-            if not _fits(name, ignored):
-                file = Path(parent, name)
-                found[file.relative_to(folder).as_posix()] = _md5(file)
+        folders[:] = filter(counts, folders)
+        for name in filter(counts, names):
+            file = Path(parent, name)
+            found[file.relative_to(folder).as_posix()] = _md5(file)
     return found
 
 
@@ -48,7 +51,3 @@ def _md5(path: Path) -> str:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
     return digest.hexdigest()
-
-
-def _fits(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

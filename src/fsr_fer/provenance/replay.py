@@ -42,7 +42,26 @@ def replay(root: Path, name: str) -> dict[str, bool]:
                 _copy(Path(path), scratch / path)
         for out in outs:
             (scratch / out).parent.mkdir(parents=True, exist_ok=True)
-        _run(name, entry["cmd"], scratch)
+        done = subprocess.run(
+            entry["cmd"],
+            shell=True,
+            cwd=scratch,
+            # The scratch folder's own code and this environment's Python, whatever is installed.
+            env={
+                **os.environ,
+                "PYTHONPATH": "src",
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "DVC_ROOT": folder,
+                "DVC_STAGE": name,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = " | ".join(line for line in done.stdout.splitlines()[-5:] if line)
+            raise UserError(f"replay of {name}: `{done.args}` ended with {done.returncode}: {said}")
         with contextlib.chdir(scratch):
             after = hashes_of(map(Path, outs))
     return {out: before[out] == after[out] for out in outs}
@@ -56,22 +75,3 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
     else:
         raise UserError(f"{source} is not here, a replay needs it; `dvc checkout` or `dvc pull`")
-
-
-def _run(name: str, command: str, scratch: Path) -> None:
-    # The scratch folder's own code and this environment's Python, whatever else is installed.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    own = {"PYTHONPATH": "src", "PATH": path, "DVC_ROOT": str(scratch), "DVC_STAGE": name}
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=scratch,
-        env={**os.environ, **own},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = " | ".join(line for line in done.stdout.splitlines()[-5:] if line)
-        raise UserError(f"replay of {name}: `{command}` ended with {done.returncode}: {said}")

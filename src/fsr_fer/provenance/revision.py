@@ -5,7 +5,6 @@ Read through Git and DVC's cache; importing DVC would take longer than all that 
 
 import configparser
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,20 +58,20 @@ class Revision:
         DVC keeps entries of stages that dvc.yaml has no more; they are left out.
 
         Raises:
-            UserError: it is not what DVC writes.
+            UserError: it is not what DVC writes, which it does in place: an interrupt cuts it off.
         """
-        stages: dict[str, dict[str, Any]] = self.values(LOCK_FILE).get("stages", {})
+        content = self.read(LOCK_FILE)
+        if content is None:
+            return {}
         try:
-            whole = all(
-                isinstance(entry["path"], str) and isinstance(entry.get("md5", ""), str)
-                for stage in stages.values()
-                for entry in [*stage.get("deps", []), *stage.get("outs", [])]
-            )
-        except (AttributeError, KeyError, TypeError):
+            stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE)["stages"]
+            entries = [e for s in stages.values() for e in s.get("deps", []) + s.get("outs", [])]
+            whole = all("path" in entry and None not in entry.values() for entry in entries)
+        except (UserError, AttributeError, KeyError, TypeError):
             whole = False
         if not whole:
             raise UserError(
-                f"{LOCK_FILE} of {self.title} is not what DVC writes: cut off or edited; "
+                f"{LOCK_FILE} of {self.title} is not whole: edited, or cut off while DVC wrote it; "
                 f"`git checkout {LOCK_FILE}`, then `dvc repro`"
             )
         nodes = self.values(PIPELINE_FILE).get("stages", {})
@@ -155,12 +154,7 @@ def holds(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder + "/")
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys as dotted ones; lists and empty sections stay whole."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
+def some(names: list[str]) -> str:
+    """The first four names, and how many more there are."""
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

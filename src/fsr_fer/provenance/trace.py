@@ -2,21 +2,23 @@
 
 import contextlib
 import difflib
+import itertools
 import json
 import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from fsr_fer.code_fingerprint import CODE_FILE, reached
 from fsr_fer.errors import UserError
+from fsr_fer.profiles import flat
 from fsr_fer.provenance.record import record_of
-from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat, holds
+from fsr_fer.provenance.revision import LOCK_FILE, Revision, holds
 
 Stages = Mapping[str, Mapping[str, Any]]
-WIDTH, LONGEST_PARAMS, SHOWN_PATHS = 100, 12, 4
-"""What is printed at most: columns, lines of params, inputs or outputs of a kind of stage."""
+WIDTH, LONGEST_PARAMS = 100, 12
+"""What is printed at most: columns, lines of params of a kind of stage."""
 
 
 def trace(revision: Revision, words: str) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
     path, value, names = find(revision, words)
     behind = upstream(lock, names)
     method = words.split(".")[1] if value is not None else None
-    own = [n for n in behind if any(_predicts(out["path"], method) for out in lock[n]["outs"])]
+    file = f"/predictions/{method}.csv"
+    own = [n for n in behind if any(out["path"].endswith(file) for out in lock[n]["outs"])]
     if own:
         behind = [*upstream(lock, own), *names]
     with contextlib.chdir(revision.root):
@@ -45,7 +48,7 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
         "path": path,
         "method": method if own else None,
         "revision": revision.commit,
-        "readers": [] if names else readers(lock, str(path)),
+        "readers": [] if names else touching(lock, "deps", str(path)),
         "stages": stages,
     }
 
@@ -61,15 +64,15 @@ def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
         return None, None, names
     here = os.path.relpath(Path.cwd() / words, revision.root)
     for path in dict.fromkeys(os.path.normpath(p).replace(os.sep, "/") for p in (here, words)):
-        names = writers(lock, path)
+        names = touching(lock, "outs", path)
         there = revision.commit is not None or (revision.root / path).exists()
-        if (names and there) or readers(lock, path):
+        if (names and there) or touching(lock, "deps", path):
             return path, None, names
     metric, _, key = words.partition(".")
     files = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
     fitting = sorted(path for path in files if path.rpartition("/")[2] == f"{metric}.json")
     if key and len(fitting) == 1:
-        return fitting[0], _value(revision, fitting[0], key), writers(lock, fitting[0])
+        return fitting[0], _value(revision, fitting[0], key), touching(lock, "outs", fitting[0])
     known = [*lock, *files, *(Path(path).stem for path in files if path.endswith(".json"))]
     near = difflib.get_close_matches(words, known, n=2) or difflib.get_close_matches(metric, known)
     raise UserError(
@@ -88,21 +91,12 @@ def _value(revision: Revision, path: str, key: str) -> Any:
     return value
 
 
-def writers(lock: Stages, path: str) -> list[str]:
-    """Stages that write a path, something below it, or the folder it lies in."""
+def touching(lock: Stages, kind: str, path: str) -> list[str]:
+    """Stages that have a path, something below it, or a folder it lies in among deps or outs."""
     return [
         name
         for name, stage in lock.items()
-        if any(holds(out["path"], path) or holds(path, out["path"]) for out in stage["outs"])
-    ]
-
-
-def readers(lock: Stages, path: str) -> list[str]:
-    """Stages that read a path, or the folder it lies in."""
-    return [
-        name
-        for name, stage in lock.items()
-        if any(holds(dep["path"], path) for dep in stage.get("deps", []))
+        if any(holds(e["path"], path) or holds(path, e["path"]) for e in stage.get(kind, []))
     ]
 
 
@@ -115,7 +109,7 @@ def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
             done[name] = False
             inputs = [dep["path"] for dep in lock[name].get("deps", [])]
             for path in [*inputs, *lock[name].get("params", {})]:
-                for writer in writers(lock, path):
+                for writer in touching(lock, "outs", path):
                     visit(writer)
             done[name] = done.pop(name)
 
@@ -124,31 +118,22 @@ def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
     return list(done)
 
 
-def _predicts(path: str, method: str | None) -> bool:
-    return path.endswith(f"/predictions/{method}.csv")
-
-
 def _stage(revision: Revision, name: str) -> dict[str, Any]:
     entry = revision.lock[name]
     params = dict(entry.get("params", {}))
     fingerprints = params.pop(CODE_FILE.name, {})
-    deps = entry.get("deps", [])
-    files = [dep["path"] for dep in deps if _is_code(dep["path"])]
-    if revision.commit is None:
-        files += [path.as_posix() for script in fingerprints for path in reached(script)]
+    # The code of another commit does not lie here.
+    scripts = fingerprints if revision.commit is None else ()
+    files = [path.as_posix() for script in scripts for path in reached(script)]
     return {
         "name": name,
         "cmd": entry["cmd"],
         "params": {key: value for values in params.values() for key, value in values.items()},
-        "deps": [dep for dep in deps if not _is_code(dep["path"])],
+        "deps": entry.get("deps", []),
         "outs": entry["outs"],
         "code": {"fingerprint": "".join(fingerprints.values()) or None, "files": files},
         "run": record_of(revision.root, name, entry),
     }
-
-
-def _is_code(path: str) -> bool:
-    return path.startswith(("src/", "stages/")) and "." in PurePosixPath(path).name
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -169,14 +154,11 @@ def as_text(found: Mapping[str, Any]) -> str:
     seen: set[str] = set()
     for group in groups.values():
         lines += ["", *_group(group, seen)]
-    folders: dict[str, list[str]] = {}
-    for file in sorted({file for stage in found["stages"] for file in stage["code"]["files"]}):
-        folder, _, name = file.rpartition("/")
-        folders.setdefault(folder, []).append(name)
-    if folders:
+    files = {file for stage in found["stages"] for file in stage["code"]["files"]}
+    if files:
         lines += ["", "code behind it"]
-    for folder, names in folders.items():
-        lines += _wrapped(f"{folder}/", " ".join(names))
+    for folder, paths in itertools.groupby(sorted(files, key=os.path.split), os.path.dirname):
+        lines += _wrapped(f"{folder}/", " ".join(map(os.path.basename, paths)))
     return "\n".join(lines)
 
 
@@ -193,13 +175,10 @@ def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
         yield from params
     for kind in ("deps", "outs"):
         paths = {entry["path"]: entry.get("md5", "") for stage in group for entry in stage[kind]}
-        for path in list(paths)[:SHOWN_PATHS]:
-            yield f"  {kind:<7} {path}  {paths[path][:8]}"
-        if len(paths) > SHOWN_PATHS:
-            yield f"  {kind:<7} and {len(paths) - SHOWN_PATHS} more (--json)"
-    if first["code"]["fingerprint"] or first["code"]["files"]:
-        files = f"{len(first['code']['files'])} files"
-        yield f"  code    {' '.join(filter(None, [first['code']['fingerprint'], files]))}"
+        for path, md5 in paths.items():
+            yield f"  {kind:<7} {path}  {md5[:8]}"
+    if first["code"]["fingerprint"]:
+        yield f"  code    {first['code']['fingerprint']}"
     for stage in group:
         if run := stage["run"]:
             item = f"{stage['name'].partition('@')[2]}: " if len(group) > 1 else ""

@@ -5,33 +5,24 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.errors import UserError
-from fsr_fer.profiles import PARAMS_FILE, effective_values, parse_yaml, read_yaml
+from fsr_fer.profiles import PARAMS_FILE, effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.provenance.record import record_of
-from fsr_fer.provenance.revision import LOCK_FILE, Revision, flat
+from fsr_fer.provenance.revision import LOCK_FILE, Revision, some
 from fsr_fer.stage import SETTINGS_FILE
 
 Stages = Mapping[str, Mapping[str, Any]]
-SHOWN = 4
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What was looked at and what is wrong with it."""
-
-    stages: int
-    findings: tuple[str, ...]
-    newer: tuple[str, ...]
-    """Stages that ran here after the last commit: true, but only this machine knows."""
-
-
-def verify(root: Path) -> Verdict:
+def verify(root: Path) -> tuple[list[str], list[str]]:
     """Hold dvc.lock against all that can contradict it; ``root`` is the current folder.
+
+    Returns findings, a sentence each, and stages that ran here after the last commit: what is said
+    of them is true, but only this machine knows it.
 
     Every byte is read. An entry that fits all files may still have been written by hand: it counts
     if HEAD has it, word for word, or if it is of a run that DVC or we recorded on this machine.
@@ -51,7 +42,6 @@ def verify(root: Path) -> Verdict:
             with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
                 stages = {stage.addressing: stage for stage in repo.index.stages}
                 ran = {n: s for n, s in stages.items() if not s.is_data_source}
-                count = len(ran)
                 findings = [*_imports(stages, lock)]
                 for name, check in {"code": _code, "settings": _settings}.items():
                     if name in ran and Path(f"{name}.json").exists():
@@ -71,26 +61,23 @@ def verify(root: Path) -> Verdict:
             (newer if known else edited).append(name)
     if edited:
         findings.append(
-            f"{LOCK_FILE}: what it says of {_some(edited)} is neither in HEAD nor of a run recorded"
+            f"{LOCK_FILE}: what it says of {some(edited)} is neither in HEAD nor of a run recorded"
             " here: edited, or made elsewhere; `fsr-fer verify --replay STAGE` runs one again"
         )
-    return Verdict(count, tuple(findings), tuple(newer))
+    return findings, newer
 
 
 def _code(root: Path) -> Iterator[str]:
     """code.json, made again instead of asking what it was made from: comments do not count."""
     before = Revision(root).values(CODE_FILE.name)
     if changed := [name for name in stage_names() if fingerprint(name) != before.get(name)]:
-        yield f"the code of {_some(changed)} is not what {CODE_FILE} says: `dvc repro`"
+        yield f"the code of {some(changed)} is not what {CODE_FILE} says: `dvc repro`"
 
 
 def _settings(root: Path) -> Iterator[str]:
     """settings.json, made again: values of other profiles do not count."""
     now = effective_values(read_yaml(PARAMS_FILE))
-    changes = list(_changes(Revision(root).values(SETTINGS_FILE.name), now))
-    for key, old, new in changes:
-        if any(key.endswith(f".{other}") for other, _, _ in changes):
-            continue  # a stage's copy of it: fsr_reweighted.reweight.sigma
+    for key, old, new in _changes(Revision(root).values(SETTINGS_FILE.name), now):
         yield f"{key} is {new}; {SETTINGS_FILE} has {old}: `dvc repro`"
 
 
@@ -121,9 +108,9 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
         elif path in written:
             yield f"{path} is not what {written[path]} wrote"
         else:
-            yield f"{path} changed since {_some(read[path])} read it"
+            yield f"{path} changed since {some(read[path])} read it"
     for (file, key, old, new), names in params.items():
-        yield f"{file}: {key} is {new}; {_some(names)} ran with {old}"
+        yield f"{file}: {key} is {new}; {some(names)} ran with {old}"
 
 
 def _undeclared(name: str, stage: Any, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -176,8 +163,3 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tu
     for key in {**old, **new}:
         if old.get(key) != new.get(key):
             yield key, old.get(key, "not there"), new.get(key, "not there")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from fsr_fer.files import replacing, write_text
+from fsr_fer.predictions import MEAN
 from fsr_fer.report.face_grids import restored_grid, sizes_grid
 from fsr_fer.report.figures import accuracy_figure, calibration_figure, cost_figure
-from fsr_fer.report.inputs import MEAN, ReportInputs
+from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.page import size_title, write_page
 from fsr_fer.report.score_files import write_details, write_metrics
 from fsr_fer.report.scores import Scores, compute_scores

@@ -12,11 +12,8 @@ import numpy as np
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.downsampling import small_side
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import HR, PredictionTable
+from fsr_fer.predictions import HR, MEAN, PredictionTable
 from fsr_fer.settings import FULL_SIZE, DownsampleSettings, EvaluateSettings
-
-MEAN = "mean"
-"""The column of the mean over all scales, full size left out (paper, table 2: "avg")."""
 
 SECOND_REFERENCE = "mixed_resolution"
 """What a practitioner would try first: besides the baseline, all methods are compared with it."""

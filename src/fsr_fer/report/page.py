@@ -5,18 +5,18 @@ The templates stand in templates/, one for each section.
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fsr_fer.data.manifest import SPLITS
-from fsr_fer.predictions import HR
+from fsr_fer.predictions import HR, MEAN
+from fsr_fer.profiles import flat
 from fsr_fer.report.face_grids import ZOOM
 from fsr_fer.report.figures import style
-from fsr_fer.report.inputs import MEAN, ReportInputs
+from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.paper import SIZES, not_comparable, paper_rows
 from fsr_fer.report.scores import Scores
 
@@ -60,7 +60,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         recall=recall(scores),
         counts=face_counts(inputs),
         source=SOURCES.get(inputs.source, inputs.source),
-        settings=list(flat(inputs.settings)),
+        settings=flat(inputs.settings),
         paper=paper_rows(),
         paper_sizes=SIZES,
         not_comparable=not_comparable(inputs),
@@ -133,18 +133,6 @@ def in_units(number: float) -> str:
         if number >= size:
             return f"{number / size:#.3g}".rstrip(".") + f" {unit}"
     return f"{number:.0f}"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted key and value as text, in order."""
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{name}.")
-        elif isinstance(value, (list, tuple)):
-            yield name, ", ".join(map(str, value))
-        else:
-            yield name, str(value)
 
 
 def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:

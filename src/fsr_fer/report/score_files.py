@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fsr_fer.files import write_csv, write_json
-from fsr_fer.report.inputs import MEAN, ReportInputs
+from fsr_fer.predictions import MEAN
+from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.scores import Scores
 
 DECIMALS = 3

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fsr_fer.predictions import HR, PredictionTable
-from fsr_fer.report.inputs import MEAN, ReportInputs
+from fsr_fer.predictions import HR, MEAN, PredictionTable
+from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.statistics import (
     Score,
     bootstrap_interval,

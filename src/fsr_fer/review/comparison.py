@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fsr_fer.predictions import HR, PredictionTable
-from fsr_fer.provenance.revision import flat
-from fsr_fer.review.results import MEAN, Results
+from fsr_fer.predictions import HR, MEAN, PredictionTable, by_size
+from fsr_fer.profiles import flat
+from fsr_fer.review.results import Results
 from fsr_fer.statistics import discordant, holm, mcnemar_exact, sign_flip
 
 
@@ -48,8 +48,7 @@ class Comparison:
     level: float
     faces: int
     table: Mapping[str, Mapping[str, Cell]]
-    params: tuple[Change, ...]
-    other_profiles: int  # params of other profiles that changed, which no number here reads
+    params: tuple[Change, ...]  # without those of other profiles
     data: tuple[Change, ...]
     code: tuple[Change, ...]
     untested: str | None  # why the differences could not be tested, None if they were
@@ -58,9 +57,7 @@ class Comparison:
     @property
     def columns(self) -> list[str]:
         """Full size, the scales by factor, the mean: those that any method has."""
-        known = {column for cells in self.table.values() for column in cells}
-        scales = sorted(known - {HR, MEAN}, key=lambda column: int(column.removeprefix("x")))
-        return [column for column in (HR, *scales, MEAN) if column in known]
+        return by_size({column for cells in self.table.values() for column in cells})
 
     def is_clear(self, cell: Cell) -> bool:
         """Whether the difference is more than noise."""
@@ -70,9 +67,8 @@ class Comparison:
 def compare(before: Results, after: Results) -> Comparison:
     """Compare two revisions' results of one profile."""
     untested = _obstacle(before, after)
-    changed = list(_changes(flat(before.params), flat(after.params)))
+    params = _changes(flat(before.params), flat(after.params))
     own = f"profiles.{after.profile}."
-    foreign = [c for c in changed if c.name.startswith("profiles.") and not c.name.startswith(own)]
     return Comparison(
         before=before.revision.title,
         after=after.revision.title,
@@ -80,8 +76,7 @@ def compare(before: Results, after: Results) -> Comparison:
         level=round(1 - after.params.get("evaluate", {}).get("confidence", 0.95), 10),
         faces=len(after.test_faces or ()),
         table=_table(before, after, {} if untested else _tests(before, after)),
-        params=tuple(change for change in changed if change not in foreign),
-        other_profiles=len(foreign),
+        params=tuple(c for c in params if not c.name.startswith("profiles.") or own in c.name),
         data=tuple(_changes(before.data, after.data)),
         code=tuple(_changes(before.code, after.code)),
         untested=untested,
@@ -95,18 +90,15 @@ def _obstacle(before: Results, after: Results) -> str | None:
         title = results.revision.title
         if not results.accuracy:
             return f"{title} has no results of profile {results.profile}"
-        if lost := [name for name in results.accuracy if name not in results.predictions]:
+        if results.test_faces is None or results.predictions.keys() != results.accuracy.keys():
             return (
-                f"the predictions of {', '.join(lost)} of {title} are not in DVC's cache; "
-                "`dvc fetch -A` brings them, where there is a remote"
+                f"predictions or faces of {title} are not in DVC's cache; `dvc fetch -A` brings "
+                "them, where there is a remote"
             )
     if before.class_names != after.class_names:
         return "the classes differ"
-    if before.test_faces is None or after.test_faces is None:
-        return "the list of faces is not in DVC's cache; `dvc fetch -A` may bring it"
     if before.test_faces != after.test_faces:
-        number, other = len(before.test_faces), len(after.test_faces)
-        return f"the test faces differ ({number:,} before, {other:,} after)"
+        return "the test faces differ"
     return None
 
 
@@ -171,5 +163,5 @@ def _gained(before: PredictionTable, after: PredictionTable) -> np.ndarray:
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Change]:
     for name in sorted({*before, *after}):
         first, second = before.get(name), after.get(name)
-        if first != second or isinstance(first, bool) is not isinstance(second, bool):
+        if first != second:
             yield Change(name=name, before=first, after=second)

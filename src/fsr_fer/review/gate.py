@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import HR
+from fsr_fer.predictions import HR, MEAN
 from fsr_fer.review.comparison import Cell, Comparison
-from fsr_fer.review.results import MEAN, Results
+from fsr_fer.review.results import Results
 from fsr_fer.settings import ReviewSettings, SettingsError, build
 
 
@@ -15,20 +15,16 @@ def limits_of(results: Results) -> ReviewSettings:
     Raises:
         UserError: it has none, or one is wrong.
     """
-    title = f"params.yaml of {results.revision.title}"
-    if "review" not in results.params:
-        raise UserError(f"{title} has no section review; the limits of --fail-below are kept there")
     try:
-        return build(ReviewSettings, results.params["review"], "review")
+        return build(ReviewSettings, results.params.get("review"), "review")
     except SettingsError as error:
-        raise UserError(f"{title}: {error}") from None
+        raise UserError(f"params.yaml of {results.revision.title}: {error}") from None
 
 
 def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
     """Each reason why the change should not pass; none if it may.
 
-    Results that are missing, are not of this code and these params, or are contradicted by their
-    own predictions, are reasons too.
+    Results that are missing, or are not of this code and these params, are reasons too.
     """
     reasons = list(comparison.doubts)
     for name, cells in comparison.table.items():
@@ -53,13 +49,15 @@ def _breach(
     if -cell.difference <= limit:
         return
     fell = f"{name}, {size}: fell by {-cell.difference:.2f} points to {cell.after:.2f} %"
-    fell += f", allowed {limit:g}"
     if cell.p_value is None:
-        yield f"{fell} (not tested for noise)"
+        noise = "not tested for noise"
     elif comparison.is_clear(cell):
-        yield f"{fell} (more than noise, p {p_text(cell.p_value)})"
+        noise = f"more than noise, p {p_text(cell.p_value)}"
     elif not limits.only_beyond_noise:
-        yield f"{fell} (may be noise, p {p_text(cell.p_value)})"
+        noise = f"may be noise, p {p_text(cell.p_value)}"
+    else:
+        return
+    yield f"{fell}, allowed {limit:g} ({noise})"
 
 
 def p_text(p_value: float) -> str:

@@ -6,49 +6,35 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from fsr_fer.predictions import HR
-from fsr_fer.review.comparison import Cell, Change, Comparison
+from fsr_fer.predictions import HR, MEAN
+from fsr_fer.review.comparison import Cell, Comparison
 from fsr_fer.review.gate import p_text
-from fsr_fer.review.results import MEAN
-
-LONGEST_LIST = 40
-"""Lines of one kind of change; with more, a reader looks at the files themselves."""
 
 
 def as_text(comparison: Comparison, reasons: Sequence[str] | None) -> str:
     """For the terminal. ``reasons`` are the gate's, None if it was not asked for."""
-    head = ["total accuracy, %", *comparison.columns]
     rows = [["\n".join(cell) for cell in row] for row in _rows(comparison)]
-    align = ("left", *("right" for _ in comparison.columns))
-    table = tabulate(rows, head, tablefmt="simple", colalign=align, disable_numparse=True)
-    lines = [_title(comparison), "", table, "", *_verdict(comparison), ""]
-    for heading, changes in _groups(comparison):
-        lines += [heading, *(f"  {line}" for line in _listed(changes)), ""]
-    lines += _remarks(comparison)
-    if reasons is not None:
-        lines += ["Gate: failed" if reasons else "Gate: passed", *(f"  {r}" for r in reasons)]
-    return "\n".join(lines).rstrip() + "\n"
+    lines = [_title(comparison), "", _table(comparison, rows, "simple"), "", *_verdict(comparison)]
+    for heading, items in _sections(comparison, reasons):
+        lines += ["", heading, *(f"  {item}" for item in items)]
+    return "\n".join(lines) + "\n"
 
 
 def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
-    """For a pull request's comment or a step summary."""
-    lines = [f"### {_escape(_title(comparison))}", ""]
-    if reasons is not None:
-        lines += ["**Gate failed:**" if reasons else "**Gate passed.**", ""]
-        lines += [*(f"- {_escape(reason)}" for reason in reasons), ""]
-    head = ["total accuracy, %", *comparison.columns]
+    """For a pull request's comment or a step summary.
+
+    Names from a pull request must not become markup or mentions: sentences are inline code.
+    """
     rows = [
         [_code(row[0][0]), *("<br>".join(map(_bold, cell)) for cell in row[1:])]
         for row in _rows(comparison)
     ]
-    align = ("left", *("right" for _ in comparison.columns))
-    lines += [tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True), ""]
-    lines += [*(f"- {_escape(line)}" for line in _verdict(comparison)), ""]
-    for heading, changes in _groups(comparison):
-        lines += [f"<details><summary>{heading} ({len(changes)})</summary>", ""]
-        lines += [*(f"- {_code(line)}" for line in _listed(changes)), "", "</details>", ""]
-    lines += [f"> {_escape(remark)}" for remark in _remarks(comparison)]
-    return "\n".join(lines).rstrip() + "\n"
+    lines = [f"### {_code(_title(comparison))}", "", _table(comparison, rows, "pipe"), ""]
+    lines += [f"- {_code(line)}" for line in _verdict(comparison)]
+    for heading, items in _sections(comparison, reasons):
+        lines += ["", f"<details open><summary>{heading}</summary>", ""]
+        lines += [*(f"- {_code(item)}" for item in items), "", "</details>"]
+    return "\n".join(lines) + "\n"
 
 
 def as_json(comparison: Comparison, reasons: Sequence[str] | None) -> str:
@@ -60,6 +46,12 @@ def as_json(comparison: Comparison, reasons: Sequence[str] | None) -> str:
 
 def _title(comparison: Comparison) -> str:
     return f"{comparison.before} → {comparison.after}, profile {comparison.profile}"
+
+
+def _table(comparison: Comparison, rows: list[list[str]], form: str) -> str:
+    head = ["total accuracy, %", *comparison.columns]
+    align = ("left", *("right" for _ in comparison.columns))
+    return tabulate(rows, head, tablefmt=form, colalign=align, disable_numparse=True)
 
 
 def _rows(comparison: Comparison) -> Iterator[list[list[str]]]:
@@ -117,35 +109,30 @@ def _judged(comparison: Comparison, name: str) -> Iterator[str]:
         yield "no size changed by more than noise"
 
 
-def _groups(comparison: Comparison) -> list[tuple[str, Sequence[Change]]]:
-    groups = [
-        ("Params", comparison.params),
-        ("Data", comparison.data),
-        ("Code of stages", comparison.code),
-    ]
-    return [(heading, changes) for heading, changes in groups if changes]
-
-
-def _listed(changes: Sequence[Change]) -> list[str]:
-    lines = [f"{c.name}: {_value(c.before)} → {_value(c.after)}" for c in changes[:LONGEST_LIST]]
-    rest = len(changes) - LONGEST_LIST
-    return [*lines, f"and {rest} more"] if rest > 0 else lines
+def _sections(
+    comparison: Comparison, reasons: Sequence[str] | None
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """What follows the verdict: headings and the lines below them."""
+    if reasons is not None:
+        yield "Gate: failed" if reasons else "Gate: passed", reasons
+    elif comparison.doubts:
+        yield "Notes; `dvc repro` brings the results in line", comparison.doubts
+    groups = {
+        "Params": comparison.params,
+        "Data": comparison.data,
+        "Code of stages": comparison.code,
+    }
+    for heading, changes in groups.items():
+        if changes:
+            yield heading, [f"{c.name}: {_value(c.before)} → {_value(c.after)}" for c in changes]
+    if not any(groups.values()):
+        yield "Params, data and code behind the results are the same.", []
 
 
 def _value(value: object) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _remarks(comparison: Comparison) -> list[str]:
-    lines = [f"Note: {doubt}; `dvc repro` brings them in line." for doubt in comparison.doubts]
-    if number := comparison.other_profiles:
-        what = "param" if number == 1 else "params"
-        lines.append(f"Note: {number} {what} of other profiles changed; nothing here reads them.")
-    if not _groups(comparison):
-        lines.append("Params, data and code behind the results are the same.")
-    return lines
 
 
 def _signed(value: float | None) -> str:
@@ -155,10 +142,3 @@ def _signed(value: float | None) -> str:
 def _code(text: str) -> str:
     """Inline code that no content can end or turn into a table's column."""
     return "`" + " ".join(text.replace("`", "'").replace("|", "¦").split()) + "`"
-
-
-def _escape(text: str) -> str:
-    """Plain text in Markdown: names from a pull request must not become markup or mentions."""
-    for character in "\\<>[]|@#":
-        text = text.replace(character, f"&#{ord(character)};")
-    return text.replace("_", r"\_").replace("*", r"\*")

@@ -2,29 +2,21 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
 from fsr_fer.errors import UserError
-from fsr_fer.predictions import HR, PredictionTable, parse_predictions
-from fsr_fer.profiles import PARAMS_FILE, effective_values
+from fsr_fer.predictions import PredictionTable, parse_predictions
+from fsr_fer.profiles import PARAMS_FILE, effective_values, flat, profile_values
 from fsr_fer.provenance.hashing import md5_of_bytes
-from fsr_fer.provenance.revision import Revision, flat
+from fsr_fer.provenance.revision import Revision, some
 from fsr_fer.settings import SettingsError
 from fsr_fer.stage import SETTINGS_FILE
-from fsr_fer.statistics import total_accuracy
 
-MEAN = "mean"
-"""Column of accuracy.json: the mean over the scales, full size left out."""
 RAW = "data/raw/"
-_ROUNDED = 1e-3
-"""accuracy.json holds percent with three decimals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,28 +42,17 @@ class Results:
 
     @cached_property
     def accuracy(self) -> dict[str, dict[str, float]]:
-        """Percent by method and column; nothing if this revision has no results of the profile.
-
-        Raises:
-            UserError: the file is damaged.
-        """
-        path = self._metrics
-        try:
-            table: dict[str, dict[str, float]] = json.loads(self.revision.read(path) or b"{}")
-            numbers = [value for row in table.values() for value in row.values()]
-            whole = all(isinstance(number, (int, float)) for number in numbers)
-        except (ValueError, AttributeError):
-            whole = False
-        if not whole:
-            raise UserError(f"{path} of {self.revision.title} is damaged; `dvc repro` writes it")
-        return table
+        """Percent by method and column; nothing if this revision has no results of the profile."""
+        return self.revision.values(self._metrics)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes of the profile, none if this revision does not know it."""
-        own = self.params.get("profiles", {}).get(self.profile) or {}
-        sections = (own.get("dataset", {}), self.params.get("dataset", {}))
-        return tuple(next((s["class_names"] for s in sections if "class_names" in s), ()))
+        try:
+            dataset = profile_values(self.params, self.profile)["dataset"]
+        except (KeyError, SettingsError):
+            return ()
+        return tuple(dataset["class_names"])
 
     @cached_property
     def data(self) -> dict[str, str]:
@@ -90,7 +71,7 @@ class Results:
         found = {}
         for method in self.accuracy:
             path = f"data/{self.profile}/predictions/{method}.csv"
-            if (content := self._output(path)) is not None:
+            if content := self._output(path):
                 title = f"{path} of {self.revision.title}"
                 found[method] = parse_predictions(content, title, self.class_names)
         return found
@@ -101,9 +82,9 @@ class Results:
         content = self._output(f"data/{self.profile}/dataset/manifest.csv")
         if content is None:
             return None
-        rows = csv.DictReader(io.StringIO(content.decode("utf-8", "replace")))
-        test = [row for row in rows if row.get("split") == "test"]
-        return tuple((row["id"], row["label"], row["sha256"]) for row in test)
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8")))
+        faces = ((row["id"], row["label"], row["sha256"]) for row in rows if row["split"] == "test")
+        return tuple(faces)
 
     def _output(self, path: str) -> bytes | None:
         try:
@@ -122,17 +103,13 @@ class Results:
             yield f"{name}: dvc.lock is of profile {settings['profile']}, not {self.profile}"
             return
         if settings and (changed := sorted(self._other_params(settings))):
-            yield f"{name}: the results were made with other params ({_some(changed)})"
+            yield f"{name}: the results were made with other params ({some(changed)})"
         if changed := sorted(self._other_code()):
-            yield f"{name}: the results were made with other code of {_some(changed)}"
+            yield f"{name}: the results were made with other code of {some(changed)}"
         md5 = md5_of_bytes(self.revision.read(self._metrics) or b"")
-        if any(
-            out["path"] == self._metrics and out["md5"] != md5 for out in lock["report"]["outs"]
-        ):
+        outs = {out["path"]: out["md5"] for out in lock["report"]["outs"]}
+        if outs.get(self._metrics) != md5:
             yield f"{name}: {self._metrics} is not what dvc.lock says"
-        for method, predictions in self.predictions.items():
-            if wrong := _contradicted(self.accuracy[method], predictions):
-                yield f"{name}: accuracy.json and predictions of {method} differ at {_some(wrong)}"
 
     def _other_params(self, settings: Mapping[str, Any]) -> set[str]:
         """Keys whose values the stages had otherwise than params.yaml has them."""
@@ -152,21 +129,3 @@ class Results:
         if self.revision.commit is None and self.code:
             other |= {name for name in stage_names() if fingerprint(name) != self.code.get(name)}
         return other
-
-
-def _contradicted(row: Mapping[str, float], predictions: PredictionTable) -> list[str]:
-    """The columns in which accuracy.json has something else than the predictions."""
-    columns = dict(predictions.predicted)
-    if small := [values for column, values in columns.items() if column != HR]:
-        columns[MEAN] = np.stack(small)
-    return [
-        column
-        for column, value in row.items()
-        if column not in columns
-        or abs(total_accuracy(predictions.labels, columns[column]) - value) > _ROUNDED
-    ]
-
-
-def _some(names: list[str]) -> str:
-    rest = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
