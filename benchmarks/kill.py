@@ -29,6 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import dvclive  # noqa: F401  loaded here once; a fork then has it
 import torch
 from machine import describe_machine, write_results
 
@@ -284,7 +285,7 @@ def main() -> None:
         found = kill_often(training, arguments.kills, random.Random(arguments.seed))
         os.chdir(ROOT)
     results = json.loads(results_file.read_text()) if results_file.exists() else {}
-    results["machine"] = describe_machine(("numpy", "torch", "safetensors"))
+    results["machine"] = describe_machine(("numpy", "torch", "safetensors", "dvclive"))
     write_results(results_file, results | {arguments.training: found})
     print(json.dumps(found, indent=2))
     sys.exit(found["equal"] < found["trainings"])

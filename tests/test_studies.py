@@ -72,7 +72,7 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
     assert capsys.readouterr().out == "60 experiments, 0 to run\n"
 
 
-def test_curves_are_read() -> None:
+def test_curves_are_read_as_dvclive_writes_them() -> None:
     curve = studies._curve("step\ttotal_accuracy\n50\t71.5\n100\t72.25\n")
     assert [(point["step"], point["validation/total_accuracy"]) for point in curve] == [
         (50, 71.5),

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fsr_fer.device import choose_device
@@ -42,29 +42,55 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
     if not is_first():
         yield Checkpoint()
         return
-    root = Path(os.environ.get("DVC_ROOT", "."))
-    folder = root / ".ckpt" / stage.profile / stage.instance / stage.fingerprint()
+    folder = checkpoint_folder(stage)
     with exclusive(folder):
         yield Checkpoint(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def checkpoint_folder(stage: Stage) -> Path:
+    """Where a stage's checkpoint lies."""
+    root = Path(os.environ.get("DVC_ROOT", "."))
+    return root / ".ckpt" / stage.profile / stage.instance / stage.fingerprint()
+
+
 @contextlib.contextmanager
 def live_curves(folder: Path) -> Iterator[Recorder]:
-    """A recorder of curves that grow while the training runs: ``folder``/plots/metrics/TERM.tsv."""
+    """A recorder that dvclive shows while the training runs: one TSV per term below ``folder``.
+
+    Without dvclive, which comes with DVC, the same files are written. It would rewrite dvc.yaml and
+    make experiments of its own; both are switched off. Its metrics.json lives as long as the
+    training: of a finished one, ``dvc exp show`` has accuracies to show, not the last value of
+    every term.
+    """
     if not is_first():
         yield no_record
         return
-    curves = folder / "plots/metrics"
-    shutil.rmtree(curves, ignore_errors=True)
+    try:
+        from dvclive import Live  # slow to import
+    except ImportError:
+        shutil.rmtree(folder / "plots", ignore_errors=True)
+        yield lambda step, values: _append_curves(folder / "plots/metrics", step, values)
+        return
 
-    def record(step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            path = curves / f"{name}.tsv"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                path.write_text(f"step\t{path.stem}\n")
-            with path.open("a") as file:
-                file.write(f"{step}\t{value}\n")
+    with Live(dir=str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
-    yield record
+        def record(step: int, values: dict[str, float]) -> None:
+            live.step = step
+            for name, value in values.items():
+                live.log_metric(name, value)
+            live.make_summary()
+
+        yield record
+    (folder / "metrics.json").unlink(missing_ok=True)
+
+
+def _append_curves(folder: Path, step: int, values: Mapping[str, float]) -> None:
+    """Add a line to each term's TSV, in dvclive's form."""
+    for name, value in values.items():
+        path = folder / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(f"step\t{path.stem}\n")
+        with path.open("a") as file:
+            file.write(f"{step}\t{value}\n")

@@ -205,6 +205,6 @@ def _convergence(
 
 
 def _curve(text: str) -> convergence.Curve:
-    """A training's curve: a column of steps and one of values."""
+    """What dvclive wrote: a column of steps and one of values."""
     rows = csv.reader(text.splitlines()[1:], delimiter="\t")
     return [{"step": int(step), convergence.SCORE: float(value)} for step, value in rows]

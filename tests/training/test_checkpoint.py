@@ -1,5 +1,6 @@
 """Checkpoints: round trip, damage, the lock, and random streams that do not depend on the past."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,14 +80,22 @@ def test_batches_cover_each_epoch_once_and_cross_its_end() -> None:
     assert torch.equal(fresh.batch(2, 4), seen[8:12])
 
 
-def test_curves_are_one_table_a_term(tmp_path: Path) -> None:
-    (tmp_path / "plots/metrics").mkdir(parents=True)
-    (tmp_path / "plots/metrics/old.tsv").write_text("of an earlier run")
-    with live_curves(tmp_path) as record:
-        record(1, {"g/gan": 0.1234567890123, "validation/x2": 50.0})
-        record(2, {"g/gan": 1e-7})
-    written = {p.relative_to(tmp_path).as_posix(): p.read_text() for p in tmp_path.rglob("*.tsv")}
-    assert written == {
-        "plots/metrics/g/gan.tsv": "step\tgan\n1\t0.1234567890123\n2\t1e-07\n",
-        "plots/metrics/validation/x2.tsv": "step\tx2\n1\t50.0\n",
-    }
+def test_curves_are_the_same_files_with_and_without_dvclive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without DVC has no dvclive; the stage's plots are declared all the same."""
+    values = [
+        {"g/gan": 0.1234567890123, "validation/x2": 50.0},
+        {"g/gan": 1e-7, "validation/x2": 1 / 3},
+    ]
+
+    def written(folder: Path) -> dict[str, bytes]:
+        with live_curves(folder) as record:
+            for step, terms in enumerate(values, start=1):
+                record(step, terms)
+        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.tsv")}
+
+    with_dvclive = written(tmp_path / "with")
+    monkeypatch.setitem(sys.modules, "dvclive", None)
+    assert written(tmp_path / "without") == with_dvclive
+    assert set(with_dvclive) == {f"plots/metrics/{name}.tsv" for name in values[0]}
