@@ -180,7 +180,7 @@ def test_numbers_of_other_params_code_or_files_pass_no_gate(based: Project, run:
     code, _, err = run("diff", "--fail-below")
     assert code == 1
     for reason in (
-        "made with other params (fsr_reweighted.reweight.sigma, reweight.sigma)",
+        "made with other params (fsr_variants.reweighted.reweight.sigma, reweight.sigma)",
         "the results were made with other code of report",
         "metrics/small/accuracy.json is not what dvc.lock says",
     ):
