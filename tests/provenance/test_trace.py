@@ -197,11 +197,12 @@ def test_a_stage_runs_whether_it_can_be_recorded_or_not(tmp_path: Path, blocked:
     program = """\
 from pathlib import Path
 from fsr_fer import run_stage
-from fsr_fer.stage import Stage
+from fsr_fer.stage import Stage, _stamps
 run_stage.require_own_code = lambda script: None
 def main():
     Path("out.txt").write_text("out")
-    return Stage("copy", None, {"a": 1.5}, (Path("in.txt"),), (Path("out.txt"),), "p", "")
+    deps, outs = (Path("in.txt"),), (Path("out.txt"),)
+    return Stage("copy", None, {"a": 1.5}, deps, outs, "p", "", files=_stamps(deps))
 run_stage.run_stage(main)
 """
     done = subprocess.run(
