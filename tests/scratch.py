@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from tests import ROOT
+from tests.provenance.conftest import shell
 from tests.test_stages import tiny
 
 MINUTES = 60
@@ -91,8 +92,8 @@ def clone(folder: Path, cache: Path) -> Scratch:
     """What lies in this repository, committed or not, cloned, with every profile made tiny."""
     made = Scratch(folder / "fsr-fer", folder / "home")
     made.home.mkdir(parents=True)
-    _git(folder, "clone", "--quiet", str(ROOT), str(made.root))
-    changed = _git(ROOT, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
+    shell(folder, "git", "clone", "--quiet", str(ROOT), str(made.root))
+    changed = shell(ROOT, "git", "ls-files", "-z", "--modified", "--others", "--exclude-standard")
     for name in filter(None, set(changed.split("\0"))):
         (made.root / name).unlink(missing_ok=True)
         if (ROOT / name).is_file():
@@ -122,13 +123,6 @@ def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         return old | {key: _merged(old.get(key), value) for key, value in new.items()}
     return old + new if isinstance(old, list) and isinstance(new, list) else new
-
-
-def _git(folder: Path, *words: str) -> str:
-    hidden = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    done = subprocess.run(["git", *words], cwd=folder, env=hidden, capture_output=True, text=True)
-    assert done.returncode == 0, (words, done.stderr)
-    return done.stdout
 
 
 def _make_tiny(root: Path) -> None:

@@ -13,6 +13,7 @@ from fsr_fer.provenance.record import RECORDS, last_seconds, record_of, write_re
 from fsr_fer.provenance.revision import Revision, find_revision
 from fsr_fer.provenance.trace import as_text, trace
 from fsr_fer.stage import Stage
+from tests.conftest import Run
 from tests.provenance.conftest import shell
 from tests.provenance.mutations import read, write
 
@@ -219,40 +220,31 @@ run_stage.run_stage(main)
         assert outs == {"out.txt": "c68271a63ddbc431c307beb7d2918275"}
 
 
-def fsr_fer(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    program = (
-        "import sys; from fsr_fer import cli\n"
-        "try: cli.main()\n"
-        "finally: print(*sorted({'dvc', 'numpy', 'torch', 'pandas'} & set(sys.modules)))"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=root / "data",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_command_line_loads_nothing_slow_and_exits_with_1_on_a_difference(
-    pipeline: Path,
+def test_the_command_line_loads_nothing_slow_to_trace(
+    finished: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = fsr_fer(pipeline, "trace", "accuracy.plain.x2")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == ""  # no slow library
-    assert json.loads(fsr_fer(pipeline, "trace", "check.score", "--json").stdout)["value"] > 0
-    assert fsr_fer(pipeline, "verify").stdout.startswith("0 differences\n")
-    done = fsr_fer(pipeline, "verify", "--replay", "report")
-    assert done.returncode == 0
-    assert "report again: metrics/tiny/accuracy.json: the same bytes" in done.stdout
+    monkeypatch.chdir(finished / "data")
+    for slow in ("dvc", "numpy", "torch", "pandas"):
+        monkeypatch.setitem(sys.modules, slow, None)
+    assert run("trace", "accuracy.plain.x2")[0] == 0
+    assert json.loads(run("trace", "check.score", "--json")[1])["value"] > 0
+
+
+def test_the_command_line_exits_with_1_on_a_difference(
+    pipeline: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pipeline / "data")
+    code, out, _ = run("verify", "--replay", "report")
+    assert code == 0
+    assert out.startswith("0 differences\n")
+    assert "report again: metrics/tiny/accuracy.json: the same bytes" in out
 
     (pipeline / "metrics/tiny/accuracy.json").write_text('{"plain": {"x2": 99.0}}')
-    done = fsr_fer(pipeline, "verify", "--replay", "report")
-    assert done.returncode == 1
-    assert "metrics/tiny/accuracy.json is not what report wrote\n" in done.stdout
-    assert "report again: metrics/tiny/accuracy.json: CHANGED" in done.stdout
-    for words in (["trace", "nothing.here"], ["verify", "--replay", "sing"]):
-        done = fsr_fer(pipeline, *words)
-        assert done.returncode == 1
-        assert done.stderr.startswith("fsr-fer: ")
-        assert done.stderr.count("\n") == 1
+    code, out, _ = run("verify", "--replay", "report")
+    assert code == 1
+    assert "metrics/tiny/accuracy.json is not what report wrote\n" in out
+    assert "report again: metrics/tiny/accuracy.json: CHANGED" in out
+    code, _, err = run("verify", "--replay", "sing")
+    assert code == 1
+    assert err.startswith("fsr-fer: ")
+    assert err.count("\n") == 1

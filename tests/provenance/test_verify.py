@@ -215,15 +215,7 @@ def test_hashes_are_dvcs(finished: Path) -> None:
         assert hashes_of([Path("nothing")]) == {"nothing": "missing"}
 
 
-def test_a_damaged_lock_is_a_users_mistake(pipeline: Path) -> None:
-    lock = pipeline / "dvc.lock"
-    text = lock.read_text()
-    cut = text[: text.index("  shrink@2")] + "  shrink@2:\n    cmd: x\n    deps:\n    - p"
-    for damaged in (cut, cut + "ath: 'x"):
-        lock.write_text(damaged)
-        with pytest.raises(UserError, match=r"dvc\.lock") as caught:
-            findings(pipeline)
-        assert "\n" not in str(caught.value)
-    lock.unlink()
+def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
+    (pipeline / "dvc.lock").unlink()
     with pytest.raises(UserError, match=r"dvc\.lock is not here; nothing has run yet"):
         findings(pipeline)

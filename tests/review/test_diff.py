@@ -220,7 +220,7 @@ def test_an_experiment_of_several_commits_must_be_chosen(based: Project, run: Ru
         (["nowhere"], "'nowhere' is neither a revision nor an experiment here"),
         (["HEAD..nowhere"], "'nowhere' is neither"),
         (["--", "--output=x"], "'--output=x' is neither"),  # no option of Git
-        (["a...b"], "three dots are not understood; write a..b"),
+        (["HEAD...b"], "'.b' is neither"),
         (["--profile", "mine"], "has no profile 'mine'; it has small, open_faces"),
         (["--profile", "paper"], "neither HEAD ("),
         (["--md", "--json"], "exclude each other"),

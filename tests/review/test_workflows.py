@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 SCRIPTS = sorted((ROOT / ".github/scripts").glob("*.sh"))
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
-def load(name: str) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
-    return values
+def load(name: str) -> Any:
+    return yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
 
 
 def steps(name: str) -> list[dict[str, Any]]:
@@ -119,36 +119,29 @@ class GitHub:
     """Runs comment.sh against the GitHub above."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.review = folder, folder / "review"
-        self.review.mkdir()
-        (folder / "bin").mkdir()
-        (folder / "bin/gh").write_text(GH)
-        (folder / "bin/gh").chmod(0o755)
-        self.state = folder / "state.json"
+        self.folder, self.state = folder, folder / "state.json"
+        (folder / "gh").write_text(GH)
+        (folder / "gh").chmod(0o755)
         stranger = {"id": 1, "user": {"login": "mallory"}, "body": "<!-- fsr-fer review --> mine"}
         self.state.write_text(json.dumps({"head": SHA, "comments": [stranger]}))
         self.leave("7\n", "### Gate passed\n")
 
     def leave(self, number: str, comment: str) -> None:
-        (self.review / "number").write_text(number)
-        (self.review / "comment.md").write_text(comment)
+        (self.folder / "number").write_text(number)
+        (self.folder / "comment.md").write_text(comment)
 
     def run(self, sha: str = SHA) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "STATE": str(self.state),
-            "REPOSITORY": "o/r",
-            "HEAD_SHA": sha,
-        }
-        script = ROOT / ".github/scripts/comment.sh"
-        words = ["bash", str(script), str(self.review)]
-        return subprocess.run(words, env=environment, capture_output=True, text=True)
+        own = {"STATE": str(self.state), "REPOSITORY": "o/r", "HEAD_SHA": sha}
+        return subprocess.run(
+            ["bash", str(ROOT / ".github/scripts/comment.sh"), str(self.folder)],
+            env={**os.environ, **own, "PATH": f"{self.folder}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
 
     @property
-    def comments(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.state.read_text())["comments"]
-        return found
+    def comments(self) -> list[str]:
+        return [comment["body"] for comment in json.loads(self.state.read_text())["comments"]]
 
 
 @pytest.fixture
@@ -163,10 +156,10 @@ def test_one_comment_that_later_pushes_update(github: GitHub) -> None:
     github.leave("7\n", "### Gate failed\n")
     done = github.run()
     assert done.returncode == 0, done.stderr
-    assert len(github.comments) == 2
-    assert github.comments[0]["body"].endswith("mine")
-    assert "Gate failed" in github.comments[1]["body"]
-    assert "Gate passed" not in github.comments[1]["body"]
+    mine, own = github.comments
+    assert mine.endswith("mine")
+    assert "Gate failed" in own
+    assert "Gate passed" not in own
 
 
 def test_a_number_that_is_not_of_this_commit_is_not_commented(github: GitHub) -> None:
@@ -184,8 +177,8 @@ def test_a_forged_number_stops(github: GitHub, number: str) -> None:
 
 
 def test_a_link_in_the_artifact_is_not_followed(github: GitHub) -> None:
-    (github.review / "comment.md").unlink()
-    (github.review / "comment.md").symlink_to("/etc/passwd")
+    (github.folder / "comment.md").unlink()
+    (github.folder / "comment.md").symlink_to("/etc/passwd")
     assert github.run().returncode == 1
     assert len(github.comments) == 1
 
@@ -195,7 +188,7 @@ def test_what_a_stranger_wrote_stays_text(github: GitHub) -> None:
     github.leave("7", text)
     done = github.run()
     assert done.returncode == 0, done.stderr
-    body = github.comments[1]["body"]
+    body = github.comments[1]
     assert "@everyone" not in body
     assert "$(touch hacked)" in body
     assert len(body) < 65_536

@@ -102,20 +102,22 @@ def touching(lock: Stages, kind: str, path: str) -> list[str]:
 
 def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
     """The stages and all whose outputs they read, directly or not, in order of running."""
-    done: dict[str, bool] = {}
+    seen: set[str] = set()
+    order: list[str] = []
 
     def visit(name: str) -> None:
-        if name not in done:
-            done[name] = False
-            inputs = [dep["path"] for dep in lock[name].get("deps", [])]
-            for path in [*inputs, *lock[name].get("params", {})]:
-                for writer in touching(lock, "outs", path):
-                    visit(writer)
-            done[name] = done.pop(name)
+        if name in seen:
+            return
+        seen.add(name)
+        inputs = [dep["path"] for dep in lock[name].get("deps", [])]
+        for path in [*inputs, *lock[name].get("params", {})]:
+            for writer in touching(lock, "outs", path):
+                visit(writer)
+        order.append(name)
 
     for name in names:
         visit(name)
-    return list(done)
+    return order
 
 
 def _stage(revision: Revision, name: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fsr_fer.errors import UserError
-from fsr_fer.provenance.revision import WORKSPACE, Revision, find_revision
+from fsr_fer.provenance.revision import Revision, find_revision
 from fsr_fer.review.comparison import Comparison, compare
 from fsr_fer.review.gate import breaches, limits_of
 from fsr_fer.review.results import Results
@@ -16,32 +16,26 @@ def review(
 ) -> tuple[Comparison, list[str] | None]:
     """Compare ``REV`` with the workspace, or ``A..B``, on a profile (the later one's, if None).
 
+    An empty side of ``A..B`` is HEAD.
+
     With ``gate`` the reasons why the change should not pass come too.
 
     Raises:
         UserError: a revision is unknown, or neither has results of the profile.
     """
-    first, last = _range(root, revisions)
+    before, dots, after = revisions.partition("..")
+    first = find_revision(root, before or "HEAD")
+    last = find_revision(root, after or "HEAD") if dots else Revision(root)
     params = last.values("params.yaml")
     name = profile or str(params.get("profile"))
     if name not in params.get("profiles", {}):
         known = ", ".join(params.get("profiles", {})) or "none"
         raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
-    before, after = Results(revision=first, profile=name), Results(revision=last, profile=name)
-    comparison = compare(before, after)
+    results = Results(revision=last, profile=name)
+    comparison = compare(Results(revision=first, profile=name), results)
     if not comparison.table:
         raise UserError(
             f"neither {first.title} nor {last.title} has results of profile {name}; "
             "`make repro` makes them"
         )
-    return comparison, breaches(comparison, limits_of(after)) if gate else None
-
-
-def _range(root: Path, text: str) -> tuple[Revision, Revision]:
-    """Before and after: ``REV`` against the workspace, or ``A..B`` (an empty side is HEAD)."""
-    before, dots, after = text.partition("..")
-    if after.startswith("."):
-        right = f"{before or 'HEAD'}..{after[1:] or 'HEAD'}"
-        raise UserError(f"{text!r}: three dots are not understood; write {right}")
-    last = find_revision(root, after or "HEAD") if dots else find_revision(root, WORKSPACE)
-    return find_revision(root, before or "HEAD"), last
+    return comparison, breaches(comparison, limits_of(results)) if gate else None
