@@ -38,22 +38,22 @@ import torch
 from machine import describe_machine, values_of, write_results
 from timing import in_turns, peak_mib
 
-from fsr_fer.data.synthetic import synthetic_face
-from fsr_fer.downsampling import downsample, restore
-from fsr_fer.methods import Method
+from fsr_fer.common.settings import build
+from fsr_fer.data.downsampling import downsample, restore
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.data.synthetic.dataset import synthetic_face
+from fsr_fer.evaluation.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import Restorer
-from fsr_fer.settings import (
-    DownsampleSettings,
+from fsr_fer.models.settings import (
     ExtractorSettings,
     GeneratorSettings,
     MetaSrSettings,
     RcanSettings,
-    build,
 )
+from fsr_fer.models.super_resolution import Restorer
 
 RESULTS = Path(__file__).with_suffix(".json")
 BATCHES = (1, 64)

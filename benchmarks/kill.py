@@ -36,12 +36,12 @@ from machine import describe_machine, write_results
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import fsr_fer.run_stage  # noqa: E402
-from fsr_fer.files import PART_SUFFIX, write_json  # noqa: E402
-from fsr_fer.profiles import read_yaml  # noqa: E402
-from fsr_fer.stage import load_stage  # noqa: E402
+import fsr_fer.pipeline.run_stage  # noqa: E402
+from fsr_fer.common.files import PART_SUFFIX, write_json  # noqa: E402
+from fsr_fer.pipeline.profiles import read_yaml  # noqa: E402
+from fsr_fer.pipeline.stage import load_stage  # noqa: E402
 from fsr_fer.training import checkpoint  # noqa: E402
-from tests.test_stages import workspace  # noqa: E402
+from tests.pipeline.test_stages import workspace  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
 AIMS = ("any moment", "any moment", "any moment", "line of a save", "part of the bytes")
@@ -145,9 +145,9 @@ def fork(folder: Path, script: str, *arguments: str, sabotage: Sabotage = lambda
         sys.argv = [f"stages/{script}.py", *arguments]
         sys.stderr = open(folder / "stderr", "a", encoding="utf-8")  # noqa: SIM115
         # This process has loaded what other stages need as well.
-        fsr_fer.run_stage.require_own_code = lambda stage: None
+        fsr_fer.pipeline.run_stage.require_own_code = lambda stage: None
         sabotage()
-        fsr_fer.run_stage.run_stage(main)
+        fsr_fer.pipeline.run_stage.run_stage(main)
     except SystemExit as end:
         os._exit(end.code if isinstance(end.code, int) else 1)
     finally:

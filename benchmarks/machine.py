@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fsr_fer.files import write_text
-from fsr_fer.profiles import profile_values, read_yaml
-from fsr_fer.provenance.record import processor_name
+from fsr_fer.common.files import write_text
+from fsr_fer.pipeline.profiles import profile_values, read_yaml
+from fsr_fer.pipeline.provenance.record import processor_name
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 

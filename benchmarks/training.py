@@ -26,15 +26,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from fsr_fer.common.settings import build
 from fsr_fer.models.covpool import CovPoolFER
-from fsr_fer.settings import (
-    ExtractorSettings,
-    FsrSettings,
-    LossSettings,
-    ReweightSettings,
-    build,
-)
+from fsr_fer.models.settings import ExtractorSettings
 from fsr_fer.training.fsr import Batch, FsrTrainer
+from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
 
 RESULTS = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")

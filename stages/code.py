@@ -1,8 +1,8 @@
 """Fingerprint the code that each stage runs: ``python -m stages.code``."""
 
-from fsr_fer.code_fingerprint import CODE_FILE, fingerprint, stage_names
-from fsr_fer.files import write_json
-from fsr_fer.run_stage import run_stage
+from fsr_fer.common.files import write_json
+from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.run_stage import run_stage
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """Count what each method costs per face: ``python -m stages.cost``."""
 
-from fsr_fer.cost import cost_of
-from fsr_fer.files import write_json
-from fsr_fer.methods import load_method, load_restorers
-from fsr_fer.run_stage import run_stage
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.common.files import write_json
+from fsr_fer.evaluation.cost import cost_of
+from fsr_fer.evaluation.methods import load_method, load_restorers
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main() -> Stage:

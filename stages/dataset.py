@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from fsr_fer.data.dataset import build_dataset
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import DatasetSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.data.settings import DatasetSettings
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main() -> Stage:

@@ -1,10 +1,10 @@
 """Make every face small: ``python -m stages.downsample SCALE``."""
 
-from fsr_fer.arrays import open_faces
-from fsr_fer.downsampling import write_downsampled
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import DownsampleSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.common.arrays import open_faces
+from fsr_fer.data.downsampling import write_downsampled
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(scale: str) -> Stage:

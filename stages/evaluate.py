@@ -1,12 +1,13 @@
 """Predict the test faces with one method: ``python -m stages.evaluate METHOD``."""
 
+from fsr_fer.common.device import choose_device
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.device import choose_device
-from fsr_fer.evaluation import open_test_faces, predict_test_faces
-from fsr_fer.methods import load_method
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import DownsampleSettings, MethodSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.methods import load_method
+from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(name: str) -> Stage:

@@ -1,13 +1,14 @@
 """Train the pretrained extractor on faces of all sizes: ``python -m stages.finetune METHOD``."""
 
 from fsr_fer.data.labelled_faces import open_faces_of
+from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import training_run
-from fsr_fer.settings import DownsampleSettings, FinetuneSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.runs import training_run
+from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.training.finetune import finetune
+from fsr_fer.training.settings import FinetuneSettings
 
 
 def main(method: str) -> Stage:

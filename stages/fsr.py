@@ -1,15 +1,15 @@
 """Train a generator: ``python -m stages.fsr VARIANT``."""
 
+from fsr_fer.common.distributed import barrier, is_first
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.distributed import barrier, is_first
 from fsr_fer.features.pairs import open_pairs
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import training_run
-from fsr_fer.settings import FsrSettings, FsrVariantSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.runs import training_run
+from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.training.fsr import train_fsr
+from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
 
 
 def main(variant: str) -> Stage | None:

@@ -1,9 +1,9 @@
 """Pack the natural pictures that image super-resolution is trained on."""
 
 from fsr_fer.data.natural import pack_pictures
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import NaturalSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.data.settings import NaturalSettings
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main() -> Stage:

@@ -1,13 +1,13 @@
 """Train CovPoolFER on full-size faces: ``python -m stages.pretrain``."""
 
+from fsr_fer.common.distributed import barrier, is_first
 from fsr_fer.data.labelled_faces import open_faces_of
-from fsr_fer.distributed import barrier, is_first
 from fsr_fer.models.weights import save_network
-from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import training_run
-from fsr_fer.settings import PretrainSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.runs import training_run
+from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.training.pretrain import train_extractor
+from fsr_fer.training.settings import PretrainSettings
 
 
 def main() -> Stage | None:

@@ -1,12 +1,13 @@
 """Write metrics, figures and the page: ``python -m stages.report``."""
 
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.predictions import read_predictions
+from fsr_fer.data.settings import DatasetSettings, DownsampleSettings
+from fsr_fer.evaluation.predictions import read_predictions
+from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.report import ReportInputs, write_report
 from fsr_fer.report.inputs import read_fidelity, read_json
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import DatasetSettings, DownsampleSettings, EvaluateSettings, ReportSettings
-from fsr_fer.stage import Stage, load_stage
 
 
 def main() -> Stage:

@@ -3,16 +3,17 @@
 import numpy as np
 import torch
 
-from fsr_fer.arrays import open_faces
+from fsr_fer.common.arrays import open_faces
+from fsr_fer.common.device import choose_device
+from fsr_fer.common.files import write_json
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.device import choose_device
-from fsr_fer.files import write_json
-from fsr_fer.methods import load_restorers
-from fsr_fer.restoration import fidelity, write_restored
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import DownsampleSettings, MethodSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.methods import load_restorers
+from fsr_fer.evaluation.restoration import fidelity, write_restored
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(name: str) -> Stage:

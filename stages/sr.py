@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
+from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import training_run
-from fsr_fer.settings import NaturalSettings, SrSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.runs import training_run
+from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.training.settings import SrSettings
 from fsr_fer.training.sr import natural_image_setup, new_network, train_sr
 
 IMPORTED = Path("data/raw/weights")

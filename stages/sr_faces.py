@@ -1,12 +1,13 @@
 """Train Meta-SR again, on the train faces: ``python -m stages.sr_faces``."""
 
 from fsr_fer.data.labelled_faces import open_faces_of
+from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.data.super_resolution_pairs import WholeFaces
 from fsr_fer.models.weights import save_network
-from fsr_fer.run_stage import run_stage
-from fsr_fer.runs import training_run
-from fsr_fer.settings import DownsampleSettings, SrSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.runs import training_run
+from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.training.settings import SrSettings
 from fsr_fer.training.sr import network_to_retrain, train_sr
 
 KEY = "meta_sr_retrained"

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fsr_fer.data.synthetic import synthesize
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import SynthesizeSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.data.settings import SynthesizeSettings
+from fsr_fer.data.synthetic.dataset import synthesize
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(profile: str) -> Stage:

@@ -1,10 +1,10 @@
 """Stage ``validate``: stop here, and say why, if the data is not fit to train on."""
 
+from fsr_fer.data.settings import ValidateSettings
 from fsr_fer.data.validation.checks import validate_dataset
 from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
-from fsr_fer.run_stage import run_stage
-from fsr_fer.settings import ValidateSettings
-from fsr_fer.stage import Stage, load_stage
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main() -> Stage:

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from tests import ROOT
-from tests.provenance.conftest import shell
-from tests.test_stages import tiny
+from tests.pipeline.provenance.conftest import shell
+from tests.pipeline.test_stages import tiny
 
 MINUTES = 60
 """After so long a block counts as hanging, even on a busy machine."""

@@ -6,15 +6,15 @@ Each is called with the values that a test replaces: ``fsr(iterations=3)``.
 from dataclasses import replace
 from functools import partial
 
-from fsr_fer.profiles import profile_values, read_yaml
-from fsr_fer.settings import (
-    DownsampleSettings,
+from fsr_fer.common.settings import build
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.pipeline.profiles import profile_values, read_yaml
+from fsr_fer.training.settings import (
     FinetuneSettings,
     FsrSettings,
     LossSettings,
     PretrainSettings,
     ReweightSettings,
-    build,
 )
 from tests import ROOT
 

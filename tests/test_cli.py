@@ -9,8 +9,9 @@ import pytest
 import yaml
 from voluptuous import Invalid
 
-from fsr_fer.data import importing, tracking
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
+from fsr_fer.data import importing
+from fsr_fer.pipeline import dvc_tracking as tracking
 from tests import ROOT
 from tests.conftest import Run
 from tests.data.raw_faces import CLASSES, write_csv, write_rafdb

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from fsr_fer.data import tracking
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline import dvc_tracking as tracking
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import that differs.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -127,10 +127,10 @@ def weights_import_command(
     never run. The `sr` stages use it once `sr.weights` of the profile is `imported`; RCAN has a
     file for each scale.
     """
-    from fsr_fer.files import replacing
-    from fsr_fer.models.official import read_official
+    from fsr_fer.common.files import replacing
+    from fsr_fer.models.published_weights import read_official
     from fsr_fer.models.weights import save_network
-    from fsr_fer.params import read_params
+    from fsr_fer.pipeline.params import read_params
 
     root = tracking.find_root(Path.cwd())
     key, network = read_official(kind, file)
@@ -158,8 +158,8 @@ def check_command() -> None:
     All profiles are checked, nothing is run. A dvc.lock that an interrupt cut off is told too, for
     `dvc repro` does not get past it.
     """
-    from fsr_fer.params import read_params
-    from fsr_fer.provenance.revision import Revision
+    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.provenance.revision import Revision
 
     root = tracking.find_root(Path.cwd())
     _ = Revision(root).lock
@@ -172,8 +172,8 @@ def summary_command() -> None:
     """Print the main table of the selected profile."""
     from tabulate import tabulate
 
-    from fsr_fer.params import read_params
-    from fsr_fer.predictions import by_size
+    from fsr_fer.evaluation.predictions import by_size
+    from fsr_fer.pipeline.params import read_params
 
     root = tracking.find_root(Path.cwd())
     profile = read_params(root / "params.yaml")["profile"]
@@ -206,8 +206,8 @@ def trace_command(
 
     It tells what dvc.lock says; `fsr-fer verify` asks whether that is true.
     """  # noqa: D301
-    from fsr_fer.provenance.revision import find_revision
-    from fsr_fer.provenance.trace import as_text, trace
+    from fsr_fer.pipeline.provenance.revision import find_revision
+    from fsr_fer.pipeline.provenance.trace import as_text, trace
 
     traced = trace(find_revision(tracking.find_root(Path.cwd()), revision), name)
     typer.echo(json.dumps(traced, indent=2) if as_json else as_text(traced))
@@ -226,10 +226,10 @@ def verify_command(
     that are newer than the last commit are no difference if their runs were recorded on this
     machine; a note names them.
     """
-    from fsr_fer.provenance.replay import replay as run_again
-    from fsr_fer.provenance.revision import Revision
-    from fsr_fer.provenance.trace import find
-    from fsr_fer.provenance.verify import verify
+    from fsr_fer.pipeline.provenance.replay import replay as run_again
+    from fsr_fer.pipeline.provenance.revision import Revision
+    from fsr_fer.pipeline.provenance.trace import find
+    from fsr_fer.pipeline.provenance.verify import verify
 
     root = tracking.find_root(Path.cwd())
     os.chdir(root)
@@ -277,7 +277,7 @@ def diff_command(
     Accuracies, params, data and code of two revisions. Differences are tested face by face on the
     stored predictions of both.
     """
-    from fsr_fer.review import rendering, review
+    from fsr_fer.report.diff import rendering, review
 
     if markdown and as_json:
         raise UserError("--md and --json exclude each other")
@@ -302,7 +302,7 @@ def studies_command(
 
     Studies are experiments, in studies.yaml. Results are written to metrics/studies/.
     """
-    from fsr_fer.studies import run_studies
+    from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root(Path.cwd())
     for path in run_studies(root, dry_run):
@@ -311,8 +311,8 @@ def studies_command(
 
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
     """The profile an import is for and its class names."""
-    from fsr_fer.params import read_params
-    from fsr_fer.profiles import profile_values
+    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.profiles import profile_values
 
     params = read_params(path)
     datasets = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import build_dataset, hold_out
 from fsr_fer.data.importing import import_faces
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.manifest import Manifest, pixel_sha256, read_manifest
-from fsr_fer.errors import UserError
 from tests import ROOT
 from tests.data.raw_faces import CLASSES, face_pixels
 

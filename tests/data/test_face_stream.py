@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.face_stream import Faces, batches_of, computed
-from fsr_fer.downsampling import downsample, restore
+from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.resize import imresize
-from fsr_fer.settings import DownsampleSettings
 
 CPU = torch.device("cpu")
 SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")

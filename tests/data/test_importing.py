@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data import importing
 from fsr_fer.data.importing import ImportSummary, import_faces
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.sources import open_source
-from fsr_fer.errors import UserError
 from tests.data.raw_faces import CLASSES, encoded, face_pixels
 
 Edit = Callable[[Path, int, str], None]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
-from fsr_fer.errors import UserError
 
 
 def pictures(

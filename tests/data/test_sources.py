@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import PictureError
 from fsr_fer.data.listing import Source, class_position, read_picture, split_name
 from fsr_fer.data.sources import open_source
-from fsr_fer.errors import UserError
 from tests.data.raw_faces import CLASSES, encoded, face_pixels, zip_of
 
 Edit = Callable[[Path, int, str], None]

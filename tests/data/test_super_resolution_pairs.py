@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.random_streams import stream
+from fsr_fer.data.downsampling import downsample
 from fsr_fer.data.super_resolution_pairs import Patches, WholeFaces
-from fsr_fer.downsampling import downsample
-from fsr_fer.errors import UserError
-from fsr_fer.randomness import stream
 from fsr_fer.resize import imresize
 from tests import sections
 from tests.data.test_natural import pictures

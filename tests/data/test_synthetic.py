@@ -11,20 +11,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.data import synthetic
-from fsr_fer.data.faces.action_units import (
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.settings import SynthesizeSettings
+from fsr_fer.data.synthetic import dataset as synthetic
+from fsr_fer.data.synthetic.action_units import (
     EXPRESSIONS,
     UNIT_NAMES,
     ActionUnits,
     draw_action_units,
 )
-from fsr_fer.data.faces.canvas import Canvas, Window, taper
-from fsr_fer.data.faces.drawing import draw_face
-from fsr_fer.data.faces.geometry import MIDDLE, Landmarks, Pose, draw_pose, face_landmarks, smooth
-from fsr_fer.data.faces.identity import Identity, draw_identity
-from fsr_fer.data.synthetic import CLASS_NAMES, synthesize, synthetic_face
-from fsr_fer.errors import UserError
-from fsr_fer.settings import SynthesizeSettings
+from fsr_fer.data.synthetic.canvas import Canvas, Window, taper
+from fsr_fer.data.synthetic.dataset import CLASS_NAMES, synthesize, synthetic_face
+from fsr_fer.data.synthetic.drawing import draw_face
+from fsr_fer.data.synthetic.geometry import (
+    MIDDLE,
+    Landmarks,
+    Pose,
+    draw_pose,
+    face_landmarks,
+    smooth,
+)
+from fsr_fer.data.synthetic.identity import Identity, draw_identity
 
 SETTINGS = SynthesizeSettings(train_faces=31, test_faces=15, faces_per_subject=5)
 LABELS = "EmoLabel/list_patition_label.txt"

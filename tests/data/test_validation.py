@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import build_dataset
 from fsr_fer.data.manifest import Manifest
+from fsr_fer.data.settings import ValidateSettings
 from fsr_fer.data.validation.checks import Offender, Validation, contrast, validate_dataset
 from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
-from fsr_fer.errors import UserError
-from fsr_fer.settings import ValidateSettings
 from tests.data.raw_faces import CLASSES
 
 SETTINGS = ValidateSettings(minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.face_stream import Faces
-from fsr_fer.downsampling import downsample, restore
+from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.features import extraction
 from fsr_fer.features.extraction import write_features
 from fsr_fer.features.packing import unpack
 from fsr_fer.models.covpool import CovPoolFER, FeatureExtractor, standardise
 from fsr_fer.resize import imresize
-from fsr_fer.settings import DownsampleSettings
 from tests import sections
 
 CPU = torch.device("cpu")

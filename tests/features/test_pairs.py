@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.errors import UserError
 from fsr_fer.features.pairs import FeaturePairs, as_maps, open_pairs
 
 CPU = torch.device("cpu")

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
-from fsr_fer.models.official import Kind, read_official
+from fsr_fer.models.published_weights import Kind, read_official
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.settings import MetaSrSettings, RcanSettings
+from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from tests.models import published
 
 FULL_RCAN = RcanSettings(groups=10, blocks=20, filters=64, reduction=16)

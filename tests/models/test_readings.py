@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fsr_fer.common.settings import build
 from fsr_fer.models import covpool
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
-from fsr_fer.params import read_params
-from fsr_fer.profiles import profile_values
-from fsr_fer.settings import DiscriminatorSettings, ExtractorSettings, GeneratorSettings, build
+from fsr_fer.models.settings import DiscriminatorSettings, ExtractorSettings, GeneratorSettings
+from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.profiles import profile_values
 from tests import ROOT
 
 READINGS = ("paper", "released")

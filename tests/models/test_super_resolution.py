@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from fsr_fer.models.image_tensors import as_picture
 from fsr_fer.models.meta_sr import MetaSr, pixel_positions
-from fsr_fer.models.pictures import as_picture
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.settings import MetaSrSettings, RcanSettings
+from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 
 SMALL_RCAN = RcanSettings(groups=2, blocks=3, filters=8, reduction=4)
 SMALL_META_SR = MetaSrSettings(filters=4, growth=3, blocks=2, layers=2, hidden=5)

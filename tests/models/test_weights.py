@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import load_network, save_network
-from fsr_fer.settings import MetaSrSettings, RcanSettings
 from tests.sections import extractor, generator
 
 CLASSES = ("happiness", "neutral", "sadness")

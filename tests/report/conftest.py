@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.predictions import PredictionTable
+from fsr_fer.evaluation.predictions import PredictionTable
+from fsr_fer.evaluation.settings import EvaluateSettings
 from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.settings import EvaluateSettings
 from tests import sections
 
 CLASS_NAMES = ("<b>joy</b>", "fear & awe", "neutral")
@@ -163,7 +163,7 @@ def build_full_inputs(folder: Path) -> ReportInputs:
 
 
 def _cost(columns: list[str], times: int) -> dict[str, dict[str, int]]:
-    """Counts as ``fsr_fer.cost`` makes them: so many times 46 million operations, and 1000."""
+    """Counts as ``evaluation.cost`` makes them: so many times 46 million operations, and 1000."""
     return {
         "parameters": {column: 1_320_000 for column in columns},
         "flop_per_face": {column: times * 46_000_000 for column in columns},

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
 from fsr_fer.report.inputs import read_fidelity, read_json
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
 from fsr_fer.report import write_report
 from fsr_fer.report.face_grids import example_rows, restored_grid
 from fsr_fer.report.page import in_units

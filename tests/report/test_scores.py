@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fsr_fer.errors import UserError
-from fsr_fer.predictions import PredictionTable
+from fsr_fer.common.errors import UserError
+from fsr_fer.evaluation.predictions import PredictionTable
+from fsr_fer.evaluation.statistics import mcnemar_exact
 from fsr_fer.report.scores import compute_scores
-from fsr_fer.statistics import mcnemar_exact
 
 
 def load(written, name):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.files import write_json
+from fsr_fer.common.files import write_json
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.spd import BiMap, orthonormal
 from fsr_fer.training.fsr import Batch, FsrTrainer

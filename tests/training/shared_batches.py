@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fsr_fer.distributed import barrier, is_first, share
+from fsr_fer.common.distributed import barrier, is_first, share
 from fsr_fer.training.checkpoint import Checkpoint, prefixed
 from fsr_fer.training.fit import Run, Stateful
 from fsr_fer.training.fsr import Batch, train_fsr

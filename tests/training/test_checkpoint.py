@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fsr_fer.errors import UserError
-from fsr_fer.randomness import EpochOrder, stream
-from fsr_fer.runs import live_curves
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.random_streams import EpochOrder, stream
+from fsr_fer.pipeline.runs import live_curves
 from fsr_fer.training.checkpoint import Checkpoint, exclusive, prefixed, unprefixed
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsr_fer.downsampling import downsample, restore
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import SettingsError, build
+from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
-from fsr_fer.settings import SettingsError, SizesSettings, build
 from fsr_fer.training.finetune import (
     FinetuneTrainer,
     cosine_learning_rate,
@@ -26,6 +26,7 @@ from fsr_fer.training.finetune import (
     validate,
 )
 from fsr_fer.training.fit import Run
+from fsr_fer.training.settings import SizesSettings
 from tests import sections
 from tests.training.recording import (
     check_that_divergence_updates_nothing,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.log import Means, require_finite

@@ -14,9 +14,9 @@ from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
-from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
 from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
+from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
 from tests import sections
 from tests.training.recording import check_that_it_resumes, recorded
 

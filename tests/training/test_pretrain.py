@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.errors import UserError
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run

@@ -18,14 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fsr_fer.common.settings import build
 from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
-from fsr_fer.profiles import profile_values, read_yaml
-from fsr_fer.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings, build
+from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
+from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
 from tests import ROOT, sections
 from tests.training.test_fsr import batch, classifier, step
 from tests.training.test_fsr import trainer as fsr_trainer

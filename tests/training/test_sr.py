@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.random_streams import stream
 from fsr_fer.data.super_resolution_pairs import Pairs, Patches
-from fsr_fer.errors import UserError
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import save_network
-from fsr_fer.randomness import stream
-from fsr_fer.settings import MetaSrSettings, RcanSettings, SrSettings, SuperResolutionSettings
 from fsr_fer.training.fit import Run
+from fsr_fer.training.settings import SrSettings, SuperResolutionSettings
 from fsr_fer.training.sr import (
     META_SR_FACTORS,
     mean_psnr,

@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from fsr_fer.errors import UserError
+from fsr_fer.common.errors import UserError
 
 MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""

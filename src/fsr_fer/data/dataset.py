@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fsr_fer.arrays import writing_array
+from fsr_fer.common.arrays import writing_array
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.progress import progress
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
 from fsr_fer.data.problems import raise_problems
 from fsr_fer.data.sources import open_source
-from fsr_fer.errors import UserError
-from fsr_fer.progress import progress
 
 
 def build_dataset(

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsr_fer.downsampling import restore
-from fsr_fer.settings import DownsampleSettings
+from fsr_fer.data.downsampling import restore
+from fsr_fer.data.settings import DownsampleSettings
 
 S = TypeVar("S")
 T = TypeVar("T")

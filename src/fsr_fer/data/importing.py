@@ -9,15 +9,15 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
+from fsr_fer.common.progress import progress
 from fsr_fer.data.archive import ZipWriter
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
 from fsr_fer.data.problems import raise_problems
 from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source
-from fsr_fer.errors import UserError
-from fsr_fer.files import replacing
-from fsr_fer.progress import progress
 
 NEEDED_SPLITS = ("train", "test")
 

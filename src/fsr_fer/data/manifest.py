@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fsr_fer.errors import UserError
-from fsr_fer.files import write_csv
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
 
 IMAGE_SIZE = 100
 """Height and width of a full-size face in pixels (paper, section 4.1)."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fsr_fer.arrays import writing_array
+from fsr_fer.common.arrays import writing_array
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
+from fsr_fer.common.progress import progress
 from fsr_fer.data.images import SUFFIXES, PictureError, decode_picture
-from fsr_fer.errors import UserError
-from fsr_fer.files import write_csv
-from fsr_fer.progress import progress
 
 PIXELS, PICTURES = "pixels.npy", "pictures.csv"
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fsr_fer.errors import UserError
-from fsr_fer.files import write_csv
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
 
 SHOWN = 3
 

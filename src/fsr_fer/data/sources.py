@@ -9,10 +9,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import Files, UnreadableFileError, escapes, open_files
 from fsr_fer.data.images import SUFFIXES
 from fsr_fer.data.listing import Source, SourceName, split_name
-from fsr_fer.errors import UserError
 
 RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
 RAFDB_SUBJECTS = "EmoLabel/subject.txt"

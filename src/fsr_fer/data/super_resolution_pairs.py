@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.random_streams import stream
+from fsr_fer.data.downsampling import downsample
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.natural import NaturalPictures
-from fsr_fer.downsampling import downsample
-from fsr_fer.errors import UserError
-from fsr_fer.randomness import stream
+from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.resize import imresize
-from fsr_fer.settings import DownsampleSettings
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.common.distributed import barrier, is_first, share
+from fsr_fer.common.files import PART_SUFFIX, replacing
+from fsr_fer.common.progress import progress
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
-from fsr_fer.distributed import barrier, is_first, share
 from fsr_fer.features.packing import pack, triangle_size
-from fsr_fer.files import PART_SUFFIX, replacing
 from fsr_fer.models.covpool import FeatureExtractor, standardise
-from fsr_fer.progress import progress
 
 
 def write_features(

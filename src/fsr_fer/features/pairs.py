@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsr_fer.arrays import open_array
+from fsr_fer.common.arrays import open_array
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.errors import UserError
 from fsr_fer.features.packing import dim_of, unpack
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fsr_fer.distributed import SumOverAll, world_size
+from fsr_fer.common.distributed import SumOverAll, world_size
+from fsr_fer.models.settings import ExtractorSettings
 from fsr_fer.models.spd import BiMap, covariance_pool, log_eig
-from fsr_fer.settings import ExtractorSettings
 
 POOL_AFTER = (0, 1, 3)
 """Positions of the convolutions that a 2x2 max-pooling follows."""

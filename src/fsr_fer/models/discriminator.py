@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from fsr_fer.settings import DiscriminatorSettings
+from fsr_fer.models.settings import DiscriminatorSettings
 
 LEAK = 0.2
 

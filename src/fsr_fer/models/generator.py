@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fsr_fer.settings import GeneratorSettings
+from fsr_fer.models.settings import GeneratorSettings
 
 LEAK = 0.2
 RESIDUAL_SCALE = 0.2  # of dense blocks and RRDBs, as in ESRGAN

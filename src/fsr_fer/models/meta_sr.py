@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fsr_fer.models.pictures import MeanShift, conv3
-from fsr_fer.settings import MetaSrSettings
+from fsr_fer.models.image_tensors import MeanShift, conv3
+from fsr_fer.models.settings import MetaSrSettings
 
 VALUES_AT_ONCE = 2**24
 """Of patches that are laid out for products at a time: 64 MiB. It bounds memory, nothing else."""

@@ -8,8 +8,8 @@ import math
 
 from torch import Tensor, nn
 
-from fsr_fer.models.pictures import MeanShift, conv3
-from fsr_fer.settings import RcanSettings
+from fsr_fer.models.image_tensors import MeanShift, conv3
+from fsr_fer.models.settings import RcanSettings
 
 
 class ChannelAttention(nn.Module):

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from fsr_fer.models.pictures import as_picture, as_values
-from fsr_fer.settings import FULL_SIZE
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.models.image_tensors import as_picture, as_values
 
 
 class Restorer(nn.Module):

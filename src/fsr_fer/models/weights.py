@@ -11,18 +11,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fsr_fer.errors import UserError
-from fsr_fer.files import replacing
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
+from fsr_fer.common.settings import build
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.settings import (
+from fsr_fer.models.settings import (
     ExtractorSettings,
     GeneratorSettings,
     MetaSrSettings,
     RcanSettings,
-    build,
 )
 
 HEADER = "fsr_fer"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fsr_fer.files import replacing, write_text
-from fsr_fer.predictions import MEAN
+from fsr_fer.common.files import replacing, write_text
+from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.face_grids import restored_grid, sizes_grid
 from fsr_fer.report.figures import accuracy_figure, calibration_figure, cost_figure
 from fsr_fer.report.inputs import ReportInputs

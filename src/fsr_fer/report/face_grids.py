@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fsr_fer.arrays import open_faces
-from fsr_fer.downsampling import restore
-from fsr_fer.predictions import HR
+from fsr_fer.common.arrays import open_faces
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.downsampling import restore
+from fsr_fer.evaluation.predictions import HR
 from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.settings import FULL_SIZE
 
 ZOOM = 2
 """Each face pixel is drawn as 2x2, so that text beside it stays sharp on dense screens."""

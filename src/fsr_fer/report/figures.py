@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator
 
-from fsr_fer.predictions import HR
+from fsr_fer.evaluation.predictions import HR
 from fsr_fer.report.scores import Calibration, Estimate
 
 Table = Mapping[str, Mapping[str, Estimate]]

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.downsampling import small_side
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.downsampling import small_side
-from fsr_fer.errors import UserError
-from fsr_fer.predictions import HR, MEAN, PredictionTable
-from fsr_fer.settings import FULL_SIZE, DownsampleSettings, EvaluateSettings
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
+from fsr_fer.evaluation.settings import EvaluateSettings
 
 SECOND_REFERENCE = "mixed_resolution"
 """What a practitioner would try first: besides the baseline, all methods are compared with it."""
@@ -25,7 +27,7 @@ class ReportInputs:
 
     ``methods`` are predictions by method, the baseline first. ``data`` is the profile's folder with
     the pictures: dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` are
-    the values of settings.json. ``cost`` is what ``fsr_fer.cost`` counts: method, kind of count,
+    the values of settings.json. ``cost`` is what ``evaluation.cost`` counts: method, kind of count,
     size. ``fidelity`` says how near restored faces come to full-size ones: method ("bicubic" too),
     size, then "psnr" in dB and "ssim".
 

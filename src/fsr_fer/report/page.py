@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fsr_fer.data.manifest import SPLITS
-from fsr_fer.predictions import HR, MEAN
-from fsr_fer.profiles import flat
+from fsr_fer.evaluation.predictions import HR, MEAN
+from fsr_fer.pipeline.profiles import flat
 from fsr_fer.report.face_grids import ZOOM
 from fsr_fer.report.figures import style
 from fsr_fer.report.inputs import ReportInputs

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from fsr_fer.files import write_csv, write_json
-from fsr_fer.predictions import MEAN
+from fsr_fer.common.files import write_csv, write_json
+from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.scores import Scores
 

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fsr_fer.predictions import HR, MEAN, PredictionTable
-from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.statistics import (
+from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
+from fsr_fer.evaluation.statistics import (
     Score,
     bootstrap_interval,
     calibration_interval,
@@ -21,6 +20,7 @@ from fsr_fer.statistics import (
     paired_bootstrap,
     total_accuracy,
 )
+from fsr_fer.report.inputs import ReportInputs
 
 SCORES: Mapping[Score, Callable[[np.ndarray, np.ndarray], float]] = {
     "total_accuracy": total_accuracy,

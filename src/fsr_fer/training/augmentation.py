@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.settings import FULL_SIZE, AugmentSettings
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.training.settings import AugmentSettings
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fsr_fer.errors import UserError
-from fsr_fer.files import replacing
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
 
 STATE = "state.safetensors"
 

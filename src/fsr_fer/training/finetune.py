@@ -15,20 +15,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fsr_fer.common.distributed import require_one_process
+from fsr_fer.common.random_streams import EpochOrder, stream
+from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.manifest import IMAGE_SIZE
-from fsr_fer.distributed import require_one_process
-from fsr_fer.downsampling import downsample, restore
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.predictions import HR
 from fsr_fer.models.covpool import CovPoolFER, standardise
-from fsr_fer.predictions import HR
-from fsr_fer.randomness import EpochOrder, stream
 from fsr_fer.resize import imresize
-from fsr_fer.settings import DownsampleSettings, FinetuneSettings, SizesSettings
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.pretrain import classify
+from fsr_fer.training.settings import FinetuneSettings, SizesSettings
 
 ADAM_EPSILON = 1e-5
 """As pretraining's in params.yaml; CovPoolFER's 0.1 is too slow for short trainings."""

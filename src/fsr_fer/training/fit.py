@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.distributed import from_first, is_first
-from fsr_fer.errors import UserError
-from fsr_fer.progress import progress
+from fsr_fer.common.distributed import from_first, is_first
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.progress import progress
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
 from fsr_fer.training.log import Means, Recorder, no_record
 

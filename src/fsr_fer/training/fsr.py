@@ -6,18 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsr_fer import losses
+from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
+from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
 from fsr_fer.data.face_stream import batches_of
-from fsr_fer.distributed import gather, require_enough, share, weighted, wrap
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
-from fsr_fer.randomness import EpochOrder, stream, stream_seed
-from fsr_fer.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training import losses
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
 
 VALIDATION_BATCH = 64
 

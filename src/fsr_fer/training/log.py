@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsr_fer.predictions import HR
-from fsr_fer.statistics import mean_class_accuracy, total_accuracy
+from fsr_fer.evaluation.predictions import HR
+from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 
 Recorder = Callable[[int, dict[str, float]], None]
 """Takes a step (epoch or iteration) and its numbers; a resumed run gives its history first."""

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.distributed import mean_over_all
-from fsr_fer.settings import FsrSettings, PretrainSettings
+from fsr_fer.common.distributed import mean_over_all
 from fsr_fer.training.log import require_finite
+from fsr_fer.training.settings import FsrSettings, PretrainSettings
 
 
 class TensorFlowAdam:

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
+from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.distributed import gather, require_enough, share, weighted, wrap
+from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.models.covpool import CovPoolFER, standardise
-from fsr_fer.randomness import EpochOrder, stream, stream_seed
-from fsr_fer.settings import AugmentSettings, PretrainSettings
-from fsr_fer.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import Means
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
+from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
 HOPELESS = 3.0
 """Times a guess's cross-entropy; first epochs have 1 to 2. A mean above it stops a training that

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fsr_fer.common.distributed import require_one_process
+from fsr_fer.common.random_streams import stream, stream_seed
 from fsr_fer.data.natural import NaturalPictures
+from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.data.super_resolution_pairs import Pairs, Patches, WholeFaces
-from fsr_fer.distributed import require_one_process
+from fsr_fer.evaluation.restoration import psnr
+from fsr_fer.models.image_tensors import as_picture, as_values
 from fsr_fer.models.meta_sr import MetaSr
-from fsr_fer.models.pictures import as_picture, as_values
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network
-from fsr_fer.randomness import stream, stream_seed
-from fsr_fer.restoration import psnr
-from fsr_fer.settings import NaturalSettings, SrSettings, SuperResolutionSettings
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
+from fsr_fer.training.settings import SrSettings, SuperResolutionSettings
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.progress import progress
 from fsr_fer.data.manifest import COLUMNS, IMAGE_SIZE, SPLITS, pixel_sha256
-from fsr_fer.errors import UserError
-from fsr_fer.progress import progress
-from fsr_fer.settings import ValidateSettings
+from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
 import great_expectations as gx

@@ -8,9 +8,9 @@ import numpy as np
 from jinja2 import Template
 from PIL import Image
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing, write_csv, write_json, write_text
 from fsr_fer.data.validation.checks import Offender, Validation
-from fsr_fer.errors import UserError
-from fsr_fer.files import replacing, write_csv, write_json, write_text
 
 PAGE = "index.html"
 OFFENDERS = "offenders.csv"

@@ -1,0 +1,67 @@
+"""Large arrays: written batch by batch, read as far as they are needed."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
+
+
+@contextlib.contextmanager
+def writing_array(
+    path: Path, dtype: np.dtype, shape: tuple[int, ...]
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends rows to what becomes the ``.npy`` file ``path`` at the end.
+
+    Written, not memory-mapped: a full disk is then an error, where a mapped file would be a crash.
+
+    Raises:
+        UserError: the disk is full.
+        ValueError: other rows came than ``shape`` announced.
+    """
+    written = 0
+    with replacing(path) as part, open(part, "wb") as file:
+        header = {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        write_array_header_1_0(file, header)
+
+        def append(rows: np.ndarray) -> None:
+            nonlocal written
+            if rows.shape[1:] != shape[1:]:
+                raise ValueError(f"rows are {rows.shape[1:]}, the array has {shape[1:]}")
+            file.write(np.ascontiguousarray(rows, dtype).tobytes())
+            written += len(rows)
+
+        yield append
+        if written != shape[0]:
+            raise ValueError(f"{written} rows were written, {shape[0]} announced")
+
+
+def open_array(path: Path) -> np.ndarray:
+    """Memory-map a ``.npy`` file.
+
+    Raises:
+        UserError: it is missing, cut off, or holds something else.
+    """
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path} is no array, or cut off: {error}") from error
+    return array
+
+
+def open_faces(path: Path) -> np.ndarray:
+    """Memory-map uint8 [N, h, w, 3] faces.
+
+    Raises:
+        UserError: the file is missing, cut off, or holds something else.
+    """
+    faces = open_array(path)
+    if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
+        raise UserError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")
+    return faces

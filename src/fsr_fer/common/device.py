@@ -1,0 +1,45 @@
+"""Which device the work runs on: a matter of the machine, never of the params."""
+
+import os
+
+import torch
+
+from fsr_fer.common.errors import UserError
+
+VARIABLE = "FSR_FER_DEVICE"
+
+
+def choose_device() -> torch.device:
+    """The device named by FSR_FER_DEVICE: auto (default: CUDA if there is one), cpu, cuda[:n], mps.
+
+    On anything but the CPU it also asks torch for its deterministic kernels, which the promise of
+    equal bytes needs. The CPU's are deterministic by themselves, and asking costs seconds there.
+    float32 then means float32: torch's own default lets a GPU's convolutions round to TF32, which
+    is too coarse for the smallest eigenvalues.
+
+    Raises:
+        UserError: the name is unknown or this machine has no such device.
+    """
+    name = os.environ.get(VARIABLE, "auto")
+    if name == "auto":
+        name = _own_gpu() if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{VARIABLE}={name} cannot be used here ({reason}); use auto, cpu, cuda or cuda:N"
+        ) from error
+    if device.type != "cpu":
+        # cuBLAS needs its workspace fixed before the first call to be deterministic.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    return device
+
+
+def _own_gpu() -> str:
+    """The GPU of this process where several share the machine (torchrun's LOCAL_RANK)."""
+    rank = os.environ.get("LOCAL_RANK", "0")
+    return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank != "0" else "cuda"

@@ -1,0 +1,79 @@
+"""Writing files so that nobody ever reads, or is left with, half of one."""
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+
+PART_SUFFIX = ".part"
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path``; what was written there becomes ``path`` if no error came.
+
+    The parent folder is made. On an error the part is removed and ``path`` stays as it was. Works
+    for a file and for a folder (which the caller makes); a folder replaces a folder.
+
+    Raises:
+        UserError: the disk is full or the quota is used up.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + PART_SUFFIX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(part)
+        yield part
+        if part.is_dir():
+            _remove(path)
+        os.replace(part, path)
+    except OSError as error:
+        _remove(part)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk is full: {path} could not be written; free some space on it and run "
+                "the same command again"
+            ) from error
+        raise
+    except BaseException:
+        _remove(part)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 with Unix line ends, all of it or nothing."""
+    with replacing(path) as part:
+        part.write_bytes(text.encode("utf-8"))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table as UTF-8 with Unix line ends, all of it or nothing; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON with sorted keys, the same bytes for the same value.
+
+    Raises:
+        ValueError: a NaN or an infinity is in it; no metric of ours may be one.
+    """
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

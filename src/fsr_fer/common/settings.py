@@ -1,0 +1,148 @@
+"""What params.yaml may say: one frozen dataclass per section, the range of each value at its field.
+
+``build`` makes and checks them. Values live in params.yaml.
+"""
+
+import itertools
+import math
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from fsr_fer.common.errors import UserError
+
+T = TypeVar("T")
+
+MINIMUM_LR_PIXELS = 4
+FULL_SIZE = 100
+
+
+class SettingsError(UserError):
+    """A value in params.yaml that cannot be: names the key, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a value must fulfil, and how a message puts it."""
+
+    allowed: str
+    holds: Callable[[Any], bool]
+
+
+def _all_positive(values: tuple[int, ...]) -> bool:
+    return len(values) > 0 and min(values) > 0
+
+
+def _increasing(values: tuple[int, ...]) -> bool:
+    return all(a < b for a, b in itertools.pairwise((0, *values)))
+
+
+_POSITIVE = Range("above 0", lambda value: value > 0)
+_NOT_NEGATIVE = Range("0 or more", lambda value: value >= 0)
+PIXELS = Range(
+    f"{MINIMUM_LR_PIXELS} to {FULL_SIZE}",
+    lambda pixels: MINIMUM_LR_PIXELS <= pixels <= FULL_SIZE,
+)
+LR_PIXELS = Range(f"{MINIMUM_LR_PIXELS} or more", lambda pixels: pixels >= MINIMUM_LR_PIXELS)
+
+PositiveInt = Annotated[int, _POSITIVE]
+PositiveFloat = Annotated[float, _POSITIVE]
+NotNegativeInt = Annotated[int, _NOT_NEGATIVE]
+NotNegativeFloat = Annotated[float, _NOT_NEGATIVE]
+Share = Annotated[float, Range("0 to 1", lambda value: 0 <= value <= 1)]
+BelowOne = Annotated[float, Range("0 to below 1", lambda value: 0 <= value < 1)]
+BatchSize = Annotated[int, Range("2 or more", lambda value: value >= 2)]
+Degrees = Annotated[float, Range("0 to 180", lambda value: 0 <= value <= 180)]
+Milestones = Annotated[tuple[int, ...], Range("increasing numbers above 0", _increasing)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What several stages read: seeds, sizes, classes."""
+
+    seed: NotNegativeInt
+    data_seed: NotNegativeInt
+    scales: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        scales = self.scales
+        require(len(scales) > 0, "scales", list(scales), "one factor or more")
+        require(len(set(scales)) == len(scales), "scales", list(scales), "each factor once")
+        for scale in scales:
+            require(scale >= 2, "scales", scale, "whole numbers from 2")
+            pixels = math.ceil(FULL_SIZE / scale)
+            require(
+                pixels >= MINIMUM_LR_PIXELS,
+                "scales",
+                scale,
+                f"factors that leave {MINIMUM_LR_PIXELS} pixels or more of {FULL_SIZE} "
+                f"(at most {FULL_SIZE // (MINIMUM_LR_PIXELS - 1)}); x{scale} leaves {pixels}",
+            )
+
+
+def build(cls: type[T], values: object, key: str) -> T:
+    """Make a settings object from what a YAML or JSON file says under ``key``.
+
+    Raises:
+        SettingsError: a key is unknown or missing, a value has the wrong type or is out of range.
+    """
+    converted = _convert(cls, values, key)
+    return typing.cast(T, converted)
+
+
+def _convert(kind: Any, value: Any, key: str) -> Any:
+    """``value`` as ``kind``; an int passes as a float, there is no other coercion."""
+    if is_dataclass(kind):
+        return _convert_section(kind, value, key)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        converted = _convert(arguments[0], value, key)
+        for limit in arguments[1:]:
+            shown = list(converted) if isinstance(converted, tuple) else converted
+            require(limit.holds(converted), key, shown, limit.allowed)
+        return converted
+    if origin is UnionType:  # of a section and None
+        section, none = arguments
+        assert none is NoneType
+        return None if value is None else _convert(section, value, key)
+    if origin is Literal:
+        require(value in arguments, key, value, "one of " + ", ".join(arguments))
+        return value
+    if origin is tuple:
+        require(isinstance(value, (list, tuple)), key, value, "a list")
+        return tuple(_convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
+    if kind is float:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        require(number and math.isfinite(value), key, value, "a number")
+        return float(value)
+    names = {int: "a whole number", bool: "true or false", str: "a text"}
+    require(type(value) is kind, key, value, names[kind])
+    return value
+
+
+def _convert_section(cls: Any, values: object, key: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{key} is {values!r}; expected a section with keys")
+    hints = typing.get_type_hints(cls, include_extras=True)
+    where = f"{key}." if key else ""
+    names = [field.name for field in fields(cls)]
+    for name in values:
+        if name not in names:
+            raise SettingsError(f"{where}{name} is not a known key; known: {', '.join(names)}")
+    for field in fields(cls):
+        if field.name not in values and field.default is MISSING:
+            raise SettingsError(f"{where}{field.name} is missing; it has no default")
+    arguments = {
+        name: _convert(hints[name], value, f"{where}{name}") for name, value in values.items()
+    }
+    try:
+        return cls(**arguments)
+    except SettingsError as error:  # from __post_init__, which knows no prefix
+        raise SettingsError(f"{where}{error}") from None
+
+
+def require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise SettingsError(f"{key} is {value!r}; allowed: {allowed}")

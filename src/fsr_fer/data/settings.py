@@ -1,0 +1,76 @@
+"""What params.yaml says about faces and natural pictures."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fsr_fer.common.settings import (
+    LR_PIXELS,
+    NotNegativeFloat,
+    NotNegativeInt,
+    PositiveInt,
+    Range,
+    require,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeSettings:
+    """Synthetic faces: how many are drawn, of how many people."""
+
+    train_faces: PositiveInt
+    test_faces: PositiveInt
+    faces_per_subject: PositiveInt
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings:
+    """Where the faces come from and how the validation part is held out of train."""
+
+    source: Literal["synthetic", "rafdb", "folder", "csv"]
+    class_names: tuple[str, ...]
+    validation_fraction: Annotated[
+        float, Range("above 0, at most 0.5", lambda share: 0 < share <= 0.5)
+    ]
+
+    def __post_init__(self) -> None:
+        names = self.class_names
+        require(len(names) >= 2, "class_names", list(names), "two names or more")
+        alike = {unicodedata.normalize("NFC", name) for name in names}
+        require(len(alike) == len(names), "class_names", list(names), "each name once")
+        for name in names:
+            require(name == name.strip() != "", "class_names", name, "no blank at either end")
+            for character in name:  # what nobody sees, nobody can tell apart
+                unseen = unicodedata.category(character)[0] in "CZ" and character != " "
+                code = f"no character U+{ord(character):04X}"
+                require(not unseen, "class_names", name, code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateSettings:
+    """What the data must fulfil before anything downstream reads it."""
+
+    minimum_per_class: PositiveInt
+    minimum_contrast: NotNegativeFloat
+    train_faces: NotNegativeInt
+    test_faces: NotNegativeInt
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownsampleSettings:
+    """How small faces are made and brought back to full size."""
+
+    form: Literal["scale", "size"]
+    boundary: Literal["symmetric", "replicate"]
+    restore: Literal["resize", "crop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NaturalSettings:
+    """The natural pictures that image super-resolution is trained on."""
+
+    pictures: Annotated[str, Range("scikit-image or a folder", bool)]
+    rcan_patch_pixels: Annotated[int, LR_PIXELS]
+    meta_sr_patch_pixels: Annotated[int, LR_PIXELS]

@@ -1,0 +1,112 @@
+"""What a method costs per face, counted and not timed: the same numbers on every machine.
+
+FLOPs are 2 x multiply-adds of convolutions and matrix products, which torch's own counter takes
+from the shapes that really occur. Left out are steps that do a few operations per value:
+normalisation, activations, pooling, attention's products, and bicubic (0.0003 GFLOP per face).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.downsampling import small_side
+from fsr_fer.evaluation.methods import Method
+from fsr_fer.evaluation.predictions import HR
+from fsr_fer.models.super_resolution import Restorer
+
+_EIGH = torch.ops.aten._linalg_eigh
+META = torch.device("meta")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Counts of one face: operations of products, and those of eigendecompositions apart."""
+
+    flop: int
+    eigen_flop: int
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.flop + other.flop, self.eigen_flop + other.eigen_flop)
+
+
+def eigen_flop(size: int) -> int:
+    """Operations of a symmetric eigendecomposition with its vectors, [size, size]: 9 n^3.
+
+    The symmetric QR algorithm (Golub and Van Loan, Matrix Computations, 4th edition, 8.3.5). What
+    LAPACK and cuSOLVER do differs by a factor of about two either way, so it is kept apart.
+    """
+    return 9 * size**3
+
+
+def work_of(compute: Callable[[], object]) -> Work:
+    """Count what ``compute`` does."""
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={_EIGH: _eigh}) as counter:
+        compute()
+    counts = dict(counter.get_flop_counts().get("Global", {}))
+    eigen = counts.pop(_EIGH, 0)
+    return Work(sum(counts.values()), eigen)
+
+
+def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
+    return math.prod(shape[:-2]) * eigen_flop(shape[-1])
+
+
+def work_of_module(
+    module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
+) -> tuple[Work, int]:
+    """A network on an input of this shape; nothing is computed but shapes.
+
+    The second number are operations that only the first input of this shape costs: Meta-SR keeps
+    the kernels that it makes for a size.
+    """
+    shell = copy.deepcopy(module).to(META).eval()
+    values = torch.empty(shape, dtype=dtype, device=META)
+    first, every = work_of(lambda: shell(values)), work_of(lambda: shell(values))
+    return every, first.flop - every.flop
+
+
+def cost_of(
+    method: Method, restorers: Mapping[int, Restorer], scales: Sequence[int]
+) -> dict[str, dict[str, int]]:
+    """Counts of a method, by kind and by column ("hr", "x2", ...) where it exists.
+
+    ``parameters`` are those of all networks that a face goes through; ``flop_per_face`` leaves out
+    the eigendecompositions, which stand in ``eigen_flop_per_face``, and what is done once for all
+    faces of a size, ``flop_once``. ``restorers`` are the networks that bring small faces to full
+    size; a method that has any exists at their scales alone.
+    """
+    face = torch.zeros(1, FULL_SIZE, FULL_SIZE, 3, dtype=torch.uint8)
+    always = work_of(lambda: method.logits(face, FULL_SIZE))
+    of_small = work_of(lambda: method.logits(face, FULL_SIZE // 2))
+    work, once = {HR: always}, {HR: 0}
+    parameters = {HR: _parameters(method.network)}
+    for scale in scales:
+        if restorers and scale not in restorers:
+            continue
+        column = f"x{scale}"
+        work[column], once[column] = of_small, 0
+        parameters[column] = parameters[HR] + _parameters(method.generator)
+        if restorers:
+            shape = (1, small_side(scale), small_side(scale), 3)
+            restoring, once[column] = work_of_module(restorers[scale], shape, torch.uint8)
+            work[column] += restoring
+            parameters[column] += _parameters(restorers[scale])
+    return {
+        "parameters": parameters,
+        "flop_per_face": {column: some.flop for column, some in work.items()},
+        "eigen_flop_per_face": {column: some.eigen_flop for column, some in work.items()},
+        "flop_once": once,
+    }
+
+
+def _parameters(network: nn.Module | None) -> int:
+    return 0 if network is None else sum(tensor.numel() for tensor in network.parameters())

@@ -1,0 +1,99 @@
+"""The methods of the table: each predicts the expression of a face, all in the same way."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.progress import progress
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
+from fsr_fer.evaluation.predictions import Predictions
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.generator import Generator
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.super_resolution import Restorer
+from fsr_fer.models.weights import load_network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """The networks that predict an expression from a face at full size, in eval mode.
+
+    Small faces are brought to full size before: with bicubic (``downsampling.restore``), or with
+    the networks of ``load_restorers`` for the image super-resolution methods. The generator, if
+    there is one, works on features of faces that were small.
+    """
+
+    network: CovPoolFER
+    generator: Generator | None = None
+
+    def logits(self, faces: Tensor, pixels: int) -> Tensor:
+        """Logits [B, classes] of faces uint8 [B, 100, 100, 3], on their device.
+
+        ``pixels`` is the height that they had before they were brought to full size, 100 for those
+        that had it: there is nothing for the generator to restore then.
+        """
+        features = self.network.extractor(standardise(faces))
+        if self.generator is not None and pixels < FULL_SIZE:
+            features = self.generator(features[:, None])
+        _, logits = self.network.classifier(features)
+        return logits
+
+    def predict(
+        self, faces: Faces, pixels: int, device: torch.device, desc: str = "predict"
+    ) -> Predictions:
+        """The most probable class of each face; memory does not grow with their number."""
+        for network in (self.network, self.generator):
+            if network is not None:
+                network.to(device)
+        batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
+        made = computed(faces, batches, lambda images: self.logits(images, pixels), device)
+        none = torch.empty(0, self.network.classifier.logits.out_features)
+        logits = torch.cat([none, *progress(made, total=len(batches), desc=desc)])
+        confidence, classes = logits.to(torch.float64).softmax(dim=1).max(dim=1)
+        return Predictions(classes.numpy(), confidence.numpy())
+
+
+def load_method(settings: MethodSettings, models: Path) -> Method:
+    """A method's networks below ``models``: an extractor, or a generator for the pretrained one.
+
+    Raises:
+        UserError: a network is missing or cannot be read.
+    """
+    own = load_network(models / f"{settings.model}.safetensors", CovPoolFER, Generator)
+    if isinstance(own, CovPoolFER):
+        return Method(network=own)
+    pretrained = load_network(models / "pretrain.safetensors", CovPoolFER)
+    assert isinstance(own, Generator)
+    return Method(network=pretrained, generator=own)
+
+
+def load_restorers(
+    settings: MethodSettings, models: Path, scales: Sequence[int]
+) -> dict[int, Restorer]:
+    """What brings small faces to full size, by scale, for a method of image super-resolution.
+
+    Below ``models/sr`` or ``models/sr_faces`` lies one network for all scales, NAME.safetensors, or
+    one for each of some, NAME_x2.safetensors and so on. Empty for all other methods: they use
+    bicubic.
+
+    Raises:
+        UserError: no network is there, or one cannot be read.
+    """
+    folder, _, name = settings.faces.partition("/")
+    if folder != "restored":
+        return {}
+    files = {path.stem: path for path in models.glob("sr*/*.safetensors")}
+    load = functools.cache(lambda path: Restorer(load_network(path, Rcan, MetaSr)))
+    found = {scale: files.get(f"{name}_x{scale}", files.get(name)) for scale in scales}
+    restorers = {scale: load(path) for scale, path in found.items() if path is not None}
+    if not restorers:
+        raise UserError(f"{models} has no network {name} in sr or sr_faces: `dvc repro`")
+    return restorers

@@ -1,0 +1,85 @@
+"""What a method predicts for the test faces, at full size and at each scale."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fsr_fer.common.arrays import open_faces
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.downsampling import small_side
+from fsr_fer.data.face_stream import Faces
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.methods import Method
+from fsr_fer.evaluation.predictions import HR, PredictionTable
+
+
+def open_test_faces(
+    images_path: Path,
+    folder: Path,
+    scales: Sequence[int],
+    manifest: Manifest,
+    downsample: DownsampleSettings,
+) -> dict[str, Faces]:
+    """The test faces at full size ("hr") and at each scale that ``folder`` has ("x2", ...).
+
+    ``images_path`` holds all faces of the manifest at full size. The ``x<scale>.npy`` in ``folder``
+    are either small ones of all faces of the manifest, which are put back to full size as
+    ``downsample`` says, or full-size ones of the test faces alone: somebody restored them.
+
+    Raises:
+        UserError: a file holds something else, or the folder has none of the scales.
+    """
+    rows = manifest.rows("test")
+    opened = {HR: Faces(open_faces(images_path), rows)}
+    for scale in scales:
+        path = folder / f"x{scale}.npy"
+        if not path.exists():
+            continue
+        images = open_faces(path)
+        found = len(images), images.shape[1:3]
+        side = small_side(scale)
+        if found == (len(manifest), (side, side)):
+            opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
+        elif found == (len(rows), (FULL_SIZE, FULL_SIZE)):
+            opened[f"x{scale}"] = Faces(images, np.arange(len(rows)))
+        else:
+            raise UserError(
+                f"{path} holds {found[0]} faces of {found[1][0]}x{found[1][1]} pixels; expected "
+                f"the {len(manifest)} faces of the manifest with {side}x{side}, or its "
+                f"{len(rows)} test faces with {FULL_SIZE}x{FULL_SIZE}"
+            )
+    if len(opened) == 1:
+        raise UserError(f"{folder} has no x{scales[0]}.npy, nor faces of any other scale")
+    return opened
+
+
+def predict_test_faces(
+    name: str,
+    method: Method,
+    faces: Mapping[str, Faces],
+    manifest: Manifest,
+    device: torch.device,
+) -> PredictionTable:
+    """What the method of this name predicts for the faces that ``open_test_faces`` opened.
+
+    Raises:
+        UserError: it was trained on other classes than the manifest's.
+    """
+    if (known := method.network.class_names) != manifest.class_names:
+        raise UserError(f"{name} was trained on the classes {known}, not {manifest.class_names}")
+    rows = manifest.rows("test")
+    predictions = {}
+    for column, some in faces.items():
+        pixels = FULL_SIZE if column == HR else small_side(int(column.removeprefix("x")))
+        predictions[column] = method.predict(some, pixels, device, desc=f"evaluate {name} {column}")
+    return PredictionTable(
+        ids=tuple(manifest.ids[row] for row in rows),
+        labels=manifest.labels[rows],
+        class_names=manifest.class_names,
+        predicted={column: some.classes for column, some in predictions.items()},
+        confidence={column: some.confidence for column, some in predictions.items()},
+    )

@@ -1,0 +1,147 @@
+"""What each method predicts for each test face: the files every statistic is computed from."""
+
+import csv
+import io
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
+
+HR = "hr"
+"""Column of the full-size face; x2, x3, ... are those of the faces made smaller by 2, 3, ..."""
+
+MEAN = "mean"
+"""Column of a table of scores: over all scales, full size left out (paper, table 2: "avg")."""
+
+CONFIDENCE = ".confidence"
+"""What ``hr.confidence`` has after the name of the column it belongs to."""
+
+DECIMALS = 3
+"""Of a confidence in the file. More would be noise of the arithmetic: other numbers of threads, and
+the files would differ."""
+
+_COLUMN = re.compile(r"hr|x([2-9]|[1-9][0-9]+)")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The class of each face, int64 [N], and the probability given to it, float64 [N], 0 to 1."""
+
+    classes: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionTable:
+    """The class a method predicts for each test face, at full size and at each scale.
+
+    ``labels`` (int64 [N]) and each array of ``predicted`` (int64 [N], keyed "hr", "x2", ...) hold
+    positions in ``class_names``. A method that does not exist at some scale has no key for it.
+    ``confidence`` (float64 [N], 0 to 1, same keys or fewer) is the probability that the method
+    gives to the class it predicts; files written before it was kept have none.
+    """
+
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    predicted: Mapping[str, np.ndarray]
+    confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(set(self.ids)) != len(self.ids):
+            raise ValueError("an id occurs twice")
+        for name, values in {"label": self.labels, **self.predicted}.items():
+            if name != "label" and not _COLUMN.fullmatch(name):
+                raise ValueError(f"predicted has the key {name!r}; expected hr, x2, x3, ...")
+            self._require(name, values, np.int64)
+            if values.size and not 0 <= values.min() <= values.max() < len(self.class_names):
+                raise ValueError(f"{name} holds a class outside 0..{len(self.class_names) - 1}")
+        for name, values in self.confidence.items():
+            if name not in self.predicted:
+                raise ValueError(f"confidence has the key {name!r}, predicted has not")
+            self._require(f"confidence in {name}", values, np.float64)
+            if not ((values >= 0) & (values <= 1)).all():
+                raise ValueError(f"confidence in {name} holds a value outside 0..1")
+
+    def _require(self, name: str, values: np.ndarray, dtype: type) -> None:
+        if values.shape != (len(self.ids),) or values.dtype != dtype:
+            raise ValueError(
+                f"{name} is {values.dtype} {values.shape}, "
+                f"expected {np.dtype(dtype)} ({len(self.ids)},)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def write(self, path: Path) -> None:
+        """Write ``id,label,hr,x2,...`` with class names as values.
+
+        ``hr.confidence,x2.confidence,...`` follow, with 3 decimals.
+        """
+        header = ["id", "label", *self.predicted, *(name + CONFIDENCE for name in self.confidence)]
+        names = [
+            [self.class_names[position] for position in column]
+            for column in (self.labels, *self.predicted.values())
+        ]
+        numbers = [[f"{p:.{DECIMALS}f}" for p in column] for column in self.confidence.values()]
+        write_csv(path, header, zip(self.ids, *names, *numbers, strict=True))
+
+
+def by_size(columns: Collection[str]) -> list[str]:
+    """Columns in the order hr, x2, x3, ..., mean."""
+    return sorted(columns, key=lambda c: (c == MEAN, c != HR, len(c), c))
+
+
+def read_predictions(path: Path, class_names: tuple[str, ...]) -> PredictionTable:
+    """Read what ``PredictionTable.write`` wrote.
+
+    Raises:
+        UserError: the file is missing, or see ``parse_predictions``.
+    """
+    try:
+        return parse_predictions(path.read_bytes(), path, class_names)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+
+
+def parse_predictions(
+    content: bytes, path: Path | str, class_names: tuple[str, ...]
+) -> PredictionTable:
+    """The table in the content of the file ``path``.
+
+    Raises:
+        UserError: it is no CSV file in UTF-8, holds no predictions, or a class that is none of
+            ``class_names``.
+    """
+    try:
+        header, *lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
+        columns = dict(zip(header, zip(*lines, strict=True), strict=True))
+        confidence = {
+            name.removesuffix(CONFIDENCE): np.array(columns.pop(name), np.float64)
+            for name in header
+            if name.endswith(CONFIDENCE)
+        }
+        ids = columns.pop("id")
+        if unknown := set().union(*columns.values()) - set(class_names):
+            raise UserError(f"{path}: classes {sorted(unknown)} are none of {list(class_names)}")
+        position = {name: i for i, name in enumerate(class_names)}
+        classes = {
+            name: np.array([position[value] for value in column], np.int64)
+            for name, column in columns.items()
+        }
+        return PredictionTable(
+            ids=ids,
+            labels=classes.pop("label"),
+            class_names=tuple(class_names),
+            predicted=classes,
+            confidence=confidence,
+        )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: no predictions as `dvc repro` writes them ({error})") from None

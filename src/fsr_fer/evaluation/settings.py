@@ -1,0 +1,41 @@
+"""Confidence, the report and the limits of a review, as params.yaml gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fsr_fer.common.settings import NotNegativeFloat, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSettings:
+    """A row of the table: a network below ``models/<profile>``, the folder of its small faces."""
+
+    model: str
+    faces: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """Confidence intervals and calibration."""
+
+    confidence: Annotated[float, Range("0.5 to below 1", lambda share: 0.5 <= share < 1)]
+    resamples: Annotated[int, Range("100 or more", lambda count: count >= 100)]
+    calibration_bins: Annotated[int, Range("1 to 1000", lambda bins: 1 <= bins <= 1000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """What the report shows."""
+
+    example_faces: Annotated[int, Range("1 to 12", lambda faces: 1 <= faces <= 12)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewSettings:
+    """How much worse a change may be: points of total accuracy. No stage reads this."""
+
+    largest_drop_of_mean: NotNegativeFloat
+    largest_drop_at_a_size: NotNegativeFloat
+    only_beyond_noise: bool

@@ -1,0 +1,50 @@
+"""Handing imported data to DVC, so that every result can name the bytes it came from."""
+
+from pathlib import Path
+
+from fsr_fer.common.errors import UserError
+
+
+def find_root(start: Path) -> Path:
+    """The project a folder belongs to: the nearest one upwards with params.yaml and .dvc in it.
+
+    Raises:
+        UserError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file() and (folder / ".dvc").is_dir():
+            return folder
+    raise UserError(
+        f"{start} is not inside the project (no params.yaml with .dvc beside it, here or above); "
+        "run this in the folder you cloned"
+    )
+
+
+def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
+    """Put ``folder`` (or a file) under DVC's control in ``root``; the result is its .dvc file.
+
+    With ``push=False`` the data never leaves this machine through ``dvc push``: for pictures whose
+    licence forbids to pass them on.
+
+    Raises:
+        UserError: DVC refuses; the message quotes it.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.utils.serialize import modify_yaml
+
+    try:
+        with Repo(str(root)) as repo:
+            repo.add(str(folder))
+    except DvcException as error:
+        target = folder.relative_to(root).as_posix()
+        raise UserError(
+            f"{target} is there, but DVC does not track it: `dvc add {target}` says "
+            f"{' '.join(str(error).split())!r}; mend that and run it again"
+        ) from error
+    tracked = folder.with_name(folder.name + ".dvc")
+    if not push:
+        with modify_yaml(str(tracked)) as content:
+            for out in content["outs"]:
+                out["push"] = False
+    return tracked

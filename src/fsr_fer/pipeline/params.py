@@ -1,0 +1,152 @@
+"""params.yaml checked as a whole: every value of every profile, before anything starts."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import CommonSettings, SettingsError, build, require
+from fsr_fer.data.settings import (
+    DatasetSettings,
+    DownsampleSettings,
+    NaturalSettings,
+    SynthesizeSettings,
+    ValidateSettings,
+)
+from fsr_fer.evaluation.settings import (
+    EvaluateSettings,
+    MethodSettings,
+    ReportSettings,
+    ReviewSettings,
+)
+from fsr_fer.features.settings import FeaturesSettings
+from fsr_fer.pipeline.profiles import PARAMS_FILE, Values, fsr_variant, profile_values, read_yaml
+from fsr_fer.training.settings import (
+    FinetuneSettings,
+    FsrSettings,
+    LossSettings,
+    PretrainSettings,
+    ReweightSettings,
+    SrSettings,
+)
+
+COMMON = ("seed", "data_seed", "scales")
+SECTIONS: dict[str, type] = {
+    "synthesize": SynthesizeSettings,
+    "dataset": DatasetSettings,
+    "validate": ValidateSettings,
+    "downsample": DownsampleSettings,
+    "pretrain": PretrainSettings,
+    "features": FeaturesSettings,
+    "losses": LossSettings,
+    "reweight": ReweightSettings,
+    "fsr": FsrSettings,
+    "natural": NaturalSettings,
+    "sr": SrSettings,
+    "evaluate": EvaluateSettings,
+    "report": ReportSettings,
+    "review": ReviewSettings,
+}
+LISTED = ("methods", "fsr_variants", "finetune")
+KEYS = (*COMMON, *SECTIONS, *LISTED)
+
+
+def read_params(path: Path = PARAMS_FILE) -> Values:
+    """Read params.yaml and check it for every profile.
+
+    Raises:
+        UserError: something in it is wrong.
+    """
+    params = read_yaml(path)
+    try:
+        check_params(params)
+    except SettingsError as error:
+        raise UserError(f"{path.name}: {error}") from None
+    return params
+
+
+def check_params(params: Mapping[str, Any]) -> None:
+    """Check everything params.yaml holds, for all profiles.
+
+    Raises:
+        SettingsError: one message for the first thing that is wrong.
+    """
+    known = ("profile", *KEYS, "profiles")
+    for key in params:
+        if key not in known:
+            raise SettingsError(f"{key} is not a known key; known: {', '.join(known)}")
+    for key in known:
+        if key not in params:
+            raise SettingsError(f"{key} is missing; it has no default")
+    profiles = params["profiles"]
+    if not isinstance(profiles, Mapping) or not profiles:
+        raise SettingsError(f"profiles is {profiles!r}; expected one section per profile")
+    if params["profile"] not in profiles:
+        raise SettingsError(f"profile is {params['profile']!r}; known: {', '.join(profiles)}")
+    _check({**params, "profile": "default", "profiles": {"default": {}}})
+    for name in profiles:
+        try:
+            _check({**params, "profile": name})
+        except SettingsError as error:
+            where = "" if str(error).startswith("profiles.") else f"profiles.{name}."
+            raise SettingsError(f"{where}{error}") from None
+
+
+def _check_outline(params: Mapping[str, Any], values: Values) -> None:
+    """What stages there are is the same for all profiles: dvc.yaml reads the default's values."""
+    for key in ("scales", "methods"):
+        if values[key] != params[key]:
+            raise SettingsError(f"{key} cannot differ from the default's")
+    for key in LISTED[1:]:
+        if new := sorted(values[key].keys() - params[key].keys()):
+            raise SettingsError(f"{key}.{new[0]} is new; it belongs to {key} of the default")
+
+
+def _check_methods(values: Values) -> None:
+    """Check the table's rows: each has a network, each network that is trained for one a row."""
+    trained = [f"fsr/{name}" for name in values["fsr_variants"]]
+    trained += [f"finetune/{name}" for name in values["finetune"]]
+    rows = {
+        name: build(MethodSettings, own, f"methods.{name}")
+        for name, own in values["methods"].items()
+    }
+    for name, row in rows.items():
+        models = ("pretrain", *trained)
+        require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
+        known = row.faces == "downsample" or re.fullmatch("restored/[^/]+", row.faces)
+        require(bool(known), f"methods.{name}.faces", row.faces, "downsample or restored/METHOD")
+    for model in trained:
+        if model not in (row.model for row in rows.values()):
+            raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    """Check the selected profile's values."""
+    values = profile_values(params, params["profile"])
+    for key in LISTED:
+        if not isinstance(values[key], Mapping) or not values[key]:
+            raise SettingsError(f"{key} is {values[key]!r}; expected a section per method")
+    _check_outline(params, values)
+    for key in values:
+        if key not in KEYS:
+            raise SettingsError(f"{key} is not a known key; known: {', '.join(KEYS)}")
+    build(CommonSettings, {key: values[key] for key in COMMON}, "")
+    for section, kind in SECTIONS.items():
+        build(kind, values[section], section)
+    for method, own in values["finetune"].items():
+        build(FinetuneSettings, own, f"finetune.{method}")
+    for variant, own in values["fsr_variants"].items():
+        says = isinstance(own, Mapping) and isinstance(own.get("reweight"), bool)
+        require(
+            says, f"fsr_variants.{variant}", own, "a section in which reweight is true or false"
+        )
+        build(LossSettings, fsr_variant(values, own)["losses"], f"fsr_variants.{variant}")
+    _check_methods(values)
+    dim = values["pretrain"]["extractor"]["bimap_dim"]
+    halvings = len(values["fsr"]["discriminator"]["filters"])
+    if dim % 2**halvings:
+        raise SettingsError(
+            f"fsr.discriminator.filters has {halvings} numbers, each halving the map; "
+            f"pretrain.extractor.bimap_dim = {dim} must be a multiple of {2**halvings}"
+        )

@@ -1,0 +1,163 @@
+"""Profiles of params.yaml: the default's values with a profile's own put in, not yet checked.
+
+Reads no more of params.yaml than how its sections replace each other, so that a stage that asks
+whether settings.json is up to date depends on no other stage's settings.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import SettingsError
+
+Values = dict[str, Any]
+
+PARAMS_FILE = Path("params.yaml")
+BASE = "based_on"
+"""In a profile or a method of ``finetune``: the one whose values it replaces some of."""
+
+
+def read_yaml(path: Path) -> Values:
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        UserError: it is missing, no YAML, holds no mapping, or has a key twice.
+    """
+    try:
+        return parse_yaml(path.read_bytes(), path.name)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is not here ({Path.cwd()}); run this in the project's top folder"
+        ) from None
+
+
+def parse_yaml(content: bytes, name: str) -> Values:
+    """The mapping in a YAML file, read as DVC reads it (YAML 1.2: 2e-4 is a number).
+
+    Raises:
+        UserError: it is no YAML, holds no mapping, has a key twice or one that is no text.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        text = content.decode("utf-8")
+        for number, line in enumerate(text.splitlines(), 1):
+            if re.match(r"(<{7}|={7}|>{7})( |$)", line):
+                raise UserError(f"{name}: line {number}: a merge left conflict markers; resolve it")
+            if re.match(r"\s*<<\s*:", line):  # `dvc exp run -S` would lose what they bring
+                raise UserError(f"{name}: line {number}: merge keys (<<) are not read")
+        values = YAML(typ="safe").load(text)
+        _require_text_keys(values, name)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise UserError(f"{name} cannot be read: line {line}: {error.problem}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise UserError(f"{name} cannot be read: it is nested too deep") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{name} holds no keys")
+    return values
+
+
+def _require_text_keys(values: Any, name: str) -> None:
+    items = values.items() if isinstance(values, dict) else ()
+    for key, value in items:
+        if not isinstance(key, str):
+            raise UserError(f"{name}: the key {key!r} is no text; put it in quotes")
+        _require_text_keys(value, name)
+
+
+def effective_values(params: Mapping[str, Any]) -> Values:
+    """What settings.json holds: the values of the selected profile, as each stage reads them.
+
+    Raises:
+        SettingsError: a profile or method is based on what is none.
+    """
+    everything = {name: profile_values(params, name) for name in params["profiles"]}
+    values = everything[params["profile"]]
+    del values["review"]  # no stage reads it
+    return values | {
+        "profile": params["profile"],
+        "synthesize": {  # stages of their own, whichever profile is selected
+            name: {"faces": own["synthesize"], "class_names": own["dataset"]["class_names"]}
+            for name, own in everything.items()
+            if own["dataset"]["source"] == "synthetic"
+        },
+        "fsr_variants": {
+            name: fsr_variant(values, own) for name, own in values["fsr_variants"].items()
+        },
+    }
+
+
+def fsr_variant(values: Values, own: Values) -> Values:
+    """Losses and re-weighting of one of ``fsr_variants``."""
+    replaced = {key: value for key, value in own.items() if key != "reweight"}
+    reweight = values["reweight"] if own["reweight"] else None
+    return {"losses": _overlaid(values["losses"], replaced), "reweight": reweight}
+
+
+def profile_values(params: Mapping[str, Any], profile: str) -> Values:
+    """All values of one profile, in the form of params.yaml without ``profiles``.
+
+    Raises:
+        SettingsError: the profile or a method is based on what is none.
+    """
+    values: Values = {k: v for k, v in params.items() if k not in ("profile", "profiles")}
+    values = _overlaid(values, _with_bases(params["profiles"], profile, "profiles"))
+    methods = values["finetune"]
+    if not isinstance(methods, Mapping):
+        raise SettingsError(f"finetune is {methods!r}; expected a section per method")
+    own = {name: _with_bases(methods, name, "finetune") for name in methods}
+    return values | {"finetune": own}
+
+
+def edits_without_effect(params: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """Values of the default that differ from ``before`` and that the selected profile replaces."""
+    replaced = flat(_with_bases(params["profiles"], params["profile"], "profiles"))
+    now, then = flat(params), flat(before)
+    return [key for key in now if key in replaced and key in then and now[key] != then[key]]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Values:
+    """Nested values by dotted key, in order; lists and empty sections stay whole."""
+    found: Values = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _with_bases(sections: Any, name: str, where: str) -> Values:
+    """A section put over the one it is based on, and this over its own base, and so on."""
+    chain: list[str] = []
+    while True:
+        own = sections.get(name)
+        if not isinstance(own, Mapping):
+            raise SettingsError(f"{where}.{name} is {own!r}; expected a section, {{}} if empty")
+        chain.append(name)
+        if BASE not in own:
+            break
+        base = own[BASE]
+        if base not in sections or base in chain:
+            others = [other for other in sections if other not in chain]
+            raise SettingsError(
+                f"{where}.{name}.{BASE} is {base!r}; allowed: one of {', '.join(others)}"
+            )
+        name = base
+    values: Values = {}
+    for part in reversed(chain):
+        values = _overlaid(values, {k: v for k, v in sections[part].items() if k != BASE})
+    return values
+
+
+def _overlaid(base: Any, over: Any) -> Any:
+    """``base`` with the values of ``over`` put in, section by section."""
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return {**base, **{key: _overlaid(base.get(key), value) for key, value in over.items()}}
+    return over

@@ -1,0 +1,160 @@
+"""The project's files as they are here, in a commit or in an experiment.
+
+Read through Git and DVC's cache; importing DVC would take longer than all that is computed on them.
+"""
+
+import configparser
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.git import experiments, git_bytes, git_line
+from fsr_fer.pipeline.profiles import parse_yaml
+from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
+
+PIPELINE_FILE, LOCK_FILE = "dvc.yaml", "dvc.lock"
+WORKSPACE = "workspace"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A state of the project: a commit, or the files that lie here (``commit`` is None)."""
+
+    root: Path
+    commit: str | None = None
+    name: str = WORKSPACE
+
+    @property
+    def title(self) -> str:
+        """What to call it: "workspace", "main (1a2b3c4)"."""
+        if self.commit is None:
+            return WORKSPACE
+        short = self.commit[:7]
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+    def read(self, path: str) -> bytes | None:
+        """A file of the workspace or in Git; None if it is not there."""
+        if self.commit is not None:
+            return git_bytes(self.root, "cat-file", "blob", f"{self.commit}:./{path}")
+        file = self.root / path
+        return file.read_bytes() if file.is_file() else None
+
+    def values(self, path: str) -> dict[str, Any]:
+        """A YAML or JSON file's keys, none if it is not there.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        content = self.read(path)
+        return {} if content is None else parse_yaml(content, f"{path} of {self.title}")
+
+    @cached_property
+    def lock(self) -> dict[str, dict[str, Any]]:
+        """What dvc.lock says of each stage: cmd, deps, params and outs; nothing if it is missing.
+
+        DVC keeps entries of stages that dvc.yaml has no more; they are left out.
+
+        Raises:
+            UserError: it is not what DVC writes, which it does in place: an interrupt cuts it off.
+        """
+        content = self.read(LOCK_FILE)
+        if content is None:
+            return {}
+        try:
+            stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE)["stages"]
+            entries = [e for s in stages.values() for e in s.get("deps", []) + s.get("outs", [])]
+            whole = all("path" in entry and None not in entry.values() for entry in entries)
+        except (UserError, AttributeError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            raise UserError(
+                f"{LOCK_FILE} of {self.title} is not whole: edited, or cut off while DVC wrote it; "
+                f"`git checkout {LOCK_FILE}`, then `dvc repro`"
+            )
+        nodes = self.values(PIPELINE_FILE).get("stages", {})
+        return {name: e for name, e in stages.items() if name.partition("@")[0] in nodes}
+
+    def output(self, path: str) -> bytes:
+        """A file that a stage wrote: from the workspace or Git, else from DVC's cache.
+
+        Raises:
+            UserError: nobody here has it.
+        """
+        content = self.read(path) or self._cached(path)
+        if content is None:
+            raise UserError(
+                f"{path} of {self.title} is not in DVC's cache; `dvc fetch -A` brings the results "
+                "of all commits, where there is a remote"
+            )
+        return content
+
+    def _cached(self, path: str) -> bytes | None:
+        for stage in self.lock.values():
+            for out in stage.get("outs", []):
+                content = self._object(out.get("md5", "")) if holds(out["path"], path) else None
+                if content is not None and out["path"] != path:  # in a folder: that is a list
+                    below = path.removeprefix(out["path"] + "/")
+                    md5s = {file["relpath"]: file["md5"] for file in json.loads(content)}
+                    content = self._object(md5s.get(below, ""))
+                if content is not None:
+                    return content
+        return None
+
+    def _object(self, md5: str) -> bytes | None:
+        """What the cache has under a hash; something else, of a damaged cache, counts as none."""
+        file = self._cache / md5[:2] / md5[2:]
+        content = file.read_bytes() if file.is_file() else b""
+        return content if md5_of_bytes(content) == md5.removesuffix(".dir") else None
+
+    @cached_property
+    def _cache(self) -> Path:
+        place = "cache"
+        for file in (self.root / ".dvc/config", self.root / ".dvc/config.local"):
+            # DVC indents keys, which configparser may take for a line that goes on.
+            lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+            configuration = configparser.ConfigParser(strict=False, interpolation=None)
+            configuration.read_string("\n".join(line.strip() for line in lines))
+            place = configuration.get("cache", "dir", fallback=place)
+        return self.root / ".dvc" / place / "files/md5"
+
+
+def find_revision(root: Path, name: str) -> Revision:
+    """What a commit, branch, tag or experiment of that name is; "workspace" is the files here.
+
+    Raises:
+        UserError: the name is unknown or stands for several experiments.
+    """
+    if name == WORKSPACE:
+        return Revision(root)
+    if git_bytes(root, "rev-parse", "--git-dir") is None:
+        raise UserError(f"{root} is not in a Git repository: there is no earlier state to look at")
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
+    found = experiments(root, name)
+    # An experiment that started from HEAD goes first, as in DVC.
+    commit = git_line(root, *words) or found.get(git_line(root, "rev-parse", "HEAD"))
+    if not commit and len(found) > 1:
+        started = ", ".join(base[:7] for base in found)
+        raise UserError(
+            f"several experiments are called {name!r} (they started from {started}); "
+            "give the commit of one, see `dvc exp list --all-commits --sha`"
+        )
+    if not commit and not found:
+        raise UserError(
+            f"{name!r} is neither a revision nor an experiment here (`git log`, `dvc exp list`); "
+            "in a shallow clone or for somebody else's branch, `git fetch` it first"
+        )
+    return Revision(root, commit or next(iter(found.values())), name)
+
+
+def holds(folder: str, path: str) -> bool:
+    """Whether ``path`` is ``folder`` or lies below it."""
+    return path == folder or path.startswith(folder + "/")
+
+
+def some(names: list[str]) -> str:
+    """The first four names, and how many more there are."""
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more

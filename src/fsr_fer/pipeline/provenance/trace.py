@@ -1,0 +1,209 @@
+"""The stages behind a number, a file or a stage, from dvc.lock alone."""
+
+import contextlib
+import difflib
+import itertools
+import json
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.code_fingerprint import CODE_FILE, reached
+from fsr_fer.pipeline.profiles import flat
+from fsr_fer.pipeline.provenance.record import record_of
+from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision, holds
+
+Stages = Mapping[str, Mapping[str, Any]]
+WIDTH, LONGEST_PARAMS = 100, 12
+"""What is printed at most: columns, lines of params of a kind of stage."""
+
+
+def trace(revision: Revision, words: str) -> dict[str, Any]:
+    """What ``words`` name and the stages behind it, in order of running; ready for JSON.
+
+    ``words`` are a value (accuracy.fsr_plain.x8), a path in the project, or a stage. Of a value of
+    one method only the stages that made this method's predictions are named.
+
+    Raises:
+        UserError: nothing of the pipeline is called that, or a file of it cannot be read.
+    """
+    lock = revision.lock
+    if not lock:
+        raise UserError(f"{revision.title} has no {LOCK_FILE}: nothing has run yet; `dvc repro`")
+    path, value, names = find(revision, words)
+    behind = upstream(lock, names)
+    method = words.split(".")[1] if value is not None else None
+    file = f"/predictions/{method}.csv"
+    own = [n for n in behind if any(out["path"].endswith(file) for out in lock[n]["outs"])]
+    if own:
+        behind = [*upstream(lock, own), *names]
+    with contextlib.chdir(revision.root):
+        stages = [_stage(revision, name) for name in behind]
+    return {
+        "target": words,
+        "value": value,
+        "path": path,
+        "method": method if own else None,
+        "revision": revision.commit,
+        "readers": [] if names else touching(lock, "deps", str(path)),
+        "stages": stages,
+    }
+
+
+def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
+    """Path, value and writing stages of what ``words`` mean; None where there is none.
+
+    Raises:
+        UserError: nothing of the pipeline is called that.
+    """
+    lock = revision.lock
+    if names := [name for name in lock if words in (name, name.partition("@")[0])]:
+        return None, None, names
+    here = os.path.relpath(Path.cwd() / words, revision.root)
+    for path in dict.fromkeys(os.path.normpath(p).replace(os.sep, "/") for p in (here, words)):
+        names = touching(lock, "outs", path)
+        there = revision.commit is not None or (revision.root / path).exists()
+        if (names and there) or touching(lock, "deps", path):
+            return path, None, names
+    metric, _, key = words.partition(".")
+    files = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
+    fitting = sorted(path for path in files if path.rpartition("/")[2] == f"{metric}.json")
+    if key and len(fitting) == 1:
+        return fitting[0], _value(revision, fitting[0], key), touching(lock, "outs", fitting[0])
+    known = [*lock, *files, *(Path(path).stem for path in files if path.endswith(".json"))]
+    near = difflib.get_close_matches(words, known, n=2) or difflib.get_close_matches(metric, known)
+    raise UserError(
+        f"{words!r} is no value (accuracy.fsr_plain.x8), path or stage in {LOCK_FILE} of "
+        f"{revision.title}" + (f"; near: {', '.join(near)}" if near else "")
+    )
+
+
+def _value(revision: Revision, path: str, key: str) -> Any:
+    value: Any = json.loads(revision.output(path))
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = ", ".join(value) if isinstance(value, Mapping) else "no more below"
+            raise UserError(f"{path} of {revision.title} has no {key}; for {part}: {known}")
+        value = value[part]
+    return value
+
+
+def touching(lock: Stages, kind: str, path: str) -> list[str]:
+    """Stages that have a path, something below it, or a folder it lies in among deps or outs."""
+    return [
+        name
+        for name, stage in lock.items()
+        if any(holds(e["path"], path) or holds(path, e["path"]) for e in stage.get(kind, []))
+    ]
+
+
+def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
+    """The stages and all whose outputs they read, directly or not, in order of running."""
+    seen: set[str] = set()
+    order: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in seen:
+            return
+        seen.add(name)
+        inputs = [dep["path"] for dep in lock[name].get("deps", [])]
+        for path in [*inputs, *lock[name].get("params", {})]:
+            for writer in touching(lock, "outs", path):
+                visit(writer)
+        order.append(name)
+
+    for name in names:
+        visit(name)
+    return order
+
+
+def _stage(revision: Revision, name: str) -> dict[str, Any]:
+    entry = revision.lock[name]
+    params = dict(entry.get("params", {}))
+    fingerprints = params.pop(CODE_FILE.name, {})
+    # The code of another commit does not lie here.
+    scripts = fingerprints if revision.commit is None else ()
+    files = [path.as_posix() for script in scripts for path in reached(script)]
+    return {
+        "name": name,
+        "cmd": entry["cmd"],
+        "params": {key: value for values in params.values() for key, value in values.items()},
+        "deps": entry.get("deps", []),
+        "outs": entry["outs"],
+        "code": {"fingerprint": "".join(fingerprints.values()) or None, "files": files},
+        "run": record_of(revision.root, name, entry),
+    }
+
+
+def as_text(found: Mapping[str, Any]) -> str:
+    """A trace for people: a flat list, stages that differ in their item alone together."""
+    value = "" if found["value"] is None else f" = {found['value']}"
+    lines = [f"{found['target']}{value}"]
+    if found["path"] not in (None, found["target"]):
+        lines.append(f"  in {found['path']}")
+    if found["readers"]:
+        lines.append(f"  written by no stage, read by {', '.join(found['readers'])}")
+    if found["method"]:
+        last = found["stages"][-1]["name"]
+        lines.append(f"  without other methods' stages, which {last} reads: fsr-fer trace {last}")
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for stage in found["stages"]:
+        alike = json.dumps([stage["name"].partition("@")[0], stage["params"]])
+        groups.setdefault(alike, []).append(stage)
+    seen: set[str] = set()
+    for group in groups.values():
+        lines += ["", *_group(group, seen)]
+    files = {file for stage in found["stages"] for file in stage["code"]["files"]}
+    if files:
+        lines += ["", "code behind it"]
+    for folder, paths in itertools.groupby(sorted(files, key=os.path.split), os.path.dirname):
+        lines += _wrapped(f"{folder}/", " ".join(map(os.path.basename, paths)))
+    return "\n".join(lines)
+
+
+def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
+    first = group[0]
+    name = first["name"] if len(group) == 1 else first["name"].partition("@")[0]
+    yield f"{name} ({len(group)})" if len(group) > 1 else name
+    others = " ".join(stage["name"].partition("@")[2] for stage in group[1:])
+    yield from _wrapped("cmd", first["cmd"] + (f" (and {others})" if others else ""))
+    params = _wrapped("params", "; ".join(_values(first["params"], seen)))
+    if len(params) > LONGEST_PARAMS:
+        params = _wrapped("params", f"{', '.join(first['params'])} (values: --json)")
+    if first["params"]:
+        yield from params
+    for kind in ("deps", "outs"):
+        paths = {entry["path"]: entry.get("md5", "") for stage in group for entry in stage[kind]}
+        for path, md5 in paths.items():
+            yield f"  {kind:<7} {path}  {md5[:8]}"
+    if first["code"]["fingerprint"]:
+        yield f"  code    {first['code']['fingerprint']}"
+    for stage in group:
+        if run := stage["run"]:
+            item = f"{stage['name'].partition('@')[2]}: " if len(group) > 1 else ""
+            when = run["started"].replace("T", " ").removesuffix("+00:00")
+            how = f"{run['seconds']} s, {run['device']}, {run['machine']}"
+            yield f"  ran     {item}{when} UTC, {how}"
+
+
+def _values(params: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
+    """Each param's values, where they were not printed before."""
+    for key, value in params.items():
+        inner = flat(value) if isinstance(value, Mapping) else {"": value}
+        text = f"{key}: " + ", ".join(f"{k} {json.dumps(v)}".strip() for k, v in inner.items())
+        yield f"{key} (above)" if text in seen else text
+        seen.add(text)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        f"{label:<7} {text}",
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent=" " * 10,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,165 @@
+"""Does dvc.lock tell the truth? DVC's status in sentences, and what Git and recorded runs say."""
+
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.profiles import PARAMS_FILE, effective_values, flat, parse_yaml, read_yaml
+from fsr_fer.pipeline.provenance.record import record_of
+from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision, some
+from fsr_fer.pipeline.stage import SETTINGS_FILE
+
+Stages = Mapping[str, Mapping[str, Any]]
+
+
+def verify(root: Path) -> tuple[list[str], list[str]]:
+    """Hold dvc.lock against all that can contradict it; ``root`` is the current folder.
+
+    Returns findings, a sentence each, and stages that ran here after the last commit: what is said
+    of them is true, but only this machine knows it.
+
+    Every byte is read. An entry that fits all files may still have been written by hand: it counts
+    if HEAD has it, word for word, or if it is of a run that DVC or we recorded on this machine.
+
+    Raises:
+        UserError: dvc.lock is missing or damaged, or DVC cannot read the project.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    lock = Revision(root).lock
+    if not lock:
+        raise UserError(f"{LOCK_FILE} is not here; nothing has run yet: `dvc repro`")
+    # DVC trusts what it remembers of a file of the same size and time. Here it remembers nothing.
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
+                stages = {stage.addressing: stage for stage in repo.index.stages}
+                ran = {n: s for n, s in stages.items() if not s.is_data_source}
+                findings = [*_imports(stages, lock)]
+                for name, check in {"code": _code, "settings": _settings}.items():
+                    if name in ran and Path(f"{name}.json").exists():
+                        del ran[name]
+                        findings += check(root)
+                findings += _status(ran, lock)
+                runs = Path(repo.stage_cache.cache_dir)
+        except DvcException as error:
+            raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
+    edited: list[str] = []
+    newer: list[str] = []
+    committed = Revision(root, "HEAD", "HEAD").lock
+    for name, entry in lock.items():
+        if name in ran and entry != (before := committed.get(name)):
+            other_run = before is None or _identity(entry) != _identity(before)
+            known = other_run and _ran_here(root, runs, name, entry)
+            (newer if known else edited).append(name)
+    if edited:
+        findings.append(
+            f"{LOCK_FILE}: what it says of {some(edited)} is neither in HEAD nor of a run recorded"
+            " here: edited, or made elsewhere; `fsr-fer verify --replay STAGE` runs one again"
+        )
+    return findings, newer
+
+
+def _code(root: Path) -> Iterator[str]:
+    """code.json, made again instead of asking what it was made from: comments do not count."""
+    before = Revision(root).values(CODE_FILE.name)
+    if changed := [name for name in stage_names() if fingerprint(name) != before.get(name)]:
+        yield f"the code of {some(changed)} is not what {CODE_FILE} says: `dvc repro`"
+
+
+def _settings(root: Path) -> Iterator[str]:
+    """settings.json, made again: values of other profiles do not count."""
+    now = effective_values(read_yaml(PARAMS_FILE))
+    for key, old, new in _changes(Revision(root).values(SETTINGS_FILE.name), now):
+        yield f"{key} is {new}; {SETTINGS_FILE} has {old}: `dvc repro`"
+
+
+def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
+    """What DVC itself finds different, one sentence a file or value."""
+    written: dict[str, str] = {}
+    read: dict[str, list[str]] = defaultdict(list)
+    params: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for name, stage in stages.items():
+        if name not in lock:
+            yield f"{LOCK_FILE} has no entry for {name}: it has not run, or the entry was removed"
+            continue
+        if stage.cmd_changed:
+            yield f"{name} would run `{stage.cmd}`; it ran `{lock[name]['cmd']}`"
+        yield from _undeclared(name, stage, lock[name])
+        written |= {o.def_path: name for o in stage.outs if o.hash_info and o.workspace_status()}
+        for dep in filter(lambda dep: dep.hash_info, stage.deps):
+            if hasattr(dep, "params"):
+                then, now = dep.hash_info.value, dep.read_params()
+                now = {key: value for key, value in now.items() if key in then}
+                for key, old, new in _changes(then, now):
+                    params[dep.def_path, key, old, new].append(name)
+            elif dep.workspace_status():
+                read[dep.def_path].append(name)
+    for path in dict.fromkeys([*written, *read]):
+        if not os.path.exists(path):
+            yield f"{path} is not here; `dvc checkout` or `dvc pull` brings outputs back"
+        elif path in written:
+            yield f"{path} is not what {written[path]} wrote"
+        else:
+            yield f"{path} changed since {some(read[path])} read it"
+    for (file, key, old, new), names in params.items():
+        yield f"{file}: {key} is {new}; {some(names)} ran with {old}"
+
+
+def _undeclared(name: str, stage: Any, entry: Mapping[str, Any]) -> Iterator[str]:
+    """What a stage has in dvc.yaml and not in dvc.lock, or the other way round."""
+    locked = {path["path"] for kind in ("deps", "outs") for path in entry.get(kind, [])}
+    params = entry.get("params", {})
+    locked |= {f"{file}:{key}" for file, values in params.items() for key in values}
+    declared = {path.def_path for path in [*stage.deps, *stage.outs] if not hasattr(path, "params")}
+    for dep in stage.deps:
+        if hasattr(dep, "params"):  # none of them named: the whole file
+            keys = dep.params or params.get(dep.def_path, ["all"])
+            declared |= {f"{dep.def_path}:{key}" for key in keys}
+    for thing in sorted(declared ^ locked):
+        has, lacks = ("dvc.yaml", LOCK_FILE) if thing in declared else (LOCK_FILE, "dvc.yaml")
+        yield f"{name} has {thing} in {has}, not in {lacks}"
+
+
+def _imports(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
+    """Imported data against its .dvc file, and that against what stages read."""
+    deps = [dep for entry in lock.values() for dep in entry.get("deps", [])]
+    for name, stage in stages.items():
+        for out in stage.outs if stage.is_data_source else ():
+            path = os.path.relpath(out.fs_path).replace(os.sep, "/")
+            if out.workspace_status():
+                yield f"{path} is not the data that {name} names: changed after the import"
+            sizes = {(d.get("size"), d.get("nfiles")) for d in deps if d["path"] == path}
+            if sizes - {(out.meta.size, out.meta.nfiles)}:
+                yield f"{name} has another size of {path} than {LOCK_FILE}"
+
+
+def _ran_here(root: Path, runs: Path, name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether DVC's run cache or a record of ours has a run with this very result."""
+    key = _identity({**entry, "outs": [out["path"] for out in entry.get("outs", [])]})
+    file = runs / key[:2] / key / _identity(entry)
+    cached = parse_yaml(file.read_bytes(), file.name) if file.is_file() else None
+    return cached == entry or record_of(root, name, entry) is not None
+
+
+def _identity(entry: Mapping[str, Any]) -> str:
+    """The key under which DVC files a run in its cache; sizes do not count."""
+    from dvc.utils import dict_sha256
+
+    return str(dict_sha256(entry, exclude=["size", "nfiles"]))
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Dotted keys whose values differ, with both as text."""
+    old = {key: json.dumps(value) for key, value in flat(before).items()}
+    new = {key: json.dumps(value) for key, value in flat(after).items()}
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key):
+            yield key, old.get(key, "not there"), new.get(key, "not there")

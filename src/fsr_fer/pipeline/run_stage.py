@@ -1,0 +1,104 @@
+"""What every stage script does around its work: arguments, a user's mistake in one line, a record.
+
+``python -m stages.NAME`` runs the code that lies in the current folder (stages/__init__.py).
+"""
+
+import errno
+import inspect
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.code_fingerprint import require_own_code
+from fsr_fer.pipeline.provenance.record import write_record
+from fsr_fer.pipeline.stage import Stage
+
+_STARTED = time.time()  # here, so that loading the libraries counts
+
+
+def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
+    """Call ``main`` with the command's arguments and exit.
+
+    Exit code 1 and one line for a user's mistake, 2 for wrong arguments, 130 for Ctrl-C. The stage
+    that ``main`` returns is recorded.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        stage = main(*_arguments(main))
+        require_own_code(Path(sys.argv[0]).stem)
+        if stage is not None:
+            stage.require_unchanged()
+            _record(stage)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        _exit(1)
+    except OSError as error:
+        # Files of ours say so themselves; this is for those that libraries write.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f": {error.filename} could not be written" if error.filename else ""
+        print(
+            f"error: the disk is full{where}; free some space on it, then `dvc repro`",
+            file=sys.stderr,
+        )
+        _exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
+            raise
+        print(
+            "error: out of memory; end other programs, or have fewer threads (OMP_NUM_THREADS=1), "
+            "which changes no result, as a smaller batch_size does",
+            file=sys.stderr,
+        )
+        _exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
+        _exit(130)
+    _exit(0)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Torch's own way to say so, of a GPU or of the machine."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def _arguments(main: Callable[..., Stage | None]) -> list[str]:
+    """The command's arguments; the usage instead, and exit, if they do not fit ``main``."""
+    arguments = sys.argv[1:]
+    try:
+        inspect.signature(main).bind(*arguments)
+        fits = not any(argument.startswith("-") for argument in arguments)
+    except TypeError:
+        fits = False
+    if fits:
+        return arguments
+    usage = (sys.modules["__main__"].__doc__ or "").splitlines()
+    print(*usage[:1], file=sys.stderr)
+    sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
+
+
+def _exit(code: int) -> NoReturn:
+    """Exit at once, without the half second in which the interpreter takes torch down.
+
+    It ignores Ctrl-C in that time, and `dvc repro` would go on to the next stage; and threads by
+    which processes talk to one another abort a process that ends around them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _record(stage: Stage) -> None:
+    try:
+        write_record(stage, _STARTED)
+    except Exception as error:  # whatever it is: the work is done, and nothing reads the record
+        print(f"note: this run was not recorded ({error!r})", file=sys.stderr)
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,200 @@
+"""One stage as it runs: the values it may read, the files it depends on and makes.
+
+A stage reads settings.json, which the stage ``settings`` has written, and there only what its node
+of dvc.yaml declares; so a value that changes a result cannot go untracked by DVC.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import build
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint
+from fsr_fer.pipeline.paths import Paths
+from fsr_fer.pipeline.profiles import PARAMS_FILE, Values, effective_values, read_yaml
+from fsr_fer.pipeline.provenance.hashing import hashes_of
+from fsr_fer.pipeline.provenance.record import run_key
+
+T = TypeVar("T")
+
+PIPELINE_FILE, SETTINGS_FILE = Path("dvc.yaml"), Path("settings.json")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage as it runs: what it may read, what it depends on, where its files lie."""
+
+    name: str
+    item: str | None
+    values: Mapping[str, Any]
+    """Declared values of settings.json by dotted key."""
+    deps: tuple[Path, ...]
+    outs: tuple[Path, ...]
+    profile: str
+    code: str
+    """The fingerprint of its code."""
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Size and time of what DVC records of its inputs, when it began."""
+
+    @property
+    def instance(self) -> str:
+        """Its name as DVC writes it: ``fsr@plain``."""
+        return self.name if self.item is None else f"{self.name}@{self.item}"
+
+    @property
+    def paths(self) -> Paths:
+        """Where the profile's files lie."""
+        return Paths(self.profile)
+
+    @property
+    def seed(self) -> int:
+        """The seed that the random streams of trainings start from."""
+        return int(self.value("seed"))
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of drawn faces and of the validation part."""
+        return int(self.value("data_seed"))
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Downsampling factors, in the order of params.yaml."""
+        return tuple(self.value("scales"))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in label order."""
+        return tuple(self.value("dataset.class_names"))
+
+    @property
+    def methods(self) -> dict[str, MethodSettings]:
+        """The table's rows in its order, the baseline first."""
+        names: Mapping[str, Any] = self.value("methods")
+        return {name: self.settings(MethodSettings, f"methods.{name}") for name in names}
+
+    def settings(self, kind: type[T], section: str | None = None) -> T:
+        """A section of settings.json: the one ``kind`` is named after, or ``section``.
+
+        Raises:
+            KeyError: this stage does not declare it.
+        """
+        own = re.sub("([a-z])([A-Z])", r"\1_\2", kind.__name__.removesuffix("Settings")).lower()
+        return build(kind, self.value(section or own), section or own)
+
+    def value(self, key: str) -> Any:
+        """A declared value, or one within a declared section.
+
+        Raises:
+            KeyError: this stage does not declare it.
+        """
+        for declared, value in self.values.items():
+            if key == declared:
+                return value
+            if key.startswith(declared + "."):
+                return _lookup(value, key.removeprefix(declared + "."))
+        raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
+
+    def require_unchanged(self) -> None:
+        """Check after the work that its inputs, values and code are what it began with.
+
+        DVC hashes them when a stage has ended: the result would be recorded as made of others.
+
+        Raises:
+            UserError: a file has changed meanwhile; so that DVC records nothing.
+        """
+        now = _stamps(self.deps)
+        if changed := sorted(f for f in now.keys() | self.files if now.get(f) != self.files.get(f)):
+            raise UserError(
+                f"{changed[0]} has changed while {self.instance} ran; `dvc repro` runs it again"
+            )
+
+    @cached_property
+    def input_hashes(self) -> dict[str, str]:
+        """MD5 of each dep, by path, as DVC hashes it; inputs may be large, so only once."""
+        return hashes_of(self.deps)
+
+    def fingerprint(self) -> str:
+        """A key made of all that the stage's result depends on: values, inputs, code.
+
+        A checkpoint under it can only be found by a run that would give the same result.
+        """
+        return run_key(self.instance, self.values, self.input_hashes, self.code)
+
+
+def load_stage(name: str, item: str | None = None) -> Stage:
+    """The stage ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
+
+    Raises:
+        UserError: settings.json or code.json is missing, or not of the params and code here.
+    """
+    settings = _read_json(SETTINGS_FILE)
+    params = read_yaml(PARAMS_FILE)
+    if settings != effective_values(params):
+        raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
+    node = read_yaml(PIPELINE_FILE)["stages"][name]
+    body, known = node.get("do", node), {"profile": settings["profile"]}
+    if item is not None:
+        known |= {"item": item, "key": item} | {
+            f"item.{key}": item for key in node.get("matrix", ())
+        }
+        items = node.get("foreach")
+        if isinstance(items, str):  # "${methods}"
+            items = params[items.strip("${}")]
+        if isinstance(items, dict):
+            known |= {f"item.{key}": value for key, value in items[item].items()}
+
+    def filled(text: str) -> str:
+        return re.sub(r"\$\{([^}]+)\}", lambda match: str(known[match[1]]), text)
+
+    def paths(kind: str) -> Iterator[Path]:
+        for entry in body.get(kind, ()):
+            yield Path(filled(next(iter(entry)) if isinstance(entry, dict) else entry))
+
+    script = body["cmd"].split()[2].removeprefix("stages.")
+    code = fingerprint(script)
+    if _read_json(CODE_FILE).get(script) != code:
+        raise UserError(f"{CODE_FILE} is not of the code that lies here: `dvc repro code`")
+    declared = next(
+        entry[SETTINGS_FILE.name] for entry in body["params"] if SETTINGS_FILE.name in entry
+    )
+    deps = tuple(paths("deps"))
+    return Stage(
+        name=name,
+        item=item,
+        values={key: _lookup(settings, key) for key in map(filled, declared or settings)},
+        deps=deps,
+        outs=tuple(path for kind in ("outs", "metrics", "plots") for path in paths(kind)),
+        profile=settings["profile"],
+        code=code,
+        files=_stamps(deps),
+    )
+
+
+def _stamps(deps: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each file that a stage reads, those in folders included."""
+    found = {}
+    for dep in (*deps, SETTINGS_FILE, CODE_FILE):
+        for path in (dep, *dep.rglob("*")):
+            if path.is_file():
+                found[str(path)] = path.stat().st_size, path.stat().st_mtime_ns
+    return found
+
+
+def _lookup(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _read_json(path: Path) -> Values:
+    try:
+        values: Values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return values

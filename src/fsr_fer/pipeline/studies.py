@@ -1,0 +1,210 @@
+"""Trainings repeated over seeds: DVC experiments by studies.yaml, and what they come to.
+
+An experiment changes the values that studies.yaml names and nothing else; DVC's run cache brings
+back what these do not touch. One that exists and was made by today's code and params is not run
+again, so an interrupted study goes on where it was.
+"""
+
+import copy
+import csv
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_json
+from fsr_fer.evaluation import convergence, seeds
+from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
+from fsr_fer.pipeline.code_fingerprint import CODE_FILE
+from fsr_fer.pipeline.git import experiments
+from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.profiles import effective_values, parse_yaml, read_yaml
+from fsr_fer.pipeline.provenance.record import last_seconds
+from fsr_fer.pipeline.provenance.revision import Revision
+from fsr_fer.pipeline.stage import SETTINGS_FILE
+
+STUDIES_FILE = "studies.yaml"
+RESULTS = Path("metrics/studies")
+NOT_PREDICTING = ("code", "settings", "report", "cost")
+"""Stages whose code changes no prediction."""
+UNSEEDED = (*NOT_PREDICTING, "synthesize", "dataset", "validate", "downsample", "natural")
+"""Stages that `seed` does not run again."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of a study: all methods with a seed, or one method changed."""
+
+    name: str  # DVC's
+    seed: int
+    values: tuple[str, ...]  # "key=value", as `dvc exp run -S` has them
+    ablation: str | None = None
+    method: str | None = None
+    stage: str | None = None  # what an ablation trains
+
+    @property
+    def target(self) -> str:
+        """The stage that has to be run."""
+        return "evaluate" if self.method is None else f"evaluate@{self.method}"
+
+    def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What settings.json has to hold if this was run with today's params.yaml."""
+        changed = copy.deepcopy(dict(params))
+        for text in self.values:
+            key, _, value = text.partition("=")
+            *above, last = key.split(".")
+            section = changed
+            for part in above:
+                section = section.setdefault(part, {})
+            section[last] = parse_yaml(f"value: {value}".encode(), text)["value"]
+        return effective_values(changed)
+
+
+def experiments_of(root: Path, params: Mapping[str, Any]) -> list[Experiment]:
+    """All experiments of studies.yaml for the selected profile, seed by seed."""
+    studies = read_yaml(root / STUDIES_FILE)
+    profile = str(params["profile"]).replace("_", "-")
+    found = []
+    for seed in studies["seeds"]:
+        own = f"seed={seed}"
+        found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
+        for name, entry in studies["ablations"].items():
+            values = (own, *entry["values"])
+            full = f"{profile}-{name}-{seed}"
+            found.append(Experiment(full, seed, values, name, entry["method"], entry["stage"]))
+    return found
+
+
+def run_studies(root: Path, dry_run: bool = False) -> list[Path]:
+    """Run the experiments that are missing, then write metrics/studies/<profile>_<study>.json.
+
+    Raises:
+        UserError: an experiment fails (DVC's own words are on stderr), or results are not here.
+    """
+    params = read_params(root / "params.yaml")
+    wanted = experiments_of(root, params)
+    code = Revision(root).values(CODE_FILE.name)
+    missing = [e for e in wanted if revision_of(root, e, params, code) is None]
+    print(f"{len(wanted)} experiments, {len(missing)} to run{_duration(root, missing)}", flush=True)
+    if dry_run:
+        return []
+    for number, experiment in enumerate(missing, start=1):
+        print(f"{number} of {len(missing)}: {experiment.name}", flush=True)
+        command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--quiet"]
+        for value in experiment.values:
+            command += ["-S", value]
+        done = subprocess.run([*command, "-n", experiment.name, experiment.target], cwd=root)
+        if done.returncode:
+            raise UserError(f"experiment {experiment.name} failed; `make studies` goes on with it")
+    runs = {e: revision_of(root, e, params, code) for e in wanted}
+    return _write_results(root, params, {e: r for e, r in runs.items() if r is not None})
+
+
+def revision_of(
+    root: Path, experiment: Experiment, params: Mapping[str, Any], code: Mapping[str, str]
+) -> Revision | None:
+    """The experiment's commit, if today's params and code would give the same."""
+    for commit in experiments(root, experiment.name).values():
+        revision = Revision(root, commit, experiment.name)
+        made_by = revision.values(CODE_FILE.name)
+        same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_PREDICTING)
+        if same_code and revision.values(SETTINGS_FILE.name) == experiment.settings(params):
+            return revision
+    return None
+
+
+def _duration(root: Path, missing: Sequence[Experiment]) -> str:
+    """How long the experiments will take, by the last run of each stage here."""
+    seconds = last_seconds(root)
+    trained = sum(s for name, s in seconds.items() if name.partition("@")[0] not in UNSEEDED)
+    total = sum(seconds.get(e.stage, 0.0) if e.stage else trained for e in missing)
+    return f", about {total / 3600:.1f} h by the last runs of their stages" if total else ""
+
+
+def _write_results(
+    root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
+) -> list[Path]:
+    scales, confidence = params["scales"], params["evaluate"]["confidence"]
+    plain = [run for run in runs if run.ablation is None]
+    by_method: dict[str, dict[int, PredictionTable]] = {}
+    changed: dict[str, dict[int, PredictionTable]] = {}
+    compared: dict[str, str] = {}
+    for run, revision in runs.items():
+        for method, table in _predictions(run, revision, params).items():
+            if run.ablation is None:
+                by_method.setdefault(method, {})[run.seed] = table
+            else:
+                changed.setdefault(run.ablation, {})[run.seed] = table
+                compared[run.ablation] = method
+    results = {
+        "seeds": seeds.summarise(by_method, scales, confidence),
+        "ablations": {
+            name: seeds.summarise(
+                {
+                    method: {seed: by_method[method][seed] for seed in changed[name]},
+                    name: changed[name],
+                },
+                scales,
+                confidence,
+            )
+            for name, method in compared.items()
+        },
+        "convergence": _convergence(runs, plain, by_method, params),
+    }
+    made_by = {
+        run.name: {"revision": revision.commit, "values": list(run.values)}
+        for run, revision in runs.items()
+    }
+    written = []
+    for study, result in results.items():
+        path = root / RESULTS / f"{params['profile']}_{study}.json"
+        write_json(path, {"runs": made_by, "results": result})
+        written.append(path)
+    return written
+
+
+def _predictions(
+    run: Experiment, revision: Revision, params: Mapping[str, Any]
+) -> dict[str, PredictionTable]:
+    """What the methods that a run has trained predict on the test faces."""
+    settings = run.settings(params)
+    names = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
+    if run.method is not None:  # of the others dvc.lock still has what they were before
+        names = [run.method]
+    files = {name: f"data/{settings['profile']}/predictions/{name}.csv" for name in names}
+    class_names = tuple(settings["dataset"]["class_names"])
+    return {
+        name: parse_predictions(revision.output(file), file, class_names)
+        for name, file in files.items()
+    }
+
+
+def _convergence(
+    runs: Mapping[Experiment, Revision],
+    plain: Sequence[Experiment],
+    by_method: Mapping[str, Mapping[int, PredictionTable]],
+    params: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The paper's claim of section 4.3, from the validation curves of the two variants."""
+    file = "metrics/{}/fsr/{}/plots/metrics/{}.tsv"
+    curves: dict[str, dict[int, convergence.Curve]] = {}
+    test: dict[str, dict[int, float]] = {}
+    for variant in convergence.VARIANTS:
+        path = file.format(params["profile"], variant, convergence.SCORE)
+        curves[variant] = {
+            run.seed: _curve((runs[run].read(path) or b"").decode()) for run in plain
+        }
+        test[variant] = {
+            seed: seeds.score_of("total_accuracy", predictions, MEAN, params["scales"])
+            for seed, predictions in by_method[f"fsr_{variant}"].items()
+        }
+    return convergence.summarise(curves, test, params["evaluate"]["confidence"])
+
+
+def _curve(text: str) -> convergence.Curve:
+    """What dvclive wrote: a column of steps and one of values."""
+    rows = csv.reader(text.splitlines()[1:], delimiter="\t")
+    return [{"step": int(step), convergence.SCORE: float(value)} for step, value in rows]

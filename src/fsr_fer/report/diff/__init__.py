@@ -1,0 +1,41 @@
+"""Reviewing a change: what it does to the accuracies, why, and whether it is more than noise."""
+
+from pathlib import Path
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.provenance.revision import Revision, find_revision
+from fsr_fer.report.diff.comparison import Comparison, compare
+from fsr_fer.report.diff.gate import breaches, limits_of
+from fsr_fer.report.diff.results import Results
+
+__all__ = ["Comparison", "review"]
+
+
+def review(
+    root: Path, revisions: str, profile: str | None, *, gate: bool
+) -> tuple[Comparison, list[str] | None]:
+    """Compare ``REV`` with the workspace, or ``A..B``, on a profile (the later one's, if None).
+
+    An empty side of ``A..B`` is HEAD.
+
+    With ``gate`` the reasons why the change should not pass come too.
+
+    Raises:
+        UserError: a revision is unknown, or neither has results of the profile.
+    """
+    before, dots, after = revisions.partition("..")
+    first = find_revision(root, before or "HEAD")
+    last = find_revision(root, after or "HEAD") if dots else Revision(root)
+    params = last.values("params.yaml")
+    name = profile or str(params.get("profile"))
+    if name not in params.get("profiles", {}):
+        known = ", ".join(params.get("profiles", {})) or "none"
+        raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
+    results = Results(revision=last, profile=name)
+    comparison = compare(Results(revision=first, profile=name), results)
+    if not comparison.table:
+        raise UserError(
+            f"neither {first.title} nor {last.title} has results of profile {name}; "
+            "`make repro` makes them"
+        )
+    return comparison, breaches(comparison, limits_of(results)) if gate else None

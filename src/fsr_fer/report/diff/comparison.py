@@ -1,0 +1,167 @@
+"""Two revisions side by side: accuracies, what caused the difference, and whether it is noise."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable, by_size
+from fsr_fer.evaluation.statistics import discordant, holm, mcnemar_exact, sign_flip
+from fsr_fer.pipeline.profiles import flat
+from fsr_fer.report.diff.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A method at one size, before and after, in percent; None where a revision lacks it.
+
+    ``p_value`` is adjusted by Holm's method: over all methods and sizes, and for the means over all
+    methods. None if there are no predictions of the same faces to test with. ``only_before`` and
+    ``only_after`` are numbers of faces that one revision alone predicts right; None for the mean.
+    """
+
+    before: float | None = None
+    after: float | None = None
+    difference: float | None = None  # after minus before, points
+    p_value: float | None = None
+    only_before: int | None = None
+    only_after: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Something that two revisions have in different form; None where one lacks it."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All that a reviewer is told. ``level``: a p-value below it is more than noise."""
+
+    before: str
+    after: str
+    profile: str
+    level: float
+    faces: int
+    table: Mapping[str, Mapping[str, Cell]]
+    params: tuple[Change, ...]  # without those of other profiles
+    data: tuple[Change, ...]
+    code: tuple[Change, ...]
+    untested: str | None  # why the differences could not be tested, None if they were
+    doubts: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """Full size, the scales by factor, the mean: those that any method has."""
+        return by_size({column for cells in self.table.values() for column in cells})
+
+    def is_clear(self, cell: Cell) -> bool:
+        """Whether the difference is more than noise."""
+        return cell.p_value is not None and cell.p_value < self.level
+
+
+def compare(before: Results, after: Results) -> Comparison:
+    """Compare two revisions' results of one profile."""
+    untested = _obstacle(before, after)
+    params = _changes(flat(before.params), flat(after.params))
+    own = f"profiles.{after.profile}."
+    return Comparison(
+        before=before.revision.title,
+        after=after.revision.title,
+        profile=after.profile,
+        level=round(1 - after.params.get("evaluate", {}).get("confidence", 0.95), 10),
+        faces=len(after.test_faces or ()),
+        table=_table(before, after, {} if untested else _tests(before, after)),
+        params=tuple(c for c in params if not c.name.startswith("profiles.") or own in c.name),
+        data=tuple(_changes(before.data, after.data)),
+        code=tuple(_changes(before.code, after.code)),
+        untested=untested,
+        doubts=(*before.doubts(), *after.doubts()),
+    )
+
+
+def _obstacle(before: Results, after: Results) -> str | None:
+    """Why nothing can be tested face by face, or None."""
+    for results in (before, after):
+        title = results.revision.title
+        if not results.accuracy:
+            return f"{title} has no results of profile {results.profile}"
+        if results.test_faces is None or results.predictions.keys() != results.accuracy.keys():
+            return (
+                f"predictions or faces of {title} are not in DVC's cache; `dvc fetch -A` brings "
+                "them, where there is a remote"
+            )
+    if before.class_names != after.class_names:
+        return "the classes differ"
+    if before.test_faces != after.test_faces:
+        return "the test faces differ"
+    return None
+
+
+def _table(
+    before: Results, after: Results, tests: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> dict[str, dict[str, Cell]]:
+    table: dict[str, dict[str, Cell]] = {}
+    for name in {**before.accuracy, **after.accuracy}:
+        first, second = before.accuracy.get(name, {}), after.accuracy.get(name, {})
+        table[name] = {}
+        for column in {**first, **second}:
+            old, new = first.get(column), second.get(column)
+            # No -0.0.
+            points = None if old is None or new is None else round(new - old, 3) + 0.0
+            test = tests.get((name, column), {})
+            table[name][column] = Cell(before=old, after=new, difference=points, **test)
+    return table
+
+
+def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, Any]]:
+    """Counts and adjusted p-values of each common method and size, and of the means.
+
+    The means are a family of their own for Holm's method: they repeat what the sizes say.
+    """
+    tests: dict[tuple[str, str], dict[str, Any]] = {}
+    families: dict[bool, dict[tuple[str, str], float]] = {False: {}, True: {}}
+    for name in before.accuracy:
+        if name not in after.accuracy:
+            continue
+        first, second = before.predictions[name], after.predictions[name]
+        pairs = {c: (first.predicted[c], second.predicted[c]) for c in first.predicted}
+        # A method that predicts every face as before is no test: it would hide the others.
+        same = all(np.array_equal(*pair) for pair in pairs.values())
+        for column, pair in pairs.items():
+            only = discordant(first.labels, *pair)
+            counts = {"only_before": only[0], "only_after": only[1]}
+            tests[name, column] = {"p_value": 1.0, **counts}
+            if not same:
+                families[False][name, column] = mcnemar_exact(*only)
+        tests[name, MEAN] = {"p_value": 1.0}
+        if not same:
+            families[True][name, MEAN] = sign_flip(_gained(first, second))
+    for family in families.values():
+        adjusted = holm(list(family.values()))
+        for key, p_value in zip(family, adjusted, strict=True):
+            tests[key]["p_value"] = p_value
+    return tests
+
+
+def _gained(before: PredictionTable, after: PredictionTable) -> np.ndarray:
+    """The number of scales that each face won, less those that it lost, int64 [N].
+
+    McNemar's test for several scales: each face's count has either sign with equal chance.
+    """
+    scales = [column for column in before.predicted if column != HR]
+    won = [(after.predicted[c] == after.labels).astype(np.int64) for c in scales]
+    had = [(before.predicted[c] == before.labels).astype(np.int64) for c in scales]
+    gained: np.ndarray = np.sum(won, axis=0) - np.sum(had, axis=0)
+    return gained
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Change]:
+    for name in sorted({*before, *after}):
+        first, second = before.get(name), after.get(name)
+        if first != second:
+            yield Change(name=name, before=first, after=second)

@@ -1,0 +1,131 @@
+"""What one revision has of a profile: accuracies, params, data, code, and predictions."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import SettingsError
+from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
+from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.profiles import PARAMS_FILE, effective_values, flat, profile_values
+from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
+from fsr_fer.pipeline.provenance.revision import Revision, some
+from fsr_fer.pipeline.stage import SETTINGS_FILE
+
+RAW = "data/raw/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a revision has of a profile, read when it is first asked for."""
+
+    revision: Revision
+    profile: str
+
+    @property
+    def _metrics(self) -> str:
+        return f"metrics/{self.profile}/accuracy.json"
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """All of params.yaml."""
+        return self.revision.values(PARAMS_FILE.name)
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """The fingerprint of each stage's code."""
+        return self.revision.values(CODE_FILE.name)
+
+    @cached_property
+    def accuracy(self) -> dict[str, dict[str, float]]:
+        """Percent by method and column; nothing if this revision has no results of the profile."""
+        return self.revision.values(self._metrics)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of the profile, none if this revision does not know it."""
+        try:
+            dataset = profile_values(self.params, self.profile)["dataset"]
+        except (KeyError, SettingsError):
+            return ()
+        return tuple(dataset["class_names"])
+
+    @cached_property
+    def data(self) -> dict[str, str]:
+        """The raw data that the profile's results were made from: path, then what dvc.lock has."""
+        entries = [dep for stage in self.revision.lock.values() for dep in stage.get("deps", [])]
+        return {
+            entry["path"]: f"{entry.get('nfiles', 1):,} files, {entry.get('size', 0):,} bytes, "
+            f"md5 {entry.get('md5', '')[:8]}"
+            for entry in entries
+            if entry["path"].startswith(RAW + self.profile)
+        }
+
+    @cached_property
+    def predictions(self) -> dict[str, PredictionTable]:
+        """Predictions of each method; one is missing if nobody here has them any more."""
+        found = {}
+        for method in self.accuracy:
+            path = f"data/{self.profile}/predictions/{method}.csv"
+            if content := self._output(path):
+                title = f"{path} of {self.revision.title}"
+                found[method] = parse_predictions(content, title, self.class_names)
+        return found
+
+    @cached_property
+    def test_faces(self) -> tuple[tuple[str, str, str], ...] | None:
+        """Id, label and hash of the pixels of each test face; None if nobody has them any more."""
+        content = self._output(f"data/{self.profile}/dataset/manifest.csv")
+        if content is None:
+            return None
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8")))
+        faces = ((row["id"], row["label"], row["sha256"]) for row in rows if row["split"] == "test")
+        return tuple(faces)
+
+    def _output(self, path: str) -> bytes | None:
+        try:
+            return self.revision.output(path)
+        except UserError:
+            return None
+
+    def doubts(self) -> Iterator[str]:
+        """Why the accuracies may not be what params and code of this revision give."""
+        name, lock = self.revision.title, self.revision.lock
+        if "report" not in lock:
+            yield f"{name}: dvc.lock has no results"
+            return
+        settings = self.revision.values(SETTINGS_FILE.name)
+        if settings and settings["profile"] != self.profile:
+            yield f"{name}: dvc.lock is of profile {settings['profile']}, not {self.profile}"
+            return
+        if settings and (changed := sorted(self._other_params(settings))):
+            yield f"{name}: the results were made with other params ({some(changed)})"
+        if changed := sorted(self._other_code()):
+            yield f"{name}: the results were made with other code of {some(changed)}"
+        md5 = md5_of_bytes(self.revision.read(self._metrics) or b"")
+        outs = {out["path"]: out["md5"] for out in lock["report"]["outs"]}
+        if outs.get(self._metrics) != md5:
+            yield f"{name}: {self._metrics} is not what dvc.lock says"
+
+    def _other_params(self, settings: Mapping[str, Any]) -> set[str]:
+        """Keys whose values the stages had otherwise than params.yaml has them."""
+        try:
+            wanted = flat(effective_values(self.params))
+        except (SettingsError, KeyError):  # `fsr-fer check` says what is wrong with it
+            return {PARAMS_FILE.name}
+        found = flat(settings)
+        for stage in self.revision.lock.values():
+            found |= flat(stage.get("params", {}).get(SETTINGS_FILE.name, {}))
+        return {key for key, value in wanted.items() if found.get(key) != value}
+
+    def _other_code(self) -> set[str]:
+        """Stages that did not run the code of code.json, or in the workspace that which is here."""
+        ran = [s.get("params", {}).get(CODE_FILE.name, {}) for s in self.revision.lock.values()]
+        other = {n for entry in ran for n, code in entry.items() if self.code.get(n, code) != code}
+        if self.revision.commit is None and self.code:
+            other |= {name for name in stage_names() if fingerprint(name) != self.code.get(name)}
+        return other

@@ -1,0 +1,121 @@
+"""Every method predicts in the same way from faces at full size, and is found by its name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.downsampling import downsample, restore
+from fsr_fer.data.face_stream import Faces
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.methods import Method, load_method, load_restorers
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.generator import Generator
+from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.settings import MetaSrSettings, RcanSettings
+from fsr_fer.models.weights import save_network
+from tests import sections
+
+CPU = torch.device("cpu")
+SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
+
+
+@pytest.fixture(scope="module")
+def network() -> CovPoolFER:
+    torch.manual_seed(0)
+    return CovPoolFER(sections.extractor(), 3).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def full() -> np.ndarray:
+    """Faces that were 20 pixels high."""
+    coarse = np.random.default_rng(0).integers(0, 256, (40, 100, 100, 3)).astype(np.uint8)
+    return restore(downsample(coarse, 5, SMALL), 5, SMALL)
+
+
+def test_a_method_reads_what_its_parts_say(network: CovPoolFER, full: np.ndarray) -> None:
+    faces = torch.from_numpy(full[:3])
+    generator = Generator(sections.generator()).eval().requires_grad_(False)
+
+    def read(generator: nn.Module | None = None) -> Tensor:
+        features = network.extractor(standardise(faces))[:, None]
+        logits: Tensor = network.classifier(generator(features) if generator else features)[1]
+        return logits
+
+    plain, generating = Method(network=network), Method(network=network, generator=generator)
+    equal = torch.testing.assert_close
+    with torch.inference_mode():
+        equal(plain.logits(faces, 20), read())
+        equal(generating.logits(faces, 20), read(generator))
+        equal(generating.logits(faces, 100), read())
+
+
+def test_only_small_faces_go_through_the_generator(network: CovPoolFER, full: np.ndarray) -> None:
+    class Zero(nn.Module):
+        def forward(self, features: Tensor) -> Tensor:
+            return torch.zeros_like(features)
+
+    faces = Faces(full, np.arange(39, -1, -1))
+    plain, zeroed = Method(network=network), Method(network=network, generator=Zero())  # type: ignore[arg-type]
+    for pixels in (100, 20):
+        predicted = plain.predict(faces, pixels, CPU)
+        _, logits = network(standardise(torch.from_numpy(full[::-1].copy())))
+        confidence, classes = logits.softmax(dim=1).max(dim=1)
+        np.testing.assert_array_equal(predicted.classes, classes.numpy())
+        np.testing.assert_allclose(predicted.confidence, confidence.numpy(), atol=1e-6)
+    np.testing.assert_array_equal(
+        zeroed.predict(faces, 100, CPU).confidence, plain.predict(faces, 100, CPU).confidence
+    )
+    assert len(set(zeroed.predict(faces, 20, CPU).confidence)) == 1
+
+
+def test_no_face_at_all(network: CovPoolFER) -> None:
+    nobody = Faces(np.empty((0, 100, 100, 3), np.uint8), np.arange(0))
+    predicted = Method(network=network).predict(nobody, 100, CPU)
+    assert (predicted.classes.shape, predicted.classes.dtype) == ((0,), np.int64)
+    assert (predicted.confidence.shape, predicted.confidence.dtype) == ((0,), np.float64)
+
+
+def row(model: str, faces: str = "downsample") -> MethodSettings:
+    return MethodSettings(model=model, faces=faces)
+
+
+def test_a_methods_network_is_an_extractor_or_a_generator(
+    tmp_path: Path, network: CovPoolFER
+) -> None:
+    finetuned = CovPoolFER(sections.extractor(), 3)
+    network.class_names = finetuned.class_names = ("a", "b", "c")
+    save_network(tmp_path / "pretrain.safetensors", network)
+    save_network(tmp_path / "finetune/distilled.safetensors", finetuned)
+    save_network(tmp_path / "fsr/plain.safetensors", Generator(sections.generator()))
+    assert load_method(row("pretrain"), tmp_path).generator is None
+    restored = load_method(row("fsr/plain"), tmp_path)
+    assert restored.generator is not None
+    assert restored.network.class_names == ("a", "b", "c")
+    read = load_method(row("finetune/distilled"), tmp_path).network.state_dict()
+    torch.testing.assert_close(read["classifier.hidden.weight"], finetuned.classifier.hidden.weight)
+    with pytest.raises(UserError, match=r"fsr/l2\.safetensors is not a readable"):
+        load_method(row("fsr/l2"), tmp_path)
+
+
+def test_restorers_are_there_for_the_sizes_that_a_method_has(tmp_path: Path) -> None:
+    for scale in (2, 3, 4, 8):
+        rcan = Rcan(RcanSettings(groups=1, blocks=1, filters=4, reduction=2), scale)
+        save_network(tmp_path / f"sr/rcan_x{scale}.safetensors", rcan)
+    meta_sr = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4))
+    save_network(tmp_path / "sr_faces/meta_sr_retrained.safetensors", meta_sr)
+    scales = range(2, 9)
+    assert load_restorers(row("pretrain"), tmp_path, scales) == {}
+    restorers = load_restorers(row("pretrain", "restored/rcan"), tmp_path, scales)
+    assert list(restorers) == [2, 3, 4, 8]
+    assert restorers[3](torch.zeros(1, 34, 34, 3, dtype=torch.uint8)).shape == (1, 100, 100, 3)
+    restorers = load_restorers(row("pretrain", "restored/meta_sr_retrained"), tmp_path, scales)
+    assert list(restorers) == list(scales)
+    assert restorers[2] is restorers[7]
+    with pytest.raises(UserError, match="has no network meta_sr in sr or sr_faces"):
+        load_restorers(row("pretrain", "restored/meta_sr"), tmp_path, scales)

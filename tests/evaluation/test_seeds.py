@@ -1,0 +1,62 @@
+"""Scores over seeds and rows in pairs, against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from fsr_fer.evaluation.predictions import PredictionTable
+from fsr_fer.evaluation.seeds import over_seeds, paired, summarise
+
+
+def test_the_t_interval_by_hand() -> None:
+    # mean 3, standard deviation 1.5811, t(4, 0.975) = 2.7764 (printed tables): 3 -+ 1.9632
+    result = over_seeds([1.0, 2.0, 3.0, 4.0, 5.0], 0.95)
+    assert result["mean"] == 3
+    assert (result["low"], result["high"]) == pytest.approx((1.0368, 4.9632), abs=1e-3)
+
+
+def test_the_sign_flip_test_counts_flips() -> None:
+    # All of one sign: only both extremes, 2 of 32.
+    assert paired([1.0, 2.0, 3.0, 4.0, 0.5], 0.95)["p"] == round(2 / 32, 4)
+    # 3 + 1 - 1 = 3: of the 8 sums, +-5 once each, +-3 twice each, +-1 once each.
+    assert paired([3.0, 1.0, -1.0], 0.95)["p"] == 6 / 8
+    assert paired([0.0, 0.0], 0.95)["p"] == 1
+    # Thirds are no exact fractions; 1/3 - 1/3 + 1/3 still ties with four of eight sums.
+    assert paired([1 / 3, -1 / 3, 1 / 3], 0.95)["p"] == 1
+
+
+def predictions(*answers: list[int]) -> PredictionTable:
+    labels = np.array([0, 0, 0, 1])
+    columns = dict(zip(("hr", "x2", "x4"), (np.array(a) for a in answers), strict=True))
+    return PredictionTable(
+        ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=columns
+    )
+
+
+def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
+    right, half, wrong = [0, 0, 0, 1], [0, 0, 1, 0], [1, 1, 1, 0]
+    rows = {
+        "plain": {1: predictions(right, half, wrong), 2: predictions(right, right, wrong)},
+        "mine": {1: predictions(right, right, half), 2: predictions(right, right, right)},
+    }
+    summary = summarise(rows, (2, 4), 0.95)
+    total = summary["scores"]["total_accuracy"]
+    assert total["plain"]["mean"]["values"] == [25, 50]
+    assert total["mine"]["x4"]["values"] == [50, 100]
+    assert summary["scores"]["mean_class_accuracy"]["mine"]["x4"]["values"] == [33.333, 100]
+    pair = summary["pairs"]["total_accuracy"]["mine - plain"]
+    assert pair["mean"]["values"] == [50, 50]
+    assert (pair["mean"]["low"], pair["mean"]["high"], pair["mean"]["p"]) == (50, 50, 0.5)
+
+
+def test_a_row_without_some_scale_has_no_mean_and_is_compared_where_it_exists() -> None:
+    labels = np.array([0, 0, 0, 1])
+    only_x2 = {"hr": np.array([0, 0, 0, 1]), "x2": np.array([0, 0, 1, 0])}
+    part = PredictionTable(
+        ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=only_x2
+    )
+    whole = predictions([0, 0, 0, 1], [0, 0, 0, 1], [1, 1, 1, 0])
+    summary = summarise({"part": {1: part, 2: part}, "mine": {1: whole, 2: whole}}, (2, 4), 0.95)
+    assert list(summary["scores"]["total_accuracy"]["part"]) == ["hr", "x2"]
+    pair = summary["pairs"]["total_accuracy"]["mine - part"]
+    assert list(pair) == ["hr", "x2"]
+    assert pair["x2"]["mean"] == 50

@@ -1,0 +1,223 @@
+"""`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
+
+import contextlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_json
+from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.profiles import effective_values, read_yaml
+from fsr_fer.pipeline.provenance.hashing import hashes_of
+from fsr_fer.pipeline.provenance.replay import replay
+from fsr_fer.pipeline.provenance.revision import Revision
+from fsr_fer.pipeline.provenance.verify import verify
+from tests import ROOT
+from tests.pipeline.provenance.conftest import commit, init, shell
+from tests.pipeline.provenance.mutations import chosen, read, relock, write
+from tests.pipeline.provenance.test_trace import record
+
+
+def verdict(root: Path) -> tuple[list[str], list[str]]:
+    with contextlib.chdir(root):
+        return verify(root)
+
+
+def findings(root: Path) -> list[str]:
+    return verdict(root)[0]
+
+
+def test_an_untouched_pipeline_has_no_findings(finished: Path) -> None:
+    assert verdict(finished) == ([], [])
+
+
+def test_a_fresh_clone_with_data_and_without_run_cache_has_no_findings(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(pipeline / ".dvc/cache/runs")
+    clone = tmp_path / "clone"
+    shell(tmp_path, "git", "clone", "-q", str(pipeline), str(clone))
+    shell(clone, "dvc", "cache", "dir", "--local", str(pipeline / ".dvc/cache"))
+    shell(clone, "dvc", "checkout", "-q")
+    assert verdict(clone) == ([], [])
+    # Nor does it need the cache: what counts are the files.
+    shutil.rmtree(pipeline / ".dvc/cache/files")
+    assert verdict(clone) == ([], [])
+    (clone / "models/tiny/plain.json").write_text("{}")
+    assert "models/tiny/plain.json is not what train@plain wrote" in findings(clone)
+
+
+def test_each_of_100_mutations_is_caught(finished: Path, tmp_path: Path) -> None:
+    mutations = chosen(finished, 100, seed=666)
+    assert len(mutations) == 100
+    missed = []
+    root = tmp_path / "pipeline"
+    for name, apply in mutations:
+        shutil.copytree(finished, root, symlinks=True)
+        apply(root)
+        with contextlib.suppress(UserError):  # the command line prints it and exits with 1
+            missed += [] if findings(root) else [name]
+        shutil.rmtree(root)
+    assert missed == []
+
+
+def edit(root: Path, file: str, old: str, new: str) -> None:
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new))
+
+
+def test_results_newer_than_head_are_a_note(pipeline: Path) -> None:
+    edit(pipeline, "params.yaml", "1.5e-1", "0.3")
+    assert findings(pipeline)
+    shell(pipeline, "dvc", "repro", "-q")
+    newer = ("shrink@2", "shrink@3", "train@sharp")
+    assert findings(pipeline) == []
+    assert set(verdict(pipeline)[1]) >= set(newer)
+    # Who edits such a result and its hash is seen all the same.
+    model = pipeline / "models/tiny/sharp.json"
+    model.write_text(model.read_text().replace("digest", "digits"))
+    relock(pipeline)
+    (told,) = findings(pipeline)
+    assert told.startswith(
+        "dvc.lock: what it says of train@sharp, predict@sharp is neither in HEAD"
+    )
+
+
+def test_a_stage_that_dvc_keeps_no_run_of_needs_its_record(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An output that is neither in the cache nor a metric turns DVC's run cache off."""
+    edit(pipeline, "params.yaml", "seed: 7", "seed: 8")
+    shell(pipeline, "dvc", "repro", "-q")
+    assert "check" not in verdict(pipeline)[1] or not findings(pipeline)
+    shutil.rmtree(pipeline / ".dvc/cache/runs")
+    assert findings(pipeline)
+    monkeypatch.chdir(pipeline)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    for name in read(pipeline, "dvc.lock")["stages"]:
+        record(pipeline, name)
+    assert findings(pipeline) == []
+    assert "check" in verdict(pipeline)[1]
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["check"]["outs"][0]["md5"] = "0" * 32
+    write(pipeline, "dvc.lock", lock)
+    assert findings(pipeline)
+
+
+def test_what_concerns_no_stage_is_no_finding(pipeline: Path) -> None:
+    edit(pipeline, "params.yaml", "epochs: 400", "epochs: 500")
+    edit(pipeline, "dvc.yaml", "stages:", "# The graph\nstages:")
+    (pipeline / "data/tiny/prepared/left.part").write_text("DVC ignores it")
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["shrink@9"] = lock["stages"]["shrink@2"]
+    write(pipeline, "dvc.lock", lock)
+    assert findings(pipeline) == []
+
+
+def test_findings_say_what_where_and_what_it_means(pipeline: Path) -> None:
+    edit(pipeline, "metrics/tiny/accuracy.json", "mean", "main")
+    (pipeline / "src/tool.py").write_text("FACTOR = 4\n")
+    edit(pipeline, "params.yaml", "1.5e-1", "0.2")
+    (pipeline / "data/tiny/report/figure.svg").write_text("<svg>")
+    (pipeline / "models/tiny/sharp.json").unlink()
+    assert sorted(findings(pipeline)) == [
+        "data/tiny/report is not what report wrote",
+        "metrics/tiny/accuracy.json is not what report wrote",
+        "models/tiny/sharp.json is not here; `dvc checkout` or `dvc pull` brings outputs back",
+        "params.yaml: sharpen.sigma is 0.2; shrink@2, shrink@3, train@sharp ran with 0.15",
+        "src/tool.py changed since prepare, shrink@2, shrink@3, train@plain and 1 more read it",
+    ]
+
+
+def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:
+    (pipeline / "data/raw/one.txt").write_text("won")
+    assert findings(pipeline) == [
+        "data/raw is not the data that data/raw.dvc names: changed after the import",
+        "data/raw changed since prepare read it",
+    ]
+    shell(pipeline, "dvc", "add", "-q", "data/raw")
+    assert findings(pipeline) == ["data/raw changed since prepare read it"]
+
+
+def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment is no finding; code or a value that the first two stages have not seen is one."""
+    for name in ("src", "stages"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvcignore").write_text("__pycache__/\n")
+    first = (ROOT / "dvc.yaml").read_text().split("  # --- data ---")[0]
+    (tmp_path / "dvc.yaml").write_text(first.replace("python -m stages.", "true "))
+    monkeypatch.chdir(tmp_path)
+    code_fingerprint.forget()
+    names = code_fingerprint.stage_names()
+    write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
+    write_json(Path("settings.json"), effective_values(read_yaml(Path("params.yaml"))))
+    init(tmp_path)
+    shell(tmp_path, "dvc", "commit", "-q", "-f")
+    commit(tmp_path, "first")
+    assert findings(tmp_path) == []
+    edit(
+        tmp_path, "src/fsr_fer/training/losses.py", "import torch\n", "# a comment\nimport torch\n"
+    )
+    edit(tmp_path, "params.yaml", "seed: 666 ", "seed:  666 # another comment ")
+    code_fingerprint.forget()
+    assert findings(tmp_path) == []
+    edit(tmp_path, "src/fsr_fer/training/losses.py", "# a comment", "import math")
+    edit(tmp_path, "params.yaml", "\nseed:  666", "\nseed:  667")
+    code_fingerprint.forget()
+    code, seed = findings(tmp_path)
+    code_fingerprint.forget()
+    assert re.fullmatch("the code of .*fsr.* is not what code.json says: `dvc repro`", code)
+    assert seed == "seed is 667; settings.json has 666: `dvc repro`"
+
+
+def test_a_forged_result_is_seen_until_it_is_committed_and_then_by_replay(pipeline: Path) -> None:
+    metric = pipeline / "metrics/tiny/accuracy.json"
+    metric.write_text('{"plain": {"x2": 99.0, "mean": 99.0}}')
+    relock(pipeline)
+    (told,) = findings(pipeline)
+    assert told.startswith("dvc.lock: what it says of report is neither in HEAD nor of a run")
+    assert "`fsr-fer verify --replay STAGE`" in told
+    commit(pipeline, "better numbers")
+    assert findings(pipeline) == []
+    with contextlib.chdir(pipeline):
+        same = replay(pipeline, "report")
+    assert same == {"data/tiny/report": True, "metrics/tiny/accuracy.json": False}
+
+
+def test_a_replay_of_everything_gives_the_same_bytes_and_leaves_the_workspace(
+    finished: Path,
+) -> None:
+    before = shell(finished, "git", "status", "--porcelain", "--ignored")
+    with contextlib.chdir(finished):
+        for name in Revision(finished).lock:
+            assert set(replay(finished, name).values()) == {True}
+    assert shell(finished, "git", "status", "--porcelain", "--ignored") == before
+
+
+def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None:
+    (pipeline / "stages/report.py").write_text("raise SystemExit('no ink')\n")
+    with (
+        contextlib.chdir(pipeline),
+        pytest.raises(UserError, match=r"replay of report: `.*report.py` ended with 1: no ink"),
+    ):
+        replay(pipeline, "report")
+
+
+def test_hashes_are_dvcs(finished: Path) -> None:
+    with contextlib.chdir(finished):
+        for entry in Revision(finished).lock.values():
+            for path in [*entry["deps"], *entry["outs"]]:
+                assert hashes_of([Path(path["path"])]) == {path["path"]: path["md5"]}
+        assert hashes_of([Path("nothing")]) == {"nothing": "missing"}
+
+
+def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
+    (pipeline / "dvc.lock").unlink()
+    with pytest.raises(UserError, match=r"dvc\.lock is not here; nothing has run yet"):
+        findings(pipeline)

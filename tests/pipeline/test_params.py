@@ -1,0 +1,337 @@
+"""params.yaml: every mistake a user can make there is one clear message."""
+
+import copy
+import re
+import shutil
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import pytest
+from dvc.utils.serialize import parse_yaml as dvc_parse
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_json
+from fsr_fer.common.settings import SettingsError
+from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.params import SECTIONS, check_params, read_params
+from fsr_fer.pipeline.profiles import (
+    edits_without_effect,
+    effective_values,
+    parse_yaml,
+    profile_values,
+    read_yaml,
+)
+from fsr_fer.pipeline.stage import load_stage
+from fsr_fer.training.settings import FinetuneSettings, FsrVariantSettings, PretrainSettings
+from tests import ROOT
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    return copy.deepcopy(read_yaml(ROOT / "params.yaml"))
+
+
+def section_of(params: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    *path, last = key.split(".")
+    for part in path:
+        params = params[part]
+    return params, last
+
+
+def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
+    check_params(params)
+    assert params["profile"] == "small"
+    assert set(params["profiles"]) >= {"small", "open_faces", "paper", "released"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("profile", "smal", r"profile is 'smal'; known: small, open_faces"),
+        ("seed", -1, r"seed is -1; allowed: 0 or more"),
+        ("seed", 1.5, r"seed is 1\.5"),
+        ("scales", [], r"scales is \[\]; allowed: one factor or more"),
+        ("scales", [2, 34], r"scales is 34; .*leave 4 pixels or more.*at most 33.*x34 leaves 3"),
+        ("scales", [2, 2], r"scales is \[2, 2\]; allowed: each factor once"),
+        ("scales", [1], r"scales is 1; allowed: whole numbers from 2"),
+        ("scales", [2.5], r"scales\[0\] is 2\.5; allowed: a whole number"),
+        ("reweight.sigma", 1.0, r"reweight\.sigma is 1\.0; allowed: above 1"),
+        ("reweight.sigma", "high", r"reweight\.sigma is 'high'; allowed: a number"),
+        ("reweight.sigma", True, r"reweight\.sigma is True; allowed: a number"),
+        ("reweight.sigma", float("nan"), r"reweight\.sigma is nan; allowed: a number"),
+        ("reweight.r", 0.9, r"reweight\.r is 0\.9; allowed: 1 or more"),
+        ("reweight.sigm", 1.5, r"reweight\.sigm is not a known key; known: sigma, r,"),
+        ("reweight.detach", "yes", r"reweight\.detach is 'yes'; allowed: true or false"),
+        ("losses.feature_l2_reduction", "avg", r"is 'avg'; allowed: one of sum, mean"),
+        ("downsample.boundary", "mirror", r"is 'mirror'; allowed: one of symmetric, replicate"),
+        ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
+        ("review.largest_drop_of_mean", -1, r"drop_of_mean is -1\.0; allowed: 0 or more"),
+        ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
+        ("pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: above 0"),
+        ("pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),
+        ("pretrain.extractor.widths", [8], r"widths is \[8\]; allowed: six"),
+        ("pretrain.extractor.bimap_dim", 65, r"at most the last of widths, 64"),
+        ("pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
+        ("pretrain.learning_rate_milestones", [9, 3], r"increasing numbers above 0"),
+        ("fsr.generator.blocks", -1, r"generator\.blocks is -1"),
+        ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 to below 1"),
+        ("dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
+        ("dataset.class_names", ["a", "a"], r"allowed: each name once"),
+        ("dataset.class_names", ["\u00e9", "e\u0301"], r"allowed: each name once"),
+        ("dataset.class_names", ["a", " b"], r"class_names is ' b'; allowed: no blank at either"),
+        ("dataset.class_names", ["a", ""], r"class_names is ''; allowed: no blank at either"),
+        ("dataset.class_names", ["a", "b\u200b"], r"allowed: no character U\+200B"),
+        ("dataset.class_names", ["a", "b\u00a0c"], r"allowed: no character U\+00A0"),
+        ("dataset.class_names", ["a", "b\nc"], r"allowed: no character U\+000A"),
+        ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
+        ("profiles.paper.losses", {"gan": 1.0}, r"profiles\.paper\.losses\.gan is not a known"),
+        ("profiles.paper.fsr", None, r"profiles\.paper\.fsr is None; expected a section"),
+        ("profiles.paper.seed", -1, r"profiles\.paper\.seed is -1; allowed: 0 or more"),
+        ("profiles.paper.bset", 3, r"paper\.bset is not a known key; known: .*finetune"),
+        ("profiles.released.based_on", "pape", r"based_on is 'pape'; allowed: one of small, open"),
+        ("profiles.paper.based_on", "released", r"based_on is 'paper'; allowed: one of small"),
+        ("finetune", {}, r"finetune is \{\}; expected a section per method"),
+        ("finetune", 3, r"finetune is 3; expected a section per method"),
+        ("profiles.paper.finetune", 3, r"paper\.finetune is 3; expected a section per method"),
+        ("fsr_variants", 3, r"fsr_variants is 3; expected a section per method"),
+        ("fsr_variants.l2", 3, r"fsr_variants\.l2 is 3; allowed: a section in which"),
+        ("methods", [], r"methods is \[\]; expected a section per method"),
+        ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
+        ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
+        ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: above 0"),
+        ("finetune.self_distillation.ema_decay", 0.0, r"above 0, since teacher.network is ema"),
+        ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
+        ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
+        ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: pretrain, fsr"),
+        ("methods.rcan.faces", "x", r"rcan\.faces is 'x'; allowed: downsample or restored/METHOD"),
+        ("methods.fsr_l2.model", "pretrain", r"methods has no row of model fsr/l2; add one"),
+        ("profiles.paper.scales", [2], r"profiles\.paper\.scales cannot differ from the default"),
+        ("profiles.paper.fsr_variants", {"new": {"reweight": True}}, r"fsr_variants\.new is new"),
+        ("reweigh", {}, r"reweigh is not a known key; known: profile, seed"),
+    ],
+)
+def test_mistakes(params: dict[str, Any], key: str, value: object, message: str) -> None:
+    section, last = section_of(params, key)
+    section[last] = value
+    with pytest.raises(SettingsError, match=message) as caught:
+        check_params(params)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["scales", "reweight", "fsr.generator.growth", "data_seed"])
+def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
+    section, last = section_of(params, key)
+    del section[last]
+    with pytest.raises(SettingsError, match=rf"{key.replace('.', '[.]')} is missing"):
+        check_params(params)
+
+
+def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> None:
+    params["finetune"]["mine"] = {"based_on": "mixed_resolution", "epochs": 3}
+    params["methods"]["mine"] = {"model": "finetune/mine", "faces": "downsample"}
+    check_params(params)
+    assert profile_values(params, "small")["finetune"]["mine"]["epochs"] == 3
+    mixed = profile_values(params, "paper")["finetune"]["mixed_resolution"]
+    assert profile_values(params, "paper")["finetune"]["mine"] == mixed | {"epochs": 3}
+    params["profiles"]["paper"]["finetune"]["mine"] = {"epochs": 0}
+    with pytest.raises(SettingsError, match=r"profiles\.paper\.finetune\.mine\.epochs is 0"):
+        check_params(params)
+
+
+SCALARS = """
+0666 08 007 -08 0o17 0x1f 0b11 1_000 1 -0 +1 2e-4 1E5 e5 1e 0e0 1e3 1E+3 .5 1. +.5e1 0.1.2 .nan .inf
+-.inf yes no on off y n true True TRUE ~ null Null 12:30 1:20 2026-01-01 '1' "2" 1,000
+"""
+
+
+@pytest.mark.parametrize("scalar", SCALARS.split())
+def test_a_value_is_what_dvc_reads(scalar: str) -> None:
+    text = f"a: {scalar}\n"
+    assert repr(parse_yaml(text.encode(), "params.yaml")) == repr(dvc_parse(text, "params.yaml"))
+    if scalar in ("0666", "2e-4", "yes"):
+        expected = {"0666": 666, "2e-4": 2e-4, "yes": "yes"}[scalar]
+        assert parse_yaml(text.encode(), "params.yaml") == {"a": expected}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "not here"),
+        ("a: [1\nb: 2", "cannot be read"),
+        ("seed: 1\nseed: 2\n", 'line 2: found duplicate key "seed"'),
+        ("seed: 1\n<<<<<<< HEAD\n", "line 2: a merge left conflict markers"),
+        ("a: &x {b: 1}\nc:\n  <<: *x\n", "line 3: merge keys"),
+        ("{a: " * 3000 + "1" + "}" * 3000, "nested too deep"),
+        ("profiles:\n  1: {}\n", "the key 1 is no text; put it in quotes"),
+        ("- 1\n", "holds no keys"),
+    ],
+)
+def test_a_missing_or_broken_file_is_one_line(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profiles_own_values_replace_common_ones(params: dict[str, Any]) -> None:
+    params["profile"] = "released"  # based on paper
+    values = effective_values(params)
+    assert values["profile"] == "released"
+    chosen = values["fsr_variants"]["reweighted"]
+    reweight, losses = chosen["reweight"], chosen["losses"]
+    assert (reweight["sigma"], reweight["r"], reweight["discriminator"]) == (1.5, 2.0, True)
+    assert (losses["gan_weight"], losses["feature_l2_weight"]) == (1.0, 0.01)
+    assert losses["perceptual_weight"] == 10.0
+    l2 = values["fsr_variants"]["l2"]
+    assert l2 == {"losses": losses | {"perceptual_weight": 0.0}, "reweight": None}
+    assert values["fsr"]["l2_iterations"] == 40_000  # its own
+    assert values["pretrain"]["epochs"] == 800  # paper's
+    assert values["fsr"]["generator"]["growth"] == 16  # the default's
+
+
+def test_what_a_profile_replaces_has_no_effect_on_it(params: dict[str, Any]) -> None:
+    params["profile"] = "paper"
+    before = effective_values(params)
+    params["pretrain"]["epochs"] = 7
+    assert effective_values(params) == before
+
+
+def test_an_edit_that_the_profile_replaces_is_named(params: dict[str, Any]) -> None:
+    before = copy.deepcopy(params)
+    params["pretrain"]["epochs"] = 7
+    assert edits_without_effect(params, before) == []  # small replaces nothing
+    params["profile"] = "released"  # its own base replaces that
+    assert edits_without_effect(params, before) == ["pretrain.epochs"]
+    params["profiles"]["paper"]["pretrain"]["epochs"] = 9
+    params["pretrain"]["flip"] = False
+    assert edits_without_effect(params, before) == ["pretrain.epochs"]
+
+
+def test_plain_does_not_depend_on_the_reweighting(params: dict[str, Any]) -> None:
+    before = copy.deepcopy(effective_values(params))
+    params["reweight"]["sigma"] = 2.5
+    after = effective_values(params)
+    assert {key for key in before if before[key] != after[key]} == {"reweight", "fsr_variants"}
+    before, after = before["fsr_variants"], after["fsr_variants"]
+    assert [name for name in before if before[name] != after[name]] == ["reweighted"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's params, stages and code, and what the first two stages write."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "stages", tmp_path / "stages")
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    monkeypatch.chdir(tmp_path)
+    refresh()
+    return tmp_path
+
+
+def refresh() -> None:
+    """What the stages ``settings`` and ``code`` do."""
+    write_json(Path("settings.json"), effective_values(read_params()))
+    code_fingerprint.forget()
+    names = code_fingerprint.stage_names()
+    write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
+
+
+def add_to_losses(line: str) -> None:
+    path = Path("src/fsr_fer/training/losses.py")
+    path.write_text(f"{path.read_text()}{line}\n")
+    code_fingerprint.forget()
+
+
+def test_a_stage_cannot_read_what_it_does_not_declare(project: Path) -> None:
+    stage = load_stage("fsr", "plain")
+    assert stage.seed == 666
+    assert stage.settings(FsrVariantSettings, "fsr_variants.plain").reweight is None
+    with pytest.raises(KeyError, match=r"reads fsr_variants\.reweighted, which its params"):
+        stage.settings(FsrVariantSettings, "fsr_variants.reweighted")
+    with pytest.raises(KeyError, match=r"reads pretrain"):
+        stage.settings(PretrainSettings)
+
+
+def test_templates_of_dvc_yaml_are_filled(project: Path) -> None:
+    stage = load_stage("downsample", "3")
+    assert stage.outs == (Path("data/small/downsample/x3.npy"),)
+    assert load_stage("restore", "meta_sr_retrained").deps[-1] == Path("models/small/sr_faces")
+    deps = load_stage("evaluate", "fsr_l2").deps
+    assert deps[-1] == Path("models/small/fsr/l2.safetensors")
+
+
+def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None:
+    """Where `dvc repro -s` leaves out the stages that would have brought them up to date."""
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("sigma: 1.5", "sigma: 2.5"))
+    with pytest.raises(UserError, match=r"settings.json is not of this params.yaml: `dvc repro"):
+        load_stage("fsr", "plain")
+    refresh()
+    load_stage("fsr", "plain")
+    add_to_losses("# a comment")
+    load_stage("fsr", "plain")
+    add_to_losses("NEW = 1")
+    load_stage("downsample", "2")
+    with pytest.raises(UserError, match=r"code.json is not of the code that lies here: `dvc repro"):
+        load_stage("fsr", "plain")
+
+
+def test_the_fingerprint_changes_with_values_inputs_and_code(project: Path) -> None:
+    inputs = Path("data/small/features/train/hr.npy")
+    inputs.parent.mkdir(parents=True)
+    inputs.write_bytes(b"1")
+    keys = [load_stage("fsr", "plain").fingerprint(), load_stage("fsr", "plain").fingerprint()]
+    assert keys[0] == keys[1]
+    keys = [keys[0], load_stage("fsr", "reweighted").fingerprint()]
+    inputs.write_bytes(b"2")
+    keys.append(load_stage("fsr", "plain").fingerprint())
+    add_to_losses("NEW = 1")
+    refresh()
+    keys.append(load_stage("fsr", "plain").fingerprint())
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("penalty_k: 2.0", "penalty_k: 2.5"))
+    refresh()
+    keys.append(load_stage("fsr", "plain").fingerprint())
+    assert len(set(keys)) == 5
+
+
+def ranges(kind: Any, key: str) -> dict[str, str]:
+    """The range's text of each key below a settings class, "" where it has none."""
+    found: dict[str, str] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if is_dataclass(hint):
+            found |= ranges(hint, f"{key}.{name}")
+        else:
+            found[f"{key}.{name}"] = (
+                get_args(hint)[1].allowed if get_origin(hint) is Annotated else ""
+            )
+    return found
+
+
+def comments(path: Path) -> dict[str, str]:
+    """What stands behind each key of a YAML file, further lines of the comment included."""
+    found: dict[str, str] = {}
+    keys: list[str] = []
+    for line in path.read_text().splitlines():
+        if match := re.match(r"( *)(\w+):[^#]*(?:# *(.*))?$", line):
+            keys = [*keys[: len(match[1]) // 2], match[2]]
+            found.setdefault(".".join(keys), match[3] or "")
+        elif match := re.match(r" +# (.*)", line):
+            found[".".join(keys)] += f" {match[1]}"
+    return found
+
+
+def test_the_comments_of_params_yaml_give_each_range() -> None:
+    said = comments(ROOT / "params.yaml")
+    kinds = SECTIONS | {"finetune.mixed_resolution": FinetuneSettings}
+    for section, kind in kinds.items():
+        for key, allowed in ranges(kind, section).items():
+            if allowed not in ("", "above 0"):
+                assert allowed in said[key], key
+            else:  # no other range is claimed
+                assert not re.search(r"\d or more|above \d|^\d+ to ", said[key]), key

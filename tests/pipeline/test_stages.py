@@ -1,0 +1,418 @@
+"""The real stage scripts, end to end on a very small profile, and what they say in trouble."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, save_network
+from fsr_fer.pipeline.stage import load_stage
+from fsr_fer.training.checkpoint import Checkpoint
+from tests import ROOT
+
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+FSR_VARIANTS, FINETUNED, METHODS = (
+    tuple(PARAMS[section]) for section in ("fsr_variants", "finetune", "methods")
+)
+RESTORED = ("rcan", "meta_sr", "meta_sr_retrained")
+SR_NETWORKS = ("rcan_x2", "rcan_x3", "rcan_x4", "rcan_x8", "meta_sr")
+
+
+def tiny(params: dict[str, Any]) -> None:
+    """Make ``small`` a run of seconds: few faces, one epoch, a handful of iterations."""
+    params["scales"] = [2, 8]
+    params["evaluate"]["resamples"] = 100
+    params["synthesize"] = {"train_faces": 56, "test_faces": 14, "faces_per_subject": 7}
+    params["validate"]["minimum_per_class"] = 1
+    params["pretrain"]["extractor"] |= {
+        "widths": [4, 4, 4, 4, 8, 8],
+        "bimap_dim": 8,
+        "hidden_dim": 8,
+        "embedding_dim": 8,
+    }
+    params["pretrain"] |= {"epochs": 2, "batch_size": 8, "learning_rate_milestones": [1]}
+    params["fsr"]["generator"] |= {"filters": 4, "growth": 2}
+    params["fsr"]["discriminator"] |= {"filters": [4, 4]}
+    params["fsr"] |= {"iterations": 4, "validation_every": 2, "learning_rate_milestones": [3]}
+    for row in FINETUNED:
+        params["finetune"][row] |= {"epochs": 1, "batch_size": 8}
+    params["natural"] |= {"rcan_patch_pixels": 8, "meta_sr_patch_pixels": 8}
+    params["sr"]["rcan"] |= {"blocks": 1, "filters": 4, "reduction": 2}
+    params["sr"]["meta_sr"] |= {"filters": 4, "growth": 2, "blocks": 1, "layers": 1, "hidden": 4}
+    for row in RESTORED:
+        short = {"iterations": 2, "batch_size": 2, "validation_every": 2, "validation_pictures": 2}
+        params["sr"][f"{row}_training"] |= short
+
+
+def workspace(folder: Path) -> Path:
+    """A folder the stage scripts can run in: the project's own, with the very small profile."""
+    folder.mkdir()
+    shutil.copytree(ROOT / "stages", folder / "stages")
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    os.symlink(ROOT / "src", folder / "src")
+    weights = folder / "data/raw/weights"  # its README alone: official weights are not for tests
+    weights.mkdir(parents=True)
+    shutil.copy(ROOT / "data/raw/weights/README.md", weights)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tiny(params)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return folder
+
+
+def stage(
+    folder: Path, script: str, *arguments: str, device: str = "cpu"
+) -> subprocess.CompletedProcess[str]:
+    return run_python(folder, "-m", f"stages.{script}", *arguments, device=device)
+
+
+def run_python(
+    folder: Path, *command: str, device: str = "cpu"
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "FSR_FER_DEVICE": device}
+    environment.pop("DVC_ROOT", None)
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def message_of(failed: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a stage ended with."""
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
+    return failed.stderr
+
+
+def change_params(folder: Path, section: str, values: dict[str, Any]) -> None:
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params[section] |= values
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def run_all(folder: Path) -> None:
+    """Run every stage, those that do not wait for each other side by side."""
+    groups: list[list[tuple[str, ...]]] = [
+        [("code",)],
+        [("settings",)],
+        [("synthesize", "small"), ("natural",)],
+        [("dataset",)],
+        [("validate",)],
+        [
+            ("pretrain",),
+            *(("downsample", scale) for scale in ("2", "8")),
+            *(("sr", network) for network in SR_NETWORKS),
+        ],
+        [
+            *(("features", resolution) for resolution in ("hr", "2", "8")),
+            *(("finetune", row) for row in FINETUNED),
+            ("sr_faces",),
+        ],
+        [
+            *(("restore", row) for row in RESTORED),
+            *(("fsr", row) for row in FSR_VARIANTS),
+        ],
+        [
+            *(("evaluate", method) for method in METHODS),
+            ("cost",),
+        ],
+        [("report",)],
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for commands in groups:
+            done = pool.map(lambda command: stage(folder, *command), commands)
+            for command, result in zip(commands, done, strict=True):
+                assert result.returncode == 0, (command, result.stderr)
+                # Quiet off a terminal: no progress bars in a log.
+                assert "%|" not in result.stderr, (command, result.stderr)
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished pipeline, to change."""
+    return shutil.copytree(finished, tmp_path / "copy", symlinks=True)
+
+
+def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
+    for name in ("accuracy", "mean_class_accuracy"):
+        table = json.loads((finished / f"metrics/small/{name}.json").read_text())
+        assert set(table) == set(METHODS)
+        for values in table.values():
+            assert set(values) == {"hr", "x2", "x8", "mean"}
+            assert values["mean"] == pytest.approx((values["x2"] + values["x8"]) / 2, abs=1e-3)
+    page = (finished / "data/small/report/index.html").read_text()
+    assert "fsr_reweighted" in page
+    assert json.loads((finished / "metrics/small/validation.json").read_text())["passed"]
+    for curves in ("pretrain", "fsr/plain", "finetune/self_distillation", "sr/rcan_x8"):
+        assert list((finished / f"metrics/small/{curves}/plots/metrics").rglob("*.tsv"))
+
+
+def test_cost_is_counted_for_every_row_and_size(finished: Path) -> None:
+    cost = json.loads((finished / "metrics/small/cost.json").read_text())
+    assert set(cost) == set(METHODS)
+    for counts in cost.values():
+        kinds = {"parameters", "flop_per_face", "eigen_flop_per_face", "flop_once"}
+        assert set(counts) == kinds
+        assert all(set(values) == {"hr", "x2", "x8"} for values in counts.values())
+    flop = {row: counts["flop_per_face"] for row, counts in cost.items()}
+    assert flop["self_distillation"] == flop["mixed_resolution"] == flop["bicubic"]
+    assert flop["fsr_plain"]["hr"] == flop["bicubic"]["hr"]
+    assert flop["fsr_plain"]["x8"] > flop["bicubic"]["x8"]
+
+
+def test_all_declared_outputs_are_made(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished)
+    nodes = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
+    for name, node in nodes.items():
+        items = node.get("foreach", ("2", "8") if "matrix" in node else (None,))
+        if isinstance(items, str):
+            items = PARAMS[items.strip("${}")]
+        for item in items:
+            for path in load_stage(name, item).outs if name not in ("code", "settings") else ():
+                assert path.exists(), path
+
+
+def test_a_second_run_from_scratch_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    again = workspace(tmp_path / "again")
+    run_all(again)
+    for kept in ("metrics", "models", "data/small/predictions"):
+        files = sorted(p.relative_to(finished) for p in (finished / kept).rglob("*") if p.is_file())
+        assert files
+        for file in files:
+            assert (finished / file).read_bytes() == (again / file).read_bytes(), file
+
+
+def test_every_run_is_recorded(finished: Path) -> None:
+    files = list((finished / ".runs").glob("*/*.json"))
+    records = [json.loads(path.read_text()) for path in files]
+    names = {path.parent.name for path in files}
+    assert len(records) == len(names) == 35
+    assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
+    assert {"finetune@self_distillation", "evaluate@self_distillation"} <= names
+    for record in records:
+        assert record["device"] == "cpu"
+        assert re.search(r", \d+ cores$", record["machine"])
+        assert record["versions"]["torch"]
+        assert record["seconds"] > 0
+        assert record["outs"]
+        assert "missing" not in record["outs"].values()
+
+
+def test_finished_stages_leave_no_checkpoint(finished: Path) -> None:
+    assert not list((finished / ".ckpt").rglob("*.safetensors"))
+
+
+def torchrun(folder: Path, script: str, *arguments: str) -> None:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    result = run_python(folder, *launcher, "-m", f"stages.{script}", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert not list((folder / ".ckpt").rglob("*.safetensors"))
+
+
+def test_features_by_several_processes_are_the_same_bytes(folder: Path) -> None:
+    written = folder / "data/small/features/train/x8.npy"
+    expected = written.read_bytes()
+    written.unlink()
+    torchrun(folder, "features", "8")
+    assert written.read_bytes() == expected
+
+
+def test_a_training_by_several_processes_is_that_of_one(folder: Path) -> None:
+    path = folder / "models/small/fsr/plain.safetensors"
+    alone = load_file(path)
+    path.unlink()
+    shutil.rmtree(folder / "metrics/small/fsr/plain")
+    torchrun(folder, "fsr", "plain")
+    shared = load_file(path)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(shared[name], tensor, rtol=1e-3, atol=1e-4)
+    assert list((folder / "metrics/small/fsr/plain").rglob("*.tsv"))
+
+
+def test_a_method_whose_network_knows_other_classes_is_one_line(folder: Path) -> None:
+    path = folder / "models/small/finetune/self_distillation.safetensors"
+    network = load_network(path, CovPoolFER)
+    network.class_names = network.class_names[::-1]
+    save_network(path, network)
+    said = message_of(stage(folder, "evaluate", "self_distillation"))
+    assert said.startswith("error: self_distillation was trained on the classes ('neutral', ")
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, kill: signal.Signals) -> None:
+    path = folder / "models/small/fsr/plain.safetensors"
+    expected = path.read_bytes()
+    path.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stages.fsr", "plain"],
+        cwd=folder,
+        env={**os.environ, "FSR_FER_DEVICE": "cpu"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list((folder / ".ckpt").rglob("state.safetensors")):
+        if process.poll() is not None or time.monotonic() > deadline:
+            break  # it was faster than we: the run is complete, and the check below still holds
+        time.sleep(0.005)
+    process.send_signal(kill)
+    _, said = process.communicate()
+    if kill == signal.SIGINT and process.returncode:
+        assert process.returncode == 130
+        assert said.strip() == "interrupted; `dvc repro` goes on from here"
+    result = stage(folder, "fsr", "plain")
+    assert result.returncode == 0, result.stderr
+    assert path.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sigma": 0.9}, "params.yaml: reweight.sigma is 0.9; allowed: above 1"),
+        ({"simga": 1.5}, "params.yaml: reweight.simga is not a known key; known:"),
+    ],
+)
+def test_a_mistake_in_params_is_one_line(
+    folder: Path, change: dict[str, float], message: str
+) -> None:
+    change_params(folder, "reweight", change)
+    assert message_of(stage(folder, "settings")).startswith(f"error: {message}")
+    stale = "error: settings.json is not of this params.yaml"
+    assert message_of(stage(folder, "cost")).startswith(stale)
+
+
+def test_a_missing_import_says_how_to_get_it(folder: Path) -> None:
+    text = (folder / "params.yaml").read_text().replace("profile: small", "profile: paper", 1)
+    (folder / "params.yaml").write_text(text)
+    assert stage(folder, "settings").returncode == 0
+    result = stage(folder, "dataset")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: data/raw/paper does not exist; ")
+    assert "fsr-fer import" in result.stderr
+
+
+def test_an_unknown_device_is_one_line(finished: Path) -> None:
+    said = message_of(stage(finished, "evaluate", "bicubic", device="gpu"))
+    assert "FSR_FER_DEVICE=gpu cannot be used here" in said
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (
+            "raise OSError(28, 'No space left on device', 'metrics/x.tsv')",
+            "error: the disk is full: metrics/x.tsv could not be written",
+        ),
+        ("bytearray(10**15)", "error: out of memory; end other programs"),
+        ("import torch; torch.empty(10**15)", "error: out of memory; end other programs"),
+    ],
+)
+def test_a_full_disk_and_a_full_memory_are_one_line(failure: str, message: str) -> None:
+    program = (
+        "from fsr_fer.pipeline.run_stage import run_stage\n"
+        f"def main(): {failure}; return\n"
+        "run_stage(main)\n"
+    )
+    assert message_of(run_python(ROOT, "-c", program)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("settings.json", '"seed": 666', '"seed": 667'),
+        ("data/small/dataset/manifest.csv", "a", "b"),
+    ],
+)
+def test_what_changes_while_a_stage_runs_is_not_recorded(
+    folder: Path, file: str, old: str, new: str
+) -> None:
+    program = (
+        "from pathlib import Path\n"
+        "from fsr_fer.pipeline.run_stage import run_stage\n"
+        "from fsr_fer.pipeline.stage import load_stage\n"
+        "def main():\n"
+        "    stage = load_stage('pretrain')\n"
+        f"    path = Path({file!r})\n"
+        f"    path.write_text(path.read_text().replace({old!r}, {new!r}))\n"
+        "    return stage\n"
+        "run_stage(main)\n"
+    )
+    (folder / "stages/edits.py").write_text(program)
+    said = message_of(stage(folder, "edits"))
+    assert said.startswith(f"error: {file} has changed while pretrain ran; `dvc repro`")
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "message"),
+    [
+        (
+            ("pretrain",),
+            {"epochs": 3, "learning_rate": 0.05},
+            r"error: training diverged at iteration \d+: train/\w+ = ",
+        ),
+        (
+            ("fsr", "reweighted"),
+            {"iterations": 40, "validation_every": 1},
+            r"error: training diverged at iteration \d+: [dg]/\w+ = ",
+        ),
+    ],
+)
+def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_is_kept(
+    folder: Path, command: tuple[str, ...], changes: dict[str, Any], message: str
+) -> None:
+    # Good until the first milestone, where the rate rises instead of falling.
+    rises = {"learning_rate_milestones": [1], "learning_rate_factor": 100.0}
+    change_params(folder, command[0], changes | rises)
+    assert stage(folder, "settings").returncode == 0
+    said = message_of(stage(folder, *command))
+    assert re.match(message, said)
+    assert "A lower learning_rate usually helps" in said
+    (kept,) = (folder / ".ckpt").rglob("state.safetensors")
+    tensors, progress = Checkpoint(kept.parent).load() or ({}, {})
+    assert progress["done"] >= 1
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> None:
+    change_params(folder, "fsr", {"iterations": 60, "validation_every": 2})
+    assert stage(folder, "settings").returncode == 0
+    weights = folder / "models/small/fsr/plain.safetensors"
+    curves = folder / "metrics/small/fsr/plain/plots/metrics"
+    assert stage(folder, "fsr", "plain").returncode == 0
+    expected = weights.read_bytes(), [p.read_bytes() for p in sorted(curves.rglob("*.tsv"))]
+    weights.unlink()
+    environment = {**os.environ, "FSR_FER_DEVICE": "cpu"}
+    subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=folder, env=environment, check=True)
+    command = ["dvc", "repro", "-s", "fsr@plain"]  # settings.json and code.json lie there
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    while not list((folder / ".ckpt").rglob("state.safetensors")) and process.poll() is None:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not weights.exists()
+    again = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert weights.read_bytes() == expected[0]
+    assert [p.read_bytes() for p in sorted(curves.rglob("*.tsv"))] == expected[1]
+    assert yaml.safe_load((folder / "dvc.lock").read_text())["stages"].keys() == {"fsr@plain"}

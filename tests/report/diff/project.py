@@ -1,0 +1,131 @@
+"""A project with made-up results: what DVC and the stages leave behind, without running them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fsr_fer.common.files import write_json
+from fsr_fer.evaluation.predictions import PredictionTable
+from fsr_fer.evaluation.statistics import total_accuracy
+from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.profiles import effective_values, read_yaml
+from tests import ROOT
+from tests.pipeline.provenance.conftest import shell
+
+CLASSES = ("neutral", "happiness")
+FACES = 200
+LABELS = np.arange(FACES) % 2
+CODE = "stages/report.py"
+
+Table = Mapping[str, Mapping[str, int]]
+"""Row, column, number of faces read wrong: always the first ones."""
+
+
+class Project:
+    """Params, dvc.yaml and a lock file of the profile ``small``, two scales, a cache of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / ".dvc").mkdir(parents=True)
+        (root / ".gitignore").write_text("/data/small/\n/.dvc/\n")
+        (root / "stages").mkdir()
+        (root / "stages/__init__.py").touch()
+        (root / CODE).write_text("print('report')\n")
+        (root / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+        self.params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+        self.params["scales"] = [2, 8]
+        self.params["dataset"]["class_names"] = list(CLASSES)
+        self.write_params()
+        self.git("init", "-q", "-b", "main")
+        self.git("config", "user.email", "tests@example.org")
+        self.git("config", "user.name", "Tests")
+
+    def git(self, *words: str) -> str:
+        return shell(self.root, "git", *words).strip()
+
+    def write_params(self) -> None:
+        (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
+
+    def commit(self, message: str = "a change") -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def reproduce(self, wrong: Table, *, faces: str = "a") -> None:
+        """Leave what a finished run leaves; ``faces`` names the pictures."""
+        self.write_params()
+        outs = {"data/small/dataset/manifest.csv": self._manifest(faces)}
+        accuracy: dict[str, dict[str, float]] = {}
+        for row, columns in wrong.items():
+            readings = {column: _reading(count) for column, count in columns.items()}
+            predictions = PredictionTable(
+                ids=tuple(f"face{i}" for i in range(FACES)),
+                labels=LABELS,
+                class_names=CLASSES,
+                predicted=readings,
+            )
+            path = f"data/small/predictions/{row}.csv"
+            predictions.write(self.root / path)
+            outs[path] = (self.root / path).read_bytes()
+            accuracy[row] = {c: round(total_accuracy(LABELS, v), 3) for c, v in readings.items()}
+            small = np.stack([v for column, v in readings.items() if column != "hr"])
+            accuracy[row]["mean"] = round(total_accuracy(LABELS, small), 3)
+        metrics = self.root / "metrics/small/accuracy.json"
+        metrics.parent.mkdir(parents=True, exist_ok=True)
+        metrics.write_text(json.dumps(accuracy))
+        self._lock({path: self._keep(path, content) for path, content in outs.items()}, faces)
+
+    def _manifest(self, faces: str) -> bytes:
+        lines = ["id,source,split,label,subject,sha256"]
+        lines += [
+            f"face{i},s{i},test,{CLASSES[LABELS[i]]},,{md5(f'{faces}{i}'.encode())}"
+            for i in range(FACES)
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    def _keep(self, path: str, content: bytes) -> str:
+        key = md5(content)
+        for file in (self.root / ".dvc/cache/files/md5" / key[:2] / key[2:], self.root / path):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return key
+
+    def _lock(self, outs: Mapping[str, str], faces: str) -> None:
+        code_fingerprint.forget()
+        settings = effective_values(read_yaml(self.root / "params.yaml"))
+        code = {"report": code_fingerprint.fingerprint("report")}
+        write_json(self.root / "settings.json", settings)
+        write_json(self.root / "code.json", code)
+        path = "metrics/small/accuracy.json"
+        metrics = {"path": path, "md5": md5((self.root / path).read_bytes())}
+        raw = {"path": "data/raw/small", "md5": md5(faces.encode()), "size": 7, "nfiles": FACES}
+        stages: dict[str, Any] = {
+            "synthesize@small": {"cmd": "", "outs": [raw]},
+            "dataset": {"cmd": "", "deps": [raw], "outs": []},
+            "report": {
+                "cmd": "",
+                "outs": [metrics],
+                "params": {"settings.json": settings, "code.json": code},
+            },
+        }
+        for path, key in outs.items():
+            name = Path(path).stem
+            stage = "dataset" if name == "manifest" else f"evaluate@{name}"
+            entry = {"path": path, "hash": "md5", "md5": key}
+            stages.setdefault(stage, {"cmd": ""}).setdefault("outs", []).append(entry)
+        (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def _reading(count: int) -> np.ndarray:
+    reading = LABELS.copy()
+    reading[:count] = 1 - reading[:count]
+    return reading

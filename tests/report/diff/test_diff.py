@@ -1,0 +1,272 @@
+"""``fsr-fer diff``: what a reviewer is told, and what the gate stops."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsr_fer.pipeline import code_fingerprint
+from tests.conftest import Run
+from tests.report.diff.project import CODE, Project
+
+BASE = {
+    "bicubic": {"hr": 20, "x2": 30, "x8": 100},
+    "fsr_plain": {"hr": 20, "x2": 30, "x8": 90},
+    "fsr_reweighted": {"hr": 20, "x2": 30, "x8": 90},
+}
+
+
+def changed(**columns: int) -> dict[str, dict[str, int]]:
+    return {**BASE, "fsr_reweighted": {**BASE["fsr_reweighted"], **columns}}
+
+
+@pytest.fixture
+def based(project: Project) -> Project:
+    """The base is committed."""
+    project.reproduce(BASE)
+    project.commit("base")
+    return project
+
+
+def as_json(run: Run, *words: str) -> dict[str, Any]:
+    code, out, err = run("diff", "--json", *words)
+    assert (code, err) == (0, "")
+    value: dict[str, Any] = json.loads(out)
+    return value
+
+
+def test_nothing_changed(based: Project, run: Run) -> None:
+    code, out, err = run("diff", "--fail-below")
+    assert (code, err) == (0, "")
+    assert "HEAD (" in out
+    assert "Every method predicts every test face as before." in out
+    assert "Params, data and code behind the results are the same." in out
+    assert "Gate: passed\n" in out
+
+
+def test_a_param_and_what_it_did(based: Project, run: Run) -> None:
+    based.params["reweight"]["sigma"] = 2.0
+    based.params["profiles"]["paper"]["fsr"]["iterations"] = 1  # of another profile
+    based.reproduce(changed(x8=60))
+    code, out, _ = run("diff")
+    assert code == 0
+    assert "reweight.sigma: 1.5 → 2.0" in out
+    assert "iterations" not in out
+    assert re.search(r"\* not noise +\+15\.0\* +\+7\.5\*\n", out)
+    assert "fsr_reweighted: mean +7.5 points, p < 0.001: more than noise; better at x8." in out
+    value = as_json(run)
+    cell = value["table"]["fsr_reweighted"]["x8"]
+    assert (cell["before"], cell["after"], cell["difference"]) == (55.0, 70.0, 15.0)
+    assert (cell["only_before"], cell["only_after"]) == (0, 30)
+    assert cell["p_value"] < value["level"] == 0.05
+
+
+def test_noise_is_called_noise(based: Project, run: Run) -> None:
+    based.reproduce(changed(x8=92))
+    out = run("diff")[1]
+    assert "may be noise; no size changed by more than noise" in out
+    assert not re.search(r"\d\*", out)
+
+
+def test_markdown_for_a_pull_request(based: Project, run: Run) -> None:
+    based.params["reweight"]["sigma"] = 2.0
+    based.reproduce(changed(x8=120))
+    code, out, _ = run("diff", "--md", "--fail-below")
+    assert code == 1
+    lines = out.splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert ["total accuracy, %", "hr", "x2", "x8", "mean"] in cells
+    assert ["`bicubic`", "90.0", "85.0", "50.0", "67.5"] in cells
+    changed_cells = ["55.0<br>40.0<br>**-15.0**", "70.0<br>62.5<br>**-7.5**"]
+    assert ["`fsr_reweighted`", "90.0", "85.0", *changed_cells] in cells
+    assert "- `reweight.sigma: 1.5 → 2.0`" in lines
+    assert "<details open><summary>Gate: failed</summary>" in lines
+
+
+def test_markdown_keeps_what_others_wrote_as_text(based: Project, run: Run) -> None:
+    based.params["dataset"]["@everyone `|<img>"] = "``` | <b>"
+    based.write_params()
+    out = run("diff", "--md")[1]
+    lines = [line for line in out.splitlines() if "everyone" in line]
+    assert lines
+    assert all(re.fullmatch("- `[^`|]+`", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("columns", "limits", "reason"),
+    [
+        ({"x8": 120}, {}, "fsr_reweighted, x8: fell by 15.00 points to 40.00 %, allowed 3 (more"),
+        ({"x8": 120}, {}, "fsr_reweighted, mean over the scales: fell by 7.50 points"),
+        ({"hr": 60}, {}, "fsr_reweighted, full size: fell by 20.00 points"),
+        ({"x8": 120}, {"largest_drop_at_a_size": 15, "largest_drop_of_mean": 7.5}, None),
+        ({"x8": 93}, {"largest_drop_at_a_size": 1}, None),  # may be noise
+        (
+            {"x8": 93},
+            {"largest_drop_at_a_size": 1, "only_beyond_noise": False},
+            "fell by 1.50 points to 53.50 %, allowed 1 (may be noise",
+        ),
+        ({"x8": 20}, {}, None),
+    ],
+)
+def test_the_gate(
+    based: Project, run: Run, columns: dict[str, int], limits: dict[str, Any], reason: str | None
+) -> None:
+    based.params["review"] |= limits
+    based.reproduce(changed(**columns))
+    code, _, err = run("diff", "--fail-below")
+    if reason is None:
+        assert (code, err) == (0, "")
+    else:
+        assert code == 1
+        assert err.startswith("fsr-fer: gate: ")
+        assert reason in err
+        assert err.count("\n") == 1
+
+
+def test_rows_that_come_and_go(based: Project, run: Run) -> None:
+    rows = {name: columns for name, columns in BASE.items() if name != "fsr_plain"}
+    based.reproduce({**rows, "fsr_l2": BASE["fsr_plain"]})
+    code, out, err = run("diff", "--fail-below")
+    assert code == 1
+    assert "method fsr_plain is gone" in err
+    assert "fsr_l2: new." in out
+
+
+def test_without_the_predictions_there_is_no_verdict(based: Project, run: Run) -> None:
+    shutil.rmtree(based.root / ".dvc/cache")
+    based.reproduce(changed(x8=104))
+    shutil.rmtree(based.root / ".dvc/cache")
+    code, out, err = run("diff", "--fail-below")
+    assert "No verdict on noise: predictions or faces of HEAD" in out
+    assert "are not in DVC's cache; `dvc fetch -A` brings them" in out
+    assert "-7.0" in out
+    assert code == 1
+    assert "fell by 7.00 points to 48.00 %, allowed 3 (not tested for noise)" in err
+
+
+def test_a_damaged_cache_gives_no_verdict(based: Project, run: Run) -> None:
+    based.reproduce(changed(x8=60))
+    for file in (based.root / ".dvc/cache").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-20] + b"x" * 20)
+    assert "No verdict on noise" in run("diff")[1]
+
+
+def test_a_cache_elsewhere(based: Project, run: Run, tmp_path: Path) -> None:
+    (based.root / ".dvc/cache").rename(tmp_path / "shared")
+    (based.root / ".dvc/config.local").write_text("[cache]\n    dir = ../../shared\n")
+    based.reproduce(changed(x8=60))
+    assert "better at x8" in run("diff")[1]
+
+
+def test_other_faces_are_not_compared_one_by_one(based: Project, run: Run) -> None:
+    based.reproduce(changed(x8=60), faces="b")
+    out = run("diff")[1]
+    assert "No verdict on noise: the test faces differ." in out
+    assert "data/raw/small: 200 files, 7 bytes, md5 " in out
+
+
+def test_numbers_of_other_params_code_or_files_pass_no_gate(based: Project, run: Run) -> None:
+    based.params["reweight"]["sigma"] = 2.0
+    based.write_params()
+    (based.root / CODE).write_text("print('better report')\n")
+    code_fingerprint.forget()
+    metrics = based.root / "metrics/small/accuracy.json"
+    metrics.write_text(metrics.read_text().replace("55.0", "65.0"))
+    code, _, err = run("diff", "--fail-below")
+    assert code == 1
+    for reason in (
+        "made with other params (fsr_variants.reweighted.reweight.sigma, reweight.sigma)",
+        "the results were made with other code of report",
+        "metrics/small/accuracy.json is not what dvc.lock says",
+    ):
+        assert reason in err
+    assert "`dvc repro` brings the results in line" in run("diff")[1]
+
+
+def test_two_commits_and_an_experiment(based: Project, run: Run) -> None:
+    base = based.git("rev-parse", "HEAD")
+    based.params["reweight"]["sigma"] = 2.0
+    based.reproduce(changed(x8=60))
+    experiment = based.commit("as `dvc exp run` would")
+    based.git("reset", "-q", "--hard", base)
+    based.git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/sigma-2", experiment)
+    based.reproduce(BASE)
+    for words in (f"HEAD..{experiment}", "HEAD..sigma-2", "..sigma-2"):
+        value = as_json(run, words)
+        assert experiment[:7] in value["after"]
+        assert value["table"]["fsr_reweighted"]["x8"]["difference"] == 15.0
+    assert as_json(run, "sigma-2")["table"]["fsr_reweighted"]["x8"]["difference"] == -15.0
+    assert as_json(run, "sigma-2..HEAD")["params"] == [
+        {"name": "reweight.sigma", "before": 2.0, "after": 1.5}
+    ]
+
+
+def test_an_experiment_of_several_commits_must_be_chosen(based: Project, run: Run) -> None:
+    for start in ("a", "b"):
+        based.git("update-ref", f"refs/exps/{start * 2}/{start * 38}/mine", "HEAD")
+    code, _, err = run("diff", "mine")
+    assert code == 1
+    assert "several experiments are called 'mine'" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "'nowhere' is neither a revision nor an experiment here"),
+        (["HEAD..nowhere"], "'nowhere' is neither"),
+        (["--", "--output=x"], "'--output=x' is neither"),  # no option of Git
+        (["HEAD...b"], "'.b' is neither"),
+        (["--profile", "mine"], "has no profile 'mine'; it has small, open_faces"),
+        (["--profile", "paper"], "neither HEAD ("),
+        (["--md", "--json"], "exclude each other"),
+    ],
+)
+def test_mistakes_are_one_line(based: Project, run: Run, words: list[str], message: str) -> None:
+    code, out, err = run("diff", *words)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_limits_are_checked(based: Project, run: Run) -> None:
+    based.params["review"]["largest_drop_of_mean"] = -1
+    based.write_params()
+    code, _, err = run("diff", "--fail-below")
+    assert code == 1
+    assert "review.largest_drop_of_mean is -1.0; allowed: 0 or more" in err
+    del based.params["review"]
+    based.write_params()
+    assert "review is None; expected a section" in run("diff", "--fail-below")[2]
+    assert run("diff")[0] == 0
+
+
+def test_outside_git(project: Project, run: Run) -> None:
+    project.reproduce(BASE)
+    shutil.rmtree(project.root / ".git")
+    assert "is not in a Git repository" in run("diff")[2]
+
+
+@pytest.mark.parametrize(
+    "path", ["metrics/small/accuracy.json", "dvc.lock", "data/small/predictions/bicubic.csv"]
+)
+def test_a_damaged_file_is_one_line(based: Project, run: Run, path: str) -> None:
+    whole = (based.root / path).read_text()
+    end = len(whole) * 2 // 3
+    if ":" in whole[end:]:  # in the middle of a key: cut elsewhere, YAML may still be whole
+        end = whole.index(":", end)
+    (based.root / path).write_text(whole[:end])
+    code, out, err = run("diff")
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert Path(path).name in err
+
+
+def test_dvc_is_not_imported(based: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for slow in ("dvc", "torch", "pandas"):
+        monkeypatch.setitem(sys.modules, slow, None)
+    assert run("diff")[0] == 0

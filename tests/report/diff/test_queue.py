@@ -1,0 +1,74 @@
+"""Experiments of a queue share the checkpoints' folder: none may lose another's."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fsr_fer.pipeline.runs import checkpoint_of
+from fsr_fer.pipeline.stage import Stage
+from fsr_fer.training.checkpoint import STATE
+from tests import ROOT
+
+
+def stage(sigma: float) -> Stage:
+    return Stage(
+        name="fsr",
+        item="reweighted",
+        profile="small",
+        values={"fsr_reweighted": {"reweight": {"sigma": sigma}}},
+        deps=(),
+        outs=(),
+        code="0123",
+    )
+
+
+def interrupted(sigma: float) -> Path:
+    with contextlib.suppress(KeyboardInterrupt), checkpoint_of(stage(sigma)) as checkpoint:
+        checkpoint.save({"weight": torch.ones(1)}, {"iteration": 3})
+        raise KeyboardInterrupt
+    assert checkpoint.folder
+    return checkpoint.folder
+
+
+def test_a_killed_task_goes_on_after_another_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    folder = interrupted(1.2)
+    with checkpoint_of(stage(2.0)) as checkpoint:
+        checkpoint.save({"weight": torch.zeros(1)}, {"iteration": 9})
+    with checkpoint_of(stage(1.2)) as checkpoint:
+        loaded = checkpoint.load()
+        assert (folder / STATE).exists()
+    assert loaded is not None
+    assert loaded[1] == {"iteration": 3}
+    assert not folder.exists()  # the results are written
+
+
+def test_a_stage_runs_the_code_that_lies_beside_it(tmp_path: Path) -> None:
+    """The installed package is another folder's; DVC would record code that did not run."""
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    (tmp_path / "stages").mkdir()
+    shutil.copy(ROOT / "stages/__init__.py", tmp_path / "stages")
+    script = (
+        "from fsr_fer.pipeline.run_stage import run_stage\n"
+        "import fsr_fer\n"
+        "print(fsr_fer.__file__)\n"
+    )
+    (tmp_path / "stages/show.py").write_text(script)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.show"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()) == tmp_path / "src/fsr_fer/__init__.py"

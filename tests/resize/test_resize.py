@@ -1,0 +1,349 @@
+"""imresize against MATLAB's own pictures, and against a plain reference on everything else."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.io import loadmat
+
+from fsr_fer import imresize
+from fsr_fer.resize import arrays, kernel, tensors
+from fsr_fer.resize.weights import Axis, build_pass, contributions
+from tests import ROOT
+from tests.resize.reference import random_image, reference_resize, stripes_on_halves
+
+MATLAB = ROOT.parent / "shared/data/matlab"
+needs_matlab = pytest.mark.skipif(not MATLAB.is_dir(), reason="MATLAB's pictures are not here")
+
+SCALES = [1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6, 1 / 7, 1 / 8, 1, 2, 3, 4, 6, 0.37, 1.7]
+# Even numerators over an odd denominator never make a half, so x3, x5 and x7 are not among these.
+HALVES = [(100, "1/2"), (100, "1/4"), (100, "1/6"), (100, "1/8"), (50, "2"), (25, "4"), (13, "8")]
+HALVES += [(17, "6"), (30, "10/3")]
+
+
+@pytest.fixture(scope="module", autouse=True, params=["kernel", "NumPy and torch"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test is run twice: with the compiled kernel, and as if there were none."""
+    if request.param == "kernel":
+        if kernel.library() is None:
+            pytest.skip("the kernel is not compiled here")
+        yield "kernel"
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "library", lambda: None)
+        yield "NumPy and torch"
+
+
+def read(name: str) -> np.ndarray:
+    return np.asarray(Image.open(MATLAB / name))
+
+
+# What MATLAB itself wrote
+
+
+@needs_matlab
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("number", range(1, 6))
+def test_older_matlab_on_set5(factor: int, number: int) -> None:
+    name = f"set5-replicate/image_SRF_{factor}/img_{number:03d}_SRF_{factor}"
+    hr, lr = read(f"{name}_HR.png"), read(f"{name}_LR.png")
+    np.testing.assert_array_equal(imresize(hr, 1 / factor, boundary="replicate"), lr)
+
+
+@needs_matlab
+def test_newer_matlab_on_lena() -> None:
+    lena = read("lena_512x512.png")
+    size = (123, 234)
+    expected = read("lena_123x234_uint8.png")
+    np.testing.assert_array_equal(imresize(lena, output_shape=size), expected)
+    as_double = np.floor(imresize(lena / 255, output_shape=size).clip(0, 1) * 255 + 0.5)
+    np.testing.assert_array_equal(as_double, read("lena_123x234_double.png"))
+
+
+@needs_matlab
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("down_down_small_aa", 4),
+        ("down_down_small_noaa", 4),
+        ("down_down_aa", 8),
+        ("down_down_noaa", 8),
+        ("down_down_irregular_aa", 8),
+        ("down_down_irregular_noaa", 8),
+        ("down_down_x2_aa", 8),
+        ("down_down_x3_aa", 15),
+        ("down_down_x4_aa", 8),
+        ("down_down_x5_aa", 15),
+        ("up_up_irregular_aa", 8),
+        ("up_up_irregular_noaa", 8),
+    ],
+)
+def test_matlab_on_ramps(name: str, side: int) -> None:
+    expected = loadmat(MATLAB / "size-form" / f"{name}.mat")[name]
+    ramp = np.arange(side * side, dtype=np.float64).reshape(side, side)
+    antialiasing = not name.endswith("_noaa")
+    result = imresize(ramp, output_shape=expected.shape, antialiasing=antialiasing)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)
+
+
+# Against the plain reference
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> tuple[np.ndarray, dict[str, object]]:
+    side = st.one_of(st.integers(4, 40), st.integers(4, 512))
+    height, width, channels = draw(side), draw(side), draw(st.sampled_from([1, 3, 3, 4, 5]))
+    image = random_image(draw(st.integers(0, 2**16)), height, width, channels)
+    arguments: dict[str, object] = {
+        "antialiasing": draw(st.booleans()),
+        "boundary": draw(st.sampled_from(["symmetric", "replicate"])),
+    }
+    if draw(st.booleans()):
+        arguments["output_shape"] = (draw(st.integers(1, 512)), draw(st.integers(1, 128)))
+    else:
+        arguments["scale"] = draw(st.sampled_from([s for s in SCALES if s * height < 600]))
+    return image, arguments
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(calls())
+def test_equals_the_reference(call: tuple[np.ndarray, dict[str, object]]) -> None:
+    image, arguments = call
+    expected = reference_resize(image, **arguments)
+    np.testing.assert_array_equal(imresize(image, **arguments), expected)
+    np.testing.assert_array_equal(imresize(torch.from_numpy(image), **arguments), expected)
+    exact = reference_resize(image / 255, **arguments)
+    for result in (
+        imresize(image / 255, **arguments),
+        imresize(torch.from_numpy(image / 255), **arguments),
+    ):
+        np.testing.assert_allclose(result, exact, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
+@pytest.mark.parametrize("factor", range(2, 9))
+def test_faces_down_and_up(factor: int, boundary: str) -> None:
+    faces = np.stack([random_image(seed, 100, 100, 3) for seed in (factor, factor + 1)])
+    lr = imresize(faces, 1 / factor, boundary=boundary)
+    assert lr.shape[1:3] == (-(-100 // factor),) * 2
+    back = imresize(lr, output_shape=(100, 100), boundary=boundary)
+    for face, lr_face, back_face in zip(faces, lr, back, strict=True):
+        expected = reference_resize(face, 1 / factor, boundary=boundary)
+        np.testing.assert_array_equal(lr_face, expected)
+        expected = reference_resize(lr_face, output_shape=(100, 100), boundary=boundary)
+        np.testing.assert_array_equal(back_face, expected)
+
+
+@pytest.mark.parametrize(("size", "scale"), HALVES)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_exact_halves(size: int, scale: str, axis: int) -> None:
+    images, is_half = stripes_on_halves(size, scale, axis)
+    assert is_half.any(axis=0).all()
+    factor = float(Fraction(scale))
+    expected = reference_resize(images[..., 0].transpose(1, 2, 0), factor).transpose(2, 0, 1)
+    for result in (imresize(images, factor), imresize(torch.from_numpy(images.copy()), factor)):
+        np.testing.assert_array_equal(result[..., 0], expected)
+
+
+@pytest.mark.parametrize(("size", "scale"), [(100, "1/2"), (100, "1/4"), (50, "2"), (25, "4")])
+def test_halves_of_weights_without_rounding_go_up(size: int, scale: str) -> None:
+    images, is_half = stripes_on_halves(size, scale, 0)
+    factor = float(Fraction(scale))
+    exact = imresize(images.astype(np.float64), factor)[:, :, 0, 0].T[is_half]
+    assert (exact % 1 == 0.5).all()
+    rounded = imresize(images, factor)[:, :, 0, 0].T[is_half]
+    np.testing.assert_array_equal(rounded, np.clip(exact + 0.5, 0, 255))
+
+
+@pytest.mark.parametrize(("size", "scale"), [(100, "1/6"), (30, "10/3")])
+def test_float32_alone_would_be_wrong(size: int, scale: str) -> None:
+    """The images above are hard: without the second look some of their pixels come out wrong."""
+    images, _ = stripes_on_halves(size, scale, 0)
+    factor = float(Fraction(scale))
+    careless = np.floor(imresize(images.astype(np.float32), factor) + 0.5).clip(0, 255)
+    assert (careless != imresize(images, factor)).any()
+
+
+# The bound that the fast path rests on
+
+
+@pytest.mark.parametrize("scale", [*SCALES, 0.05, 13 / 100])
+def test_products_stay_within_their_margin(scale: float) -> None:
+    axis = Axis(120, int(np.ceil(120 * scale)), scale, True, "symmetric")
+    step = build_pass(axis, 1, "uint8")
+    indices, weights = contributions(axis)
+    # Inputs that take the weights' own signs make the sums, and with them the errors, largest.
+    signs = np.zeros((len(weights), 120))
+    np.add.at(signs, (np.arange(len(weights))[:, None], indices), weights)
+    inputs = np.concatenate([np.where(signs > 0, 255, 0), np.where(signs > 0, 0, 255)]).T
+    inputs = np.concatenate([inputs, random_image(2, 120, 2000)], axis=1).astype(np.float32)
+    sums = np.cumsum(weights[:, :, None] * inputs[indices], axis=1)[:, -1]
+    for block in step.blocks:
+        products = block.matrix @ inputs[block.inputs]
+        assert np.abs(products - sums[block.outputs]).max() <= step.margin
+
+
+def test_scales_of_two_and_four_need_no_second_look() -> None:
+    for size, scale in [(100, 1 / 2), (100, 1 / 4), (50, 2.0), (25, 4.0)]:
+        axis = Axis(size, int(size * scale), scale, True, "symmetric")
+        assert build_pass(axis, 3, "uint8").margin == 0
+
+
+def test_many_taps_are_multiplied_in_float64() -> None:
+    axis = Axis(1200, 4, 1 / 300, True, "symmetric")
+    assert build_pass(axis, 1, "uint8").dtype == np.float64
+    image = random_image(4, 1200, 5)
+    expected = reference_resize(image, output_shape=(4, 5))
+    np.testing.assert_array_equal(imresize(image, output_shape=(4, 5)), expected)
+
+
+def test_chunks_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.stack([random_image(seed, 30, 20, 3) for seed in range(7)])
+    expected = imresize(images, 1 / 6)
+    for module in (arrays, tensors):
+        monkeypatch.setattr(module, "_TIES_AT_ONCE", 3)
+        monkeypatch.setattr(module, "_BUFFER_VALUES", 2 * 30 * 20 * 3)
+    np.testing.assert_array_equal(imresize(images, 1 / 6), expected)
+    np.testing.assert_array_equal(imresize(torch.from_numpy(images), 1 / 6), expected)
+
+
+# What holds of every resize
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_scale_one_is_identity(dtype: type) -> None:
+    image = random_image(3, 11, 17, 3).astype(dtype)
+    np.testing.assert_array_equal(imresize(image, 1), image)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_constant_stays_constant(scale: float) -> None:
+    for value in (0, 1, 127, 255):
+        result = imresize(np.full((21, 34), value, np.uint8), scale)
+        assert (result == value).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
+def test_batches_and_channels_do_not_mix(channels: int) -> None:
+    images = np.stack([random_image(seed, 23, 31, channels) for seed in range(3)])
+    result = imresize(images, output_shape=(10, 40))
+    assert result.shape == (3, 10, 40, channels)
+    assert result.flags.c_contiguous
+    for i in range(3):
+        np.testing.assert_array_equal(imresize(images[i], output_shape=(10, 40)), result[i])
+        for c in range(channels):
+            plane = imresize(images[i, :, :, c], output_shape=(10, 40))
+            np.testing.assert_array_equal(plane, result[i, :, :, c])
+    tensor = imresize(torch.from_numpy(images), output_shape=(10, 40))
+    np.testing.assert_array_equal(tensor, result)
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (31, 40)])
+def test_flips_by_size_and_not_by_scale(shape: tuple[int, int]) -> None:
+    """A size is met symmetrically; a scale keeps the first edge and lets the last one overhang."""
+    image = random_image(6, 20, 25).astype(np.float64)
+    result = imresize(image, output_shape=shape)
+    for axis in (0, 1):
+        flipped = np.flip(imresize(np.flip(image, axis), output_shape=shape), axis)
+        np.testing.assert_allclose(flipped, result, rtol=0, atol=1e-11)
+    overhanging = imresize(image, 1 / 3)
+    assert np.abs(np.flip(imresize(np.flip(image, 0), 1 / 3), 0) - overhanging).max() > 1
+
+
+def test_dtypes_stay() -> None:
+    image = random_image(8, 40, 40, 3)
+    exact = imresize(image / 255, 1 / 3)
+    single = imresize((image / 255).astype(np.float32), 1 / 3)
+    assert (exact.dtype, single.dtype) == (np.float64, np.float32)
+    np.testing.assert_allclose(single, exact, rtol=0, atol=2e-6)
+    assert imresize(image, 1 / 3).dtype == np.uint8
+
+
+def test_any_memory_layout_is_read_and_left_alone() -> None:
+    image = random_image(10, 40, 60, 3)
+    kept = image.copy()
+    image.flags.writeable = False
+    expected = imresize(image[::2, ::-1].copy(), 1 / 3)
+    np.testing.assert_array_equal(imresize(image[::2, ::-1], 1 / 3), expected)
+    np.testing.assert_array_equal(image, kept)
+    batch = imresize(np.zeros((0, 20, 20, 3), np.uint8), 1 / 2)
+    assert batch.shape == (0, 10, 10, 3)
+    assert imresize(torch.zeros(0, 20, 20, 3), 1 / 2).shape == (0, 10, 10, 3)
+
+
+# Tensors
+
+
+def test_reduced_precision_settings_do_not_reach_the_result() -> None:
+    image = random_image(12, 2, 64, 64, 3)
+    expected = imresize(image, 1 / 3)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            result = imresize(torch.from_numpy(image), 1 / 3)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_gradient_passes_through() -> None:
+    with torch.inference_mode():
+        imresize(torch.zeros(2, 6, 5, 2, dtype=torch.float64), output_shape=(4, 7))
+    image = torch.rand(2, 6, 5, 2, dtype=torch.float64, generator=torch.manual_seed(0))
+    image.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: imresize(x, output_shape=(4, 7)), image)
+
+
+# Lifting it out, and mistakes
+
+
+def test_needs_numpy_alone() -> None:
+    code = (
+        "import sys, numpy; before = set(sys.modules)\n"
+        "from fsr_fer import imresize\n"
+        "imresize(numpy.zeros((8, 8, 3), numpy.uint8), 1/3)\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(new - set(sys.stdlib_module_names) - {'numpy', 'fsr_fer'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+IMAGE = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("image", "arguments", "error", "message"),
+    [
+        ([[1, 2]], {"scale": 2}, TypeError, "image is a list"),
+        (IMAGE.astype(np.int32), {"scale": 2}, TypeError, "dtype int32; expected uint8"),
+        (torch.zeros(4, 4, dtype=torch.float16), {"scale": 2}, TypeError, "dtype float16"),
+        (IMAGE[0, 0], {"scale": 2}, ValueError, r"shape \(3,\); expected \[H, W\]"),
+        (IMAGE[:0], {"scale": 2}, ValueError, r"shape \(0, 8, 3\)"),
+        (IMAGE, {}, ValueError, "expected one of the two"),
+        (IMAGE, {"scale": 2, "output_shape": (4, 4)}, ValueError, "expected one of the two"),
+        (IMAGE, {"scale": 0}, ValueError, "scale is 0"),
+        (IMAGE, {"scale": -1.5}, ValueError, "scale is -1.5"),
+        (IMAGE, {"scale": float("nan")}, ValueError, "scale is nan"),
+        (IMAGE, {"scale": (2, 2)}, TypeError, r"scale is \(2, 2\); expected one number"),
+        (IMAGE, {"output_shape": (0, 4)}, ValueError, r"output_shape is \(0, 4\)"),
+        (IMAGE, {"output_shape": (4, 4, 3)}, ValueError, "expected two sides"),
+        (IMAGE, {"output_shape": (4.5, 4)}, TypeError, r"expected \(height, width\)"),
+        (IMAGE, {"output_shape": 4}, TypeError, r"expected \(height, width\)"),
+        (IMAGE, {"scale": 2, "boundary": "wrap"}, ValueError, "boundary is 'wrap'"),
+        (np.full((4, 4), np.nan), {"scale": 2}, ValueError, "not finite"),
+        (torch.full((4, 4), torch.inf), {"scale": 2}, ValueError, "not finite"),
+    ],
+)
+def test_mistakes(image: object, arguments: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message) as raised:
+        imresize(image, **arguments)  # type: ignore[call-overload]
+    assert "\n" not in str(raised.value)

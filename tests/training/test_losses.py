@@ -1,0 +1,158 @@
+"""Each term of equations 7 to 11 against values worked out by hand."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fsr_fer.training import losses
+
+
+def test_gan_terms_are_equations_7_and_8_to_the_letter() -> None:
+    real, fake = torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.5])
+    assert losses.generator_gan(fake).tolist() == [4.0, 0.5]
+    assert losses.discriminator_gan(real, fake).tolist() == [-3.0, -2.5]
+
+
+def test_gradient_norm_of_a_linear_critic_is_its_weight_wherever_it_is_taken() -> None:
+    weight = torch.arange(6, dtype=torch.float64).view(1, 2, 3)
+    hr, sr = torch.randn(2, 4, 1, 2, 3, dtype=torch.float64)
+    interpolation = torch.tensor([0.0, 0.3, 0.7, 1.0], dtype=torch.float64)
+    squared = losses.squared_gradient_norm(
+        lambda x: (weight * x).flatten(1).sum(1), hr, sr, interpolation
+    )
+    torch.testing.assert_close(squared, torch.full((4,), 55.0, dtype=torch.float64))
+
+
+def test_gradient_is_taken_at_the_interpolated_point_per_face() -> None:
+    # The gradient of sum(x^2) / 2 at x is x itself: the norm tells where it was taken.
+    hr = torch.ones(3, 1, 2, 2)
+    sr = torch.full((3, 1, 2, 2), 5.0)
+    interpolation = torch.tensor([0.0, 0.5, 1.0])
+    squared = losses.squared_gradient_norm(
+        lambda x: x.square().flatten(1).sum(1) / 2, hr, sr, interpolation
+    )
+    torch.testing.assert_close(squared, torch.tensor([4.0, 36.0, 100.0]))
+
+
+def test_penalty_by_hand_and_at_slope_zero() -> None:
+    squared = torch.tensor([0.0, 1.0, 4.0], requires_grad=True)
+    penalty = losses.gradient_penalty(squared, k=2.0, p=6.0)
+    assert penalty.tolist() == [0.0, 2.0, 128.0]  # 2 * 2^6
+    penalty.sum().backward()
+    assert squared.grad is not None
+    assert squared.grad.tolist() == [0.0, 6.0, 96.0]  # d/ds 2 s^3 = 6 s^2
+
+
+def test_penalty_reaches_the_critics_weights_but_not_the_generator() -> None:
+    weight = torch.tensor([2.0, 1.0], requires_grad=True)
+    hr = torch.zeros(1, 2)
+    sr = torch.ones(1, 2, requires_grad=True)
+    squared = losses.squared_gradient_norm(lambda x: x @ weight, hr, sr, torch.tensor([0.5]))
+    losses.gradient_penalty(squared, k=2.0, p=6.0).sum().backward()
+    assert sr.grad is None
+    # |w|^2 = 5; d/dw 2 * 5^3 = 12 * 25 * w
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [600.0, 300.0]
+
+
+def test_penalty_differentiates_twice_like_finite_differences() -> None:
+    torch.manual_seed(0)
+    critic = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Softplus(), torch.nn.Linear(5, 1))
+    critic.double()
+    hr, sr, interpolation = (
+        torch.randn(3, 4, dtype=torch.float64),
+        torch.randn(3, 4, dtype=torch.float64),
+        torch.rand(3, dtype=torch.float64),
+    )
+
+    def penalty(weight: Tensor) -> Tensor:
+        def score(x: Tensor) -> Tensor:
+            return torch.func.functional_call(critic, {"0.weight": weight}, (x,)).squeeze(1)
+
+        squared = losses.squared_gradient_norm(score, hr, sr, interpolation)
+        return losses.gradient_penalty(squared, k=2.0, p=6.0).mean()
+
+    weight = critic[0].weight.detach().clone().requires_grad_(True)
+    assert torch.autograd.gradcheck(penalty, (weight,))
+
+
+def test_perceptual_and_l2_by_hand() -> None:
+    first = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
+    second = torch.tensor([[4.0, 6.0], [0.0, 1.0]])
+    assert losses.perceptual(first, second).tolist() == [25.0, 1.0]
+    maps, others = first.view(2, 1, 1, 2), second.view(2, 1, 1, 2)
+    assert losses.feature_l2(maps, others, "sum").tolist() == [25.0, 1.0]
+    assert losses.feature_l2(maps, others, "mean").tolist() == [12.5, 0.5]
+
+
+@pytest.mark.parametrize(("r", "expected"), [(1.0, [1.0, 1.25]), (2.0, [1.0, 1.5625])])
+def test_weights_by_hand(r: float, expected: list[float]) -> None:
+    # Two equal logits: p = 1/2. Logits ln 3 and 0: p = 3/4 and 1/4.
+    logits = torch.tensor([[0.0, 0.0], [3.0, 1.0]]).clamp_min(1).log()
+    weights = losses.classification_weights(logits, torch.tensor([0, 1]), sigma=1.5, r=r)
+    torch.testing.assert_close(weights, torch.tensor(expected))
+
+
+def test_weight_falls_as_the_face_gets_easier_and_stays_positive() -> None:
+    ease = torch.linspace(-20, 20, 41)
+    logits = torch.stack([ease, torch.zeros(41)], dim=1)
+    weights = losses.classification_weights(logits, torch.zeros(41, dtype=torch.int64), 1.5, 1.0)
+    assert bool((weights.diff() <= 0).all())
+    assert weights[0].item() == pytest.approx(1.5)
+    assert weights[-1].item() == pytest.approx(0.5)
+
+
+class Steep(torch.nn.Module):
+    """A critic with this slope everywhere, made of a layer that autocast runs in bfloat16."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(16, 1, bias=False)
+        torch.nn.init.constant_(self.layer.weight, slope / 4)
+
+    def forward(self, features: Tensor) -> Tensor:
+        result: Tensor = self.layer(features.flatten(1)).squeeze(1)
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_sixth_power_is_float32_whatever_the_networks_run_in(
+    dtype: torch.dtype, autocast: bool
+) -> None:
+    slope = 24.0  # 2 * 24^6 is 3.8e8, and float16 ends at 65504
+    critic = Steep(slope)
+    hr, sr = torch.linspace(-1, 1, 64).view(2, 2, 1, 4, 4).to(dtype)
+    interpolation = torch.tensor([0.25, 0.5], dtype=dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        squared = losses.squared_gradient_norm(critic, hr, sr, interpolation)
+        penalty = losses.gradient_penalty(squared, k=2.0, p=6.0)
+        difference = losses.discriminator_gan(critic(hr.float()), critic(sr.float()))
+        loss = (difference + penalty).mean()
+    loss.backward()
+    assert squared.dtype == penalty.dtype == difference.dtype == loss.dtype == torch.float32
+    torch.testing.assert_close(penalty, torch.full((2,), 2 * slope**6), rtol=1e-5, atol=0)
+    gradient = critic.layer.weight.grad
+    assert gradient is not None
+    # d/dw 2 |w|^6 = 12 |w|^4 w, each of the 16 weights being |w| / 4; the rest is below 1.
+    torch.testing.assert_close(gradient, torch.full_like(gradient, 3 * slope**5), rtol=1e-2, atol=1)
+
+
+def test_a_half_would_overflow_where_the_penalty_does_not() -> None:
+    squared = torch.tensor([24.0**2], dtype=torch.float16)
+    assert torch.isinf(2 * squared**3)
+    assert torch.isfinite(losses.gradient_penalty(squared, k=2.0, p=6.0))
+
+
+def test_every_term_is_at_least_float32() -> None:
+    for dtype, expected in [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)]:
+        values = torch.rand(2, 3, dtype=dtype)
+        found = [
+            losses.generator_gan(values),
+            losses.discriminator_gan(values, values),
+            losses.perceptual(values, values),
+            losses.feature_l2(values, values, "sum"),
+            losses.feature_l2(values, values, "mean"),
+            losses.classification_weights(values, torch.zeros(2, dtype=torch.int64), 1.5, 1.0),
+        ]
+        assert [term.dtype for term in found] == [expected] * len(found)
