@@ -41,42 +41,23 @@ class Block:
         """What there is to type: all of it, or in a console what follows the prompts."""
         if self.language != "console":
             return self.text
-        lines: list[str] = []
-        typed = False
-        for line in self.text.splitlines():
-            if line.startswith("$ "):
-                lines.append(line[2:])
-                typed = True
-            elif typed:
-                lines.append(line)
-            typed = typed and line.endswith("\\")
-        return "\n".join(lines) + "\n"
+        # A line that ends with a backslash goes on in the next one.
+        return "\n".join(re.findall(r"^\$ ((?:.*\\\n)*.*)", self.text, re.M)) + "\n"
 
 
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
-    comment = ""
-    lines = enumerate(page.read_text(encoding="utf-8").splitlines(), 1)
-    for number, line in lines:
-        if not line.startswith("```"):
-            found = re.fullmatch(r"<!-- (.*) -->", line)
-            comment = found[1] if found else ""
-            continue
-        inside = []
-        for _, below in lines:
-            if below.startswith("```"):
-                break
-            inside.append(below + "\n")
-        marker, _, reason = comment.partition(":")
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"(?:^<!-- (.*) -->\n)?^```(.*)\n((?s:.*?))^```", text, re.M):
+        marker, _, reason = (found[1] or "").partition(":")
         yield Block(
             page=page,
-            line=number,
-            language=line[3:].strip(),
-            text="".join(inside),
+            line=text.count("\n", 0, found.start(2)) + 1,
+            language=found[2].strip(),
+            text=found[3],
             marker=marker.strip(),
             reason=reason.strip(),
         )
-        comment = ""
 
 
 def prose(page: Path) -> str:

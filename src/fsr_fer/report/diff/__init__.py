@@ -16,9 +16,8 @@ def review(
 ) -> tuple[Comparison, list[str] | None]:
     """Compare ``REV`` with the workspace, or ``A..B``, on a profile (the later one's, if None).
 
-    An empty side of ``A..B`` is HEAD.
-
-    With ``gate`` the reasons why the change should not pass come too.
+    An empty side of ``A..B`` is HEAD. With ``gate`` the reasons why the change should not pass
+    come too.
 
     Raises:
         UserError: a revision is unknown, or neither has results of the profile.

@@ -124,7 +124,8 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
     The means are a family of their own for Holm's method: they repeat what the sizes say.
     """
     tests: dict[tuple[str, str], dict[str, Any]] = {}
-    families: dict[bool, dict[tuple[str, str], float]] = {False: {}, True: {}}
+    sizes: dict[tuple[str, str], float] = {}
+    means: dict[tuple[str, str], float] = {}
     for name in before.accuracy:
         if name not in after.accuracy:
             continue
@@ -134,14 +135,13 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
         same = all(np.array_equal(*pair) for pair in pairs.values())
         for column, pair in pairs.items():
             only = discordant(first.labels, *pair)
-            counts = {"only_before": only[0], "only_after": only[1]}
-            tests[name, column] = {"p_value": 1.0, **counts}
+            tests[name, column] = {"p_value": 1.0, "only_before": only[0], "only_after": only[1]}
             if not same:
-                families[False][name, column] = mcnemar_exact(*only)
+                sizes[name, column] = mcnemar_exact(*only)
         tests[name, MEAN] = {"p_value": 1.0}
         if not same:
-            families[True][name, MEAN] = sign_flip(_gained(first, second))
-    for family in families.values():
+            means[name, MEAN] = sign_flip(_gained(first, second))
+    for family in (sizes, means):
         adjusted = holm(list(family.values()))
         for key, p_value in zip(family, adjusted, strict=True):
             tests[key]["p_value"] = p_value
