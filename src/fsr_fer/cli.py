@@ -66,6 +66,14 @@ def import_command(
             help="Profile of params.yaml they are for [default: the first of SOURCE].",
         ),
     ] = None,
+    numbered_from: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Classes are numbers: class_names, counted from N."),
+    ] = None,
+    test_fraction: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=0.5, help="There are no splits: draw a test split."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Check your faces, pack them and track them with DVC.
@@ -84,6 +92,7 @@ def import_command(
     nothing is imported.
     """  # noqa: D301
     from fsr_fer.data.importing import import_faces
+    from fsr_fer.pipeline.params import read_params
 
     root = tracking.find_root(Path.cwd())
     name, class_names = _profile_for(source, profile, root / "params.yaml")
@@ -96,6 +105,9 @@ def import_command(
             class_names=class_names,
             problems_file=Path("import-problems.csv"),
             force=force,
+            numbered_from=numbered_from,
+            test_fraction=test_fraction,
+            seed=read_params(root / "params.yaml")["data_seed"],
         )
         tracking.track_with_dvc(target, root=root, push=source != "rafdb")
     except KeyboardInterrupt:

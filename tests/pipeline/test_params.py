@@ -81,6 +81,8 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("dataset.class_names", ["\u00e9", "e\u0301"], r"allowed: each name once"),
         ("dataset.class_names", ["a", " b"], r"class_names is ' b'; allowed: no blank at either"),
         ("dataset.class_names", ["a", ""], r"class_names is ''; allowed: no blank at either"),
+        ("dataset.class_names", ["a", "b/c"], r"'b/c'; allowed: a name that a folder can have"),
+        ("dataset.class_names", ["a", ".b"], r"'.b'; allowed: a name that a folder can have"),
         ("dataset.class_names", ["a", "b\u200b"], r"allowed: no character U\+200B"),
         ("dataset.class_names", ["a", "b\u00a0c"], r"allowed: no character U\+00A0"),
         ("dataset.class_names", ["a", "b\nc"], r"allowed: no character U\+000A"),

@@ -1,7 +1,7 @@
 """Files of a folder or of a zip in one form; a zip is read in place, never unpacked.
 
-Names are relative, with forward slashes and sorted; hidden files are left out. ``escaping`` are
-names that point outside the root; they cannot be read.
+Names are relative, with forward slashes and sorted; hidden files are left out. ``refused`` are
+names that cannot be read, each with the reason: they point outside the root, or are no UTF-8.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -20,7 +21,7 @@ from fsr_fer.common.errors import UserError
 MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
 
-_JUNK = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+_JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes on every run
 
 
@@ -29,16 +30,18 @@ class UnreadableFileError(Exception):
 
 
 class FolderFiles:
-    """The files below a folder, ``path`` (links to folders are not followed)."""
+    """The files below a folder, ``path``; links to folders are followed, but in no circle."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.escaping: tuple[str, ...] = ()
-        found = []
-        for folder, folders, files in os.walk(path):
-            folders[:] = [name for name in folders if not _is_junk(name)]
-            base = Path(folder).relative_to(path)
-            found += [(base / name).as_posix() for name in files if not _is_junk(name)]
+        found, self.refused = [], dict[str, str]()
+        for file in _files_below(path, frozenset()):
+            name = Path(file).relative_to(path)
+            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            if shown == str(name):
+                found.append(name.as_posix())
+            else:
+                self.refused[shown] = "is no name in UTF-8"
         self.names = tuple(sorted(found))
 
     def read(self, name: str) -> bytes:
@@ -69,15 +72,20 @@ class ZipFiles:
             self._zip = zipfile.ZipFile(content or path)
         except zipfile.BadZipFile as error:
             raise UserError(f"{path} is not a zip file, or a damaged one: {error}") from error
-        names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
-        self.escaping = tuple(sorted(name for name in names if escapes(name)))
-        self.names = tuple(
-            sorted(
-                name
-                for name in set(names) - set(self.escaping)
-                if not any(_is_junk(part) for part in name.split("/"))
-            )
-        )
+        self.refused = dict[str, str]()
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            # As some tools write them: "./train/1.png", on Windows with backslashes.
+            name = PurePosixPath(info.filename.replace("\\", "/")).as_posix()
+            if info.is_dir() or any(_is_junk(part) for part in name.split("/") if part != ".."):
+                continue
+            if escapes(name):
+                self.refused[info.filename] = "leads out of the zip"
+            elif name in self._entries:
+                self.refused[info.filename] = "is in the zip twice"
+            else:
+                self._entries[name] = info
+        self.names = tuple(sorted(self._entries))
 
     def read(self, name: str) -> bytes:
         """The whole content.
@@ -86,9 +94,10 @@ class ZipFiles:
             UnreadableFileError: it is missing, damaged, encrypted or far too large.
         """
         try:
-            if self._zip.getinfo(name).file_size > MAXIMUM_FILE_BYTES:
+            entry = self._entries[name]
+            if entry.file_size > MAXIMUM_FILE_BYTES:
                 raise UnreadableFileError("is far too large for a picture")
-            return self._zip.read(name)
+            return self._zip.read(entry)
         except KeyError as error:
             raise UnreadableFileError("is not in the zip") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
@@ -100,7 +109,7 @@ class ZipFiles:
         """A zip inside this zip, through an anonymous copy on disk (seeking needs a real file)."""
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
         try:
-            with self._zip.open(name) as packed:
+            with self._zip.open(self._entries[name]) as packed:
                 shutil.copyfileobj(packed, copy, 2**20)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise UserError(f"{self.path}: {name} is damaged inside the zip: {error}") from error
@@ -155,5 +164,16 @@ class ZipWriter:
         self._zip.close()
 
 
+def _files_below(folder: Path | str, above: frozenset[str]) -> Iterator[str]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir() and not _is_junk(entry.name):
+            yield from _files_below(entry.path, above | {real})
+        elif not _is_junk(entry.name):
+            yield entry.path
+
+
 def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name in _JUNK
+    return name.startswith(".") or name.casefold() in _JUNK

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.errors import UserError
@@ -60,7 +62,7 @@ def build_dataset(
     manifest = Manifest(
         ids=tuple(face.id for face in faces),
         sources=tuple(face.file for face in faces),
-        splits=_final_splits(faces, validation_fraction, seed),
+        splits=_final_splits(faces, hashes, validation_fraction, seed),
         labels=np.array([face.label for face in faces], np.int64),
         subjects=tuple(face.subject for face in faces),
         sha256=tuple(hashes),
@@ -71,24 +73,34 @@ def build_dataset(
     return manifest
 
 
-def _final_splits(faces: Sequence[Face], fraction: float, seed: int) -> tuple[str, ...]:
+def _final_splits(
+    faces: Sequence[Face], hashes: Sequence[str], fraction: float, seed: int
+) -> tuple[str, ...]:
     splits = [face.split for face in faces]
     if "validation" not in splits:
         train = [row for row, split in enumerate(splits) if split == "train"]
         labels = np.array([faces[row].label for row in train], np.int64)
         subjects = [faces[row].subject for row in train]
-        for position in hold_out(labels, subjects, fraction, seed):
+        pixels = [hashes[row] for row in train]
+        for position in hold_out(labels, subjects, fraction, seed, pixels):
             splits[train[position]] = "validation"
     return tuple(splits)
 
 
-def hold_out(labels: np.ndarray, subjects: Sequence[str], fraction: float, seed: int) -> np.ndarray:
+def hold_out(
+    labels: np.ndarray,
+    subjects: Sequence[str],
+    fraction: float,
+    seed: int,
+    pixels: Sequence[str] = (),
+) -> np.ndarray:
     """Choose which train faces become the validation part.
 
-    ``labels`` are int64 [N], ``subjects`` N names (empty: unknown). Each class aims at ``fraction``
-    of its faces, at least one, and never gives all of them. Where no subject is known each class
-    meets its aim exactly. Otherwise whole subjects are taken, so that nobody is on both sides; a
-    face of an unknown subject counts as a subject of its own. Depends on the arguments alone.
+    ``labels`` are int64 [N], ``subjects`` N names (empty: unknown), ``pixels`` N hashes if known.
+    Each class aims at ``fraction`` of its faces, at least one, and never gives all of them. Where
+    no subject is known, and no picture there twice, each class meets its aim exactly. Otherwise
+    whole subjects are taken, so that nobody and no picture is on both sides; a face of an unknown
+    subject counts as a subject of its own. Depends on the arguments alone.
 
     Returns:
         Positions, int64, ascending.
@@ -96,14 +108,21 @@ def hold_out(labels: np.ndarray, subjects: Sequence[str], fraction: float, seed:
     generator = np.random.default_rng(seed)
     counts = np.bincount(labels)
     aims = np.minimum(np.maximum(np.rint(fraction * counts), 1), np.maximum(counts - 1, 0))
-    if not any(subjects):
+    if not any(subjects) and len(set(pixels)) == len(pixels):
         held: list[int] = []
         for label, aim in enumerate(aims.astype(int)):
             held += generator.permutation(np.flatnonzero(labels == label))[:aim].tolist()
         return np.array(sorted(held), np.int64)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for row, subject in enumerate(subjects):
-        groups[f"known {subject}" if subject else f"row {row}"].append(row)
+    first_with: dict[str, int] = {}
+    same = []  # of each row the first with its subject, and the first with its pixels
+    for keys in ([f"subject {s}" if s else "" for s in subjects], pixels):
+        for row, key in enumerate(keys):
+            same.append((row, first_with.setdefault(key or f"row {row}", row)))
+    rows, others = np.array(same).T
+    links = coo_array((np.ones(len(rows)), (rows, others)), shape=(len(labels), len(labels)))
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row, group in enumerate(connected_components(links, directed=False)[1].tolist()):
+        groups[group].append(row)
     members = [np.array(rows) for rows in groups.values()]
     sizes = np.stack([np.bincount(labels[rows], minlength=len(counts)) for rows in members])
     chosen = _choose_groups(sizes, aims, counts, generator.permutation(len(members)))
@@ -116,7 +135,8 @@ def _choose_groups(
     """Groups whose summed ``sizes`` [G, K] come near ``aims`` [K], tried in the given order.
 
     First those that fit below every aim, then those that bring the sum nearer (relative to the
-    aims, squared) though they pass one. No class of ``counts`` faces is emptied.
+    aims, squared) though they pass one, or bring a class that has no face yet. No class of
+    ``counts`` faces is emptied.
     """
     total = np.zeros(len(aims))
     scale = np.maximum(aims, 1)
@@ -131,7 +151,8 @@ def _choose_groups(
     for group in left:
         after = total + sizes[group]
         nearer = (((after - aims) / scale) ** 2).sum() < (((total - aims) / scale) ** 2).sum()
-        if nearer and (after < counts)[sizes[group] > 0].all():
+        missing = ((total == 0) & (aims > 0) & (sizes[group] > 0)).any()
+        if (nearer or missing) and (after < counts)[sizes[group] > 0].all():
             total = after
             chosen.append(group)
     return chosen

@@ -16,7 +16,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What Pillow may try: plain pictures, nothing that starts another program."""
 
 SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm",
+    ".pgm",
 )  # fmt: skip
 
 BACKGROUND = (255, 255, 255)
@@ -46,7 +47,11 @@ def decode_picture(data: bytes) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 picture.load()
-                return _to_rgb(ImageOps.exif_transpose(picture))
+                upright = ImageOps.exif_transpose(picture)
+                bmp = picture.format == "BMP" and upright.mode == "RGBA"
+                if bmp and not np.asarray(upright)[:, :, 3].any():
+                    upright = upright.convert("RGB")  # its fourth byte is not in use
+                return _to_rgb(upright)
     except PictureError:
         raise
     except Image.UnidentifiedImageError:

@@ -5,21 +5,26 @@ it, which takes its place in the end or vanishes.
 """
 
 import filecmp
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.files import replacing
+from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
 from fsr_fer.data.archive import ZipWriter
+from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
 from fsr_fer.data.problems import raise_problems
-from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source
+from fsr_fer.data.sources import CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
 NEEDED_SPLITS = ("train", "test")
+NEARLY_BLACK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +44,37 @@ def import_faces(
     class_names: tuple[str, ...],
     problems_file: Path,
     force: bool = False,
+    numbered_from: int | None = None,
+    test_fraction: float | None = None,
+    seed: int = 0,
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder or zip) and pack them into the folder ``target``.
 
     The pictures are stored as they came, in one uncompressed zip whose bytes depend on nothing but
     them; the label files are kept beside it. Memory does not grow with the pictures.
 
+    ``numbered_from``: folders or the table name classes by numbers, counted from there. Faces
+    without splits get a test split of ``test_fraction``, drawn with ``seed``. Both are settled
+    here: what is stored has names of classes and splits.
+
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
             ``target`` holds another import and ``force`` is false. ``target`` is then untouched.
     """
-    source = open_source(name, path, class_names)
+    has_splits = test_fraction is None
+    source = open_source(
+        name, path, class_names, numbered_from=numbered_from, has_splits=has_splits
+    )
+    if test_fraction is not None:
+        labels = np.array([face.label for face in source.faces], np.int64)
+        subjects = [face.subject for face in source.faces]
+        for position in hold_out(labels, subjects, test_fraction, seed):
+            source.faces[position] = replace(source.faces[position], split="test")
+    if numbered_from is not None:
+        numbers = enumerate(class_names, start=numbered_from)
+        source.notes.append(", ".join(f"{number} = {label}" for number, label in numbers))
     with replacing(target) as part:
-        _pack(source, part)
+        _pack(source, part, as_read=has_splits and numbered_from is None)
         _check_classes(source)
         raise_problems(source.problems, problems_file, outcome="nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
@@ -67,14 +90,18 @@ def import_faces(
     )
 
 
-def _pack(source: Source, folder: Path) -> None:
+def _pack(source: Source, folder: Path, as_read: bool) -> None:
     """Write label files and pictures; find what only a look at all the pictures can tell."""
     folder.mkdir(parents=True)
     for table, content in source.tables.items():
         (folder / table).parent.mkdir(parents=True, exist_ok=True)
         (folder / table).write_bytes(content)
+    if source.name == "csv" and not as_read:
+        rows = [(f.id, source.class_names[f.label], f.split, f.subject) for f in source.faces]
+        write_csv(folder / CSV_TABLE, ("image", "label", "split", "subject"), rows)
     first_with: dict[str, Face] = {}
-    not_square = smaller = 0
+    not_square = smaller = twins = 0
+    dark: list[str] = []
     with ZipWriter(folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)) as packed:
         for face in progress(source.faces, desc="checking faces"):
             picture = source.read(face.file)
@@ -84,17 +111,31 @@ def _pack(source: Source, folder: Path) -> None:
             height, width, _ = rgb.shape
             not_square += height != width
             smaller += min(height, width) < IMAGE_SIZE
+            if rgb.max() < NEARLY_BLACK:
+                dark.append(f"{face.file} ({rgb.max()})")
             first = first_with.setdefault(pixel_sha256(to_face(rgb)), face)
             if first.split != face.split:
                 problem = f"is the same picture as {first.file} in {first.split}"
                 allowed = "a picture in one split only"
                 source.problem(face.file, "split", face.split, problem, allowed)
-            packed.add(_packed_name(source, face), content)
+            elif first.label != face.label:
+                label, other = (source.class_names[f.label] for f in (face, first))
+                problem = f"is the label of the same picture as {first.file}, which is {other}"
+                source.problem(face.file, "label", label, problem, "one label a picture")
+            twins += first is not face
+            packed.add(_packed_name(source, face, as_read), content)
     for file in source.doubtful:
         source.read(file)
     if not_square:
         source.notes.append(
             f"pictures that are not square: {not_square:,}; the middle square counts"
+        )
+    if twins:
+        source.notes.append(f"pictures of the same pixels as another one: {twins:,}")
+    if dark:
+        source.notes.append(
+            f"nearly black pictures: {len(dark):,}, the first {dark[0]} at its brightest of 255; "
+            "so come 12-bit values in 16-bit files"
         )
     if smaller:
         source.notes.append(
@@ -116,11 +157,22 @@ def _check_classes(source: Source) -> None:
                 problem, allowed = f"has no faces in {split}", "each class in train and in test"
                 source.problem(source.table, "label", class_name, problem, allowed)
 
+    splits: dict[str, str] = {}
+    for face in (face for face in source.faces if face.subject):
+        other = splits.setdefault(face.subject, face.split)
+        if other != face.split:
+            problem, allowed = f"is in {other} and in {face.split}", "each person in one split"
+            source.problem(face.file, "subject", face.subject, problem, allowed)
 
-def _packed_name(source: Source, face: Face) -> str:
+
+def _packed_name(source: Source, face: Face, as_read: bool) -> str:
+    name = face.file.rpartition("/")[2]
     if source.name == "rafdb":
-        return f"aligned/{face.file.rpartition('/')[2]}"
-    return face.id
+        stem = re.sub(r"_aligned\.jpe?g$", "", name, flags=re.IGNORECASE)
+        return f"aligned/{stem}_aligned.jpg"
+    if source.name == "csv" or as_read:
+        return face.id
+    return f"{face.split}/{source.class_names[face.label]}/{name}"
 
 
 def _same_files(one: Path, other: Path) -> bool:

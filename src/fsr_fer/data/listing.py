@@ -1,5 +1,7 @@
 """What a reader of labelled faces finds: the faces, their pictures, and all that is wrong."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +15,13 @@ from fsr_fer.data.problems import Problem
 
 SourceName = Literal["synthetic", "rafdb", "folder", "csv"]
 
-SPLIT_ALIASES = {"val": "validation", "valid": "validation"}
+SPLIT_ALIASES = {
+    **dict.fromkeys(("val", "valid", "dev"), "validation"),
+    "training": "train",
+    "testing": "test",
+}
+NOBODY = ("", "nan", "none", "null", "n/a", "na")
+"""What tables have where nobody knows who is on a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +42,7 @@ class Source:
     ``table`` is what messages call their list. ``tables`` are the label files as they were read, by
     the name under which an import stores them. ``doubtful`` are picture files whose row has a
     problem; they are not faces, but are decoded all the same when a user's data is checked, so that
-    one run finds everything.
+    one run finds everything. ``numbered_from``: labels are numbers of classes, counted from there.
     """
 
     name: SourceName
@@ -46,7 +54,9 @@ class Source:
     doubtful: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    numbered_from: int | None = None
     _seen: dict[str, str] = field(default_factory=dict)
+    _numbered: dict[str, bool] = field(default_factory=dict)
 
     def problem(self, file: str, field: str, value: str, problem: str, allowed: str) -> None:
         self.problems.append(Problem(file, field, value, problem, allowed))
@@ -57,13 +67,21 @@ class Source:
             self.problem(where, "split", value, "is not a split", ", ".join(SPLITS))
         return split
 
-    def label(self, where: str, value: str, first: int) -> int | None:
-        """A class name, or its position counted from ``first``."""
+    def label(self, where: str, value: str) -> int | None:
+        """A class name, or its number counted from ``numbered_from``."""
+        first = self.numbered_from
         label = class_position(value, self.class_names, first)
+        number = value.strip().isdecimal() and value.strip() not in self.class_names
+        if label is not None and number != self._numbered.setdefault("number", number):
+            other = "a name where others are numbers", "a number where others are names"
+            self.problem(where, "label", value, f"is {other[number]}", "one of both throughout")
         if label is None:
-            last = first + len(self.class_names) - 1
-            names = ", ".join(self.class_names)
-            allowed = f"{first} to {last}, standing for {names}"
+            allowed = ", ".join(self.class_names)
+            if first is not None:
+                last = first + len(self.class_names) - 1
+                allowed = f"{first} to {last}, standing for {allowed}"
+            elif value.strip().isdecimal():
+                allowed += "; numbers with --numbered-from"
             self.problem(where, "label", value, "is not a label", allowed)
         return label
 
@@ -77,7 +95,8 @@ class Source:
         subject: str = "",
     ) -> None:
         """Take a row in; what is None had a problem that is noted already."""
-        earlier = self._seen.setdefault(identity, where)
+        # Who is who is decided by the file: a table may name one in several ways.
+        earlier = self._seen.setdefault(file or f"no file {identity}", where)
         if earlier != where:
             self.problem(where, "id", identity, f"is there twice (first: {earlier})", "once")
             return
@@ -86,6 +105,7 @@ class Source:
         if split is None or label is None:
             self.doubtful.append(file)
             return
+        subject = "" if subject.casefold() in NOBODY else subject
         self.faces.append(Face(id=identity, file=file, split=split, label=label, subject=subject))
 
     def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
@@ -112,20 +132,23 @@ def read_picture(files: Files, name: str) -> tuple[bytes, np.ndarray]:
 
 def split_name(value: str) -> str | None:
     """train, validation or test for a name people use for it, None for any other."""
-    name = value.strip().casefold()
+    name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
     name = SPLIT_ALIASES.get(name, name)
     return name if name in SPLITS else None
 
 
-def class_position(value: str, class_names: Sequence[str], first: int) -> int | None:
-    """Position of a class given by name (its case does not matter) or by number from ``first``."""
-    name = value.strip()
-    if name in class_names:
-        return class_names.index(name)
-    folded = [candidate.casefold() for candidate in class_names]
+def class_position(value: str, class_names: Sequence[str], first: int | None) -> int | None:
+    """Position of a class given by name (its case does not matter) or by number from ``first``.
+
+    Where ``first`` is None numbers are names: somebody's 0 may be another's surprise.
+    """
+    name, *names = (unicodedata.normalize("NFC", n.strip()) for n in (value, *class_names))
+    if name in names:
+        return names.index(name)
+    folded = [candidate.casefold() for candidate in names]
     if folded.count(name.casefold()) == 1:
         return folded.index(name.casefold())
-    if not (name.isascii() and name.isdigit()):
+    if first is None or not (name.isascii() and name.isdigit() and len(name) < 10):
         return None
     position = int(name) - first
     return position if 0 <= position < len(class_names) else None

@@ -37,5 +37,5 @@ def raise_problems(problems: Sequence[Problem], listing: Path, *, outcome: str) 
     shown = "; ".join(str(problem) for problem in problems[:SHOWN])
     more = f"; and {len(problems) - SHOWN:,} more" if len(problems) > SHOWN else ""
     count = f"{len(problems):,} problem" + ("s" if len(problems) > 1 else "")
-    allowed = f" (allowed: {first.allowed})" if len(problems) == 1 else ""
-    raise UserError(f"{outcome}: {count}, listed in {listing}: {shown}{allowed}{more}")
+    shown = shown.replace(str(first), f"{first} (allowed: {first.allowed})", 1)
+    raise UserError(f"{outcome}: {count}, listed in {listing}: {shown}{more}")

@@ -42,6 +42,8 @@ class DatasetSettings:
         require(len(alike) == len(names), "class_names", list(names), "each name once")
         for name in names:
             require(name == name.strip() != "", "class_names", name, "no blank at either end")
+            folder = not name.startswith(".") and not {"/", "\\"} & set(name)
+            require(folder, "class_names", name, "a name that a folder can have")
             for character in name:  # what nobody sees, nobody can tell apart
                 unseen = unicodedata.category(character)[0] in "CZ" and character != " "
                 code = f"no character U+{ord(character):04X}"
