@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.downsampling import downsample, restore
@@ -38,47 +37,22 @@ def full() -> np.ndarray:
     return restore(downsample(coarse, 5, SMALL), 5, SMALL)
 
 
-def test_a_method_reads_what_its_parts_say(network: CovPoolFER, full: np.ndarray) -> None:
-    faces = torch.from_numpy(full[:3])
-    generator = Generator(sections.generator()).eval().requires_grad_(False)
-
-    def read(generator: nn.Module | None = None) -> Tensor:
-        features = network.extractor(standardise(faces))[:, None]
-        logits: Tensor = network.classifier(generator(features) if generator else features)[1]
-        return logits
-
-    plain, generating = Method(network=network), Method(network=network, generator=generator)
-    equal = torch.testing.assert_close
+@pytest.mark.parametrize("pixels", [100, 20])
+@pytest.mark.parametrize("has_generator", [False, True])
+def test_only_small_faces_go_through_the_generator(
+    network: CovPoolFER, full: np.ndarray, pixels: int, has_generator: bool
+) -> None:
+    generator = Generator(sections.generator()).eval() if has_generator else None
+    method = Method(network=network, generator=generator)
+    classes, confidence = method.predict(Faces(full, np.arange(39, -1, -1)), pixels, CPU)
     with torch.inference_mode():
-        equal(plain.logits(faces, 20), read())
-        equal(generating.logits(faces, 20), read(generator))
-        equal(generating.logits(faces, 100), read())
-
-
-def test_only_small_faces_go_through_the_generator(network: CovPoolFER, full: np.ndarray) -> None:
-    class Zero(nn.Module):
-        def forward(self, features: Tensor) -> Tensor:
-            return torch.zeros_like(features)
-
-    faces = Faces(full, np.arange(39, -1, -1))
-    plain, zeroed = Method(network=network), Method(network=network, generator=Zero())  # type: ignore[arg-type]
-    for pixels in (100, 20):
-        predicted = plain.predict(faces, pixels, CPU)
-        _, logits = network(standardise(torch.from_numpy(full[::-1].copy())))
-        confidence, classes = logits.softmax(dim=1).max(dim=1)
-        np.testing.assert_array_equal(predicted.classes, classes.numpy())
-        np.testing.assert_allclose(predicted.confidence, confidence.numpy(), atol=1e-6)
-    np.testing.assert_array_equal(
-        zeroed.predict(faces, 100, CPU).confidence, plain.predict(faces, 100, CPU).confidence
-    )
-    assert len(set(zeroed.predict(faces, 20, CPU).confidence)) == 1
-
-
-def test_no_face_at_all(network: CovPoolFER) -> None:
-    nobody = Faces(np.empty((0, 100, 100, 3), np.uint8), np.arange(0))
-    predicted = Method(network=network).predict(nobody, 100, CPU)
-    assert (predicted.classes.shape, predicted.classes.dtype) == ((0,), np.int64)
-    assert (predicted.confidence.shape, predicted.confidence.dtype) == ((0,), np.float64)
+        features = network.extractor(standardise(torch.from_numpy(full[::-1].copy())))[:, None]
+        if generator is not None and pixels < 100:
+            features = generator(features)
+        _, logits = network.classifier(features)
+    expected = logits.softmax(dim=1).max(dim=1)
+    np.testing.assert_array_equal(classes, expected.indices.numpy())
+    np.testing.assert_allclose(confidence, expected.values.numpy(), atol=1e-6)
 
 
 def row(model: str, faces: str = "downsample") -> MethodSettings:

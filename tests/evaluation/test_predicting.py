@@ -138,22 +138,6 @@ def test_a_method_for_other_classes_is_one_line(
         predicted(network, opened(data, "small", manifest), other)
 
 
-@pytest.mark.parametrize(
-    ("shape", "said"),
-    [
-        ((NUM_FACES, 13, 13, 3), "110 faces of 13x13 pixels"),  # all, but of another scale
-        ((len(TEST) - 1, 100, 100, 3), "49 faces of 100x100 pixels"),
-        ((len(TEST), 17, 17, 3), "50 faces of 17x17 pixels"),  # small, but of the test faces alone
-    ],
-)
-def test_faces_of_something_else_are_refused(
-    tmp_path: Path, data: Path, manifest: Manifest, shape: tuple[int, ...], said: str
-) -> None:
-    np.save(tmp_path / "x6.npy", np.zeros(shape, np.uint8))
-    with pytest.raises(UserError, match=rf"x6\.npy holds {said}; expected the 110 faces"):
-        open_test_faces(data / "images.npy", tmp_path, SCALES, manifest, SMALL)
-
-
 def test_a_folder_without_faces_is_refused(tmp_path: Path, data: Path, manifest: Manifest) -> None:
     with pytest.raises(UserError, match=r"has no x2\.npy"):
         open_test_faces(data / "images.npy", tmp_path / "none", SCALES, manifest, SMALL)

@@ -65,14 +65,12 @@ def test_train_and_validation_faces_are_told_apart(folder: Path) -> None:
     assert packed[:, :, 0].tolist() == [[10.0, 40.0], [1.0, 4.0]]
 
 
-def test_files_of_something_else_are_one_line(folder: Path) -> None:
-    with pytest.raises(UserError, match=r"x2\.npy holds 6 faces, the manifest has 7"):
-        open_pairs(folder, manifest("tvtvtvt"), [2])
+def test_a_missing_file_is_one_line(folder: Path) -> None:
     with pytest.raises(UserError, match=r"x3\.npy: no such file"):
         open_pairs(folder, manifest("tvtvtv"), [2, 3])
 
 
-@pytest.mark.parametrize("keep", [0, 40, 128, 150, -1])
+@pytest.mark.parametrize("keep", [0, 40, 128, -1])
 def test_a_file_that_is_cut_off_is_named(folder: Path, keep: int) -> None:
     path = folder / "x2.npy"
     path.write_bytes(path.read_bytes()[:keep])

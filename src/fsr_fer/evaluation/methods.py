@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,6 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
-from fsr_fer.evaluation.predictions import Predictions
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
@@ -48,17 +48,16 @@ class Method:
 
     def predict(
         self, faces: Faces, pixels: int, device: torch.device, desc: str = "predict"
-    ) -> Predictions:
-        """The most probable class of each face; memory does not grow with their number."""
-        for network in (self.network, self.generator):
-            if network is not None:
-                network.to(device)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The most probable class of each face, int64 [N], and its probability, float64 [N]."""
+        self.network.to(device)
+        if self.generator is not None:
+            self.generator.to(device)
         batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
         made = computed(faces, batches, lambda images: self.logits(images, pixels), device)
-        none = torch.empty(0, self.network.classifier.logits.out_features)
-        logits = torch.cat([none, *progress(made, total=len(batches), desc=desc)])
+        logits = torch.cat(list(progress(made, total=len(batches), desc=desc)))
         confidence, classes = logits.to(torch.float64).softmax(dim=1).max(dim=1)
-        return Predictions(classes.numpy(), confidence.numpy())
+        return classes.numpy(), confidence.numpy()
 
 
 def load_method(settings: MethodSettings, models: Path) -> Method:

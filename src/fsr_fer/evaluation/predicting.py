@@ -31,7 +31,7 @@ def open_test_faces(
     ``downsample`` says, or full-size ones of the test faces alone: somebody restored them.
 
     Raises:
-        UserError: a file holds something else, or the folder has none of the scales.
+        UserError: a file holds no faces, or the folder has none of the scales.
     """
     rows = manifest.rows("test")
     opened = {HR: Faces(open_faces(images_path), rows)}
@@ -40,18 +40,10 @@ def open_test_faces(
         if not path.exists():
             continue
         images = open_faces(path)
-        found = len(images), images.shape[1:3]
-        side = small_side(scale)
-        if found == (len(manifest), (side, side)):
-            opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
-        elif found == (len(rows), (FULL_SIZE, FULL_SIZE)):
+        if images.shape[1] == FULL_SIZE:
             opened[f"x{scale}"] = Faces(images, np.arange(len(rows)))
         else:
-            raise UserError(
-                f"{path} holds {found[0]} faces of {found[1][0]}x{found[1][1]} pixels; expected "
-                f"the {len(manifest)} faces of the manifest with {side}x{side}, or its "
-                f"{len(rows)} test faces with {FULL_SIZE}x{FULL_SIZE}"
-            )
+            opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
     if len(opened) == 1:
         raise UserError(f"{folder} has no x{scales[0]}.npy, nor faces of any other scale")
     return opened
@@ -72,14 +64,15 @@ def predict_test_faces(
     if (known := method.network.class_names) != manifest.class_names:
         raise UserError(f"{name} was trained on the classes {known}, not {manifest.class_names}")
     rows = manifest.rows("test")
-    predictions = {}
+    predicted, confidence = {}, {}
     for column, some in faces.items():
         pixels = FULL_SIZE if column == HR else small_side(int(column.removeprefix("x")))
-        predictions[column] = method.predict(some, pixels, device, desc=f"evaluate {name} {column}")
+        desc = f"evaluate {name} {column}"
+        predicted[column], confidence[column] = method.predict(some, pixels, device, desc)
     return PredictionTable(
         ids=tuple(manifest.ids[row] for row in rows),
         labels=manifest.labels[rows],
         class_names=manifest.class_names,
-        predicted={column: some.classes for column, some in predictions.items()},
-        confidence={column: some.confidence for column, some in predictions.items()},
+        predicted=predicted,
+        confidence=confidence,
     )

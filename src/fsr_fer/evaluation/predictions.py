@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,16 +24,6 @@ DECIMALS = 3
 """Of a confidence in the file. More would be noise of the arithmetic: other numbers of threads, and
 the files would differ."""
 
-_COLUMN = re.compile(r"hr|x([2-9]|[1-9][0-9]+)")
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The class of each face, int64 [N], and the probability given to it, float64 [N], 0 to 1."""
-
-    classes: np.ndarray
-    confidence: np.ndarray
-
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionTable:
@@ -51,29 +40,6 @@ class PredictionTable:
     class_names: tuple[str, ...]
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if len(set(self.ids)) != len(self.ids):
-            raise ValueError("an id occurs twice")
-        for name, values in {"label": self.labels, **self.predicted}.items():
-            if name != "label" and not _COLUMN.fullmatch(name):
-                raise ValueError(f"predicted has the key {name!r}; expected hr, x2, x3, ...")
-            self._require(name, values, np.int64)
-            if values.size and not 0 <= values.min() <= values.max() < len(self.class_names):
-                raise ValueError(f"{name} holds a class outside 0..{len(self.class_names) - 1}")
-        for name, values in self.confidence.items():
-            if name not in self.predicted:
-                raise ValueError(f"confidence has the key {name!r}, predicted has not")
-            self._require(f"confidence in {name}", values, np.float64)
-            if not ((values >= 0) & (values <= 1)).all():
-                raise ValueError(f"confidence in {name} holds a value outside 0..1")
-
-    def _require(self, name: str, values: np.ndarray, dtype: type) -> None:
-        if values.shape != (len(self.ids),) or values.dtype != dtype:
-            raise ValueError(
-                f"{name} is {values.dtype} {values.shape}, "
-                f"expected {np.dtype(dtype)} ({len(self.ids)},)"
-            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -115,8 +81,7 @@ def parse_predictions(
     """The table in the content of the file ``path``.
 
     Raises:
-        UserError: it is no CSV file in UTF-8, holds no predictions, or a class that is none of
-            ``class_names``.
+        UserError: it holds no predictions, or a class that is none of ``class_names``.
     """
     try:
         header, *lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
@@ -129,19 +94,13 @@ def parse_predictions(
         ids = columns.pop("id")
         if unknown := set().union(*columns.values()) - set(class_names):
             raise UserError(f"{path}: classes {sorted(unknown)} are none of {list(class_names)}")
-        position = {name: i for i, name in enumerate(class_names)}
         classes = {
-            name: np.array([position[value] for value in column], np.int64)
+            name: np.array([class_names.index(value) for value in column])
             for name, column in columns.items()
         }
-        return PredictionTable(
-            ids=ids,
-            labels=classes.pop("label"),
-            class_names=tuple(class_names),
-            predicted=classes,
-            confidence=confidence,
-        )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    except (KeyError, ValueError) as error:
+        labels = classes.pop("label")
+    except (KeyError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: no predictions as `dvc repro` writes them ({error})") from None
+    return PredictionTable(
+        ids=ids, labels=labels, class_names=class_names, predicted=classes, confidence=confidence
+    )

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,8 @@ def write_features(
 ) -> None:
     """Write the packed features of all faces, [N, d * (d + 1) / 2], as one ``.npy`` file.
 
-    Several processes share the batches; where a batch ends depends on the faces alone.
+    Several processes share the batches; where a batch ends depends on the faces alone. The first
+    one makes the file and renames it when all have written their rows.
 
     Raises:
         UserError: the disk is full.
@@ -40,20 +40,6 @@ def write_features(
     def features(images: Tensor) -> Tensor:
         return pack(extractor(standardise(images)))
 
-    with _writing_rows(path, dtype, shape, start=own[0].start if own else 0) as append:
-        made = computed(faces, own, features, device)
-        for rows in progress(made, total=len(own), desc=desc):
-            append(rows.numpy())
-
-
-@contextlib.contextmanager
-def _writing_rows(
-    path: Path, dtype: np.dtype, shape: tuple[int, int], start: int
-) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends rows, from ``start`` on, to what becomes ``path`` at the end.
-
-    The first process makes the file and renames it when all have written their rows.
-    """
     part = path.with_name(path.name + PART_SUFFIX)
     with replacing(path) if is_first() else contextlib.nullcontext():
         if is_first():
@@ -61,11 +47,9 @@ def _writing_rows(
         barrier()
         # Written, not memory-mapped: a full disk is then an error, not a crash.
         with open(part, "r+b") as file:
-            row_bytes = shape[1] * dtype.itemsize
-            file.seek((start - shape[0]) * row_bytes, os.SEEK_END)
-
-            def append(rows: np.ndarray) -> None:
-                file.write(rows.astype(dtype).tobytes())
-
-            yield append
+            before = own[0].start if own else 0
+            file.seek((before - shape[0]) * shape[1] * dtype.itemsize, os.SEEK_END)
+            made = computed(faces, own, features, device)
+            for rows in progress(made, total=len(own), desc=desc):
+                file.write(rows.numpy().astype(dtype).tobytes())
         barrier()

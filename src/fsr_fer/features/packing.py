@@ -1,6 +1,7 @@
 """Symmetric matrices as their upper triangles."""
 
 import functools
+import math
 
 import torch
 from torch import Tensor
@@ -12,15 +13,8 @@ def triangle_size(dim: int) -> int:
 
 
 def dim_of(size: int) -> int:
-    """The inverse of ``triangle_size``.
-
-    Raises:
-        ValueError: no matrix has a triangle of that size.
-    """
-    dim = int(((8 * size + 1) ** 0.5 - 1) / 2)
-    if triangle_size(dim) != size:
-        raise ValueError(f"{size} numbers are no triangle of a square matrix")
-    return dim
+    """The inverse of ``triangle_size``."""
+    return math.isqrt(2 * size)  # as d^2 < d (d + 1) < (d + 1)^2
 
 
 def pack(matrices: Tensor) -> Tensor:

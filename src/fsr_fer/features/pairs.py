@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.arrays import open_array
-from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.features.packing import dim_of, unpack
 
@@ -60,20 +59,12 @@ def open_pairs(
     """The stored features of the train and of the validation faces; nothing is read yet.
 
     Raises:
-        UserError: a file is missing, cut off, or holds other faces than the manifest.
+        UserError: a file is missing or cut off.
     """
     rows = manifest.rows("train", "validation")
-
-    def opened(name: str) -> np.ndarray:
-        array = open_array(folder / name)
-        if len(array) != len(rows):
-            raise UserError(
-                f"{folder / name} holds {len(array)} faces, the manifest has {len(rows)}"
-            )
-        return array
-
-    lr = {scale: opened(f"x{scale}.npy") for scale in scales}
-    pairs = FeaturePairs(opened("hr.npy"), lr, np.arange(len(rows)), manifest.labels[rows])
+    hr = open_array(folder / "hr.npy")
+    lr = {scale: open_array(folder / f"x{scale}.npy") for scale in scales}
+    pairs = FeaturePairs(hr, lr, np.arange(len(rows)), manifest.labels[rows])
     held_out = np.isin(rows, manifest.rows("validation"))
     return pairs.take(~held_out), pairs.take(held_out)
 
