@@ -19,6 +19,7 @@ from tests.data.raw_faces import CLASSES
 
 SETTINGS = ValidateSettings(minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0)
 EVERY = ["columns", "labels", "splits", "ids", "shape", "dtype", "pixels", "contrast", "duplicates"]
+EVERY += ["labels_of_pictures"]
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_persons_are_checked_only_where_they_are_known(dataset: Path) -> None:
         ("^(train1.png.*),sad,", r"\1,glad,", {"labels": (1, "train1.png", "glad")}),
         (",test,happy,test person 0,", ",exam,happy,x,", {"splits": (12, "test0.png", "exam")}),
         ("^train1.png", "train0.png", {"ids": (0, "train0.png", "train0.png")}),
-        ("test person 0", "train person 0", {"subjects": (0, "train0.png", "train+test")}),
+        ("test person 0", "train person 0", {"subjects": (0, "train0.png", "train + test")}),
         ("[0-9a-f]{64}$", "0" * 64, {"pixels": (0, "train0.png", "other")}),
         ("^id,source", "name,source", {"columns": (None, "id", "missing")}),
     ],
@@ -103,7 +104,7 @@ def test_blank_faces_are_named(dataset: Path) -> None:
 def test_a_picture_in_two_splits_is_named_on_both_sides(dataset: Path) -> None:
     paint(dataset, {13: np.load(dataset / "images.npy")[1]})
     rows = failures(validate(dataset))["duplicates"]
-    assert rows == [(1, "train1.png", "train+test"), (13, "test1.png", "train+test")]
+    assert rows == [(1, "train1.png", "train + test"), (13, "test1.png", "train + test")]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_a_failure_is_one_line_and_everything_is_written(dataset: Path, tmp_path
     html = (page / "index.html").read_text()
     assert "<b>train4" not in html
     assert "row 6, train6.png: 0.00" in html
-    assert html.count("data:image/png;base64,") == 10  # five faces in two failed checks
+    assert html.count("data:image/png;base64,") == 15  # five faces in three failed checks
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", html)
 
 

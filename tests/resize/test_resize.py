@@ -320,6 +320,14 @@ def test_needs_numpy_alone() -> None:
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
+def test_floats_of_the_other_byte_order_are_the_same_numbers() -> None:
+    image = np.random.default_rng(1).random((9, 7)).astype(np.float32)
+    expected = imresize(image, scale=0.5)
+    swapped = imresize(image.astype(image.dtype.newbyteorder()), scale=0.5)
+    assert swapped.dtype == np.float32
+    np.testing.assert_array_equal(swapped, expected)
+
+
 @pytest.mark.parametrize(
     ("image", "arguments", "error", "message"),
     [
@@ -341,6 +349,17 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
         (IMAGE, {"scale": 2, "boundary": "wrap"}, ValueError, "boundary is 'wrap'"),
         (np.full((4, 4), np.nan), {"scale": 2}, ValueError, "not finite"),
         (torch.full((4, 4), torch.inf), {"scale": 2}, ValueError, "not finite"),
+        (np.array([[3.4e38, -3.4e38] * 3], np.float32), {"scale": 3}, ValueError, "beyond float32"),
+        (torch.tensor([[3.4e38, -3.4e38] * 3]), {"scale": 3}, ValueError, "beyond float32"),
+        (np.ma.masked_array(IMAGE), {"scale": 2}, TypeError, "image is a MaskedArray"),
+        (np.matrix([[1.0, 2.0]]), {"scale": 2}, TypeError, "image is a matrix"),
+        (IMAGE, {"scale": "0.5"}, TypeError, "scale is '0.5'; expected one number"),
+        (IMAGE, {"scale": True}, TypeError, "scale is True; expected one number"),
+        (IMAGE, {"scale": 10**400}, ValueError, "scale is inf; expected a finite number"),
+        (IMAGE, {"scale": 1e-7}, ValueError, "scale is 1e-07; expected a finite number from"),
+        (IMAGE, {"scale": 1e9}, ValueError, "8 pixels would get 8,000,000,000; expected at most"),
+        (IMAGE, {"output_shape": (True, True)}, TypeError, r"expected \(height, width\)"),
+        (IMAGE, {"output_shape": (10**400, 3)}, ValueError, "8 pixels would get 1,000,000,000,000"),
     ],
 )
 def test_mistakes(image: object, arguments: dict, error: type[Exception], message: str) -> None:

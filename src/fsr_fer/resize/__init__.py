@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "imresize"]
 
+# Beyond these a call is a mistake that would take minutes and gigabytes.
+LARGEST_SIDE = 2**20
+SMALLEST_SCALE = 2.0**-16
+
 Image = TypeVar("Image", np.ndarray, "torch.Tensor")
 
 
@@ -49,16 +53,19 @@ def imresize(
     (MATLAB since about R2015) or repeats the outermost pixels (before).
 
     Raises:
-        TypeError: the image is neither array nor tensor or has another dtype, ``scale`` is no
-            number, or ``output_shape`` is not two whole numbers.
+        TypeError: the image is neither array nor tensor (masked arrays and matrices are none) or
+            has another dtype, ``scale`` is no number, or ``output_shape`` not two whole numbers.
         ValueError: both or neither of ``scale`` and ``output_shape`` are given, a side is 0, a
-            value is out of range, or a pixel is not finite.
+            value is out of range, or a pixel is not finite, before or after.
     """
     torch = sys.modules.get("torch")
     is_tensor = torch is not None and isinstance(image, torch.Tensor)
-    if not is_tensor and not isinstance(image, np.ndarray):
+    if not is_tensor and type(image) not in (np.ndarray, np.memmap):
         raise TypeError(f"image is a {type(image).__name__}; expected a NumPy array or a tensor")
-    dtype: Any = str(image.dtype).removeprefix("torch.")
+    given: Any = image
+    if not is_tensor and not given.dtype.isnative:
+        given = given.astype(given.dtype.newbyteorder("="))
+    dtype: Any = str(given.dtype).removeprefix("torch.")
     if dtype not in ("uint8", "float32", "float64"):
         raise TypeError(f"image has dtype {dtype}; expected uint8, float32 or float64")
     shape: tuple[int, ...] = tuple(image.shape)
@@ -81,7 +88,7 @@ def imresize(
         channels=math.prod(trailing),
         dtype=dtype,
     )
-    images: Any = image.reshape((math.prod(leading), height, width, job.channels))
+    images: Any = given.reshape((math.prod(leading), height, width, job.channels))
     on_device = is_tensor and images.device.type != "cpu"
     result: Any
     if not on_device and kernel.can_resize(job):
@@ -96,6 +103,9 @@ def imresize(
         from .arrays import resize_array
 
         result = resize_array(images, job)
+    library: Any = torch if is_tensor else np
+    if dtype != "uint8" and not bool(library.isfinite(result).all()):
+        raise ValueError(f"image has values whose sums are beyond {dtype}")
     return result.reshape((*leading, out_height, out_width, *trailing))
 
 
@@ -109,16 +119,32 @@ def _target(
         )
     if output_shape is None:
         try:
+            if isinstance(scale, (bool, np.bool_, str, bytes)):
+                raise TypeError
             scale = float(scale)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             raise TypeError(f"scale is {scale!r}; expected one number") from None
-        if not 0 < scale < math.inf:
-            raise ValueError(f"scale is {scale}; expected a finite number above 0")
-        return [(math.ceil(scale * size), scale) for size in sizes]
-    try:
-        wanted = [operator.index(side) for side in output_shape]
-    except TypeError:
-        raise TypeError(f"output_shape is {output_shape!r}; expected (height, width)") from None
-    if len(wanted) != 2 or min(wanted) < 1:
-        raise ValueError(f"output_shape is {output_shape}; expected two sides of 1 pixel or more")
-    return [(side, side / size) for side, size in zip(wanted, sizes, strict=True)]
+        except OverflowError:
+            scale = math.inf
+        if not SMALLEST_SCALE <= scale < math.inf:
+            raise ValueError(f"scale is {scale}; expected a finite number from {SMALLEST_SCALE:g}")
+        targets = [(math.ceil(min(scale * size, 1e300)), scale) for size in sizes]
+    else:
+        try:
+            if any(isinstance(side, (bool, np.bool_)) for side in output_shape):
+                raise TypeError
+            wanted = [operator.index(side) for side in output_shape]
+        except TypeError:
+            raise TypeError(f"output_shape is {output_shape!r}; expected (height, width)") from None
+        if len(wanted) != 2 or min(wanted) < 1:
+            raise ValueError(f"output_shape is {output_shape}; expected two sides of 1 or more")
+        targets = [
+            (side, min(side, 1e300) / size) for side, size in zip(wanted, sizes, strict=True)
+        ]
+    for side, scale in targets:
+        if side > LARGEST_SIDE or scale < SMALLEST_SCALE:
+            raise ValueError(
+                f"a side of {min(sizes)} pixels would get {min(side, 10**15):,}; expected at most "
+                f"{LARGEST_SIDE:,}, and a scale from {SMALLEST_SCALE:g}"
+            )
+    return targets

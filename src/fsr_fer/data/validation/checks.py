@@ -22,6 +22,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
+SEVERAL = r" \+ "
 FACE_SHAPE = f"{IMAGE_SIZE}x{IMAGE_SIZE}x3"
 
 
@@ -130,8 +131,8 @@ def _at_least(column: str, lowest: float, words: str) -> Any:
     return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=lowest, description=words)
 
 
-def _in_one_split(column: str, words: str) -> Any:
-    return gxe.ExpectColumnValuesToNotMatchRegex(column=column, regex=r"\+", description=words)
+def _just_one(column: str, words: str) -> Any:
+    return gxe.ExpectColumnValuesToNotMatchRegex(column=column, regex=SEVERAL, description=words)
 
 
 def _face_expectations(
@@ -147,11 +148,12 @@ def _face_expectations(
         "dtype": _in_set("dtype", ["uint8"], "Pixels are whole numbers from 0 to 255."),
         "pixels": _in_set("pixels", ["same"], "The pixels are those the manifest was written for."),
         "contrast": _at_least("contrast", lowest, blank),
-        "duplicates": _in_one_split("splits_of_picture", "No picture is in more than one split."),
+        "duplicates": _just_one("splits_of_picture", "No picture is in more than one split."),
+        "labels_of_pictures": _just_one("labels_of_picture", "No picture has two labels."),
     }
     if subjects_known:
         words = "No known person is in more than one split."
-        expectations["subjects"] = _in_one_split("splits_of_subject", words)
+        expectations["subjects"] = _just_one("splits_of_subject", words)
     return expectations
 
 
@@ -204,8 +206,9 @@ def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
     faces["contrast"] = [value for value, _ in pixels]
     hashes = pd.Series([sha256 for _, sha256 in pixels], dtype=str)
     faces["pixels"] = np.where(faces["sha256"] == hashes, "same", "other")
-    faces["splits_of_picture"] = _splits_by(hashes, faces["split"])
-    faces["splits_of_subject"] = _splits_by(faces["subject"], faces["split"])
+    faces["splits_of_picture"] = _all_by(hashes, faces["split"])
+    faces["labels_of_picture"] = _all_by(hashes, faces["label"])
+    faces["splits_of_subject"] = _all_by(faces["subject"], faces["split"])
 
 
 def contrast(face: np.ndarray) -> float:
@@ -214,15 +217,13 @@ def contrast(face: np.ndarray) -> float:
     return float(face.reshape(height * width, -1).std(axis=0, dtype=np.float64).mean())
 
 
-def _splits_by(keys: pd.Series, splits: pd.Series) -> pd.Series:
-    """For each row all splits in which its key occurs (``train+test``); none for an empty key."""
+def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
+    """For each row all values that its key has (``train + test``); none for an empty key."""
 
     def joined(found: pd.Series) -> str:
-        return "+".join(
-            sorted(set(found), key=lambda split: ([*SPLITS, split].index(split), split))
-        )
+        return " + ".join(sorted(set(found), key=lambda v: ([*SPLITS, v].index(v), v)))
 
-    return keys.map(splits.groupby(keys).agg(joined)).where(keys != "", None)
+    return keys.map(values.groupby(keys).agg(joined)).where(keys != "", None)
 
 
 def _shown(value: object) -> str:
