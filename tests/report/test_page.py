@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -92,12 +93,25 @@ def test_a_single_method_is_reported_without_comparison(make_inputs, tmp_path):
     assert "minus bicubic" not in text
 
 
-def test_same_inputs_give_the_same_bytes(make_inputs, written, tmp_path):
-    write_report(make_inputs(tmp_path / "inputs"), tmp_path / "page", tmp_path / "metrics")
+def test_same_inputs_give_the_same_bytes_whatever_the_users_matplotlibrc(
+    make_inputs, written, tmp_path
+):
+    theirs = {"savefig.bbox": "tight", "lines.linewidth": 9, "axes.unicode_minus": False}
+    with mpl.rc_context(theirs):
+        write_report(make_inputs(tmp_path / "inputs"), tmp_path / "page", tmp_path / "metrics")
     for folder, again in ((written.directory, "page"), (written.metrics, "metrics")):
         first = {path.name: path.read_bytes() for path in folder.iterdir()}
         assert first == {p.name: p.read_bytes() for p in (tmp_path / again).iterdir()}
         assert first
+
+
+def test_a_method_called_like_a_formula_is_drawn_as_it_is(make_inputs, tmp_path):
+    inputs = make_inputs(tmp_path / "inputs")
+    named = replace(
+        inputs, methods={"bicubic": inputs.methods["bicubic"], r"$\foo$": inputs.methods["bicubic"]}
+    )
+    write_report(named, tmp_path / "page", tmp_path / "metrics")
+    assert r">$\foo$</text>" in (tmp_path / "page/accuracy.svg").read_text("utf-8")
 
 
 def windows(picture: Image.Image, block: np.ndarray) -> np.ndarray:

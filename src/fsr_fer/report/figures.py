@@ -4,8 +4,9 @@ A method's lines and points are groups whose id ends in "-m" and its number, and
 group of its own: the page hides it, for its own legend is also the filter.
 """
 
+import contextlib
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -30,6 +31,7 @@ SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "figure.facecolor": "white",
     "legend.fontsize": 8,
+    "text.parse_math": False,  # a class called $\\foo$ is drawn as it is
 }
 GREY = "#555555"
 
@@ -50,6 +52,15 @@ _MARKERS = tuple(zip("os^DvPX*", "●■▲◆▼✚✖★", strict=True))
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
 
 
+@contextlib.contextmanager
+def _own_settings() -> Iterator[None]:
+    """Matplotlib's defaults and ours alone: a user's matplotlibrc would change the bytes."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        yield
+
+
 def style(number: int) -> Style:
     """The style of the method with this number; the first is plain black."""
     marker, symbol = _MARKERS[number % len(_MARKERS)]
@@ -61,7 +72,7 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
 
     The methods in ``banded`` have their intervals as bands.
     """
-    with mpl.rc_context(SETTINGS):
+    with _own_settings():
         figure = Figure(figsize=(6.2, 4.2))
         figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
         axes = figure.add_subplot()
@@ -98,7 +109,7 @@ def cost_figure(
     panels = [size for size in sizes if points[size]]
     if not panels:
         return None
-    with mpl.rc_context(SETTINGS):
+    with _own_settings():
         figure = Figure(figsize=(9, 3.8))
         figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
         all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -131,7 +142,7 @@ def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> 
         return None
     values = [value for cell in cells for value in (cell.confidence, cell.accuracy)]
     low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
-    with mpl.rc_context(SETTINGS):
+    with _own_settings():
         figure = Figure(figsize=(5, 4.6))
         figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
         axes = figure.add_subplot()
