@@ -1,5 +1,8 @@
 """What a user meets at the command line: help, one-line errors, exit codes, an import with DVC."""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +37,9 @@ def project(tmp_path: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPa
     (root / ".dvc").mkdir(parents=True)
     (root / "below").mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], cwd=root, check=True)
     monkeypatch.chdir(root / "below")
     monkeypatch.setattr(tracking, "track_with_dvc", lambda folder, *, root, push: folder)
     return root
@@ -140,7 +146,7 @@ def test_a_lock_file_cut_off_where_dvc_cannot_read_it_is_told(project: Path, run
 
     lock = project / "dvc.lock"
     told = 0
-    for length in range(0, len(LOCK), 5):
+    for length in range(len(LOCK)):
         lock.write_text(LOCK[:length])
         try:
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(LOCK[:length]))
@@ -150,9 +156,53 @@ def test_a_lock_file_cut_off_where_dvc_cannot_read_it_is_told(project: Path, run
             assert code == 1, LOCK[:length]
             assert err.count("\n") == 1
             assert "git checkout dvc.lock" in err
-    assert told > 20
+    assert told > 100
     lock.write_text(LOCK)
     assert run("check")[0] == 0
+    lock.write_text(LOCK.replace("  validate:", "<<<<<<< HEAD\n  validate:"))
+    code, _, err = run("check")
+    assert code == 1
+    assert "line 3: a merge left conflict markers" in err  # and no word of throwing it away
+    assert "checkout" not in err
+
+
+def test_without_git_check_says_what_dvc_would_refuse(project: Path, run: Run) -> None:
+    shutil.rmtree(project / ".git")
+    code, _, err = run("check")
+    assert code == 1
+    assert "Git does not answer: not a git repository" in err
+    assert "`git init` and `git add --all" in err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"bicubic": 3}', '{"bicubic": {"hr": NaN}}'])
+def test_a_damaged_result_file_is_one_line(project: Path, run: Run, content: str) -> None:
+    metrics = project / "metrics/small/accuracy.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text(content)
+    code, _, err = run("summary")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "metrics/small/accuracy.json" in err
+
+
+def test_an_empty_path_is_not_the_current_folder(project: Path, run: Run) -> None:
+    code, _, err = run("import", "folder", "")
+    assert code == 2
+    assert "it is empty" in err
+
+
+def test_a_terminal_without_a_character_gets_another(project: Path) -> None:
+    (project / "metrics/small").mkdir(parents=True)
+    table = {"m\u00e9thode \u2192": {"hr": 50.0, "mean": 40.0}}
+    (project / "metrics/small/accuracy.json").write_text(json.dumps(table))
+    done = subprocess.run(
+        [sys.executable, "-c", "from fsr_fer import cli; cli.main()", "summary"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=project,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "m\u00e9thode ?".encode("latin-1") in done.stdout
 
 
 def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The command line: ``fsr-fer``. Every command imports what it needs when it runs."""
 
+import io
 import json
 import os
 import sys
@@ -33,11 +34,25 @@ app.add_typer(weights_app, name="weights")
 
 def main() -> None:
     """Run a command; a user's mistake is one line on stderr and exit code 1, no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not know every character
+            stream.reconfigure(errors="replace")
     try:
         app()
+    except BrokenPipeError:  # `fsr-fer trace ... | head`
+        os._exit(1)
+    except RecursionError:
+        typer.echo("fsr-fer: a file is nested too deep to be read", err=True)
+        sys.exit(1)
     except UserError as error:
         typer.echo(f"fsr-fer: {error}", err=True)
         sys.exit(1)
+
+
+def _given_path(text: str) -> Path:
+    if not text:  # of an unset variable; Path("") would be the current folder
+        raise typer.BadParameter("it is empty")
+    return Path(text)
 
 
 @app.callback(invoke_without_command=True)
@@ -57,7 +72,10 @@ def import_command(
         typer.Argument(metavar="SOURCE", help="rafdb, csv or folder."),
     ],
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The folder that holds them, or a zip.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="The folder that holds them, or a zip.", parser=_given_path
+        ),
     ],
     profile: Annotated[
         str | None,
@@ -170,11 +188,29 @@ def check_command() -> None:
     All profiles are checked, nothing is run. A dvc.lock that an interrupt cut off is told too, for
     `dvc repro` does not get past it.
     """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.params import read_params
-    from fsr_fer.pipeline.provenance.revision import Revision
+    from fsr_fer.pipeline.profiles import parse_yaml
+    from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision
 
     root = tracking.find_root(Path.cwd())
+    lock = root / LOCK_FILE
     _ = Revision(root).lock
+    if lock.is_file():
+        try:
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(lock.read_bytes(), LOCK_FILE))
+        except Invalid as error:
+            raise UserError(
+                f"{LOCK_FILE} is nothing that DVC can read: {error}; `git checkout {LOCK_FILE}`"
+            ) from None
+    if refusal := git_refusal(root):
+        raise UserError(
+            f"Git does not answer: {refusal}; where there is no repository, `git init` and "
+            "`git add --all && git commit -m start` make one"
+        )
     names = ", ".join(read_params(root / "params.yaml")["profiles"])
     typer.echo(f"params.yaml is right (profiles: {names})")
 
@@ -186,13 +222,14 @@ def summary_command() -> None:
 
     from fsr_fer.evaluation.predictions import by_size
     from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.provenance.revision import Revision
+    from fsr_fer.report.diff.results import Results
 
     root = tracking.find_root(Path.cwd())
     profile = read_params(root / "params.yaml")["profile"]
-    metrics = root / "metrics" / profile / "accuracy.json"
-    if not metrics.exists():
+    table = Results(revision=Revision(root), profile=profile).accuracy
+    if not table:
         raise UserError(f"profile {profile} has no results yet; `make repro` makes them")
-    table: dict[str, dict[str, float]] = json.loads(metrics.read_text(encoding="utf-8"))
     columns = by_size({column for values in table.values() for column in values})
     rows = [[name, *map(values.get, columns)] for name, values in table.items()]
     typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
@@ -238,6 +275,7 @@ def verify_command(
     that are newer than the last commit are no difference if their runs were recorded on this
     machine; a note names them.
     """
+    from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.provenance.replay import replay as run_again
     from fsr_fer.pipeline.provenance.revision import Revision
     from fsr_fer.pipeline.provenance.trace import find
@@ -249,6 +287,8 @@ def verify_command(
     findings, newer = verify(root)
     for finding in findings:
         typer.echo(finding)
+    if refusal := git_refusal(root):
+        typer.echo(f"note: Git does not answer ({refusal}): nobody vouches for dvc.lock itself")
     if newer:
         names = ", ".join(newer)
         typer.echo(f"note: {names} ran here after the last commit; Git has no such results yet")

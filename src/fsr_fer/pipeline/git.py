@@ -15,6 +15,17 @@ def git_bytes(root: Path, *words: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def git_refusal(root: Path) -> str:
+    """Why Git does not answer for a folder, in its own words; empty if it does."""
+    words = ["git", "rev-parse", "--verify", "HEAD"]
+    try:
+        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "git is not installed"
+    first = next(iter(done.stderr.splitlines()), "it has no commit")
+    return "" if done.returncode == 0 else first.removeprefix("fatal: ")
+
+
 def git_line(root: Path, *words: str) -> str:
     """The first line of what a git command prints; empty if it fails."""
     lines = (git_bytes(root, *words) or b"").decode("utf-8", "replace").splitlines()

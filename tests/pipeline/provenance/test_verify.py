@@ -10,6 +10,7 @@ import pytest
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
 from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.profiles import effective_values, read_yaml
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.replay import replay
@@ -221,3 +222,21 @@ def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
     (pipeline / "dvc.lock").unlink()
     with pytest.raises(UserError, match=r"dvc\.lock is not here; nothing has run yet"):
         findings(pipeline)
+
+
+def test_a_git_that_refuses_is_no_evidence(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, where the folder is another user's."""
+    shutil.rmtree(pipeline / ".dvc/cache/runs")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert "dubious ownership" in git_refusal(pipeline)
+    assert findings(pipeline) == []
+
+
+def test_what_was_not_pulled_has_not_changed(pipeline: Path) -> None:
+    folders = [path for path in (pipeline / "data").rglob("*") if path.is_dir()]
+    shutil.rmtree(pipeline / "data")
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").write_text("/x\n")
+    assert findings(pipeline)
+    assert all("is not here; `dvc checkout` or" in finding for finding in findings(pipeline))

@@ -248,7 +248,7 @@ def test_limits_are_checked(based: Project, run: Run) -> None:
 def test_outside_git(project: Project, run: Run) -> None:
     project.reproduce(BASE)
     shutil.rmtree(project.root / ".git")
-    assert "is not in a Git repository" in run("diff")[2]
+    assert "no earlier state to look at: not a git repository" in run("diff")[2]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline.git import experiments, git_bytes, git_line
-from fsr_fer.pipeline.profiles import parse_yaml
+from fsr_fer.pipeline.git import experiments, git_bytes, git_line, git_refusal
+from fsr_fer.pipeline.profiles import PARAMS_FILE, parse_yaml
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 
 PIPELINE_FILE, LOCK_FILE = "dvc.yaml", "dvc.lock"
@@ -67,15 +67,35 @@ class Revision:
             stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE)["stages"]
             entries = [e for s in stages.values() for e in s.get("deps", []) + s.get("outs", [])]
             whole = all("path" in entry and None not in entry.values() for entry in entries)
-        except (UserError, AttributeError, KeyError, TypeError):
+        except (UserError, AttributeError, KeyError, TypeError) as error:
+            if "conflict" in str(error):  # both sides' results are in it
+                raise
             whole = False
         if not whole:
             raise UserError(
                 f"{LOCK_FILE} of {self.title} is not whole: edited, or cut off while DVC wrote it; "
                 f"`git checkout {LOCK_FILE}`, then `dvc repro`"
             )
-        nodes = self.values(PIPELINE_FILE).get("stages", {})
-        return {name: e for name, e in stages.items() if name.partition("@")[0] in nodes}
+        return {name: entry for name, entry in stages.items() if self._has(name)}
+
+    def _has(self, instance: str) -> bool:
+        """Whether dvc.yaml has a stage of that name (``fsr@plain``); DVC keeps what it had once."""
+        name, _, item = instance.partition("@")
+        node = self._nodes.get(name)
+        if node is None or not item:
+            return node is not None
+        items = node.get("foreach") or next(iter(node.get("matrix", {"": ()}).values()))
+        if isinstance(items, str):  # "${methods}"
+            items = self._params.get(items.strip("${}"), (item,))
+        return item in map(str, items)
+
+    @cached_property
+    def _nodes(self) -> dict[str, Any]:
+        return dict(self.values(PIPELINE_FILE).get("stages", {}))
+
+    @cached_property
+    def _params(self) -> dict[str, Any]:
+        return self.values(PARAMS_FILE.name)
 
     def output(self, path: str) -> bytes:
         """A file that a stage wrote: from the workspace or Git, else from DVC's cache.
@@ -129,8 +149,8 @@ def find_revision(root: Path, name: str) -> Revision:
     """
     if name == WORKSPACE:
         return Revision(root)
-    if git_bytes(root, "rev-parse", "--git-dir") is None:
-        raise UserError(f"{root} is not in a Git repository: there is no earlier state to look at")
+    if refusal := git_refusal(root):
+        raise UserError(f"{root}: no earlier state to look at: {refusal}")
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
     found = experiments(root, name)
     # An experiment that started from HEAD goes first, as in DVC.

@@ -10,6 +10,7 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.profiles import PARAMS_FILE, effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import record_of
 from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision, some
@@ -26,6 +27,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
 
     Every byte is read. An entry that fits all files may still have been written by hand: it counts
     if HEAD has it, word for word, or if it is of a run that DVC or we recorded on this machine.
+    Where Git does not answer, that is no evidence of anything.
 
     Raises:
         UserError: dvc.lock is missing or damaged, or DVC cannot read the project.
@@ -53,7 +55,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
             raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
     edited: list[str] = []
     newer: list[str] = []
-    committed = Revision(root, "HEAD", "HEAD").lock
+    committed = lock if git_refusal(root) else Revision(root, "HEAD", "HEAD").lock
     for name, entry in lock.items():
         if name in ran and entry != (before := committed.get(name)):
             other_run = before is None or _identity(entry) != _identity(before)
@@ -103,7 +105,7 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
             elif dep.workspace_status():
                 read[dep.def_path].append(name)
     for path in dict.fromkeys([*written, *read]):
-        if not os.path.exists(path):
+        if not _is_here(Path(path)):
             yield f"{path} is not here; `dvc checkout` or `dvc pull` brings outputs back"
         elif path in written:
             yield f"{path} is not what {written[path]} wrote"
@@ -111,6 +113,11 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
             yield f"{path} changed since {some(read[path])} read it"
     for (file, key, old, new), names in params.items():
         yield f"{file}: {key} is {new}; {some(names)} ran with {old}"
+
+
+def _is_here(path: Path) -> bool:
+    """Whether there is a file; a folder with Git's own file alone has not been brought here."""
+    return path.is_file() or any(p.is_file() and p.name != ".gitignore" for p in path.rglob("*"))
 
 
 def _undeclared(name: str, stage: Any, entry: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,8 +43,20 @@ class Results:
 
     @cached_property
     def accuracy(self) -> dict[str, dict[str, float]]:
-        """Percent by method and column; nothing if this revision has no results of the profile."""
-        return self.revision.values(self._metrics)
+        """Percent by method and column; nothing if this revision has no results of the profile.
+
+        Raises:
+            UserError: the file does not hold that.
+        """
+        table = self.revision.values(self._metrics)
+        rows = [row if isinstance(row, dict) else {"": None} for row in table.values()]
+        numbers = [value for row in rows for value in row.values()]
+        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+            raise UserError(
+                f"{self._metrics} of {self.revision.title} is damaged: a value in it is no number; "
+                "`dvc repro` writes it"
+            )
+        return table
 
     @property
     def class_names(self) -> tuple[str, ...]:
