@@ -12,7 +12,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_csv
 
 HR = "hr"
-"""Column of the full-size face; x2, x3, ... are those of the faces made smaller by 2, 3, ..."""
+"""Column of the full-size face; x2, x3, ... are those of the faces downsampled by 2, 3, ..."""
 
 MEAN = "mean"
 """Column of a table of scores: over all scales, full size left out (paper, table 2: "avg")."""

@@ -42,31 +42,31 @@ def paired(differences: Sequence[float], confidence: float) -> dict[str, float |
 
 
 def summarise(
-    rows: Mapping[str, Mapping[int, PredictionTable]], scales: Sequence[int], confidence: float
+    tables: Mapping[str, Mapping[int, PredictionTable]], scales: Sequence[int], confidence: float
 ) -> dict[str, Any]:
-    """All scores and all pairs: score -> row -> column, and score -> "first - second" -> column.
+    """All scores and all pairs: score -> method -> column, and score -> "first - second" -> column.
 
-    ``rows`` are row -> seed -> predictions; the pairs are every later row minus every earlier one.
-    A row that does not exist at some scale has no mean over the scales either.
+    ``tables`` are method -> seed -> predictions; the pairs are every later method minus every
+    earlier one. A method that does not exist at some scale has no mean over the scales either.
     """
-    names = list(rows)
+    names = list(tables)
     scores: dict[str, Any] = {}
     pairs: dict[str, Any] = {}
     for score in SCORES:
         values = {
-            row: {
+            method: {
                 column: [score_of(score, p, column, scales) for p in by_seed.values()]
                 for column in _columns(by_seed, scales)
             }
-            for row, by_seed in rows.items()
+            for method, by_seed in tables.items()
         }
         scores[score] = {
-            row: {
+            method: {
                 column: over_seeds(numbers, confidence)
                 | {"values": [round(number, DECIMALS) for number in numbers]}
                 for column, numbers in by_column.items()
             }
-            for row, by_column in values.items()
+            for method, by_column in values.items()
         }
         pairs[score] = {
             f"{second} - {first}": {
@@ -76,12 +76,12 @@ def summarise(
             }
             for first, second in itertools.combinations(names, 2)
         }
-    seeds = list(next(iter(rows.values())))
+    seeds = list(next(iter(tables.values())))
     return {"confidence": confidence, "seeds": seeds, "scores": scores, "pairs": pairs}
 
 
 def _columns(by_seed: Mapping[int, PredictionTable], scales: Sequence[int]) -> list[str]:
-    """The sizes at which a row exists, and ``MEAN`` if these are all."""
+    """The sizes at which a method exists, and ``MEAN`` if these are all."""
     sizes = [HR, *(f"x{scale}" for scale in scales)]
     known = [size for size in sizes if all(size in p.predicted for p in by_seed.values())]
     return [*known, MEAN] if known == sizes else known

@@ -49,7 +49,7 @@ class PretrainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSettings:
-    """How train faces are varied before they are made small."""
+    """How train faces are varied before they are downsampled."""
 
     rotation_degrees: Degrees
     flip: bool
