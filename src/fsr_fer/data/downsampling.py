@@ -28,7 +28,7 @@ def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
 
 
 def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> np.ndarray:
-    """Full-size faces made small, uint8 [B, 100, 100, 3] -> uint8 [B, h, w, 3], h = ceil(100 / s).
+    """Full-size faces downsampled, uint8 [B, 100, 100, 3] -> uint8 [B, h, w, 3], h = ceil(100 / s).
 
     MATLAB's bicubic; "scale" is its call by factor, "size" its call by output size. The two differ
     where 100 / s is not whole.
@@ -40,7 +40,7 @@ def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> 
 
 
 def small_side(scale: int) -> int:
-    """Height and width of a face made smaller by ``scale``, in pixels: ceil(100 / scale)."""
+    """Height and width of a face downsampled by ``scale``, in pixels: ceil(100 / scale)."""
     return -(-FULL_SIZE // scale)
 
 
