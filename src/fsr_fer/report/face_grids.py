@@ -47,7 +47,7 @@ def sizes_grid(inputs: ReportInputs) -> bytes:
         small = [_face(inputs, row, size) for size in inputs.sizes]
         lines.append((f"{_title(inputs, row)}\n\ntrue size", small))
         lines.append(("upsampled", [_upsampled(inputs, row, size) for size in inputs.sizes]))
-    return _grid([_label(inputs, size) for size in inputs.sizes], lines)
+    return _grid([inputs.title(size) for size in inputs.sizes], lines)
 
 
 def restored_grid(inputs: ReportInputs) -> bytes | None:
@@ -77,16 +77,12 @@ def restored_grid(inputs: ReportInputs) -> bytes | None:
             ]
             faces = [_face(inputs, row, size), _upsampled(inputs, row, size), *restored]
             title = f"{_title(inputs, row)}\n\n" if size == sizes[0] else ""
-            lines.append((title + _label(inputs, size), [*faces, _face(inputs, row, HR)]))
-    return _grid(["small face", "bicubic", *names, _label(inputs, HR)], lines)
+            lines.append((title + inputs.title(size), [*faces, _face(inputs, row, HR)]))
+    return _grid(["small face", "bicubic", *names, inputs.title(HR)], lines)
 
 
 def _title(inputs: ReportInputs, row: int) -> str:
     return inputs.manifest.class_names[inputs.manifest.labels[row]]
-
-
-def _label(inputs: ReportInputs, size: str) -> str:
-    return f"{'HR' if size == HR else size}, {inputs.pixels[size]} px"
 
 
 def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:

@@ -86,6 +86,12 @@ class ReportInputs:
         """Height of a face in pixels for each of ``sizes``."""
         return {HR: FULL_SIZE, **{f"x{scale}": small_side(scale) for scale in self.scales}}
 
+    def title(self, size: str) -> str:
+        """A size as the report names it: "x8, 13 px"."""
+        if size == MEAN:
+            return f"mean of {self.scale_names[0]}–{self.scale_names[-1]}"
+        return f"{'HR' if size == HR else size}, {self.pixels[size]} px"
+
     @property
     def baseline(self) -> str:
         """Name of the method that the others are compared with."""

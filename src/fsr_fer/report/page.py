@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fsr_fer.data.manifest import SPLITS
-from fsr_fer.evaluation.predictions import HR, MEAN
+from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.pipeline.profiles import flat
 from fsr_fer.report.face_grids import ZOOM
 from fsr_fer.report.figures import style
@@ -42,7 +42,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         "signed": signed,
         "units": in_units,
         "p_text": p_text,
-        "size_title": lambda size: size_title(inputs, size),
+        "size_title": inputs.title,
         "interval": lambda e: f"{e.low:.1f}–{e.high:.1f}",
         "signed_interval": lambda e: f"{signed(e.low)} to {signed(e.high)}",
     }
@@ -57,7 +57,6 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         numbers={name: number for number, name in enumerate(inputs.methods)},
         styles=[style(number) for number in range(len(inputs.methods))],
         best_by_size=best_by_size(inputs, scores),
-        recall=recall(scores),
         counts=face_counts(inputs),
         source=SOURCES.get(inputs.source, inputs.source),
         settings=flat(inputs.settings),
@@ -71,13 +70,6 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
     )
 
 
-def size_title(inputs: ReportInputs, size: str) -> str:
-    """A size as the page names it: "x8, 13 px"."""
-    if size == MEAN:
-        return f"mean of {inputs.scale_names[0]}–{inputs.scale_names[-1]}"
-    return f"{'HR' if size == HR else size}, {inputs.pixels[size]} px"
-
-
 def best_by_size(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
     """At which scales each method is the best, those that are best at more of them first."""
     sizes: dict[str, list[str]] = {}
@@ -85,20 +77,6 @@ def best_by_size(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
         for name in scores.best(size):
             sizes.setdefault(name, []).append(size)
     return dict(sorted(sizes.items(), key=lambda item: -len(item[1])))
-
-
-def recall(scores: Scores) -> dict[str, dict[str, list[float | None]]]:
-    """Recall of each class, 0 to 1, by method and size; None for a class that no face has."""
-    return {
-        name: {
-            size: [
-                float(row[label] / row.sum()) if row.any() else None
-                for label, row in enumerate(matrix)
-            ]
-            for size, matrix in matrices.items()
-        }
-        for name, matrices in scores.confusion.items()
-    }
 
 
 def face_counts(inputs: ReportInputs) -> dict[str, list[int]]:
