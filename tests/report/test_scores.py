@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.evaluation.statistics import mcnemar_exact
 from fsr_fer.report.scores import compute_scores
 
@@ -179,33 +178,9 @@ def test_a_methods_numbers_do_not_depend_on_the_other_methods(make_inputs, tmp_p
         assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]
 
 
-def shortened(row: PredictionTable) -> PredictionTable:
-    return PredictionTable(
-        ids=row.ids[1:],
-        labels=row.labels[1:],
-        class_names=row.class_names,
-        predicted={name: values[1:] for name, values in row.predicted.items()},
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (shortened, "'rcan': the 41 faces are not the 42 test faces"),
-        (lambda row: replace(row, labels=(row.labels + 1) % 3), "'rcan': labels differ"),
-        (
-            lambda row: replace(row, predicted={"x5": row.labels}, confidence={}),
-            "'rcan': 'x5' is none of",
-        ),
-    ],
-)
-def test_predictions_of_something_else_are_refused(make_inputs, tmp_path, change, message):
+def test_predictions_of_other_faces_are_refused(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path)
-    rows = {**inputs.methods, "rcan": change(inputs.methods["rcan"])}
-    with pytest.raises(UserError, match=message):
+    rcan = inputs.methods["rcan"]
+    rows = {**inputs.methods, "rcan": replace(rcan, ids=rcan.ids[::-1])}
+    with pytest.raises(UserError, match="'rcan': the 42 faces are not the 42 test faces"):
         replace(inputs, methods=rows)
-
-
-def test_no_method_at_all_is_refused(make_inputs, tmp_path):
-    with pytest.raises(UserError, match="no method is named"):
-        make_inputs(tmp_path, methods={})
