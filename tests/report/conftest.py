@@ -44,14 +44,15 @@ def build_inputs(folder: Path, **changes) -> ReportInputs:
     images = np.random.default_rng(5).integers(0, 256, (60, 100, 100, 3), dtype=np.uint8)
     manifest = _manifest(CLASS_NAMES, {"train": 12, "validation": 6, "test": 42})
     order = np.random.default_rng(1).permutation(42)
+    methods = {
+        name: _predictions(manifest, SCALES, percent, order) for name, percent in PERCENT.items()
+    }
     values = {
         "profile": "tiny",
         "source": "csv",
         "scales": SCALES,
-        "methods": {
-            name: _predictions(manifest, SCALES, percent, order)
-            for name, percent in PERCENT.items()
-        },
+        "methods": methods,
+        "cost": _cost(methods),
         "manifest": manifest,
         "data": _save_faces(folder, images, dict(zip(SCALES, (50, 13), strict=True))),
         "downsample": sections.downsample(),
@@ -158,16 +159,19 @@ def build_full_inputs(folder: Path) -> ReportInputs:
             name: {"x4": {"psnr": 28.126, "ssim": 0.8765}}
             for name in ("bicubic", "rcan", "meta_sr")
         },
-        cost={name: _cost(list(p.predicted), 1 + n) for n, (name, p) in enumerate(methods.items())},
+        cost=_cost(methods),
     )
 
 
-def _cost(columns: list[str], times: int) -> dict[str, dict[str, int]]:
-    """Counts as ``evaluation.cost`` makes them: so many times 46 million operations, and 1000."""
+def _cost(methods: dict[str, PredictionTable]) -> dict[str, dict[str, dict[str, int]]]:
+    """Counts as ``evaluation.cost`` makes them: 46 million for the first method, then twice it."""
     return {
-        "parameters": {column: 1_320_000 for column in columns},
-        "flop_per_face": {column: times * 46_000_000 for column in columns},
-        "eigen_flop_per_face": {column: 1000 for column in columns},
+        name: {
+            "parameters": dict.fromkeys(method.predicted, 1_320_000),
+            "flop_per_face": dict.fromkeys(method.predicted, times * 46_000_000),
+            "eigen_flop_per_face": dict.fromkeys(method.predicted, 1000),
+        }
+        for times, (name, method) in enumerate(methods.items(), 1)
     }
 
 

@@ -30,8 +30,9 @@ def test_operations_are_sums_and_their_mean_is_over_the_scales(make_inputs, tmp_
         "eigen_flop_per_face": {"hr": 1, "x2": 2, "x8": 4},
     }
     less = {kind: {"hr": values["hr"]} for kind, values in counts.items()}
-    inputs = make_inputs(tmp_path, cost={"bicubic": counts, "rcan": less, "old": counts})
+    inputs = make_inputs(tmp_path, cost={"bicubic": counts, "fsr_plain": less, "rcan": less})
     assert inputs.operations == {
         "bicubic": {"hr": 8, "x2": 12, "x8": 24, "mean": 18},
+        "fsr_plain": {"hr": 8},
         "rcan": {"hr": 8},
     }

@@ -107,11 +107,11 @@ def test_same_inputs_give_the_same_bytes_whatever_the_users_matplotlibrc(
 
 def test_a_method_called_like_a_formula_is_drawn_as_it_is(make_inputs, tmp_path):
     inputs = make_inputs(tmp_path / "inputs")
-    named = replace(
-        inputs, methods={"bicubic": inputs.methods["bicubic"], r"$\foo$": inputs.methods["bicubic"]}
-    )
+    formula = r"$\foo$"
+    methods, cost = ({**d, formula: d["bicubic"]} for d in (inputs.methods, inputs.cost))
+    named = replace(inputs, methods=methods, cost=cost)
     write_report(named, tmp_path / "page", tmp_path / "metrics")
-    assert r">$\foo$</text>" in (tmp_path / "page/accuracy.svg").read_text("utf-8")
+    assert f">{formula}</text>" in (tmp_path / "page/accuracy.svg").read_text("utf-8")
 
 
 def windows(picture: Image.Image, block: np.ndarray) -> np.ndarray:
@@ -184,19 +184,21 @@ def test_pictures_and_tables_have_a_description(parsed):
     images = [attributes for tag, attributes in parsed.tags if tag == "img"]
     figures = [attributes for _, attributes in parsed.tags if attributes.get("role") == "img"]
     assert len(images) == 1  # the faces; nothing was restored
-    assert len(figures) == 2  # accuracy and calibration; no costs were counted
+    assert len(figures) == 3  # accuracy, cost and calibration
     assert all(attributes["alt"] for attributes in images)
     assert all(attributes["aria-label"] for attributes in figures)
     boxes = [a for _, a in parsed.tags if "scroll" in (a.get("class") or "").split()]
-    assert len(boxes) == sum(tag == "table" for tag, _ in parsed.tags) + len(images)
+    tables = sum(tag == "table" for tag, _ in parsed.tags)
+    assert len(boxes) == tables + len(images) + 1  # the widest figure, of cost
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
 
 
 def test_answer_names_the_best_method_its_gain_and_how_certain_that_is(parsed):
     text = " ".join("".join(parsed.text).split())
     best = r"fsr_plain is the most accurate over all sizes: 81\.0 % correct \([\d.]+–[\d.]+\)"
-    gain = r", mean of x2–x8, \+15\.5 points \(\+[\d.]+ to \+[\d.]+\) on bicubic\."
-    assert re.search(best + gain, text)
+    gain = r", mean of x2–x8, \+15\.5 points \(\+[\d.]+ to \+[\d.]+\) on bicubic"
+    cost = r", at 92\.0 M operations per face, 2 times those of bicubic\."
+    assert re.search(best + gain + cost, text)
     assert "Best at single sizes: fsr_plain at every scale; bicubic at x2." in text
 
 
@@ -214,8 +216,8 @@ def test_lines_and_rows_of_a_method_are_found_by_the_legend(written_full):
         box = rf'name="m{number}" checked [^>]*>\s*<span[^>]*>.</span><code>'
         label = name.replace("_", "_<wbr>")
         assert re.search(box + label, written_full.page), name
-        for figure in ("accuracy", "cost", "calibration"):
-            assert f'id="{figure}.line-m{number}"' in written_full.page
+        for part in ("accuracy.line", "cost.x8-range", "cost.x8-point", "calibration.line"):
+            assert f'id="{part}-m{number}"' in written_full.page
         # scores, cost, calibration, recall, and where it is PSNR and the paper
         assert written_full.page.count(f'<tr class="m{number}">') >= 4
 

@@ -145,14 +145,6 @@ def test_calibration_is_that_of_the_stored_confidence(written):
     assert 0 <= float(error["low"]) < float(error["high"])
 
 
-def test_predictions_without_confidence_have_no_calibration(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
-    old = {name: replace(row, confidence={}) for name, row in inputs.methods.items()}
-    scores = compute_scores(replace(inputs, methods=old))
-    assert scores.calibration == {name: {} for name in old}
-    assert scores.tables == compute_scores(inputs).tables
-
-
 def test_accuracy_by_scale_is_the_same_table_in_long_form(written):
     lines = read_csv(written.metrics / "accuracy_by_scale.csv")
     accuracy = load(written, "accuracy.json")

@@ -92,49 +92,45 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
 @own_settings
 def cost_figure(
     table: Table, operations: Mapping[str, Mapping[str, float]], sizes: Mapping[str, str]
-) -> bytes | None:
+) -> bytes:
     """Accuracy over floating-point operations per face, a panel for each of ``sizes``, as SVG.
 
-    ``sizes`` are titles by size. None if at none of them any method has both numbers.
+    ``sizes`` are titles by size.
     """
-    points = {
-        size: [name for name in table if size in table[name] and size in operations.get(name, {})]
-        for size in sizes
-    }
-    panels = [size for size in sizes if points[size]]
-    if not panels:
-        return None
     figure = Figure(figsize=(9, 3.8))
     figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    numbers = {name: number for number, name in enumerate(table)}
-    for axes, size in zip(all_axes, panels, strict=True):
+    all_axes = figure.subplots(1, len(sizes), squeeze=False)[0]
+    for axes, (size, title) in zip(all_axes, sizes.items(), strict=True):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter())
         axes.minorticks_off()
-        works = [operations[name][size] for name in points[size]]
+        works = [operations[name][size] for name in table if size in table[name]]
         axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # wide enough for two ticks or more
-        for name in points[size]:
-            work, score, number = operations[name][size], table[name][size], numbers[name]
-            line = {"color": style(number).color, "alpha": 0.35, "gid": f"range-m{number}"}
-            axes.plot([work, work], [score.low, score.high], **line)
-            _plot(axes, number, name, [work], [score.value], linestyle="", markersize=8)
-        axes.set_title(sizes[size], fontsize=10, loc="left")
+        for number, (name, row) in enumerate(table.items()):
+            if size in row:
+                work, score = operations[name][size], row[size]
+                line = {
+                    "color": style(number).color,
+                    "alpha": 0.35,
+                    "gid": f"{size}-range-m{number}",
+                }
+                axes.plot([work, work], [score.low, score.high], **line)
+                point = {"linestyle": "", "markersize": 8, "gid": f"{size}-point-m{number}"}
+                _plot(axes, number, name, [work], [score.value], **point)
+        axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("floating-point operations per face")
     all_axes[0].set_ylabel("total accuracy, %")
     return _svg(figure)
 
 
 @own_settings
-def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes | None:
+def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes:
     """Accuracy over mean confidence, a point for each size of each method, as SVG.
 
-    Below the diagonal a method is overconfident. None if no confidence was stored.
+    Below the diagonal a method is overconfident.
     """
     cells = [cell for row in calibration.values() for cell in row.values()]
-    if not cells:
-        return None
     values = [value for cell in cells for value in (cell.confidence, cell.accuracy)]
     low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
     figure = Figure(figsize=(5, 4.6))
@@ -153,7 +149,7 @@ def _plot(axes: Axes, number: int, name: str, x: list[Any], y: list[float], **ch
     """One method, in its style."""
     drawn = style(number)
     look = {"color": drawn.color, "marker": drawn.marker, "linestyle": drawn.linestyle}
-    axes.plot(x, y, label=name, gid=f"line-m{number}", **(look | changes))
+    axes.plot(x, y, **{"label": name, "gid": f"line-m{number}", **look, **changes})
 
 
 def _svg(figure: Figure) -> bytes:

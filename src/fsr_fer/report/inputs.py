@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.downsampling import small_side
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
@@ -44,7 +43,7 @@ class ReportInputs:
     example_faces: int
     seed: int
     settings: Mapping[str, Any]
-    cost: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    cost: Mapping[str, Mapping[str, Mapping[str, int]]]
     fidelity: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -67,9 +66,14 @@ class ReportInputs:
         return (HR, *self.scale_names)
 
     @property
+    def factors(self) -> dict[str, int]:
+        """By how much a face is made smaller for each of ``sizes``, 1 at full size."""
+        return dict(zip(self.sizes, (1, *self.scales), strict=True))
+
+    @property
     def pixels(self) -> dict[str, int]:
         """Height of a face in pixels for each of ``sizes``."""
-        return {HR: FULL_SIZE, **{f"x{scale}": small_side(scale) for scale in self.scales}}
+        return {size: small_side(factor) for size, factor in self.factors.items()}
 
     def title(self, size: str) -> str:
         """A size as the report names it: "x8, 13 px"."""
@@ -95,7 +99,7 @@ class ReportInputs:
         A method that exists at all scales also has their mean.
         """
         table: dict[str, dict[str, float]] = {}
-        for name in (name for name in self.methods if name in self.cost):
+        for name in self.methods:
             plain, eigen = (self.cost[name][k] for k in ("flop_per_face", "eigen_flop_per_face"))
             row = {size: float(plain[size] + eigen[size]) for size in self.sizes if size in plain}
             if all(scale in row for scale in self.scale_names):

@@ -21,8 +21,8 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
     """Write what DVC compares and plots: percent with 3 decimals, the same bytes every time.
 
     ``accuracy.json``, ``mean_class_accuracy.json`` and ``calibration.json`` (expected calibration
-    error) hold method, then size, then the score; a method's name alone where no confidence was
-    stored. ``accuracy_by_scale.csv`` has the lines of the figure, 1 as the factor of full size.
+    error) hold method, then size, then the score. ``accuracy_by_scale.csv`` has the lines of the
+    figure, 1 as the factor of full size.
     """
     tables = {
         "accuracy": scores.tables["total_accuracy"],
@@ -38,9 +38,8 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
             for name, row in table.items()
         }
         write_json(directory / f"{filename}.json", values)
-    factors = dict(zip(inputs.sizes, (1, *inputs.scales), strict=True))
     lines = [
-        (name, factors[size], inputs.pixels[size], *map(_rounded, estimate))
+        (name, inputs.factors[size], inputs.pixels[size], *map(_rounded, estimate))
         for name, row in scores.tables["total_accuracy"].items()
         for size, estimate in row.items()
         if size != MEAN
