@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import islice, zip_longest
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,13 +32,8 @@ def example_rows(inputs: ReportInputs) -> list[int]:
         np.random.default_rng((inputs.seed, label)).permutation(test[labels == label])
         for label in range(len(inputs.manifest.class_names))
     ]
-    in_turn = [
-        int(rows[turn])
-        for turn in range(inputs.example_faces)
-        for rows in by_class
-        if turn < len(rows)
-    ]
-    return in_turn[: inputs.example_faces]
+    in_turn = (row for turn in zip_longest(*by_class) for row in turn if row is not None)
+    return [int(row) for row in islice(in_turn, inputs.example_faces)]
 
 
 def sizes_grid(inputs: ReportInputs) -> bytes:
@@ -91,10 +87,7 @@ def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
 
 def _upsampled(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
     """The same at full size again, as the networks read it, uint8 [100, 100, 3]."""
-    face = _face(inputs, row, size)
-    if size == HR:
-        return face
-    return restore(face[None], int(size.removeprefix("x")), inputs.downsample)[0]
+    return restore(_face(inputs, row, size)[None], inputs.factors[size], inputs.downsample)[0]
 
 
 def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:

@@ -5,7 +5,7 @@ group of its own: the page hides it, for its own legend is also the filter.
 """
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -50,7 +50,6 @@ _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#5
 _MARKERS = tuple(zip("os^DvPX*", "●■▲◆▼✚✖★", strict=True))
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
 
-
 own_settings = context(SETTINGS, after_reset=True)
 """Matplotlib's defaults and ours alone: a user's matplotlibrc would change the bytes."""
 
@@ -72,16 +71,13 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
     axes = figure.add_subplot()
     for number, (name, row) in enumerate(table.items()):
         places = [place for place, size in enumerate(pixels) if size in row]
-        shown = [row[size] for size in pixels if size in row]
-        width = 2.2 if name in banded else 1.3
-        _plot(axes, number, name, places, [e.value for e in shown], linewidth=width)
+        values, low, high = zip(*(row[size] for size in pixels if size in row), strict=True)
+        _plot(axes, number, name, places, values, linewidth=2.2 if name in banded else 1.3)
         if name in banded:
-            low, high = [e.low for e in shown], [e.high for e in shown]
             color, gid = style(number).color, f"band-m{number}"
             axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
     baseline, first = next(iter(table.items()))
-    if HR in first:
-        axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
+    axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
     labels = [f"{'HR' if size == HR else size}\n{px} px" for size, px in pixels.items()]
     axes.set_xticks(range(len(pixels)), labels)
     axes.set_xlabel(f"face size; dotted: {baseline} at full size")
@@ -93,10 +89,7 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
 def cost_figure(
     table: Table, operations: Mapping[str, Mapping[str, float]], sizes: Mapping[str, str]
 ) -> bytes:
-    """Accuracy over floating-point operations per face, a panel for each of ``sizes``, as SVG.
-
-    ``sizes`` are titles by size.
-    """
+    """Accuracy over floating-point operations per face as SVG, a panel for each size and title."""
     figure = Figure(figsize=(9, 3.8))
     figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
     all_axes = figure.subplots(1, len(sizes), squeeze=False)[0]
@@ -110,12 +103,8 @@ def cost_figure(
         for number, (name, row) in enumerate(table.items()):
             if size in row:
                 work, score = operations[name][size], row[size]
-                line = {
-                    "color": style(number).color,
-                    "alpha": 0.35,
-                    "gid": f"{size}-range-m{number}",
-                }
-                axes.plot([work, work], [score.low, score.high], **line)
+                color, gid = style(number).color, f"{size}-range-m{number}"
+                axes.plot([work, work], [score.low, score.high], color=color, alpha=0.35, gid=gid)
                 point = {"linestyle": "", "markersize": 8, "gid": f"{size}-point-m{number}"}
                 _plot(axes, number, name, [work], [score.value], **point)
         axes.set_title(title, fontsize=10, loc="left")
@@ -137,7 +126,7 @@ def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> 
     figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
     axes = figure.add_subplot()
     for number, (name, row) in enumerate(calibration.items()):
-        x, y = [c.confidence for c in row.values()], [c.accuracy for c in row.values()]
+        _, x, y = zip(*row.values(), strict=True)
         _plot(axes, number, name, x, y, linewidth=0.7, markersize=5)
     axes.plot([low, high], [low, high], color=GREY, linewidth=1, dashes=(2, 3))
     axes.set(xlim=(low, high), ylim=(low, high))
@@ -145,7 +134,9 @@ def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> 
     return _svg(figure)
 
 
-def _plot(axes: Axes, number: int, name: str, x: list[Any], y: list[float], **changes: Any) -> None:
+def _plot(
+    axes: Axes, number: int, name: str, x: Sequence[float], y: Sequence[float], **changes: Any
+) -> None:
     """One method, in its style."""
     drawn = style(number)
     look = {"color": drawn.color, "marker": drawn.marker, "linestyle": drawn.linestyle}
