@@ -58,7 +58,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         styles=[style(number) for number in range(len(inputs.methods))],
         best_by_size=best_by_size(inputs, scores),
         counts=face_counts(inputs),
-        source=SOURCES.get(inputs.source, inputs.source),
+        source=SOURCES[inputs.source],
         settings=flat(inputs.settings),
         paper=paper_rows(),
         paper_sizes=SIZES,

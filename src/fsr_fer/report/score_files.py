@@ -8,9 +8,6 @@ from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.scores import Scores
 
-DECIMALS = 3
-"""Of percentages in files, as in the paper."""
-
 SCORE_COLUMNS = (
     "method", "size", "score", "reference", "value", "low", "high",
     "method_only", "reference_only", "p_value",
@@ -89,4 +86,4 @@ def _lines(scores: Scores) -> Iterator[tuple[object, ...]]:
 
 
 def _rounded(value: float) -> float:
-    return round(value, DECIMALS) + 0.0  # no -0.0 in the files
+    return round(value, 3) + 0.0  # decimals as in the paper, and no -0.0

@@ -98,16 +98,13 @@ def compute_scores(inputs: ReportInputs) -> Scores:
         },
         confusion={
             name: {
-                size: confusion_matrix(p.labels, p.predicted[size], len(p.class_names))
-                for size in inputs.sizes
-                if size in p.predicted
+                size: confusion_matrix(p.labels, predicted, len(p.class_names))
+                for size, predicted in p.predicted.items()
             }
             for name, p in methods.items()
         },
         calibration={
-            name: {
-                size: _calibration(inputs, p, size) for size in inputs.sizes if size in p.predicted
-            }
+            name: {size: _calibration(inputs, p, size) for size in p.predicted}
             for name, p in methods.items()
         },
     )
@@ -180,17 +177,12 @@ def _difference(
     inputs: ReportInputs, first: PredictionTable, second: PredictionTable, size: str, score: Score
 ) -> Difference:
     """The first method minus the second; the p-value is not adjusted yet."""
-    predicted = [_predicted(inputs, method, size) for method in (first, second)]
-    low, high = paired_bootstrap(
-        first.labels,
-        *predicted,
-        score=score,
-        confidence=inputs.evaluate.confidence,
-        **_bootstrap(inputs, size),
-    )
-    ours, theirs = (SCORES[score](first.labels, classes) for classes in predicted)
-    difference = Difference(ours - theirs, low, high, significant=low > 0 or high < 0)
+    labels, level = first.labels, inputs.evaluate.confidence
+    faces = labels, _predicted(inputs, first, size), _predicted(inputs, second, size)
+    low, high = paired_bootstrap(*faces, score=score, confidence=level, **_bootstrap(inputs, size))
+    value = SCORES[score](labels, faces[1]) - SCORES[score](labels, faces[2])
+    significant = low > 0 or high < 0
     if score != "total_accuracy" or size == MEAN:
-        return difference
-    only = discordant(first.labels, *predicted)
-    return Difference(*difference[:4], mcnemar_exact(*only), *only)
+        return Difference(value, low, high, significant)
+    only = discordant(*faces)
+    return Difference(value, low, high, significant, mcnemar_exact(*only), *only)
