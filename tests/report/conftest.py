@@ -170,9 +170,9 @@ def _cost(methods: dict[str, PredictionTable]) -> dict[str, dict[str, dict[str, 
     }
 
 
-@pytest.fixture(scope="session")
-def make_inputs():
-    return build_inputs
+@pytest.fixture
+def inputs(tmp_path) -> ReportInputs:
+    return build_inputs(tmp_path / "inputs")
 
 
 @pytest.fixture(scope="session")

@@ -79,8 +79,7 @@ def test_page_says_how_many_faces_there_are_and_what_was_set(parsed):
     assert "reweight.sigma1.5" in parsed.text
 
 
-def test_a_single_method_is_reported_without_comparison(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path / "inputs")
+def test_a_single_method_is_reported_without_comparison(inputs, tmp_path):
     methods, cost = ({"mixed_resolution": d["bicubic"]} for d in (inputs.methods, inputs.cost))
     alone = replace(inputs, methods=methods, cost=cost)
     text = Collector(write(alone, tmp_path).page).text
@@ -89,12 +88,10 @@ def test_a_single_method_is_reported_without_comparison(make_inputs, tmp_path):
     assert "minus mixed_resolution" not in text
 
 
-def test_same_inputs_give_the_same_bytes_whatever_the_users_matplotlibrc(
-    make_inputs, written, tmp_path
-):
+def test_same_inputs_give_the_same_bytes_whatever_the_users_matplotlibrc(inputs, written, tmp_path):
     theirs = {"savefig.bbox": "tight", "lines.linewidth": 9, "axes.unicode_minus": False}
     with mpl.rc_context(theirs):
-        again = write(make_inputs(tmp_path / "inputs"), tmp_path)
+        again = write(inputs, tmp_path)
     first, second = (
         {p.name: p.read_bytes() for p in (*run.directory.iterdir(), *run.metrics.iterdir())}
         for run in (written, again)
@@ -103,8 +100,7 @@ def test_same_inputs_give_the_same_bytes_whatever_the_users_matplotlibrc(
     assert len(first) == 4 + 7
 
 
-def test_a_method_called_like_a_formula_is_drawn_as_it_is(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path / "inputs")
+def test_a_method_called_like_a_formula_is_drawn_as_it_is(inputs, tmp_path):
     formula = r"$\foo$"
     methods, cost = ({**d, formula: d["bicubic"]} for d in (inputs.methods, inputs.cost))
     named = replace(inputs, methods=methods, cost=cost)
@@ -140,20 +136,18 @@ def test_example_faces_are_test_faces_of_the_classes_in_turn(written):
     assert set(rows) <= set(manifest.rows("test").tolist())
 
 
-def test_missing_faces_are_a_clear_message(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
-    (tmp_path / "downsample/x8.npy").unlink()
+def test_missing_faces_are_a_clear_message(inputs, tmp_path):
+    (inputs.data / "downsample/x8.npy").unlink()
     with pytest.raises(UserError, match=r"x8\.npy: no such file"):
         write(inputs, tmp_path)
     assert not (tmp_path / "metrics").exists()
 
 
-def test_restored_faces_are_those_of_the_same_test_face(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
+def test_restored_faces_are_those_of_the_same_test_face(inputs):
     assert restored_grid(inputs) is None
     images = np.load(inputs.data / "dataset/images.npy")
     for method in ("rcan", "old"):  # one of them is not reported
-        save(tmp_path / f"restored/{method}/x8.npy", 255 - images[inputs.manifest.rows("test")])
+        save(inputs.data / f"restored/{method}/x8.npy", 255 - images[inputs.manifest.rows("test")])
     picture = Image.open(io.BytesIO(restored_grid(inputs)))
     for row in example_rows(inputs):
         ((y, x),) = windows(picture, enlarged(images[row]))

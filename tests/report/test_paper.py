@@ -46,8 +46,7 @@ def test_printed_means_are_those_of_the_printed_cells():
             assert float(row["mean"]) == pytest.approx(mean, abs=0.0011)
 
 
-def test_only_the_same_test_faces_are_comparable(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
+def test_only_the_same_test_faces_are_comparable(inputs):
     assert not_comparable(inputs).startswith("Other data: not comparable")
     rafdb = replace(inputs, source="rafdb")
     assert "42 test faces here, 3,068 in the paper" in not_comparable(rafdb)

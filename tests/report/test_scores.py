@@ -91,8 +91,7 @@ def test_there_are_differences_of_mean_class_accuracy_too(written):
         assert line["p_value"] == ""
 
 
-def test_methods_are_compared_with_mixed_resolution_where_it_is(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
+def test_methods_are_compared_with_mixed_resolution_where_it_is(inputs):
     plain = inputs.methods["fsr_plain"]
     methods = {**inputs.methods, "mixed_resolution": plain}
     scores = compute_scores(replace(inputs, methods=methods))
@@ -141,15 +140,13 @@ def test_confusion_counts_every_face_once(written):
     assert right == 21
 
 
-def test_a_methods_numbers_do_not_depend_on_the_other_methods(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
+def test_a_methods_numbers_do_not_depend_on_the_other_methods(inputs):
     alone = replace(inputs, methods={"rcan": inputs.methods["rcan"]})
     for score, table in compute_scores(alone).tables.items():
         assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]
 
 
-def test_predictions_of_other_faces_are_refused(make_inputs, tmp_path):
-    inputs = make_inputs(tmp_path)
+def test_predictions_of_other_faces_are_refused(inputs):
     rcan = inputs.methods["rcan"]
     rows = {**inputs.methods, "rcan": replace(rcan, ids=rcan.ids[::-1])}
     with pytest.raises(UserError, match="'rcan': the 42 faces are not the 42 test faces"):

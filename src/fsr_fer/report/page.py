@@ -41,7 +41,6 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         "method": method_name,
         "signed": signed,
         "units": in_units,
-        "p_text": p_text,
         "size_title": inputs.title,
         "interval": lambda e: f"{e.low:.1f}–{e.high:.1f}",
         "signed_interval": lambda e: f"{signed(e.low)} to {signed(e.high)}",
@@ -98,11 +97,6 @@ def method_name(name: str) -> Markup:
 def signed(value: float) -> str:
     """A difference in points with one decimal and always a sign (a true minus)."""
     return f"{value:+.1f}".replace("-", "−")
-
-
-def p_text(p_value: float) -> str:
-    """A p-value with three decimals."""
-    return "p < 0.001" if p_value < 0.001 else f"p {p_value:.3f}"
 
 
 def in_units(number: float) -> str:
