@@ -159,7 +159,7 @@ def build_full_inputs(folder: Path) -> ReportInputs:
 
 
 def _cost(methods: dict[str, PredictionTable]) -> dict[str, dict[str, dict[str, int]]]:
-    """Counts as ``evaluation.cost`` makes them: 46 million for the first method, then twice it."""
+    """Counts as ``evaluation.cost`` makes them: 46 million times 1, 2, 3, ..."""
     return {
         name: {
             "parameters": dict.fromkeys(method.predicted, 1_320_000),

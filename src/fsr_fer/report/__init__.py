@@ -35,7 +35,7 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
 
 
 def _pictures(inputs: ReportInputs, scores: Scores) -> dict[str, bytes]:
-    """The figures by file name; that of restored faces is there if a method restores some."""
+    """The figures by file name; restored faces if a method restores some."""
     table, names = scores.tables["total_accuracy"], list(inputs.methods)
     # Bands of more than a few methods hide each other: those all are compared with, and the best.
     banded = names if len(names) <= 4 else [*inputs.references, *scores.best(MEAN)[:1]]

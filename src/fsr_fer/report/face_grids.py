@@ -87,7 +87,8 @@ def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
 
 def _upsampled(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
     """The same at full size again, as the networks read it, uint8 [100, 100, 3]."""
-    return restore(_face(inputs, row, size)[None], inputs.factors[size], inputs.downsample)[0]
+    faces = _face(inputs, row, size)[None]
+    return restore(faces, inputs.factors[size], inputs.downsample)[0]
 
 
 def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:

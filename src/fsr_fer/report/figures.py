@@ -71,8 +71,10 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
     axes = figure.add_subplot()
     for number, (name, row) in enumerate(table.items()):
         places = [place for place, size in enumerate(pixels) if size in row]
-        values, low, high = zip(*(row[size] for size in pixels if size in row), strict=True)
-        _plot(axes, number, name, places, values, linewidth=2.2 if name in banded else 1.3)
+        shown = [row[size] for size in pixels if size in row]
+        values, low, high = zip(*shown, strict=True)
+        width = 2.2 if name in banded else 1.3
+        _plot(axes, number, name, places, values, linewidth=width)
         if name in banded:
             color, gid = style(number).color, f"band-m{number}"
             axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
@@ -89,7 +91,7 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
 def cost_figure(
     table: Table, operations: Mapping[str, Mapping[str, float]], sizes: Mapping[str, str]
 ) -> bytes:
-    """Accuracy over floating-point operations per face as SVG, a panel for each size and title."""
+    """Accuracy over operations per face as SVG, a panel for each size and title."""
     figure = Figure(figsize=(9, 3.8))
     figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
     all_axes = figure.subplots(1, len(sizes), squeeze=False)[0]
@@ -101,12 +103,13 @@ def cost_figure(
         works = [operations[name][size] for name in table if size in table[name]]
         axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # wide enough for two ticks or more
         for number, (name, row) in enumerate(table.items()):
-            if size in row:
-                work, score = operations[name][size], row[size]
-                color, gid = style(number).color, f"{size}-range-m{number}"
-                axes.plot([work, work], [score.low, score.high], color=color, alpha=0.35, gid=gid)
-                point = {"linestyle": "", "markersize": 8, "gid": f"{size}-point-m{number}"}
-                _plot(axes, number, name, [work], [score.value], **point)
+            if size not in row:
+                continue
+            work, score = operations[name][size], row[size]
+            line = axes.plot([work, work], score[1:], color=style(number).color, alpha=0.35)
+            line[0].set_gid(f"{size}-range-m{number}")
+            gid = f"{size}-point-m{number}"
+            _plot(axes, number, name, [work], score[:1], linestyle="", markersize=8, gid=gid)
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("floating-point operations per face")
     all_axes[0].set_ylabel("total accuracy, %")

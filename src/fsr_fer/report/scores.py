@@ -111,8 +111,8 @@ def compute_scores(inputs: ReportInputs) -> Scores:
 
 
 def _sizes(inputs: ReportInputs, *methods: PredictionTable) -> list[str]:
-    """The sizes at which all these methods exist, and the mean if they do at all scales."""
-    sizes = [size for size in inputs.sizes if all(size in method.predicted for method in methods)]
+    """The sizes that all these methods have, and the mean if they have all scales."""
+    sizes = [size for size in inputs.sizes if all(size in m.predicted for m in methods)]
     return [*sizes, MEAN] if set(inputs.scale_names) <= set(sizes) else sizes
 
 
@@ -124,7 +124,7 @@ def _predicted(inputs: ReportInputs, predictions: PredictionTable, size: str) ->
 
 
 def _bootstrap(inputs: ReportInputs, size: str) -> dict[str, Any]:
-    """Resamples and their seed: the run's and the size's factor, 0 for the mean of scales."""
+    """Resamples and their seed: the run's and the size's factor, for the mean 0."""
     seed = (inputs.seed, inputs.factors.get(size, 0))
     return {"resamples": inputs.evaluate.resamples, "seed": seed}
 
@@ -177,12 +177,20 @@ def _difference(
     inputs: ReportInputs, first: PredictionTable, second: PredictionTable, size: str, score: Score
 ) -> Difference:
     """The first method minus the second; the p-value is not adjusted yet."""
-    labels, level = first.labels, inputs.evaluate.confidence
-    faces = labels, _predicted(inputs, first, size), _predicted(inputs, second, size)
-    low, high = paired_bootstrap(*faces, score=score, confidence=level, **_bootstrap(inputs, size))
-    value = SCORES[score](labels, faces[1]) - SCORES[score](labels, faces[2])
+    labels = first.labels
+    ours = _predicted(inputs, first, size)
+    theirs = _predicted(inputs, second, size)
+    low, high = paired_bootstrap(
+        labels,
+        ours,
+        theirs,
+        score=score,
+        confidence=inputs.evaluate.confidence,
+        **_bootstrap(inputs, size),
+    )
+    value = SCORES[score](labels, ours) - SCORES[score](labels, theirs)
     significant = low > 0 or high < 0
     if score != "total_accuracy" or size == MEAN:
         return Difference(value, low, high, significant)
-    only = discordant(*faces)
+    only = discordant(labels, ours, theirs)
     return Difference(value, low, high, significant, mcnemar_exact(*only), *only)
