@@ -80,7 +80,8 @@ def test_page_says_how_many_faces_there_are_and_what_was_set(parsed):
 
 
 def test_a_single_method_is_reported_without_comparison(inputs, tmp_path):
-    methods, cost = ({"mixed_resolution": d["bicubic"]} for d in (inputs.methods, inputs.cost))
+    name = "mixed_resolution"
+    methods, cost = ({name: d["bicubic"]} for d in (inputs.methods, inputs.cost))
     alone = replace(inputs, methods=methods, cost=cost)
     text = Collector(write(alone, tmp_path).page).text
     assert "Only mixed_resolution was run" in text

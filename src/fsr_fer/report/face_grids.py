@@ -25,7 +25,7 @@ Line = tuple[str, Sequence[np.ndarray | None]]
 
 
 def example_rows(inputs: ReportInputs) -> list[int]:
-    """Rows of the manifest: test faces drawn by (seed, class), the classes in turn, each once."""
+    """Rows of test faces, drawn by (seed, class), the classes in turn, each once."""
     test = inputs.manifest.rows("test")
     labels = inputs.manifest.labels[test]
     by_class = [
@@ -92,7 +92,7 @@ def _upsampled(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
 
 
 def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:
-    """A PNG of titled lines of faces, uint8 [h, w, 3] of at most 100 x 100; None is a dash."""
+    """A PNG of titled lines of faces, uint8 [h, w, 3] up to 100 x 100; None is a dash."""
     size = (ZOOM * (LEFT + CELL * len(heads)), ZOOM * (TOP + CELL * len(lines)))
     picture = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=11 * ZOOM)

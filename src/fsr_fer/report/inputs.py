@@ -100,10 +100,12 @@ class ReportInputs:
         """
         table: dict[str, dict[str, float]] = {}
         for name in self.methods:
-            plain, eigen = (self.cost[name][k] for k in ("flop_per_face", "eigen_flop_per_face"))
-            row = {size: float(plain[size] + eigen[size]) for size in self.sizes if size in plain}
+            plain = self.cost[name]["flop_per_face"]
+            eigen = self.cost[name]["eigen_flop_per_face"]
+            row = {size: float(plain[size] + eigen[size]) for size in plain}
             if all(scale in row for scale in self.scale_names):
-                row[MEAN] = sum(row[scale] for scale in self.scale_names) / len(self.scales)
+                total = sum(row[scale] for scale in self.scale_names)
+                row[MEAN] = total / len(self.scales)
             table[name] = row
         return table
 

@@ -81,12 +81,11 @@ def best_by_size(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
 def face_counts(inputs: ReportInputs) -> dict[str, list[int]]:
     """Numbers of faces of each class, in label order, by split."""
     manifest = inputs.manifest
-    return {
-        split: np.bincount(
-            manifest.labels[manifest.rows(split)], minlength=len(manifest.class_names)
-        ).tolist()
-        for split in SPLITS
-    }
+    counts = {}
+    for split in SPLITS:
+        labels = manifest.labels[manifest.rows(split)]
+        counts[split] = np.bincount(labels, minlength=len(manifest.class_names)).tolist()
+    return counts
 
 
 def method_name(name: str) -> Markup:
@@ -111,8 +110,9 @@ def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:
     """A figure as part of the page; its ids get the file's name in front, to be unique there."""
     text = pictures[filename].decode("utf-8")
     prefix = filename.removesuffix("svg")
+    svg = text[text.index("<svg") :]
     # An id, and where one is used.
-    return Markup(re.sub(r'( id="|="#|url\(#)', rf"\1{prefix}", text[text.index("<svg") :]))
+    return Markup(re.sub(r'( id="|="#|url\(#)', rf"\1{prefix}", svg))
 
 
 def data_uri(content: bytes) -> str:

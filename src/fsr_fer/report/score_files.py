@@ -52,13 +52,12 @@ def write_details(scores: Scores, class_names: tuple[str, ...], directory: Path)
     ``reference_only`` are the faces that only one of the two has correct.
     """
     write_csv(directory / "scores.csv", SCORE_COLUMNS, _lines(scores))
-    classes = range(len(class_names))
     counts = [
-        (name, size, class_names[true], class_names[predicted], int(matrix[true, predicted]))
+        (name, size, label, predicted, faces)
         for name, matrices in scores.confusion.items()
         for size, matrix in matrices.items()
-        for true in classes
-        for predicted in classes
+        for label, row in zip(class_names, matrix, strict=True)
+        for predicted, faces in zip(class_names, row, strict=True)
     ]
     header = ("method", "size", "label", "predicted", "faces")
     write_csv(directory / "confusion.csv", header, counts)
