@@ -4,6 +4,7 @@ The small one has 60 faces, three methods and two scales; the full one every met
 table at every scale.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,6 @@ from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.evaluation.settings import EvaluateSettings
 from fsr_fer.report import ReportInputs, write_report
 from tests import sections
-
-CLASS_NAMES = ("<b>joy</b>", "fear & awe", "neutral")
-SCALES = (2, 8)
-PERCENT = {"bicubic": (90, 80, 50), "fsr_plain": (90, 80, 80), "rcan": (90, None, 60)}
 
 
 @dataclass(frozen=True)
@@ -42,18 +39,19 @@ def write(inputs: ReportInputs, folder: Path) -> Written:
 def build_inputs(folder: Path, **changes) -> ReportInputs:
     """Inputs whose pictures lie in ``folder``; ``changes`` replace fields."""
     images = np.random.default_rng(5).integers(0, 256, (60, 100, 100, 3), dtype=np.uint8)
-    manifest = _manifest(CLASS_NAMES, {"train": 12, "validation": 6, "test": 42})
+    class_names = ("<b>joy</b>", "fear & awe", "neutral")
+    manifest = _manifest(class_names, {"train": 12, "validation": 6, "test": 42})
     order = np.random.default_rng(1).permutation(42)
+    correct = {"bicubic": (90, 80, 50), "fsr_plain": (90, 80, 80), "rcan": (90, None, 60)}
+    methods = _methods(manifest, (2, 8), correct, order)
     values = {
         "profile": "tiny",
         "source": "csv",
-        "scales": SCALES,
-        "methods": {
-            name: _predictions(manifest, SCALES, percent, order)
-            for name, percent in PERCENT.items()
-        },
+        "scales": (2, 8),
+        "methods": methods,
+        "cost": _cost(methods),
         "manifest": manifest,
-        "data": _save_faces(folder, images, dict(zip(SCALES, (50, 13), strict=True))),
+        "data": _save_faces(folder, images, (2, 8)),
         "downsample": sections.downsample(),
         "evaluate": EvaluateSettings(confidence=0.95, resamples=300, calibration_bins=15),
         "settings": {"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
@@ -63,11 +61,12 @@ def build_inputs(folder: Path, **changes) -> ReportInputs:
     return ReportInputs(**(values | changes))
 
 
-def _save_faces(folder: Path, images: np.ndarray, sides: dict[int, int]) -> Path:
+def _save_faces(folder: Path, images: np.ndarray, scales: tuple[int, ...]) -> Path:
     """Write full-size faces, and as small ones a corner of each, where a profile has them."""
-    small = {f"downsample/x{scale}": images[:, :side, :side] for scale, side in sides.items()}
-    for name, faces in {"dataset/images": images, **small}.items():
-        save(folder / f"{name}.npy", faces)
+    save(folder / "dataset/images.npy", images)
+    for scale in scales:
+        side = math.ceil(100 / scale)
+        save(folder / f"downsample/x{scale}.npy", images[:, :side, :side])
     return folder
 
 
@@ -90,28 +89,31 @@ def _manifest(class_names: tuple[str, ...], faces: dict[str, int]) -> Manifest:
     )
 
 
-def _predictions(
+def _methods(
     manifest: Manifest,
     scales: tuple[int, ...],
-    percent: tuple[int | None, ...],
+    percent: dict[str, tuple[int | None, ...]],
     order: np.ndarray,
-) -> PredictionTable:
+) -> dict[str, PredictionTable]:
     """At full size and each scale so many percent correct, said with 0.8, the others with 0.45."""
     test = manifest.rows("test")
     labels, class_names = manifest.labels[test], manifest.class_names
-    wrong = {
-        size: 100 * order >= share * len(test)
-        for size, share in zip(("hr", *(f"x{s}" for s in scales)), percent, strict=True)
-        if share is not None
-    }
     next_class = (labels + 1) % len(class_names)
-    return PredictionTable(
-        ids=tuple(manifest.ids[i] for i in test),
-        labels=labels,
-        class_names=class_names,
-        predicted={size: np.where(w, next_class, labels) for size, w in wrong.items()},
-        confidence={size: np.where(w, 0.45, 0.8) for size, w in wrong.items()},
-    )
+    methods = {}
+    for name, shares in percent.items():
+        wrong = {
+            size: 100 * order >= share * len(test)
+            for size, share in zip(("hr", *(f"x{s}" for s in scales)), shares, strict=True)
+            if share is not None
+        }
+        methods[name] = PredictionTable(
+            ids=tuple(manifest.ids[i] for i in test),
+            labels=labels,
+            class_names=class_names,
+            predicted={size: np.where(w, next_class, labels) for size, w in wrong.items()},
+            confidence={size: np.where(w, 0.45, 0.8) for size, w in wrong.items()},
+        )
+    return methods
 
 
 FULL_SCALES = tuple(range(2, 9))
@@ -138,42 +140,39 @@ def build_full_inputs(folder: Path) -> ReportInputs:
     class_names = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
     manifest = _manifest(class_names, {"train": 7, "validation": 7, "test": 154})
     order = generator.permutation(154)
-    methods = {
-        name: _predictions(manifest, FULL_SCALES, percent, order)
-        for name, percent in FULL_PERCENT.items()
-    }
+    methods = _methods(manifest, FULL_SCALES, FULL_PERCENT, order)
+    fidelity = {"x4": {"psnr": 28.126, "ssim": 0.8765}}
     for name in ("rcan", "meta_sr"):
         for size in methods[name].predicted:
             save(folder / f"restored/{name}/{size}.npy", images[manifest.rows("test")])
-    sides = dict(zip(FULL_SCALES, (50, 34, 25, 20, 17, 15, 13), strict=True))
     return build_inputs(
         folder / "small",
         profile="full",
         scales=FULL_SCALES,
         methods=methods,
         manifest=manifest,
-        data=_save_faces(folder, images, sides),
+        data=_save_faces(folder, images, FULL_SCALES),
         evaluate=EvaluateSettings(confidence=0.95, resamples=100, calibration_bins=15),
-        fidelity={
-            name: {"x4": {"psnr": 28.126, "ssim": 0.8765}}
-            for name in ("bicubic", "rcan", "meta_sr")
-        },
-        cost={name: _cost(list(p.predicted), 1 + n) for n, (name, p) in enumerate(methods.items())},
+        fidelity={name: fidelity for name in ("bicubic", "rcan", "meta_sr")},
+        cost=_cost(methods),
     )
 
 
-def _cost(columns: list[str], times: int) -> dict[str, dict[str, int]]:
-    """Counts as ``evaluation.cost`` makes them: so many times 46 million operations, and 1000."""
+def _cost(methods: dict[str, PredictionTable]) -> dict[str, dict[str, dict[str, int]]]:
+    """Counts as ``evaluation.cost`` makes them: 46 million times 1, 2, 3, ..."""
     return {
-        "parameters": {column: 1_320_000 for column in columns},
-        "flop_per_face": {column: times * 46_000_000 for column in columns},
-        "eigen_flop_per_face": {column: 1000 for column in columns},
+        name: {
+            "parameters": dict.fromkeys(method.predicted, 1_320_000),
+            "flop_per_face": dict.fromkeys(method.predicted, times * 46_000_000),
+            "eigen_flop_per_face": dict.fromkeys(method.predicted, 1000),
+        }
+        for times, (name, method) in enumerate(methods.items(), 1)
     }
 
 
-@pytest.fixture(scope="session")
-def make_inputs():
-    return build_inputs
+@pytest.fixture
+def inputs(tmp_path) -> ReportInputs:
+    return build_inputs(tmp_path / "inputs")
 
 
 @pytest.fixture(scope="session")

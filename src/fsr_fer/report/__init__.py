@@ -7,7 +7,7 @@ from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.face_grids import restored_grid, sizes_grid
 from fsr_fer.report.figures import accuracy_figure, calibration_figure, cost_figure
 from fsr_fer.report.inputs import ReportInputs
-from fsr_fer.report.page import size_title, write_page
+from fsr_fer.report.page import write_page
 from fsr_fer.report.score_files import write_details, write_metrics
 from fsr_fer.report.scores import Scores, compute_scores
 
@@ -35,16 +35,17 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
 
 
 def _pictures(inputs: ReportInputs, scores: Scores) -> dict[str, bytes]:
-    """The figures that there are, by file name."""
+    """The figures by file name; restored faces if a method restores some."""
     table, names = scores.tables["total_accuracy"], list(inputs.methods)
     # Bands of more than a few methods hide each other: those all are compared with, and the best.
     banded = names if len(names) <= 4 else [*inputs.references, *scores.best(MEAN)[:1]]
-    shown = {size: size_title(inputs, size) for size in (MEAN, inputs.scale_names[-1])}
+    panels = [size for size in (MEAN, inputs.scale_names[-1]) if scores.best(size)]
+    titles = {size: inputs.title(size) for size in panels}
     pictures = {
         "accuracy.svg": accuracy_figure(table, inputs.pixels, banded),
-        "cost.svg": cost_figure(table, inputs.operations, shown),
+        "cost.svg": cost_figure(table, inputs.operations, titles),
         "calibration.svg": calibration_figure(scores.calibration),
         "faces.png": sizes_grid(inputs),
-        "restored.png": restored_grid(inputs),
     }
-    return {filename: content for filename, content in pictures.items() if content is not None}
+    restored = restored_grid(inputs)
+    return pictures if restored is None else {**pictures, "restored.png": restored}

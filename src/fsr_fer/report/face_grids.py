@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import islice, zip_longest
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -24,20 +25,15 @@ Line = tuple[str, Sequence[np.ndarray | None]]
 
 
 def example_rows(inputs: ReportInputs) -> list[int]:
-    """Rows of the manifest: test faces drawn by (seed, class), the classes in turn, each once."""
+    """Rows of test faces, drawn by (seed, class), the classes in turn, each once."""
     test = inputs.manifest.rows("test")
     labels = inputs.manifest.labels[test]
     by_class = [
         np.random.default_rng((inputs.seed, label)).permutation(test[labels == label])
         for label in range(len(inputs.manifest.class_names))
     ]
-    in_turn = [
-        int(rows[turn])
-        for turn in range(inputs.example_faces)
-        for rows in by_class
-        if turn < len(rows)
-    ]
-    return in_turn[: inputs.example_faces]
+    in_turn = (row for turn in zip_longest(*by_class) for row in turn if row is not None)
+    return [int(row) for row in islice(in_turn, inputs.example_faces)]
 
 
 def sizes_grid(inputs: ReportInputs) -> bytes:
@@ -45,9 +41,9 @@ def sizes_grid(inputs: ReportInputs) -> bytes:
     lines: list[Line] = []
     for row in example_rows(inputs):
         small = [_face(inputs, row, size) for size in inputs.sizes]
-        lines.append((f"{_title(inputs, row)}\n\ntrue size", small))
+        lines.append((f"{_class_name(inputs, row)}\n\ntrue size", small))
         lines.append(("upsampled", [_upsampled(inputs, row, size) for size in inputs.sizes]))
-    return _grid([_label(inputs, size) for size in inputs.sizes], lines)
+    return _grid([inputs.title(size) for size in inputs.sizes], lines)
 
 
 def restored_grid(inputs: ReportInputs) -> bytes | None:
@@ -55,38 +51,32 @@ def restored_grid(inputs: ReportInputs) -> bytes | None:
 
     After the paper's figure 5. None if no method restores faces at ``SHOWN_SCALES``.
     """
-    files = {
-        (name, size): path
+    restored = {
+        (name, size): open_faces(path)
         for name in inputs.methods
-        for size in inputs.scale_names
-        if size in SHOWN_SCALES and (path := inputs.data / f"restored/{name}/{size}.npy").exists()
+        for size in SHOWN_SCALES
+        if size in inputs.scale_names
+        and (path := inputs.data / f"restored/{name}/{size}.npy").exists()
     }
-    if not files:
+    if not restored:
         return None
-    names = list(dict.fromkeys(name for name, _ in files))
-    sizes = [size for size in SHOWN_SCALES if any((name, size) in files for name in names)]
+    names = list(dict.fromkeys(name for name, _ in restored))
+    sizes = [size for size in SHOWN_SCALES if size in {size for _, size in restored}]
     test = inputs.manifest.rows("test").tolist()
     lines: list[Line] = []
     for row in example_rows(inputs):
         for size in sizes:
-            restored = [
-                np.array(open_faces(files[name, size])[test.index(row)])
-                if (name, size) in files
-                else None
-                for name in names
-            ]
-            faces = [_face(inputs, row, size), _upsampled(inputs, row, size), *restored]
-            title = f"{_title(inputs, row)}\n\n" if size == sizes[0] else ""
-            lines.append((title + _label(inputs, size), [*faces, _face(inputs, row, HR)]))
-    return _grid(["small face", "bicubic", *names, _label(inputs, HR)], lines)
+            faces = [_face(inputs, row, size), _upsampled(inputs, row, size)]
+            found = [restored.get((name, size)) for name in names]
+            theirs = [None if f is None else f[test.index(row)] for f in found]
+            title = f"{_class_name(inputs, row)}\n\n" if size == sizes[0] else ""
+            line = [*faces, *theirs, _face(inputs, row, HR)]
+            lines.append((title + inputs.title(size), line))
+    return _grid(["small face", "bicubic", *names, inputs.title(HR)], lines)
 
 
-def _title(inputs: ReportInputs, row: int) -> str:
+def _class_name(inputs: ReportInputs, row: int) -> str:
     return inputs.manifest.class_names[inputs.manifest.labels[row]]
-
-
-def _label(inputs: ReportInputs, size: str) -> str:
-    return f"{'HR' if size == HR else size}, {inputs.pixels[size]} px"
 
 
 def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
@@ -97,34 +87,33 @@ def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
 
 def _upsampled(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
     """The same at full size again, as the networks read it, uint8 [100, 100, 3]."""
-    face = _face(inputs, row, size)
-    if size == HR:
-        return face
-    return restore(face[None], int(size.removeprefix("x")), inputs.downsample)[0]
+    faces = _face(inputs, row, size)[None]
+    return restore(faces, inputs.factors[size], inputs.downsample)[0]
 
 
 def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:
-    """A PNG of titled lines of faces, uint8 [h, w, 3] of at most 100 x 100; None is a dash."""
-    shape = (TOP + CELL * len(lines), LEFT + CELL * len(heads), 3)
-    pixels = np.full(shape, 255, np.uint8)
-    words: list[tuple[float, float, str, str]] = []
+    """A PNG of titled lines of faces, uint8 [h, w, 3] up to 100 x 100; None is a dash."""
+    size = (ZOOM * (LEFT + CELL * len(heads)), ZOOM * (TOP + CELL * len(lines)))
+    picture = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=11 * ZOOM)
+
+    def write(x: float, y: float, text: str, anchor: str) -> None:
+        draw.text((x * ZOOM, y * ZOOM), text, "black", font, anchor)
+
     for column, head in enumerate(heads):
-        words.append((LEFT + column * CELL + FULL_SIZE / 2, TOP - 8, head, "ms"))
+        write(LEFT + column * CELL + FULL_SIZE / 2, TOP - 8, head, "ms")
     for number, (title, faces) in enumerate(lines):
         bottom = TOP + number * CELL + FULL_SIZE
-        words.append((4, bottom - 4, title, "ld"))
         for column, face in enumerate(faces):
-            x = LEFT + column * CELL
+            middle = LEFT + column * CELL + FULL_SIZE // 2
             if face is None:
-                words.append((x + FULL_SIZE / 2, bottom - FULL_SIZE / 2, "–", "ms"))
+                write(middle, bottom - FULL_SIZE / 2, "–", "ms")
             else:
                 height, width = face.shape[:2]
-                x += (FULL_SIZE - width) // 2
-                pixels[bottom - height : bottom, x : x + width] = face
-    picture = Image.fromarray(pixels.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=11 * ZOOM)
-    for left, top, text, anchor in words:
-        draw.text((left * ZOOM, top * ZOOM), text, "black", font, anchor)
+                zoomed = Image.fromarray(face.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+                corner = (middle - (width + 1) // 2, bottom - height)
+                picture.paste(zoomed, (corner[0] * ZOOM, corner[1] * ZOOM))
+        write(4, bottom - 4, title, "ld")
     content = io.BytesIO()
     picture.save(content, format="png")
     return content.getvalue()

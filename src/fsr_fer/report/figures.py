@@ -4,14 +4,13 @@ A method's lines and points are groups whose id ends in "-m" and its number, and
 group of its own: the page hides it, for its own legend is also the filter.
 """
 
-import contextlib
 import io
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.style import context
 from matplotlib.ticker import EngFormatter, LogLocator
 
 from fsr_fer.evaluation.predictions import HR
@@ -51,14 +50,8 @@ _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#5
 _MARKERS = tuple(zip("os^DvPX*", "●■▲◆▼✚✖★", strict=True))
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
 
-
-@contextlib.contextmanager
-def _own_settings() -> Iterator[None]:
-    """Matplotlib's defaults and ours alone: a user's matplotlibrc would change the bytes."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)
-        yield
+own_settings = context(SETTINGS, after_reset=True)
+"""Matplotlib's defaults and ours alone: a user's matplotlibrc would change the bytes."""
 
 
 def style(number: int) -> Style:
@@ -67,99 +60,90 @@ def style(number: int) -> Style:
     return Style(_COLORS[number % len(_COLORS)], marker, symbol, _DASHES[number % len(_DASHES)])
 
 
+@own_settings
 def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[str]) -> bytes:
     """Accuracy of each method over face size, as SVG (paper, figure 4).
 
     The methods in ``banded`` have their intervals as bands.
     """
-    with _own_settings():
-        figure = Figure(figsize=(6.2, 4.2))
-        figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
-        axes = figure.add_subplot()
-        for number, (name, row) in enumerate(table.items()):
-            places = [place for place, size in enumerate(pixels) if size in row]
-            shown = [row[size] for size in pixels if size in row]
-            width = 2.2 if name in banded else 1.3
-            _plot(axes, number, name, places, [e.value for e in shown], linewidth=width)
-            if name in banded:
-                low, high = [e.low for e in shown], [e.high for e in shown]
-                color, gid = style(number).color, f"band-m{number}"
-                axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
-        baseline, first = next(iter(table.items()))
-        if HR in first:
-            axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
-        labels = [f"{'HR' if size == HR else size}\n{px} px" for size, px in pixels.items()]
-        axes.set_xticks(range(len(pixels)), labels)
-        axes.set_xlabel(f"face size; dotted: {baseline} at full size")
-        axes.set_ylabel("total accuracy, %")
-        return _svg(figure)
+    figure = Figure(figsize=(6.2, 4.2))
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
+    axes = figure.add_subplot()
+    for number, (name, row) in enumerate(table.items()):
+        places = [place for place, size in enumerate(pixels) if size in row]
+        shown = [row[size] for size in pixels if size in row]
+        values, low, high = zip(*shown, strict=True)
+        width = 2.2 if name in banded else 1.3
+        _plot(axes, number, name, places, values, linewidth=width)
+        if name in banded:
+            color, gid = style(number).color, f"band-m{number}"
+            axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
+    baseline, first = next(iter(table.items()))
+    axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
+    labels = [f"{'HR' if size == HR else size}\n{px} px" for size, px in pixels.items()]
+    axes.set_xticks(range(len(pixels)), labels)
+    axes.set_xlabel(f"face size; dotted: {baseline} at full size")
+    axes.set_ylabel("total accuracy, %")
+    return _svg(figure)
 
 
+@own_settings
 def cost_figure(
     table: Table, operations: Mapping[str, Mapping[str, float]], sizes: Mapping[str, str]
-) -> bytes | None:
-    """Accuracy over floating-point operations per face, a panel for each of ``sizes``, as SVG.
-
-    ``sizes`` are titles by size. None if at none of them any method has both numbers.
-    """
-    points = {
-        size: [name for name in table if size in table[name] and size in operations.get(name, {})]
-        for size in sizes
-    }
-    panels = [size for size in sizes if points[size]]
-    if not panels:
-        return None
-    with _own_settings():
-        figure = Figure(figsize=(9, 3.8))
-        figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
-        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        numbers = {name: number for number, name in enumerate(table)}
-        for axes, size in zip(all_axes, panels, strict=True):
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter(EngFormatter())
-            axes.minorticks_off()
-            works = [operations[name][size] for name in points[size]]
-            axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # wide enough for two ticks or more
-            for name in points[size]:
-                work, score, number = operations[name][size], table[name][size], numbers[name]
-                line = {"color": style(number).color, "alpha": 0.35, "gid": f"range-m{number}"}
-                axes.plot([work, work], [score.low, score.high], **line)
-                _plot(axes, number, name, [work], [score.value], linestyle="", markersize=8)
-            axes.set_title(sizes[size], fontsize=10, loc="left")
-            axes.set_xlabel("floating-point operations per face")
-        all_axes[0].set_ylabel("total accuracy, %")
-        return _svg(figure)
+) -> bytes:
+    """Accuracy over operations per face as SVG, a panel for each size and title."""
+    figure = Figure(figsize=(9, 3.8))
+    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.14, top=0.92, wspace=0.16)
+    all_axes = figure.subplots(1, len(sizes), squeeze=False)[0]
+    for axes, (size, title) in zip(all_axes, sizes.items(), strict=True):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter())
+        axes.minorticks_off()
+        works = [operations[name][size] for name in table if size in table[name]]
+        axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # wide enough for two ticks or more
+        for number, (name, row) in enumerate(table.items()):
+            if size not in row:
+                continue
+            work, score = operations[name][size], row[size]
+            line = axes.plot([work, work], score[1:], color=style(number).color, alpha=0.35)
+            line[0].set_gid(f"{size}-range-m{number}")
+            gid = f"{size}-point-m{number}"
+            _plot(axes, number, name, [work], score[:1], linestyle="", markersize=8, gid=gid)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel("floating-point operations per face")
+    all_axes[0].set_ylabel("total accuracy, %")
+    return _svg(figure)
 
 
-def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes | None:
+@own_settings
+def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes:
     """Accuracy over mean confidence, a point for each size of each method, as SVG.
 
-    Below the diagonal a method is overconfident. None if no confidence was stored.
+    Below the diagonal a method is overconfident.
     """
     cells = [cell for row in calibration.values() for cell in row.values()]
-    if not cells:
-        return None
     values = [value for cell in cells for value in (cell.confidence, cell.accuracy)]
     low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
-    with _own_settings():
-        figure = Figure(figsize=(5, 4.6))
-        figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
-        axes = figure.add_subplot()
-        for number, (name, row) in enumerate(calibration.items()):
-            x, y = [c.confidence for c in row.values()], [c.accuracy for c in row.values()]
-            _plot(axes, number, name, x, y, linewidth=0.7, markersize=5)
-        axes.plot([low, high], [low, high], color=GREY, linewidth=1, dashes=(2, 3))
-        axes.set(xlim=(low, high), ylim=(low, high))
-        axes.set(xlabel="mean confidence, %", ylabel="total accuracy, %")
-        return _svg(figure)
+    figure = Figure(figsize=(5, 4.6))
+    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
+    axes = figure.add_subplot()
+    for number, (name, row) in enumerate(calibration.items()):
+        _, x, y = zip(*row.values(), strict=True)
+        _plot(axes, number, name, x, y, linewidth=0.7, markersize=5)
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1, dashes=(2, 3))
+    axes.set(xlim=(low, high), ylim=(low, high))
+    axes.set(xlabel="mean confidence, %", ylabel="total accuracy, %")
+    return _svg(figure)
 
 
-def _plot(axes: Axes, number: int, name: str, x: list[Any], y: list[float], **changes: Any) -> None:
+def _plot(
+    axes: Axes, number: int, name: str, x: Sequence[float], y: Sequence[float], **changes: Any
+) -> None:
     """One method, in its style."""
     drawn = style(number)
     look = {"color": drawn.color, "marker": drawn.marker, "linestyle": drawn.linestyle}
-    axes.plot(x, y, label=name, gid=f"line-m{number}", **(look | changes))
+    axes.plot(x, y, **{"label": name, "gid": f"line-m{number}", **look, **changes})
 
 
 def _svg(figure: Figure) -> bytes:

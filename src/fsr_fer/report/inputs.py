@@ -7,10 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.downsampling import small_side
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
@@ -32,7 +29,7 @@ class ReportInputs:
     size, then "psnr" in dB and "ssim".
 
     Raises:
-        UserError: no method is named, or predictions are not of the manifest's test faces.
+        UserError: predictions are not of the manifest's test faces.
     """
 
     profile: str
@@ -46,29 +43,16 @@ class ReportInputs:
     example_faces: int
     seed: int
     settings: Mapping[str, Any]
-    cost: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    cost: Mapping[str, Mapping[str, Mapping[str, int]]]
     fidelity: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.methods:
-            raise UserError(
-                "report: no method is named; name at least the baseline, for example bicubic"
-            )
-        test = self.manifest.rows("test")
-        ids = tuple(self.manifest.ids[i] for i in test)
+        ids = tuple(self.manifest.ids[i] for i in self.manifest.rows("test"))
         for name, predictions in self.methods.items():
             if predictions.ids != ids:
                 raise UserError(
                     f"predictions of {name!r}: the {len(predictions)} faces are not the "
-                    f"{len(test)} test faces of the manifest, in its order; run `dvc repro`"
-                )
-            if not np.array_equal(predictions.labels, self.manifest.labels[test]):
-                raise UserError(
-                    f"predictions of {name!r}: labels differ from the manifest's; run `dvc repro`"
-                )
-            if unknown := [size for size in predictions.predicted if size not in self.sizes]:
-                raise UserError(
-                    f"predictions of {name!r}: {unknown[0]!r} is none of {list(self.sizes)}"
+                    f"{len(ids)} test faces of the manifest, in its order; run `dvc repro`"
                 )
 
     @property
@@ -82,9 +66,20 @@ class ReportInputs:
         return (HR, *self.scale_names)
 
     @property
+    def factors(self) -> dict[str, int]:
+        """By how much a face is made smaller for each of ``sizes``, 1 at full size."""
+        return dict(zip(self.sizes, (1, *self.scales), strict=True))
+
+    @property
     def pixels(self) -> dict[str, int]:
         """Height of a face in pixels for each of ``sizes``."""
-        return {HR: FULL_SIZE, **{f"x{scale}": small_side(scale) for scale in self.scales}}
+        return {size: small_side(factor) for size, factor in self.factors.items()}
+
+    def title(self, size: str) -> str:
+        """A size as the report names it: "x8, 13 px"."""
+        if size == MEAN:
+            return f"mean of {self.scale_names[0]}–{self.scale_names[-1]}"
+        return f"{'HR' if size == HR else size}, {self.pixels[size]} px"
 
     @property
     def baseline(self) -> str:
@@ -104,11 +99,13 @@ class ReportInputs:
         A method that exists at all scales also has their mean.
         """
         table: dict[str, dict[str, float]] = {}
-        for name in (name for name in self.methods if name in self.cost):
-            plain, eigen = (self.cost[name][k] for k in ("flop_per_face", "eigen_flop_per_face"))
-            row = {size: float(plain[size] + eigen[size]) for size in self.sizes if size in plain}
+        for name in self.methods:
+            plain = self.cost[name]["flop_per_face"]
+            eigen = self.cost[name]["eigen_flop_per_face"]
+            row = {size: float(plain[size] + eigen[size]) for size in plain}
             if all(scale in row for scale in self.scale_names):
-                row[MEAN] = sum(row[scale] for scale in self.scale_names) / len(self.scales)
+                total = sum(row[scale] for scale in self.scale_names)
+                row[MEAN] = total / len(self.scales)
             table[name] = row
         return table
 
@@ -118,11 +115,13 @@ def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, A
 
     Bicubic's stand in each of the files.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for path in (path for name in methods if (path := folder / f"{name}.json").exists()):
-        for name, sizes in read_json(path).items():
-            found.setdefault(name, {}).update(sizes)
-    return {name: found[name] for name in dict.fromkeys(["bicubic", *methods]) if name in found}
+    found: dict[str, dict[str, Any]] = {"bicubic": {}}
+    for name in methods:
+        if (path := folder / f"{name}.json").exists():
+            values = read_json(path)
+            found["bicubic"] |= values["bicubic"]
+            found[name] = values[name]
+    return found if len(found) > 1 else {}
 
 
 def read_json(path: Path) -> dict[str, Any]:

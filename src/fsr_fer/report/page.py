@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fsr_fer.data.manifest import SPLITS
-from fsr_fer.evaluation.predictions import HR, MEAN
+from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.pipeline.profiles import flat
 from fsr_fer.report.face_grids import ZOOM
 from fsr_fer.report.figures import style
@@ -41,8 +41,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         "method": method_name,
         "signed": signed,
         "units": in_units,
-        "p_text": p_text,
-        "size_title": lambda size: size_title(inputs, size),
+        "size_title": inputs.title,
         "interval": lambda e: f"{e.low:.1f}–{e.high:.1f}",
         "signed_interval": lambda e: f"{signed(e.low)} to {signed(e.high)}",
     }
@@ -57,9 +56,8 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         numbers={name: number for number, name in enumerate(inputs.methods)},
         styles=[style(number) for number in range(len(inputs.methods))],
         best_by_size=best_by_size(inputs, scores),
-        recall=recall(scores),
         counts=face_counts(inputs),
-        source=SOURCES.get(inputs.source, inputs.source),
+        source=SOURCES[inputs.source],
         settings=flat(inputs.settings),
         paper=paper_rows(),
         paper_sizes=SIZES,
@@ -71,13 +69,6 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
     )
 
 
-def size_title(inputs: ReportInputs, size: str) -> str:
-    """A size as the page names it: "x8, 13 px"."""
-    if size == MEAN:
-        return f"mean of {inputs.scale_names[0]}–{inputs.scale_names[-1]}"
-    return f"{'HR' if size == HR else size}, {inputs.pixels[size]} px"
-
-
 def best_by_size(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
     """At which scales each method is the best, those that are best at more of them first."""
     sizes: dict[str, list[str]] = {}
@@ -87,29 +78,14 @@ def best_by_size(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
     return dict(sorted(sizes.items(), key=lambda item: -len(item[1])))
 
 
-def recall(scores: Scores) -> dict[str, dict[str, list[float | None]]]:
-    """Recall of each class, 0 to 1, by method and size; None for a class that no face has."""
-    return {
-        name: {
-            size: [
-                float(row[label] / row.sum()) if row.any() else None
-                for label, row in enumerate(matrix)
-            ]
-            for size, matrix in matrices.items()
-        }
-        for name, matrices in scores.confusion.items()
-    }
-
-
 def face_counts(inputs: ReportInputs) -> dict[str, list[int]]:
     """Numbers of faces of each class, in label order, by split."""
     manifest = inputs.manifest
-    return {
-        split: np.bincount(
-            manifest.labels[manifest.rows(split)], minlength=len(manifest.class_names)
-        ).tolist()
-        for split in SPLITS
-    }
+    counts = {}
+    for split in SPLITS:
+        labels = manifest.labels[manifest.rows(split)]
+        counts[split] = np.bincount(labels, minlength=len(manifest.class_names)).tolist()
+    return counts
 
 
 def method_name(name: str) -> Markup:
@@ -120,11 +96,6 @@ def method_name(name: str) -> Markup:
 def signed(value: float) -> str:
     """A difference in points with one decimal and always a sign (a true minus)."""
     return f"{value:+.1f}".replace("-", "−")
-
-
-def p_text(p_value: float) -> str:
-    """A p-value with three decimals."""
-    return "p < 0.001" if p_value < 0.001 else f"p {p_value:.3f}"
 
 
 def in_units(number: float) -> str:
@@ -139,8 +110,9 @@ def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:
     """A figure as part of the page; its ids get the file's name in front, to be unique there."""
     text = pictures[filename].decode("utf-8")
     prefix = filename.removesuffix("svg")
+    svg = text[text.index("<svg") :]
     # An id, and where one is used.
-    return Markup(re.sub(r'( id="|="#|url\(#)', rf"\1{prefix}", text[text.index("<svg") :]))
+    return Markup(re.sub(r'( id="|="#|url\(#)', rf"\1{prefix}", svg))
 
 
 def data_uri(content: bytes) -> str:

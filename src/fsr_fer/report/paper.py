@@ -1,9 +1,7 @@
 """The numbers that the paper prints (arXiv 2004.02234, tables 1 and 2), beside ours."""
 
 import csv
-from collections.abc import Mapping
 from importlib import resources
-from typing import NamedTuple
 
 from fsr_fer.report.inputs import ReportInputs
 
@@ -13,30 +11,14 @@ TEST_FACES = 3068
 SIZES = ("x2", "x3", "x4", "x5", "x6", "x7", "x8", "mean")
 
 
-class PaperRow(NamedTuple):
-    """A line of one of the paper's tables; ``method`` is the one of ours that stands for it.
+def paper_rows() -> list[dict[str, str]]:
+    """All lines of tables 1 and 2, in the paper's order.
 
-    ``accuracy`` is total accuracy in percent by size, as printed.
+    Total accuracy in percent by size, as printed; empty where the paper prints "-". ``table`` is
+    the table's number, ``method`` the one of ours that stands for ``printed_name``.
     """
-
-    table: str
-    printed_name: str
-    method: str
-    accuracy: Mapping[str, str]
-
-
-def paper_rows() -> list[PaperRow]:
-    """All lines of tables 1 and 2, in the paper's order; cells printed as "-" are left out."""
     text = resources.files("fsr_fer.report").joinpath("paper_tables.csv").read_text("utf-8")
-    return [
-        PaperRow(
-            table=line["table"],
-            printed_name=line["printed_name"],
-            method=line["method"],
-            accuracy={size: line[size] for size in SIZES if line[size]},
-        )
-        for line in csv.DictReader(text.splitlines())
-    ]
+    return list(csv.DictReader(text.splitlines()))
 
 
 def not_comparable(inputs: ReportInputs) -> str:

@@ -8,9 +8,6 @@ from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.scores import Scores
 
-DECIMALS = 3
-"""Of percentages in files, as in the paper."""
-
 SCORE_COLUMNS = (
     "method", "size", "score", "reference", "value", "low", "high",
     "method_only", "reference_only", "p_value",
@@ -21,8 +18,8 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
     """Write what DVC compares and plots: percent with 3 decimals, the same bytes every time.
 
     ``accuracy.json``, ``mean_class_accuracy.json`` and ``calibration.json`` (expected calibration
-    error) hold method, then size, then the score; a method's name alone where no confidence was
-    stored. ``accuracy_by_scale.csv`` has the lines of the figure, 1 as the factor of full size.
+    error) hold method, then size, then the score. ``accuracy_by_scale.csv`` has the lines of the
+    figure, 1 as the factor of full size.
     """
     tables = {
         "accuracy": scores.tables["total_accuracy"],
@@ -38,9 +35,8 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
             for name, row in table.items()
         }
         write_json(directory / f"{filename}.json", values)
-    factors = dict(zip(inputs.sizes, (1, *inputs.scales), strict=True))
     lines = [
-        (name, factors[size], inputs.pixels[size], *map(_rounded, estimate))
+        (name, inputs.factors[size], inputs.pixels[size], *map(_rounded, estimate))
         for name, row in scores.tables["total_accuracy"].items()
         for size, estimate in row.items()
         if size != MEAN
@@ -56,13 +52,12 @@ def write_details(scores: Scores, class_names: tuple[str, ...], directory: Path)
     ``reference_only`` are the faces that only one of the two has correct.
     """
     write_csv(directory / "scores.csv", SCORE_COLUMNS, _lines(scores))
-    classes = range(len(class_names))
     counts = [
-        (name, size, class_names[true], class_names[predicted], int(matrix[true, predicted]))
+        (name, size, label, predicted, faces)
         for name, matrices in scores.confusion.items()
         for size, matrix in matrices.items()
-        for true in classes
-        for predicted in classes
+        for label, row in zip(class_names, matrix, strict=True)
+        for predicted, faces in zip(class_names, row, strict=True)
     ]
     header = ("method", "size", "label", "predicted", "faces")
     write_csv(directory / "confusion.csv", header, counts)
@@ -90,4 +85,4 @@ def _lines(scores: Scores) -> Iterator[tuple[object, ...]]:
 
 
 def _rounded(value: float) -> float:
-    return round(value, DECIMALS) + 0.0  # no -0.0 in the files
+    return round(value, 3) + 0.0  # decimals as in the paper, and no -0.0

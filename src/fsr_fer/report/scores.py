@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
+from fsr_fer.evaluation.predictions import MEAN, PredictionTable
 from fsr_fer.evaluation.statistics import (
     Score,
     bootstrap_interval,
@@ -68,7 +68,6 @@ class Scores:
 
     Keys are in this order: the reference ("bicubic"), the score ("total_accuracy"), the method,
     the size ("hr", "x2", ..., "mean"). ``confusion`` is int64 [K, K], rows true, columns predicted.
-    ``calibration`` lacks sizes whose predictions were stored without confidence.
     """
 
     tables: Mapping[Score, Mapping[str, Mapping[str, Estimate]]]
@@ -99,24 +98,21 @@ def compute_scores(inputs: ReportInputs) -> Scores:
         },
         confusion={
             name: {
-                size: confusion_matrix(p.labels, p.predicted[size], len(p.class_names))
-                for size in inputs.sizes
-                if size in p.predicted
+                size: confusion_matrix(p.labels, predicted, len(p.class_names))
+                for size, predicted in p.predicted.items()
             }
             for name, p in methods.items()
         },
         calibration={
-            name: {
-                size: _calibration(inputs, p, size) for size in inputs.sizes if size in p.confidence
-            }
+            name: {size: _calibration(inputs, p, size) for size in p.predicted}
             for name, p in methods.items()
         },
     )
 
 
-def _sizes(inputs: ReportInputs, predictions: PredictionTable) -> list[str]:
-    """The sizes at which a method exists, and the mean if it exists at all scales."""
-    sizes = [size for size in inputs.sizes if size in predictions.predicted]
+def _sizes(inputs: ReportInputs, *methods: PredictionTable) -> list[str]:
+    """The sizes that all these methods have, and the mean if they have all scales."""
+    sizes = [size for size in inputs.sizes if all(size in m.predicted for m in methods)]
     return [*sizes, MEAN] if set(inputs.scale_names) <= set(sizes) else sizes
 
 
@@ -128,10 +124,9 @@ def _predicted(inputs: ReportInputs, predictions: PredictionTable, size: str) ->
 
 
 def _bootstrap(inputs: ReportInputs, size: str) -> dict[str, Any]:
-    """Resamples and their seed: the factor at a scale, 1 at full size, 0 for the mean of scales."""
-    position = {MEAN: 0, HR: 1}.get(size)
-    factor = int(size.removeprefix("x")) if position is None else position
-    return {"resamples": inputs.evaluate.resamples, "seed": (inputs.seed, factor)}
+    """Resamples and their seed: the run's and the size's factor, for the mean 0."""
+    seed = (inputs.seed, inputs.factors.get(size, 0))
+    return {"resamples": inputs.evaluate.resamples, "seed": seed}
 
 
 def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
@@ -160,43 +155,42 @@ def _differences(
     table = {
         name: {
             size: _difference(inputs, first, second, size, score)
-            for size in _sizes(inputs, first)
-            if size in _sizes(inputs, second)
+            for size in _sizes(inputs, first, second)
         }
         for name, first in inputs.methods.items()
         if name != reference
     }
-    if score == "mean_class_accuracy":
-        return table
-    counts = {
-        (name, size): discordant(
-            second.labels, inputs.methods[name].predicted[size], second.predicted[size]
-        )
+    tested = {
+        (name, size): cell.p_value
         for name, row in table.items()
-        for size in row
-        if size != MEAN
+        for size, cell in row.items()
+        if cell.p_value is not None
     }
-    p_values = holm([mcnemar_exact(*only) for only in counts.values()])
-    for ((name, size), only), p_value in zip(counts.items(), p_values, strict=True):
-        table[name][size] = table[name][size]._replace(
-            significant=p_value < 1 - inputs.evaluate.confidence,
-            p_value=p_value,
-            method_only=only[0],
-            reference_only=only[1],
-        )
+    for (name, size), p_value in zip(tested, holm(list(tested.values())), strict=True):
+        significant = p_value < 1 - inputs.evaluate.confidence
+        cell = table[name][size]._replace(p_value=p_value, significant=significant)
+        table[name][size] = cell
     return table
 
 
 def _difference(
     inputs: ReportInputs, first: PredictionTable, second: PredictionTable, size: str, score: Score
 ) -> Difference:
-    predicted = [_predicted(inputs, method, size) for method in (first, second)]
+    """The first method minus the second; the p-value is not adjusted yet."""
+    labels = first.labels
+    ours = _predicted(inputs, first, size)
+    theirs = _predicted(inputs, second, size)
     low, high = paired_bootstrap(
-        first.labels,
-        *predicted,
+        labels,
+        ours,
+        theirs,
         score=score,
         confidence=inputs.evaluate.confidence,
         **_bootstrap(inputs, size),
     )
-    ours, theirs = (SCORES[score](first.labels, classes) for classes in predicted)
-    return Difference(ours - theirs, low, high, significant=low > 0 or high < 0)
+    value = SCORES[score](labels, ours) - SCORES[score](labels, theirs)
+    significant = low > 0 or high < 0
+    if score != "total_accuracy" or size == MEAN:
+        return Difference(value, low, high, significant)
+    only = discordant(labels, ours, theirs)
+    return Difference(value, low, high, significant, mcnemar_exact(*only), *only)
