@@ -145,6 +145,9 @@ def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
     """Drop what no method of METHODS needs, and where other stages speak of it."""
     for section, kept in KEPT.items():
         params[section] = {name: params[section][name] for name in kept}
+        for profile in params["profiles"].values():
+            own = profile.get(section, {})
+            profile |= {section: {n: own[n] for n in own if n in kept}} if own else {}
     for name in SUPER_RESOLUTION:
         del stages[name]
     for stage in stages.values():
