@@ -138,6 +138,22 @@ def test_a_method_for_other_classes_is_one_line(
         predicted(network, opened(data, "small", manifest), other)
 
 
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((NUM_FACES, 13, 13, 3), "110 faces of 13 pixels; expected 110 of 17"),  # another scale
+        ((len(TEST) - 1, 100, 100, 3), "49 faces of 100 pixels; expected 50 of 100"),
+        ((len(TEST), 17, 17, 3), "50 faces of 17 pixels; expected 110 of 17"),  # test faces alone
+    ],
+)
+def test_faces_of_something_else_are_refused(
+    tmp_path: Path, data: Path, manifest: Manifest, shape: tuple[int, ...], message: str
+) -> None:
+    np.save(tmp_path / "x6.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(UserError, match=rf"x6\.npy holds {message}"):
+        open_test_faces(data / "images.npy", tmp_path, SCALES, manifest, SMALL)
+
+
 def test_a_folder_without_faces_is_refused(tmp_path: Path, data: Path, manifest: Manifest) -> None:
     with pytest.raises(UserError, match=r"has no x2\.npy"):
         open_test_faces(data / "images.npy", tmp_path / "none", SCALES, manifest, SMALL)

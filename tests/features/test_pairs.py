@@ -65,7 +65,9 @@ def test_train_and_validation_faces_are_told_apart(folder: Path) -> None:
     assert packed[:, :, 0].tolist() == [[10.0, 40.0], [1.0, 4.0]]
 
 
-def test_a_missing_file_is_one_line(folder: Path) -> None:
+def test_files_of_something_else_are_one_line(folder: Path) -> None:
+    with pytest.raises(UserError, match="hr has 6 faces, the manifest 7"):
+        open_pairs(folder, manifest("tvtvtvt"), [2])
     with pytest.raises(UserError, match=r"x3\.npy: no such file"):
         open_pairs(folder, manifest("tvtvtv"), [2, 3])
 

@@ -44,6 +44,7 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     text = (ROOT / "stages" / f"{script_of(name)}.py").read_text()
     read = set(re.findall(r"stage\.(seed|data_seed|scales|methods)\b", text))
     read |= {"seed"} if "training_run(" in text else set()
+    read |= {"method_names"} if "methods" in read else set()
     read |= {"dataset.class_names"} & {f"dataset.{a}" for a in re.findall(r"stage\.(\w+)", text)}
     for kind, section in re.findall(r"stage\.settings\((\w+)(?:, f\"([^\"]+)\")?\)", text):
         plain = re.sub("([a-z])([A-Z])", r"\1_\2", kind.removesuffix("Settings")).lower()

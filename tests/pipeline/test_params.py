@@ -259,6 +259,11 @@ def test_a_stage_cannot_read_what_it_does_not_declare(project: Path) -> None:
         stage.settings(PretrainSettings)
 
 
+def test_methods_keep_the_order_of_params_yaml(project: Path) -> None:
+    assert list(load_stage("cost").methods) == list(read_params()["methods"])
+    assert list(read_params()["methods"])[:3] == ["bicubic", "rcan", "meta_sr"]
+
+
 def test_templates_of_dvc_yaml_are_filled(project: Path) -> None:
     stage = load_stage("downsample", "3")
     assert stage.outs == (Path("data/small/downsample/x3.npy"),)

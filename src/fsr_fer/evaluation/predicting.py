@@ -31,7 +31,7 @@ def open_test_faces(
     ``downsample`` says, or full-size ones of the test faces alone: somebody restored them.
 
     Raises:
-        UserError: a file holds no faces, or the folder has none of the scales.
+        UserError: a file holds other faces, or the folder has none of the scales.
     """
     rows = manifest.rows("test")
     opened = {HR: Faces(open_faces(images_path), rows)}
@@ -40,7 +40,14 @@ def open_test_faces(
         if not path.exists():
             continue
         images = open_faces(path)
-        if images.shape[1] == FULL_SIZE:
+        full = images.shape[1] == FULL_SIZE
+        expected = (len(rows), FULL_SIZE) if full else (len(manifest), small_side(scale))
+        if images.shape[:2] != expected:
+            raise UserError(
+                f"{path} holds {len(images)} faces of {images.shape[1]} pixels; expected "
+                f"{expected[0]} of {expected[1]}"
+            )
+        if full:
             opened[f"x{scale}"] = Faces(images, np.arange(len(rows)))
         else:
             opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.arrays import open_array
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.features.packing import dim_of, unpack
 
@@ -59,12 +60,15 @@ def open_pairs(
     """The stored features of the train and of the validation faces; nothing is read yet.
 
     Raises:
-        UserError: a file is missing or cut off.
+        UserError: a file is missing, cut off, or holds other faces than the manifest.
     """
     rows = manifest.rows("train", "validation")
-    hr = open_array(folder / "hr.npy")
-    lr = {scale: open_array(folder / f"x{scale}.npy") for scale in scales}
-    pairs = FeaturePairs(hr, lr, np.arange(len(rows)), manifest.labels[rows])
+    hr, *lr = (open_array(folder / f"{size}.npy") for size in ("hr", *(f"x{s}" for s in scales)))
+    for size, array in zip(("hr", *scales), (hr, *lr), strict=True):
+        if len(array) != len(rows):
+            raise UserError(f"{folder}: {size} has {len(array)} faces, the manifest {len(rows)}")
+    by_scale = dict(zip(scales, lr, strict=True))
+    pairs = FeaturePairs(hr, by_scale, np.arange(len(rows)), manifest.labels[rows])
     held_out = np.isin(rows, manifest.rows("validation"))
     return pairs.take(~held_out), pairs.take(held_out)
 

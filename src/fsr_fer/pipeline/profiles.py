@@ -82,6 +82,7 @@ def effective_values(params: Mapping[str, Any]) -> Values:
     del values["review"]  # no stage reads it
     return values | {
         "profile": params["profile"],
+        "method_names": list(values["methods"]),  # their order; JSON's keys are sorted
         "synthesize": {  # stages of their own, whichever profile is selected
             name: {"faces": own["synthesize"], "class_names": own["dataset"]["class_names"]}
             for name, own in everything.items()

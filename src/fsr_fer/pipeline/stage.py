@@ -18,8 +18,7 @@ from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint
 from fsr_fer.pipeline.paths import Paths
 from fsr_fer.pipeline.profiles import PARAMS_FILE, Values, effective_values, read_yaml
-from fsr_fer.pipeline.provenance.hashing import hashes_of
-from fsr_fer.pipeline.provenance.record import run_key
+from fsr_fer.pipeline.provenance.hashing import hashes_of, run_key
 
 T = TypeVar("T")
 
@@ -75,7 +74,7 @@ class Stage:
     @property
     def methods(self) -> dict[str, MethodSettings]:
         """The table's rows in its order, the baseline first."""
-        names: Mapping[str, Any] = self.value("methods")
+        names = self.value("method_names")
         return {name: self.settings(MethodSettings, f"methods.{name}") for name in names}
 
     def settings(self, kind: type[T], section: str | None = None) -> T:

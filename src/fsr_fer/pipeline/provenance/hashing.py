@@ -1,13 +1,20 @@
-"""MD5 of files and folders, as DVC computes what it writes into dvc.lock."""
+"""MD5 of files and folders, as DVC computes what it writes into dvc.lock, and keys of runs."""
 
 import fnmatch
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 IGNORE_FILE = Path(".dvcignore")
+
+
+def run_key(instance: str, values: Mapping[str, Any], inputs: Mapping[str, str], code: str) -> str:
+    """A key made of all that a stage's result depends on."""
+    text = json.dumps([instance, dict(values), dict(inputs), code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def md5_of_bytes(content: bytes) -> str:

@@ -7,7 +7,6 @@ share), outside Git and DVC. An entry of dvc.lock leads to its key as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -21,19 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fsr_fer.common.files import write_json
-from fsr_fer.pipeline.provenance.hashing import hashes_of
+from fsr_fer.pipeline.provenance.hashing import hashes_of, run_key
 
 if TYPE_CHECKING:
     from fsr_fer.pipeline.stage import Stage
 
 RECORDS = ".runs"
 PACKAGES = ("numpy", "torch", "safetensors", "pillow", "scikit-image")
-
-
-def run_key(instance: str, values: Mapping[str, Any], inputs: Mapping[str, str], code: str) -> str:
-    """A key made of all that a stage's result depends on."""
-    text = json.dumps([instance, dict(values), dict(inputs), code], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def write_record(stage: Stage, started: float) -> Path:
