@@ -10,11 +10,17 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD
 base=$(git rev-parse --verify --quiet "$1^{commit}") || { echo "error: no revision $1" >&2; exit 1; }
-out=$here/${2:-build/review}
+out=${2:-build/review}
+case $out in /*) ;; *) out=$here/$out ;; esac
 export DVC_NO_ANALYTICS=1 FSR_FER_DEVICE=${FSR_FER_DEVICE:-cpu}
 
+if [ -e "$out" ] && [ ! -e "$out/.review" ]; then
+  echo "error: $out is there and was not made by this script; remove it or name another" >&2
+  exit 1
+fi
 rm -rf "$out"
 mkdir -p "$out"
+touch "$out/.review"
 scratch=$(mktemp -d)
 clean() {
   git worktree remove --force "$scratch/base" 2>/dev/null || true

@@ -85,6 +85,20 @@ def test_the_scripts_are_shell(path: Path) -> None:
         subprocess.run(["shellcheck", "--severity=warning", str(path)], check=True)
 
 
+def test_the_review_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    done = subprocess.run(
+        ["bash", ".github/scripts/review.sh", "HEAD", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "was not made by this script" in done.stderr
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
 GH = r"""#!/usr/bin/env python3
 # A GitHub of one pull request, number 7, in state.json.
 import json, os, pathlib, subprocess, sys
