@@ -1,6 +1,7 @@
 """Studies: experiments that change what studies.yaml names and nothing else, run once."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,67 @@ def test_curves_are_read_as_dvclive_writes_them() -> None:
         (50, 71.5),
         (100, 72.25),
     ]
+
+
+@dataclass
+class Run:
+    """A finished experiment: its files, of which ``lock`` names what evaluate wrote."""
+
+    commit: str
+    files: dict[str, str]
+    lock = dict.fromkeys(["evaluate@fsr_plain", "evaluate@fsr_reweighted", "report"])
+
+    def output(self, path: str) -> bytes:
+        return self.files[path].encode()
+
+    read = output
+
+
+def predictions(answers: str) -> str:
+    """Two faces of class a, predicted at full size and x2 as ``answers`` says."""
+    return "id,label,hr,x2\n" + "".join(f"{n},a,a,{c}\n" for n, c in enumerate(answers))
+
+
+def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) -> None:
+    params = {**PARAMS, "scales": [2]}
+    params["dataset"] = {**PARAMS["dataset"], "class_names": ["a", "b"]}
+    folder = f"data/{PARAMS['profile']}/predictions"
+    curve = "step\ttotal_accuracy\n50\t40\n100\t60\n"
+    runs: dict[Any, Any] = {}
+    for seed, plain in ((1, "ab"), (2, "bb")):
+        files = {
+            f"{folder}/fsr_plain.csv": predictions(plain),
+            f"{folder}/fsr_reweighted.csv": predictions("aa"),
+        }
+        for variant in ("plain", "reweighted"):
+            plots = f"metrics/{PARAMS['profile']}/fsr/{variant}/plots/metrics"
+            files[f"{plots}/validation/total_accuracy.tsv"] = curve
+        runs[Experiment(f"seed-{seed}", seed, (f"seed={seed}",))] = Run(f"c{seed}", files)
+        # Its dvc.lock still names fsr_reweighted, but a file of that is not this run's.
+        changed_run = Experiment(
+            f"no-gan-{seed}",
+            seed,
+            (f"seed={seed}", "losses.gan_weight=0.0"),
+            "no-gan",
+            "fsr_plain",
+            "fsr@plain",
+        )
+        runs[changed_run] = Run(f"d{seed}", {f"{folder}/fsr_plain.csv": predictions("aa")})
+    written = studies._write_results(tmp_path, params, runs)
+    names = [f"{PARAMS['profile']}_{s}.json" for s in ("seeds", "ablations", "convergence")]
+    assert [path.relative_to(tmp_path / studies.RESULTS).as_posix() for path in written] == names
+    seeds, ablations, convergence = (json.loads(path.read_text()) for path in written)
+    scores = seeds["results"]["scores"]["total_accuracy"]
+    assert scores["fsr_plain"]["x2"]["values"] == [50, 0]
+    assert scores["fsr_reweighted"]["x2"]["values"] == [100, 100]
+    assert list(ablations["results"]) == ["no-gan"]
+    own = ablations["results"]["no-gan"]
+    assert list(own["scores"]["total_accuracy"]) == ["fsr_plain", "no-gan"]
+    pair = own["pairs"]["total_accuracy"]["no-gan - fsr_plain"]
+    assert pair["x2"]["values"] == [50, 100]
+    on_test = convergence["results"]["accuracy"]["test_mean_of_scales"]
+    assert on_test["difference"]["values"] == [50, 100]
+    assert ablations["runs"]["no-gan-2"] == {
+        "revision": "d2",
+        "values": ["seed=2", "losses.gan_weight=0.0"],
+    }
