@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
+from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.stage import load_stage
 from fsr_fer.training.checkpoint import Checkpoint
 from tests import ROOT
@@ -179,6 +180,7 @@ def test_cost_is_counted_for_every_row_and_size(finished: Path) -> None:
 
 def test_all_declared_outputs_are_made(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
+    code_fingerprint.forget()  # of the folder that an earlier test was in
     nodes = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
     for name, node in nodes.items():
         items = node.get("foreach", ("2", "8") if "matrix" in node else (None,))
