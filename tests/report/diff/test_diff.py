@@ -163,6 +163,14 @@ def test_a_cache_elsewhere(based: Project, run: Run, tmp_path: Path) -> None:
     assert "better at x8" in run("diff")[1]
 
 
+def test_other_sizes_are_not_compared_one_by_one(based: Project, run: Run) -> None:
+    based.reproduce({name: {"hr": 20, "x2": 30, "x4": 50} for name in BASE})
+    code, out, err = run("diff", "--fail-below")
+    assert "No verdict on noise: the sizes differ." in out
+    assert code == 1
+    assert "bicubic, x8: no result any more" in err
+
+
 def test_other_faces_are_not_compared_one_by_one(based: Project, run: Run) -> None:
     based.reproduce(changed(x8=60), faces="b")
     out = run("diff")[1]
