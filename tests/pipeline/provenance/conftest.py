@@ -126,16 +126,17 @@ metrics.mkdir(parents=True, exist_ok=True)
 }
 
 
+def own_environment() -> dict[str, str]:
+    """The environment without what a surrounding `dvc repro` or Git hook has put there."""
+    hidden = ("DVC_", "GIT_", "FSR_FER_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+    kept |= {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
+
+
 def shell(root: Path, *words: str) -> str:
     """Run a command in ``root``; its output."""
-    # Not the names under which a surrounding `dvc repro` or Git hook may run this test.
-    hidden = ("DVC_", "GIT_")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-    environment |= {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(
-        words, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(words, cwd=root, env=own_environment(), capture_output=True, text=True)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
 
