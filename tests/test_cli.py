@@ -18,6 +18,7 @@ from fsr_fer.pipeline import dvc_tracking as tracking
 from tests import ROOT
 from tests.conftest import Run
 from tests.data.raw_faces import CLASSES, write_csv, write_rafdb
+from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 
 @pytest.fixture
@@ -37,9 +38,8 @@ def project(tmp_path: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPa
     (root / ".dvc").mkdir(parents=True)
     (root / "below").mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *words], cwd=root, check=True)
+    git_init(root)
+    commit(root, "first")
     monkeypatch.chdir(root / "below")
     monkeypatch.setattr(tracking, "track_with_dvc", lambda folder, *, root, push: folder)
     return root
@@ -230,7 +230,7 @@ def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
     root = tmp_path / "project"
     root.mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=root, check=True)
+    shell(root, "dvc", "init", "--no-scm", "-q")
     monkeypatch.chdir(root)
     code, _, err = run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))
     assert (code, err) == (0, "")

@@ -1,6 +1,5 @@
 """A project with made-up results: what DVC and the stages leave behind, without running them."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,9 @@ from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.profiles import effective_values, read_yaml
+from fsr_fer.pipeline.provenance.hashing import md5_of_bytes as md5
 from tests import ROOT
-from tests.pipeline.provenance.conftest import shell
+from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 CLASSES = ("neutral", "happiness")
 FACES = 200
@@ -41,9 +41,7 @@ class Project:
         self.params["scales"] = [2, 8]
         self.params["dataset"]["class_names"] = list(CLASSES)
         self.write_params()
-        self.git("init", "-q", "-b", "main")
-        self.git("config", "user.email", "tests@example.org")
-        self.git("config", "user.name", "Tests")
+        git_init(root)
 
     def git(self, *words: str) -> str:
         return shell(self.root, "git", *words).strip()
@@ -52,8 +50,7 @@ class Project:
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
 
     def commit(self, message: str = "a change") -> str:
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
+        commit(self.root, message)
         return self.git("rev-parse", "HEAD")
 
     def reproduce(self, wrong: Table, *, faces: str = "a") -> None:
@@ -119,10 +116,6 @@ class Project:
             entry = {"path": path, "hash": "md5", "md5": key}
             stages.setdefault(stage, {"cmd": ""}).setdefault("outs", []).append(entry)
         (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-
-
-def md5(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
 
 
 def _reading(count: int) -> np.ndarray:
