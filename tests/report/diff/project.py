@@ -1,6 +1,5 @@
 """A project with made-up results: what DVC and the stages leave behind, without running them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tests.pipeline.provenance.conftest import commit, git_init, shell
 CLASSES = ("neutral", "happiness")
 FACES = 200
 LABELS = np.arange(FACES) % 2
-CODE = "stages/report.py"
+CODE, METRICS = "stages/report.py", "metrics/small/accuracy.json"
 
 Table = Mapping[str, Mapping[str, int]]
 """Row, column, number of faces read wrong: always the first ones."""
@@ -59,7 +58,8 @@ class Project:
         outs = {"data/small/dataset/manifest.csv": self._manifest(faces)}
         accuracy: dict[str, dict[str, float]] = {}
         for row, columns in wrong.items():
-            readings = {column: _reading(count) for column, count in columns.items()}
+            first = {column: np.arange(FACES) < count for column, count in columns.items()}
+            readings = {c: np.where(wrongly, 1 - LABELS, LABELS) for c, wrongly in first.items()}
             predictions = PredictionTable(
                 ids=tuple(f"face{i}" for i in range(FACES)),
                 labels=LABELS,
@@ -72,18 +72,12 @@ class Project:
             accuracy[row] = {c: round(total_accuracy(LABELS, v), 3) for c, v in readings.items()}
             small = np.stack([v for column, v in readings.items() if column != "hr"])
             accuracy[row]["mean"] = round(total_accuracy(LABELS, small), 3)
-        metrics = self.root / "metrics/small/accuracy.json"
-        metrics.parent.mkdir(parents=True, exist_ok=True)
-        metrics.write_text(json.dumps(accuracy))
+        write_json(self.root / METRICS, accuracy)
         self._lock({path: self._keep(path, content) for path, content in outs.items()}, faces)
 
     def _manifest(self, faces: str) -> bytes:
-        lines = ["id,source,split,label,subject,sha256"]
-        lines += [
-            f"face{i},s{i},test,{CLASSES[LABELS[i]]},,{md5(f'{faces}{i}'.encode())}"
-            for i in range(FACES)
-        ]
-        return ("\n".join(lines) + "\n").encode()
+        lines = [f"face{i},test,{CLASSES[LABELS[i]]},{faces}{i}\n" for i in range(FACES)]
+        return ("id,split,label,sha256\n" + "".join(lines)).encode()
 
     def _keep(self, path: str, content: bytes) -> str:
         key = md5(content)
@@ -96,19 +90,15 @@ class Project:
         code_fingerprint.forget()
         settings = effective_values(read_yaml(self.root / "params.yaml"))
         code = {"report": code_fingerprint.fingerprint("report")}
-        write_json(self.root / "settings.json", settings)
-        write_json(self.root / "code.json", code)
-        path = "metrics/small/accuracy.json"
-        metrics = {"path": path, "md5": md5((self.root / path).read_bytes())}
+        params = {"settings.json": settings, "code.json": code}
+        for name, values in params.items():
+            write_json(self.root / name, values)
+        metrics = {"path": METRICS, "md5": md5((self.root / METRICS).read_bytes())}
         raw = {"path": "data/raw/small", "md5": md5(faces.encode()), "size": 7, "nfiles": FACES}
         stages: dict[str, Any] = {
             "synthesize@small": {"cmd": "", "outs": [raw]},
             "dataset": {"cmd": "", "deps": [raw], "outs": []},
-            "report": {
-                "cmd": "",
-                "outs": [metrics],
-                "params": {"settings.json": settings, "code.json": code},
-            },
+            "report": {"cmd": "", "outs": [metrics], "params": params},
         }
         for path, key in outs.items():
             name = Path(path).stem
@@ -116,9 +106,3 @@ class Project:
             entry = {"path": path, "hash": "md5", "md5": key}
             stages.setdefault(stage, {"cmd": ""}).setdefault("outs", []).append(entry)
         (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-
-
-def _reading(count: int) -> np.ndarray:
-    reading = LABELS.copy()
-    reading[:count] = 1 - reading[:count]
-    return reading
