@@ -42,22 +42,17 @@ def replay(root: Path, name: str) -> dict[str, bool]:
                 _copy(Path(path), scratch / path)
         for out in outs:
             (scratch / out).parent.mkdir(parents=True, exist_ok=True)
+        # The scratch folder's own code and this environment's Python, whatever is installed.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        own = {"PYTHONPATH": "src", "PATH": path, "DVC_ROOT": folder, "DVC_STAGE": name}
         done = subprocess.run(
             entry["cmd"],
             shell=True,
             cwd=scratch,
-            # The scratch folder's own code and this environment's Python, whatever is installed.
-            env={
-                **os.environ,
-                "PYTHONPATH": "src",
-                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-                "DVC_ROOT": folder,
-                "DVC_STAGE": name,
-            },
+            env=os.environ | own,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
         if done.returncode:
             said = " | ".join(line for line in done.stdout.splitlines()[-5:] if line)
