@@ -58,7 +58,8 @@ def test_help_and_version(run: Run) -> None:
     assert run("--version")[1].startswith("fsr-fer 0.")
     code, out, _ = run("import", "--help")
     assert code == 0
-    assert all(w in out for w in ("list_patition_label.txt", "labels.csv", "split/class/picture"))
+    for layout in ("list_patition_label.txt", "labels.csv", "split/class/picture"):
+        assert layout in out
 
 
 def test_an_import_says_what_came_and_what_is_next(project: Path, run: Run, tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ def test_markers_are_known_and_give_their_reason(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_no_command_hides_in_an_indented_block(page: Path) -> None:
     programs = "dvc|fsr-fer|git|make|python|torchrun"
-    assert not re.findall(rf"^ {{4,}}(?:\$ )?(?:{programs}) .*", prose(page), re.M)
+    hidden = re.findall(rf"^ {{4,}}(?:\$ )?(?:{programs}) .*", prose(page), re.M)
+    assert not hidden, "put them into a fenced block, so that they are tried"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

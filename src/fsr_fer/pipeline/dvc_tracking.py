@@ -21,7 +21,7 @@ def find_root(start: Path) -> Path:
 
 
 def track_with_dvc(folder: Path, *, root: Path, push: bool) -> None:
-    """Put ``folder`` (or a file) under DVC's control in ``root``: its .dvc file lies beside it.
+    """Put ``folder`` (or a file) under DVC's control in ``root``.
 
     With ``push=False`` the data never leaves this machine through ``dvc push``: for pictures whose
     licence forbids to pass them on.

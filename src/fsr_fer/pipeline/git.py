@@ -6,8 +6,9 @@ from pathlib import Path
 
 def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     command = ["git", *words]
+    nothing = subprocess.DEVNULL
     try:
-        return subprocess.run(command, cwd=root, capture_output=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(command, cwd=root, stdin=nothing, capture_output=True)
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, b"", b"git is not installed")
 
@@ -21,12 +22,14 @@ def git_bytes(root: Path, *words: str) -> bytes | None:
 def git_refusal(root: Path) -> str:
     """Why Git does not answer for a folder, in its own words; empty if it does."""
     done = _git(root, "rev-parse", "--verify", "HEAD")
-    first = next(iter(done.stderr.decode("utf-8", "replace").splitlines()), "it has no commit")
-    return "" if done.returncode == 0 else first.removeprefix("fatal: ")
+    if done.returncode == 0:
+        return ""
+    lines = done.stderr.decode("utf-8", "replace").splitlines()
+    return lines[0].removeprefix("fatal: ") if lines else "it has no commit"
 
 
 def commit_of(root: Path, name: str) -> str:
-    """The commit that a name of Git's stands for, 40 hex digits; empty if there is none."""
+    """The commit of a branch, tag or hash; empty if there is none."""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
     return (git_bytes(root, *words) or b"").decode().strip()
 

@@ -130,8 +130,11 @@ def own_environment() -> dict[str, str]:
     """The environment without what a surrounding `dvc repro` or Git hook has put there."""
     hidden = ("DVC_", "GIT_", "FSR_FER_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-    kept |= {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
+    return kept | {
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+    }
 
 
 def shell(root: Path, *words: str) -> str:

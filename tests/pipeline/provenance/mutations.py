@@ -41,8 +41,11 @@ def chosen(root: Path, count: int, seed: int) -> list[Mutation]:
 
 def _lock_paths(root: Path, *kinds: str) -> list[Path]:
     """Every file or folder that dvc.lock speaks of."""
-    stages = read(root, "dvc.lock")["stages"].values()
-    return sorted({Path(e["path"]) for s in stages for kind in kinds for e in s.get(kind, [])})
+    found = set()
+    for stage in read(root, "dvc.lock")["stages"].values():
+        for kind in kinds:
+            found |= {Path(entry["path"]) for entry in stage.get(kind, [])}
+    return sorted(found)
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -52,7 +55,8 @@ def _files_of(path: Path) -> list[Path]:
 
 def _all_files(root: Path, *kinds: str) -> list[Path]:
     with contextlib.chdir(root):
-        return sorted({file for path in _lock_paths(root, *kinds) for file in _files_of(path)})
+        paths = _lock_paths(root, *kinds)
+        return sorted({file for path in paths for file in _files_of(path)})
 
 
 def _files(root: Path) -> Iterator[Mutation]:

@@ -58,8 +58,7 @@ class Project:
         outs = {"data/small/dataset/manifest.csv": self._manifest(faces)}
         accuracy: dict[str, dict[str, float]] = {}
         for row, columns in wrong.items():
-            first = {column: np.arange(FACES) < count for column, count in columns.items()}
-            readings = {c: np.where(wrongly, 1 - LABELS, LABELS) for c, wrongly in first.items()}
+            readings = {column: _reading(count) for column, count in columns.items()}
             predictions = PredictionTable(
                 ids=tuple(f"face{i}" for i in range(FACES)),
                 labels=LABELS,
@@ -106,3 +105,8 @@ class Project:
             entry = {"path": path, "hash": "md5", "md5": key}
             stages.setdefault(stage, {"cmd": ""}).setdefault("outs", []).append(entry)
         (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+def _reading(count: int) -> np.ndarray:
+    wrong = np.arange(FACES) < count
+    return np.where(wrong, 1 - LABELS, LABELS)

@@ -1,4 +1,4 @@
-"""A remote that is a folder, and one in the manner of S3: push here, pull there, nothing runs."""
+"""A folder or S3 as the remote: push here, pull there, nothing runs."""
 
 import importlib.util
 import socket
@@ -64,14 +64,15 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         except OSError:
             assert server.poll() is None, "moto's server ended"
             time.sleep(0.2)
-    boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}").create_bucket(Bucket="faces")
-    yield f"http://127.0.0.1:{port}"
+    endpoint = f"http://127.0.0.1:{port}"
+    boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="faces")
+    yield endpoint
     server.terminate()
     server.wait()
 
 
 def assert_shared(project: Path) -> None:
-    """All outputs arrive in a clone and nothing has to run there; the import stays here."""
+    """All outputs arrive in a clone, where nothing runs; the import stays here."""
     shell(project, "dvc", "push")
     commit(project, "results")
     there = project.parent / "there"

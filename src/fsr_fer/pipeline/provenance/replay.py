@@ -42,14 +42,18 @@ def replay(root: Path, name: str) -> dict[str, bool]:
                 _copy(Path(path), scratch / path)
         for out in outs:
             (scratch / out).parent.mkdir(parents=True, exist_ok=True)
-        # The scratch folder's own code and this environment's Python, whatever is installed.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        own = {"PYTHONPATH": "src", "PATH": path, "DVC_ROOT": folder, "DVC_STAGE": name}
         done = subprocess.run(
             entry["cmd"],
             shell=True,
             cwd=scratch,
-            env=os.environ | own,
+            # The scratch folder's own code and this environment's Python, whatever is installed.
+            env={
+                **os.environ,
+                "PYTHONPATH": "src",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "DVC_ROOT": folder,
+                "DVC_STAGE": name,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

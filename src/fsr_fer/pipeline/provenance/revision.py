@@ -84,10 +84,13 @@ class Revision:
         """The stages of dvc.yaml by their full names (``fsr@plain``)."""
         params = self.values(PARAMS_FILE.name)
         for name, node in self.values(PIPELINE_FILE).get("stages", {}).items():
-            items = node.get("foreach") or next(iter(node.get("matrix", {}).values()), None)
+            items = next(iter(node.get("matrix", {}).values()), node.get("foreach"))
             if isinstance(items, str):  # "${methods}"
                 items = params.get(items.strip("${}"), ())
-            yield from [name] if items is None else (f"{name}@{item}" for item in items)
+            if items is None:
+                yield name
+            else:
+                yield from (f"{name}@{item}" for item in items)
 
     def output(self, path: str) -> bytes:
         """A file that a stage wrote: from the workspace or Git, else from DVC's cache.

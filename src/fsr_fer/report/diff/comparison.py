@@ -125,8 +125,7 @@ def _table(
 def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, Any]]:
     """Counts and adjusted p-values of each common method and size, and of the means.
 
-    The means are a family of their own for Holm's method: they repeat what the sizes say. For them
-    McNemar's test is that of several scales: a face's gain has either sign with equal chance.
+    The means are a family of their own for Holm's method: they repeat what the sizes say.
     """
     tests: dict[tuple[str, str], dict[str, Any]] = {}
     sizes: dict[tuple[str, str], float] = {}
@@ -145,6 +144,7 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
                 sizes[name, column] = mcnemar_exact(*only)
         tests[name, MEAN] = {"p_value": 1.0}
         if not same:
+            # As McNemar's: what a face gained has either sign with equal chance.
             means[name, MEAN] = sign_flip(_times_right(second) - _times_right(first))
     for family in (sizes, means):
         adjusted = holm(list(family.values()))

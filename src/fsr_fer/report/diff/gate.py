@@ -32,7 +32,9 @@ def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
             continue
         for column in (c for c in comparison.columns if c in cells):
             size = {MEAN: "mean over the scales", HR: "full size"}.get(column, column)
-            limit = limits.largest_drop_of_mean if column == MEAN else limits.largest_drop_at_a_size
+            limit = limits.largest_drop_at_a_size
+            if column == MEAN:
+                limit = limits.largest_drop_of_mean
             if found := _breach(comparison, cells[column], limit, limits.only_beyond_noise):
                 reasons.append(f"{name}, {size}: {found}")
     return reasons
@@ -50,7 +52,8 @@ def _breach(
         clear = comparison.is_clear(cell)
         if only_beyond_noise and not clear:
             return None
-        noise = f"{'more than' if clear else 'may be'} noise, p {p_text(cell.p_value)}"
+        kind = "more than" if clear else "may be"
+        noise = f"{kind} noise, p {p_text(cell.p_value)}"
     fell = f"fell by {-cell.difference:.2f} points to {cell.after:.2f} %"
     return f"{fell}, allowed {limit:g} ({noise})"
 

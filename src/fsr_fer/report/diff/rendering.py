@@ -96,9 +96,11 @@ def _verdict(comparison: Comparison) -> list[str]:
 
 def _judged(comparison: Comparison, name: str) -> Iterator[str]:
     cells = comparison.table[name]
-    if (mean := cells.get(MEAN)) and mean.p_value is not None:
+    mean = cells.get(MEAN)
+    if mean and mean.p_value is not None:
         kind = "more than noise" if comparison.is_clear(mean) else "may be noise"
-        yield f"mean {mean.difference:+.1f} points, p {p_text(mean.p_value)}: {kind}"
+        p_value = p_text(mean.p_value)
+        yield f"mean {mean.difference:+.1f} points, p {p_value}: {kind}"
     sizes = [c for c in comparison.columns if c != MEAN and c in cells]
     clear = {c: cells[c].difference or 0 for c in sizes if comparison.is_clear(cells[c])}
     for word, sign in (("better", 1), ("worse", -1)):
@@ -116,11 +118,15 @@ def _sections(
         yield "Gate: failed" if reasons else "Gate: passed", reasons
     elif comparison.doubts:
         yield "Notes; `dvc repro` brings the results in line", comparison.doubts
-    groups = (comparison.params, comparison.data, comparison.code)
-    for heading, changes in zip(("Params", "Data", "Code of stages"), groups, strict=True):
+    groups = {
+        "Params": comparison.params,
+        "Data": comparison.data,
+        "Code of stages": comparison.code,
+    }
+    for heading, changes in groups.items():
         if changes:
             yield heading, [f"{c.name}: {_value(c.before)} → {_value(c.after)}" for c in changes]
-    if not any(groups):
+    if not any(groups.values()):
         yield "Params, data and code behind the results are the same.", []
 
 

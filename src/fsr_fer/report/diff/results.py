@@ -96,7 +96,8 @@ class Results:
         if content is None:
             return None
         rows = csv.DictReader(io.StringIO(content.decode("utf-8")))
-        return [(row["id"], row["label"], row["sha256"]) for row in rows if row["split"] == "test"]
+        test = (row for row in rows if row["split"] == "test")
+        return [(row["id"], row["label"], row["sha256"]) for row in test]
 
     def _output(self, path: str) -> bytes | None:
         try:
@@ -105,14 +106,15 @@ class Results:
             return None
 
     def doubts(self) -> Iterator[str]:
-        """Why the accuracies may not be what params and code of this revision give."""
+        """Why the accuracies may not be those of this revision's params and code."""
         name, lock = self.revision.title, self.revision.lock
         if "report" not in lock:
             yield f"{name}: dvc.lock has no results"
             return
         if settings := self.revision.values(SETTINGS_FILE.name):
             if settings["profile"] != self.profile:
-                yield f"{name}: dvc.lock is of profile {settings['profile']}, not {self.profile}"
+                other = settings["profile"]
+                yield f"{name}: dvc.lock is of profile {other}, not {self.profile}"
                 return
             if changed := sorted(self._other_params(settings)):
                 yield f"{name}: the results were made with other params ({some(changed)})"
