@@ -24,8 +24,10 @@ def git_refusal(root: Path) -> str:
     done = _git(root, "rev-parse", "--verify", "HEAD")
     if done.returncode == 0:
         return ""
-    lines = done.stderr.decode("utf-8", "replace").splitlines()
-    return lines[0].removeprefix("fatal: ") if lines else "it has no commit"
+    said = done.stderr.decode("utf-8", "replace")
+    if not said:
+        return "it has no commit"
+    return said.splitlines()[0].removeprefix("fatal: ")
 
 
 def commit_of(root: Path, name: str) -> str:

@@ -35,7 +35,8 @@ def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
             limit = limits.largest_drop_at_a_size
             if column == MEAN:
                 limit = limits.largest_drop_of_mean
-            if found := _breach(comparison, cells[column], limit, limits.only_beyond_noise):
+            found = _breach(comparison, cells[column], limit, limits.only_beyond_noise)
+            if found:
                 reasons.append(f"{name}, {size}: {found}")
     return reasons
 
