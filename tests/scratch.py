@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +13,7 @@ from typing import Any
 import yaml
 
 from tests import ROOT
-from tests.pipeline.provenance.conftest import shell
+from tests.pipeline.provenance.conftest import own_environment, shell
 from tests.pipeline.test_stages import tiny
 
 MINUTES = 60
@@ -40,20 +37,16 @@ class Scratch:
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run lines as a shell does that stops at the first failure; both outputs in one."""
-        hidden = ("DVC_", "GIT_", "FSR_FER_")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-        environment = kept | {
-            "DVC_NO_ANALYTICS": "1",
+        own = {
             "FSR_FER_DEVICE": "cpu",
             "HOME": str(self.home),
             "OMP_NUM_THREADS": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
         }
         return subprocess.run(
             ["bash", "-eo", "pipefail", "-c", script],
             cwd=self.root,
-            env=environment,
+            env=own_environment() | own,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,8 +76,7 @@ class Scratch:
             path.write_text(whole.replace(where + "\n", where + "\n" + text))
             return
         values = yaml.safe_load(whole)
-        added = yaml.safe_load(text)
-        values[where] = _merged(values[where], added)
+        values[where] = _merged(values[where], yaml.safe_load(text))
         path.write_text(yaml.safe_dump(values, sort_keys=False, width=10_000))
 
 
@@ -130,9 +122,7 @@ def _make_tiny(root: Path) -> None:
     tiny(params)
     params["scales"] = [SCALE]
     # Of paper, RAF-DB's counts alone, as few as the stand-in has.
-    counts = {
-        f"{split}_faces": params["synthesize"][f"{split}_faces"] for split in ("train", "test")
-    }
+    counts = {key: params["synthesize"][key] for key in ("train_faces", "test_faces")}
     params["profiles"]["paper"] = {"dataset": {"source": "rafdb"}, "validate": counts}
     params["profiles"]["released"] = {"based_on": "paper"}
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
@@ -142,7 +132,7 @@ def _make_tiny(root: Path) -> None:
 
 
 def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
-    """Drop what no method of METHODS needs, and where other stages speak of it."""
+    """Drop what is not in KEPT, and where other stages speak of it."""
     for section, kept in KEPT.items():
         params[section] = {name: params[section][name] for name in kept}
         for profile in params["profiles"].values():
@@ -152,11 +142,8 @@ def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
         del stages[name]
     for stage in stages.values():
         body = stage.get("do", stage)
-        body["deps"] = [
-            dep
-            for dep in body.get("deps", [])
-            if not re.search(r"}/(sr|sr_faces|restored|restoration)$", dep)
-        ]
+        unwanted = re.compile(r"}/(sr|sr_faces|restored|restoration)$")
+        body["deps"] = [dep for dep in body.get("deps", []) if not unwanted.search(dep)]
 
 
 def _lend_the_environment(root: Path) -> None:
@@ -175,9 +162,7 @@ def lend_faces(raw: Path, root: Path) -> None:
     names = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"]
     table = root / "path/to/table"
     (table / "images").mkdir(parents=True)
-    rows = io.StringIO()
-    writer = csv.writer(rows)
-    writer.writerow(["image", "label", "split", "subject"])
+    rows = ["image,label,split,subject"]
     people = dict(line.split() for line in (raw / "EmoLabel/subject.txt").read_text().splitlines())
     with zipfile.ZipFile(raw / "Image/aligned.zip") as pictures:
         listing = (raw / "EmoLabel/list_patition_label.txt").read_text()
@@ -189,5 +174,5 @@ def lend_faces(raw: Path, root: Path) -> None:
             (folder / name).write_bytes(content)
             if kind not in ("fear", "disgust"):  # the classes of the profile open_faces
                 (table / "images" / name).write_bytes(content)
-                writer.writerow([name, kind, split, people[name]])
-    (table / "labels.csv").write_text(rows.getvalue())
+                rows.append(f"{name},{kind},{split},{people[name]}")
+    (table / "labels.csv").write_text("\n".join(rows))

@@ -18,6 +18,7 @@ from fsr_fer.pipeline import dvc_tracking as tracking
 from tests import ROOT
 from tests.conftest import Run
 from tests.data.raw_faces import CLASSES, write_csv, write_rafdb
+from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 
 @pytest.fixture
@@ -37,11 +38,10 @@ def project(tmp_path: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPa
     (root / ".dvc").mkdir(parents=True)
     (root / "below").mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        subprocess.run([*git, *words], cwd=root, check=True)
+    git_init(root)
+    commit(root, "first")
     monkeypatch.chdir(root / "below")
-    monkeypatch.setattr(tracking, "track_with_dvc", lambda folder, *, root, push: folder)
+    monkeypatch.setattr(tracking, "track_with_dvc", lambda folder, *, root, push: None)
     return root
 
 
@@ -54,17 +54,12 @@ def test_help_imports_nothing_slow() -> None:
     assert not slow & set(done.stdout.split())
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--version"], ["fsr-fer 0."]),
-        (["import", "--help"], ["list_patition_label.txt", "labels.csv", "split/class/picture"]),
-    ],
-)
-def test_help_and_version(run: Run, words: list[str], expected: list[str]) -> None:
-    code, out, _ = run(*words)
+def test_help_and_version(run: Run) -> None:
+    assert run("--version")[1].startswith("fsr-fer 0.")
+    code, out, _ = run("import", "--help")
     assert code == 0
-    assert all(word in out for word in expected)
+    for layout in ("list_patition_label.txt", "labels.csv", "split/class/picture"):
+        assert layout in out
 
 
 def test_an_import_says_what_came_and_what_is_next(project: Path, run: Run, tmp_path: Path) -> None:
@@ -106,7 +101,9 @@ def test_mistakes_are_one_line(project: Path, run: Run, words: list[str], messag
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["import", "jpeg", "."], ["import", "csv"], ["imprt"]])
+@pytest.mark.parametrize(
+    "words", [["import", "jpeg", "."], ["import", "csv"], ["import", "folder", ""], ["imprt"]]
+)
 def test_usage_errors_are_exit_code_2(project: Path, run: Run, words: list[str]) -> None:
     code, _, err = run(*words)
     assert code == 2
@@ -176,18 +173,11 @@ def test_without_git_check_says_what_dvc_would_refuse(project: Path, run: Run) -
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"bicubic": 3}', '{"bicubic": {"hr": NaN}}'])
 def test_a_damaged_result_file_is_one_line(project: Path, run: Run, content: str) -> None:
-    metrics = project / "metrics/small/accuracy.json"
-    metrics.parent.mkdir(parents=True)
-    metrics.write_text(content)
+    (project / "metrics/small").mkdir(parents=True)
+    (project / "metrics/small/accuracy.json").write_text(content)
     code, _, err = run("summary")
     assert (code, err.count("\n")) == (1, 1)
     assert "metrics/small/accuracy.json" in err
-
-
-def test_an_empty_path_is_not_the_current_folder(project: Path, run: Run) -> None:
-    code, _, err = run("import", "folder", "")
-    assert code == 2
-    assert "it is empty" in err
 
 
 def test_a_terminal_without_a_character_gets_another(project: Path) -> None:
@@ -230,15 +220,12 @@ def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
     root = tmp_path / "project"
     root.mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=root, check=True)
+    shell(root, "dvc", "init", "--no-scm", "-q")
     monkeypatch.chdir(root)
     code, _, err = run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))
     assert (code, err) == (0, "")
-    tracked = yaml.safe_load((root / "data/raw/paper.dvc").read_text())
-    (entry,) = tracked["outs"]
-    assert entry["path"] == "paper"
-    assert entry["nfiles"] == 2
-    assert entry["push"] is False
+    (entry,) = yaml.safe_load((root / "data/raw/paper.dvc").read_text())["outs"]
+    assert (entry["path"], entry["nfiles"], entry["push"]) == ("paper", 2, False)
     (root / "dvc.yaml").write_text("stages: wrong\n")
     with pytest.raises(UserError, match=r"DVC does not track it: `dvc add data/raw/paper` says"):
         tracking.track_with_dvc(root / "data/raw/paper", root=root, push=True)
@@ -265,9 +252,8 @@ def test_weights_are_imported_once_and_replaced_only_on_demand(
     first = target.read_bytes()
     assert run("weights", "import", "rcan", files[0])[0] == 0  # the same again is no conflict
     code, _, err = run("weights", "import", "rcan", files[1])
-    assert code == 1
+    assert (code, err.count("\n")) == (1, 1)
     assert "already holds other weights" in err
-    assert len(err.splitlines()) == 1
     assert target.read_bytes() == first
     assert run("weights", "import", "rcan", files[1], "--force")[0] == 0
     assert target.read_bytes() != first

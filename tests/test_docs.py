@@ -18,7 +18,7 @@ import typer
 import yaml
 
 from fsr_fer import cli
-from tests.pages import MARKERS, PAGES, ROOT, SHELL, Block, anchors, blocks, links, prose, spans
+from tests.pages import MARKERS, PAGES, ROOT, SHELL, anchors, blocks, links, prose, spans
 from tests.scratch import MINUTES, Scratch, clone, lend_faces
 
 RUN_PAGES = [
@@ -27,7 +27,6 @@ RUN_PAGES = [
     if any(b.language in SHELL and b.marker != "not run" for b in blocks(page))
 ]
 AT_A_TIME = os.cpu_count() or 2
-FOLDERS = ("src", "tests", "docs", "stages", "benchmarks", r"\.github")
 
 
 def ids(page: Path) -> str:
@@ -94,10 +93,6 @@ def test_a_reader_can_type_every_command(page: Path, typed: dict[Path, Future[st
     assert typed[page].result() == ""
 
 
-def shell_blocks() -> list[Block]:
-    return [block for page in PAGES for block in blocks(page) if block.language in SHELL]
-
-
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_markers_are_known_and_give_their_reason(page: Path) -> None:
     for block in blocks(page):
@@ -113,9 +108,8 @@ def test_markers_are_known_and_give_their_reason(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_no_command_hides_in_an_indented_block(page: Path) -> None:
-    hidden = re.findall(
-        r"^ {4,}(?:\$ )?(?:dvc|fsr-fer|git|make|python|torchrun) .*", prose(page), re.M
-    )
+    programs = "dvc|fsr-fer|git|make|python|torchrun"
+    hidden = re.findall(rf"^ {{4,}}(?:\$ )?(?:{programs}) .*", prose(page), re.M)
     assert not hidden, "put them into a fenced block, so that they are tried"
 
 
@@ -176,9 +170,3 @@ def has_key(values: Any, name: str) -> bool:
             return False
         values = values[part]
     return True
-
-
-def test_a_block_that_is_not_run_is_rare() -> None:
-    """The reasons are for what one machine cannot do, not for what is tedious."""
-    left_out = [block for block in shell_blocks() if block.marker == "not run"]
-    assert len(left_out) < len(shell_blocks()) / 3

@@ -27,22 +27,22 @@ if [ "$head" != "$HEAD_SHA" ]; then
   exit 0
 fi
 
-# The cut may split a character, which iconv drops and complains of. GitHub takes 65,536 characters. Mentions would send mail in our name: a zero-width space stops them.
+# GitHub takes 65,536 characters. The cut may split one, which iconv drops and complains of.
+# Mentions would send mail in our name: a zero-width space stops them.
 body=$(mktemp)
 trap 'rm -f "$body"' EXIT
 {
   printf '%s\n' "$marker"
-  head -c 60000 "$folder/comment.md" | { iconv -c -f utf-8 -t utf-8 2>/dev/null || true; } | tr -d '\000' | sed 's/@/@\xe2\x80\x8b/g'
+  head -c 60000 "$folder/comment.md" | { iconv -c -f utf-8 -t utf-8 2>/dev/null || true; } |
+    tr -d '\000' | sed 's/@/@\xe2\x80\x8b/g'
   printf '\n\n<sub>%s</sub>\n' "Base and head reproduced in one job; figures are in the run's artifact. ${HEAD_SHA:0:7}"
 } >"$body"
 
 own=$(gh api --paginate "repos/$REPOSITORY/issues/$number/comments" \
   --jq ".[] | select(.user.login == \"github-actions[bot]\" and (.body | startswith(\"$marker\"))) | .id" |
   head -n 1)
+method=POST path=issues/$number/comments
 if [ -n "$own" ]; then
-  jq -Rs '{body: .}' "$body" | gh api --method PATCH "repos/$REPOSITORY/issues/comments/$own" --input - --silent
-  echo "comment $own of pull request $number updated"
-else
-  jq -Rs '{body: .}' "$body" | gh api --method POST "repos/$REPOSITORY/issues/$number/comments" --input - --silent
-  echo "pull request $number commented"
+  method=PATCH path=issues/comments/$own
 fi
+jq -Rs '{body: .}' "$body" | gh api --method "$method" "repos/$REPOSITORY/$path" --input - --silent

@@ -197,11 +197,11 @@ def check_command() -> None:
     from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision
 
     root = tracking.find_root(Path.cwd())
-    lock = root / LOCK_FILE
-    _ = Revision(root).lock
-    if lock.is_file():
+    revision = Revision(root)
+    _ = revision.lock
+    if content := revision.read(LOCK_FILE):
         try:
-            COMPILED_LOCKFILE_SCHEMA(parse_yaml(lock.read_bytes(), LOCK_FILE))
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, LOCK_FILE))
         except Invalid as error:
             raise UserError(
                 f"{LOCK_FILE} is nothing that DVC can read: {error}; `git checkout {LOCK_FILE}`"

@@ -20,8 +20,8 @@ def find_root(start: Path) -> Path:
     )
 
 
-def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
-    """Put ``folder`` (or a file) under DVC's control in ``root``; the result is its .dvc file.
+def track_with_dvc(folder: Path, *, root: Path, push: bool) -> None:
+    """Put ``folder`` (or a file) under DVC's control in ``root``.
 
     With ``push=False`` the data never leaves this machine through ``dvc push``: for pictures whose
     licence forbids to pass them on.
@@ -42,9 +42,6 @@ def track_with_dvc(folder: Path, *, root: Path, push: bool) -> Path:
             f"{target} is there, but DVC does not track it: `dvc add {target}` says "
             f"{' '.join(str(error).split())!r}; mend that and run it again"
         ) from error
-    tracked = folder.with_name(folder.name + ".dvc")
     if not push:
-        with modify_yaml(str(tracked)) as content:
-            for out in content["outs"]:
-                out["push"] = False
-    return tracked
+        with modify_yaml(f"{folder}.dvc") as content:
+            content["outs"][0]["push"] = False

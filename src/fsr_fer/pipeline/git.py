@@ -4,32 +4,36 @@ import subprocess
 from pathlib import Path
 
 
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
+    command = ["git", *words]
+    nothing = subprocess.DEVNULL
+    try:
+        return subprocess.run(command, cwd=root, stdin=nothing, capture_output=True)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, b"", b"git is not installed")
+
+
 def git_bytes(root: Path, *words: str) -> bytes | None:
     """What a git command prints; None if it fails or there is no git."""
-    try:
-        done = subprocess.run(
-            ["git", *words], cwd=root, capture_output=True, stdin=subprocess.DEVNULL, check=False
-        )
-    except FileNotFoundError:
-        return None
+    done = _git(root, *words)
     return done.stdout if done.returncode == 0 else None
 
 
 def git_refusal(root: Path) -> str:
     """Why Git does not answer for a folder, in its own words; empty if it does."""
-    words = ["git", "rev-parse", "--verify", "HEAD"]
-    try:
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "git is not installed"
-    first = next(iter(done.stderr.splitlines()), "it has no commit")
-    return "" if done.returncode == 0 else first.removeprefix("fatal: ")
+    done = _git(root, "rev-parse", "--verify", "HEAD")
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.decode("utf-8", "replace")
+    if not said:
+        return "it has no commit"
+    return said.splitlines()[0].removeprefix("fatal: ")
 
 
-def git_line(root: Path, *words: str) -> str:
-    """The first line of what a git command prints; empty if it fails."""
-    lines = (git_bytes(root, *words) or b"").decode("utf-8", "replace").splitlines()
-    return lines[0] if lines else ""
+def commit_of(root: Path, name: str) -> str:
+    """The commit of a branch, tag or hash; empty if there is none."""
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
+    return (git_bytes(root, *words) or b"").decode().strip()
 
 
 def experiments(root: Path, name: str) -> dict[str, str]:

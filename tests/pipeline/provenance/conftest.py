@@ -126,32 +126,41 @@ metrics.mkdir(parents=True, exist_ok=True)
 }
 
 
+def own_environment() -> dict[str, str]:
+    """The environment without what a surrounding `dvc repro` or Git hook has put there."""
+    hidden = ("DVC_", "GIT_", "FSR_FER_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
+    return kept | {
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}",
+    }
+
+
 def shell(root: Path, *words: str) -> str:
     """Run a command in ``root``; its output."""
-    # Not the names under which a surrounding `dvc repro` or Git hook may run this test.
-    hidden = ("DVC_", "GIT_")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(hidden)}
-    environment |= {"DVC_NO_ANALYTICS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(
-        words, cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(words, cwd=root, env=own_environment(), capture_output=True, text=True)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
 
 
-def init(root: Path) -> None:
-    """Make a folder a repository of Git and DVC."""
-    shell(root, "git", "init", "-q")
+def git_init(root: Path) -> None:
+    """Make a folder a repository of Git."""
+    shell(root, "git", "init", "-q", "-b", "main")
     shell(root, "git", "config", "user.name", "t")
     shell(root, "git", "config", "user.email", "t@example.org")
+
+
+def init(root: Path) -> None:
+    """Make a folder a repository of Git and DVC."""
+    git_init(root)
     shell(root, "dvc", "init", "-q")
 
 
 def commit(root: Path, message: str) -> None:
     """Commit everything."""
     shell(root, "git", "add", "-A")
-    shell(root, "git", "commit", "-q", "-m", message)
+    shell(root, "git", "commit", "-q", "--allow-empty", "-m", message)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Ways in which a finished pipeline goes stale or is forged, enumerated; each changes one thing."""
 
 import contextlib
+import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -27,46 +28,35 @@ def write(root: Path, name: str, values: Any) -> None:
     (root / name).write_text(yaml.safe_dump(values, sort_keys=False))
 
 
-def all_mutations(root: Path) -> dict[str, list[Mutation]]:
-    """Every mutation of the pipeline at ``root`` by kind."""
-    return {
-        "file": [*_files(root)],
-        "lock entry": [*_lock_entries(root)],
-        "lock stage": [*_lock_stages(root)],
-        "params": [*_params(root)],
-        "dvc.yaml": [*_definitions(root)],
-        "import": [*_imports()],
-        "forged output": [*_forged_outputs(root)],
-        "forged inputs": [*_forged_inputs(root)],
-    }
-
-
 def chosen(root: Path, count: int, seed: int) -> list[Mutation]:
-    """``count`` mutations, in turn of each kind as long as it has some."""
-    kinds = all_mutations(root)
+    """``count`` mutations of the pipeline, in turn of each kind as long as it has some."""
+    made = (_files, _lock_entries, _lock_stages, _params, _definitions, _imports)
+    kinds = [list(kind(root)) for kind in (*made, _forged_outputs, _forged_inputs)]
     generator = random.Random(seed)
-    for mutations in kinds.values():
+    for mutations in kinds:
         generator.shuffle(mutations)
-    picked: list[Mutation] = []
-    while len(picked) < count and any(kinds.values()):
-        for mutations in kinds.values():
-            if mutations and len(picked) < count:
-                picked.append(mutations.pop())
-    return picked
+    turns = itertools.zip_longest(*kinds)
+    return [mutation for turn in turns for mutation in turn if mutation][:count]
 
 
-def lock_paths(root: Path) -> list[str]:
+def _lock_paths(root: Path, *kinds: str) -> list[Path]:
     """Every file or folder that dvc.lock speaks of."""
-    stages = read(root, "dvc.lock")["stages"].values()
-    return sorted({e["path"] for s in stages for e in [*s.get("deps", []), *s.get("outs", [])]})
-
-
-def _all_files(root: Path) -> list[Path]:
     found = set()
-    with contextlib.chdir(root):
-        for path in map(Path, lock_paths(root)):
-            found |= {path / name for name in files_below(path)} if path.is_dir() else {path}
+    for stage in read(root, "dvc.lock")["stages"].values():
+        for kind in kinds:
+            found |= {Path(entry["path"]) for entry in stage.get(kind, [])}
     return sorted(found)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A file, or the files of a folder, of the current folder."""
+    return [path / name for name in files_below(path)] if path.is_dir() else [path]
+
+
+def _all_files(root: Path, *kinds: str) -> list[Path]:
+    with contextlib.chdir(root):
+        paths = _lock_paths(root, *kinds)
+        return sorted({file for path in paths for file in _files_of(path)})
 
 
 def _files(root: Path) -> Iterator[Mutation]:
@@ -85,12 +75,12 @@ def _files(root: Path) -> Iterator[Mutation]:
         "swap": lambda path: path.write_bytes(b"another file's bytes"),
         "unlink": Path.unlink,
     }
-    for file in _all_files(root):
+    for file in _all_files(root, "deps", "outs"):
         for name, change in changes.items():
             yield f"{name} {file}", lambda at, f=file, c=change: c(at / f)
-    for name in lock_paths(root):
-        if (root / name).is_dir():
-            yield f"add to {name}", lambda at, n=name: (at / n / "new.txt").write_text("new")
+    for path in _lock_paths(root, "deps", "outs"):
+        if (root / path).is_dir():
+            yield f"add to {path}", lambda at, p=path: (at / p / "new.txt").write_text("new")
 
 
 def _edit(name: str, change: Callable[[Any], Any], *keys: str | int) -> Callable[[Path], None]:
@@ -197,7 +187,7 @@ def _definitions(root: Path) -> Iterator[Mutation]:
                 yield f"dvc.yaml {stage} without the first of {kind}", without
 
 
-def _imports() -> Iterator[Mutation]:
+def _imports(_: Path) -> Iterator[Mutation]:
     for key, value in (("md5", OTHER_MD5 + ".dir"), ("size", 1), ("path", "others")):
         change = {key: value}
         apply = _edit("data/raw.dvc", lambda out, c=change: out.update(c), "outs", 0)
@@ -206,17 +196,14 @@ def _imports() -> Iterator[Mutation]:
 
 def _forged_outputs(root: Path) -> Iterator[Mutation]:
     """A result is edited, and dvc.lock with it wherever it occurs: all hashes fit again."""
-    outs = {e["path"] for s in read(root, "dvc.lock")["stages"].values() for e in s["outs"]}
-    for file in _all_files(root):
-        if not any(file.as_posix().startswith(out) for out in outs):
-            continue
+    for file in _all_files(root, "outs"):
+        yield f"forge {file}", lambda at, f=file: _forge(at, f, "forged")
 
-        def apply(at: Path, file=file) -> None:
-            path = at / file
-            path.write_bytes(path.read_bytes() + b"forged")
-            relock(at)
 
-        yield f"forge {file}", apply
+def _forge(root: Path, file: Path | str, added: str) -> None:
+    with open(root / file, "a") as opened:
+        opened.write(added)
+    relock(root)
 
 
 def relock(root: Path) -> None:
@@ -226,8 +213,7 @@ def relock(root: Path) -> None:
         for stage in lock["stages"].values():
             for entry in [*stage.get("deps", []), *stage["outs"]]:
                 path = Path(entry["path"])
-                files = [path / name for name in files_below(path)] if path.is_dir() else [path]
-                size = sum(file.stat().st_size for file in files)
+                size = sum(file.stat().st_size for file in _files_of(path))
                 entry |= {"md5": hashes_of([path])[path.as_posix()], "size": size}
     write(root, "dvc.lock", lock)
 
@@ -235,12 +221,7 @@ def relock(root: Path) -> None:
 def _forged_inputs(root: Path) -> Iterator[Mutation]:
     """A param, a command or code is changed, and dvc.lock as if it had run that way."""
     for name in ("src/tool.py", "stages/step.py", "stages/predict.py", "stages/report.py"):
-
-        def edit_code(at: Path, name=name) -> None:
-            (at / name).write_text((at / name).read_text() + "# edited\n")
-            relock(at)
-
-        yield f"forge {name}", edit_code
+        yield f"forge {name}", lambda at, n=name: _forge(at, n, "# edited\n")
 
     def forge_param(at: Path, key: str) -> None:
         _edit("params.yaml", _changing(key))(at)

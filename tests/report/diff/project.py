@@ -1,7 +1,5 @@
 """A project with made-up results: what DVC and the stages leave behind, without running them."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,14 @@ from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.profiles import effective_values, read_yaml
+from fsr_fer.pipeline.provenance.hashing import md5_of_bytes as md5
 from tests import ROOT
-from tests.pipeline.provenance.conftest import shell
+from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 CLASSES = ("neutral", "happiness")
 FACES = 200
 LABELS = np.arange(FACES) % 2
-CODE = "stages/report.py"
+CODE, METRICS = "stages/report.py", "metrics/small/accuracy.json"
 
 Table = Mapping[str, Mapping[str, int]]
 """Row, column, number of faces read wrong: always the first ones."""
@@ -41,9 +40,7 @@ class Project:
         self.params["scales"] = [2, 8]
         self.params["dataset"]["class_names"] = list(CLASSES)
         self.write_params()
-        self.git("init", "-q", "-b", "main")
-        self.git("config", "user.email", "tests@example.org")
-        self.git("config", "user.name", "Tests")
+        git_init(root)
 
     def git(self, *words: str) -> str:
         return shell(self.root, "git", *words).strip()
@@ -52,8 +49,7 @@ class Project:
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
 
     def commit(self, message: str = "a change") -> str:
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
+        commit(self.root, message)
         return self.git("rev-parse", "HEAD")
 
     def reproduce(self, wrong: Table, *, faces: str = "a") -> None:
@@ -75,18 +71,12 @@ class Project:
             accuracy[row] = {c: round(total_accuracy(LABELS, v), 3) for c, v in readings.items()}
             small = np.stack([v for column, v in readings.items() if column != "hr"])
             accuracy[row]["mean"] = round(total_accuracy(LABELS, small), 3)
-        metrics = self.root / "metrics/small/accuracy.json"
-        metrics.parent.mkdir(parents=True, exist_ok=True)
-        metrics.write_text(json.dumps(accuracy))
+        write_json(self.root / METRICS, accuracy)
         self._lock({path: self._keep(path, content) for path, content in outs.items()}, faces)
 
     def _manifest(self, faces: str) -> bytes:
-        lines = ["id,source,split,label,subject,sha256"]
-        lines += [
-            f"face{i},s{i},test,{CLASSES[LABELS[i]]},,{md5(f'{faces}{i}'.encode())}"
-            for i in range(FACES)
-        ]
-        return ("\n".join(lines) + "\n").encode()
+        lines = [f"face{i},test,{CLASSES[LABELS[i]]},{faces}{i}\n" for i in range(FACES)]
+        return ("id,split,label,sha256\n" + "".join(lines)).encode()
 
     def _keep(self, path: str, content: bytes) -> str:
         key = md5(content)
@@ -99,19 +89,15 @@ class Project:
         code_fingerprint.forget()
         settings = effective_values(read_yaml(self.root / "params.yaml"))
         code = {"report": code_fingerprint.fingerprint("report")}
-        write_json(self.root / "settings.json", settings)
-        write_json(self.root / "code.json", code)
-        path = "metrics/small/accuracy.json"
-        metrics = {"path": path, "md5": md5((self.root / path).read_bytes())}
+        params = {"settings.json": settings, "code.json": code}
+        for name, values in params.items():
+            write_json(self.root / name, values)
+        metrics = {"path": METRICS, "md5": md5((self.root / METRICS).read_bytes())}
         raw = {"path": "data/raw/small", "md5": md5(faces.encode()), "size": 7, "nfiles": FACES}
         stages: dict[str, Any] = {
             "synthesize@small": {"cmd": "", "outs": [raw]},
             "dataset": {"cmd": "", "deps": [raw], "outs": []},
-            "report": {
-                "cmd": "",
-                "outs": [metrics],
-                "params": {"settings.json": settings, "code.json": code},
-            },
+            "report": {"cmd": "", "outs": [metrics], "params": params},
         }
         for path, key in outs.items():
             name = Path(path).stem
@@ -121,11 +107,6 @@ class Project:
         (self.root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
 
-def md5(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
-
-
 def _reading(count: int) -> np.ndarray:
-    reading = LABELS.copy()
-    reading[:count] = 1 - reading[:count]
-    return reading
+    wrong = np.arange(FACES) < count
+    return np.where(wrong, 1 - LABELS, LABELS)

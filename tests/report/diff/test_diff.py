@@ -11,7 +11,7 @@ import pytest
 
 from fsr_fer.pipeline import code_fingerprint
 from tests.conftest import Run
-from tests.report.diff.project import CODE, Project
+from tests.report.diff.project import CODE, METRICS, Project
 
 BASE = {
     "bicubic": {"hr": 20, "x2": 30, "x8": 100},
@@ -121,10 +121,9 @@ def test_the_gate(
     if reason is None:
         assert (code, err) == (0, "")
     else:
-        assert code == 1
+        assert (code, err.count("\n")) == (1, 1)
         assert err.startswith("fsr-fer: gate: ")
         assert reason in err
-        assert err.count("\n") == 1
 
 
 def test_rows_that_come_and_go(based: Project, run: Run) -> None:
@@ -163,6 +162,14 @@ def test_a_cache_elsewhere(based: Project, run: Run, tmp_path: Path) -> None:
     assert "better at x8" in run("diff")[1]
 
 
+def test_other_sizes_are_not_compared_one_by_one(based: Project, run: Run) -> None:
+    based.reproduce({name: {"hr": 20, "x2": 30, "x4": 50} for name in BASE})
+    code, out, err = run("diff", "--fail-below")
+    assert "No verdict on noise: the sizes differ." in out
+    assert code == 1
+    assert "bicubic, x8: no result any more" in err
+
+
 def test_other_faces_are_not_compared_one_by_one(based: Project, run: Run) -> None:
     based.reproduce(changed(x8=60), faces="b")
     out = run("diff")[1]
@@ -175,7 +182,7 @@ def test_numbers_of_other_params_code_or_files_pass_no_gate(based: Project, run:
     based.write_params()
     (based.root / CODE).write_text("print('better report')\n")
     code_fingerprint.forget()
-    metrics = based.root / "metrics/small/accuracy.json"
+    metrics = based.root / METRICS
     metrics.write_text(metrics.read_text().replace("55.0", "65.0"))
     code, _, err = run("diff", "--fail-below")
     assert code == 1
@@ -251,9 +258,7 @@ def test_outside_git(project: Project, run: Run) -> None:
     assert "no earlier state to look at: not a git repository" in run("diff")[2]
 
 
-@pytest.mark.parametrize(
-    "path", ["metrics/small/accuracy.json", "dvc.lock", "data/small/predictions/bicubic.csv"]
-)
+@pytest.mark.parametrize("path", [METRICS, "dvc.lock", "data/small/predictions/bicubic.csv"])
 def test_a_damaged_file_is_one_line(based: Project, run: Run, path: str) -> None:
     whole = (based.root / path).read_text()
     end = len(whole) * 2 // 3

@@ -1,9 +1,7 @@
 """Experiments of a queue share the checkpoints' folder: none may lose another's."""
 
 import contextlib
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from fsr_fer.pipeline.runs import checkpoint_of
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.checkpoint import STATE
 from tests import ROOT
+from tests.pipeline.provenance.conftest import shell
 
 
 def stage(sigma: float) -> Stage:
@@ -51,24 +50,15 @@ def test_a_killed_task_goes_on_after_another_has_finished(
     assert not folder.exists()  # the results are written
 
 
-def test_a_stage_runs_the_code_that_lies_beside_it(tmp_path: Path) -> None:
+def test_a_stage_runs_the_code_that_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The installed package is another folder's; DVC would record code that did not run."""
     shutil.copytree(ROOT / "src", tmp_path / "src")
     (tmp_path / "stages").mkdir()
     shutil.copy(ROOT / "stages/__init__.py", tmp_path / "stages")
-    script = (
-        "from fsr_fer.pipeline.run_stage import run_stage\n"
-        "import fsr_fer\n"
-        "print(fsr_fer.__file__)\n"
-    )
+    script = "from fsr_fer.pipeline import run_stage\nprint(run_stage.__file__)\n"
     (tmp_path / "stages/show.py").write_text(script)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.show"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert Path(done.stdout.strip()) == tmp_path / "src/fsr_fer/__init__.py"
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    out = shell(tmp_path, sys.executable, "-m", "stages.show")
+    assert Path(out.strip()) == tmp_path / "src/fsr_fer/pipeline/run_stage.py"

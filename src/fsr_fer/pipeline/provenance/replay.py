@@ -50,14 +50,13 @@ def replay(root: Path, name: str) -> dict[str, bool]:
             env={
                 **os.environ,
                 "PYTHONPATH": "src",
-                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "DVC_ROOT": folder,
                 "DVC_STAGE": name,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
         )
         if done.returncode:
             said = " | ".join(line for line in done.stdout.splitlines()[-5:] if line)

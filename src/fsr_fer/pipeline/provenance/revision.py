@@ -5,13 +5,14 @@ Read through Git and DVC's cache; importing DVC would take longer than all that 
 
 import configparser
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline.git import experiments, git_bytes, git_line, git_refusal
+from fsr_fer.pipeline.git import commit_of, experiments, git_bytes, git_refusal
 from fsr_fer.pipeline.profiles import PARAMS_FILE, parse_yaml
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 
@@ -76,26 +77,20 @@ class Revision:
                 f"{LOCK_FILE} of {self.title} is not whole: edited, or cut off while DVC wrote it; "
                 f"`git checkout {LOCK_FILE}`, then `dvc repro`"
             )
-        return {name: entry for name, entry in stages.items() if self._has(name)}
+        names = set(self._stage_names())
+        return {name: entry for name, entry in stages.items() if name in names}
 
-    def _has(self, instance: str) -> bool:
-        """Whether dvc.yaml has a stage of that name (``fsr@plain``); DVC keeps what it had once."""
-        name, _, item = instance.partition("@")
-        node = self._nodes.get(name)
-        if node is None or not item:
-            return node is not None
-        items = node.get("foreach") or next(iter(node.get("matrix", {"": ()}).values()))
-        if isinstance(items, str):  # "${methods}"
-            items = self._params.get(items.strip("${}"), (item,))
-        return item in map(str, items)
-
-    @cached_property
-    def _nodes(self) -> dict[str, Any]:
-        return dict(self.values(PIPELINE_FILE).get("stages", {}))
-
-    @cached_property
-    def _params(self) -> dict[str, Any]:
-        return self.values(PARAMS_FILE.name)
+    def _stage_names(self) -> Iterator[str]:
+        """The stages of dvc.yaml by their full names (``fsr@plain``)."""
+        params = self.values(PARAMS_FILE.name)
+        for name, node in self.values(PIPELINE_FILE).get("stages", {}).items():
+            items = next(iter(node.get("matrix", {}).values()), node.get("foreach"))
+            if isinstance(items, str):  # "${methods}"
+                items = params.get(items.strip("${}"), ())
+            if items is None:
+                yield name
+            else:
+                yield from (f"{name}@{item}" for item in items)
 
     def output(self, path: str) -> bytes:
         """A file that a stage wrote: from the workspace or Git, else from DVC's cache.
@@ -151,10 +146,9 @@ def find_revision(root: Path, name: str) -> Revision:
         return Revision(root)
     if refusal := git_refusal(root):
         raise UserError(f"{root}: no earlier state to look at: {refusal}")
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
     found = experiments(root, name)
     # An experiment that started from HEAD goes first, as in DVC.
-    commit = git_line(root, *words) or found.get(git_line(root, "rev-parse", "HEAD"))
+    commit = commit_of(root, name) or found.get(commit_of(root, "HEAD"))
     if not commit and len(found) > 1:
         started = ", ".join(base[:7] for base in found)
         raise UserError(

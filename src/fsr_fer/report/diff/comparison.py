@@ -99,6 +99,10 @@ def _obstacle(before: Results, after: Results) -> str | None:
         return "the classes differ"
     if before.test_faces != after.test_faces:
         return "the test faces differ"
+    for name, table in before.predictions.items():
+        other = after.predictions.get(name)
+        if other and other.predicted.keys() != table.predicted.keys():
+            return "the sizes differ"
     return None
 
 
@@ -140,7 +144,8 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
                 sizes[name, column] = mcnemar_exact(*only)
         tests[name, MEAN] = {"p_value": 1.0}
         if not same:
-            means[name, MEAN] = sign_flip(_gained(first, second))
+            # As McNemar's: what a face gained has either sign with equal chance.
+            means[name, MEAN] = sign_flip(_times_right(second) - _times_right(first))
     for family in (sizes, means):
         adjusted = holm(list(family.values()))
         for key, p_value in zip(family, adjusted, strict=True):
@@ -148,16 +153,11 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
     return tests
 
 
-def _gained(before: PredictionTable, after: PredictionTable) -> np.ndarray:
-    """The number of scales that each face won, less those that it lost, int64 [N].
-
-    McNemar's test for several scales: each face's count has either sign with equal chance.
-    """
-    scales = [column for column in before.predicted if column != HR]
-    won = [(after.predicted[c] == after.labels).astype(np.int64) for c in scales]
-    had = [(before.predicted[c] == before.labels).astype(np.int64) for c in scales]
-    gained: np.ndarray = np.sum(won, axis=0) - np.sum(had, axis=0)
-    return gained
+def _times_right(table: PredictionTable) -> np.ndarray:
+    """At how many scales each face is predicted right, int64 [N]."""
+    scales = [values for column, values in table.predicted.items() if column != HR]
+    right: np.ndarray = (np.array(scales) == table.labels).sum(axis=0)
+    return right
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Change]:

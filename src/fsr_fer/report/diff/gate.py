@@ -1,7 +1,5 @@
 """The gate of ``fsr-fer diff --fail-below``: which changes for the worse are too much."""
 
-from collections.abc import Iterator
-
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError, build
 from fsr_fer.evaluation.predictions import HR, MEAN
@@ -32,33 +30,33 @@ def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
         if all(cell.after is None for cell in cells.values()):
             reasons.append(f"method {name} is gone")
             continue
-        for column in comparison.columns:
-            reasons += _breach(comparison, limits, name, column, cells.get(column, Cell()))
+        for column in (c for c in comparison.columns if c in cells):
+            size = {MEAN: "mean over the scales", HR: "full size"}.get(column, column)
+            limit = limits.largest_drop_at_a_size
+            if column == MEAN:
+                limit = limits.largest_drop_of_mean
+            found = _breach(comparison, cells[column], limit, limits.only_beyond_noise)
+            if found:
+                reasons.append(f"{name}, {size}: {found}")
     return reasons
 
 
 def _breach(
-    comparison: Comparison, limits: ReviewSettings, name: str, column: str, cell: Cell
-) -> Iterator[str]:
-    if cell.before is None:
-        return
-    size = {MEAN: "mean over the scales", HR: "full size"}.get(column, column)
+    comparison: Comparison, cell: Cell, limit: float, only_beyond_noise: bool
+) -> str | None:
     if cell.difference is None:
-        yield f"{name}, {size}: no result any more"
-        return
-    limit = limits.largest_drop_of_mean if column == MEAN else limits.largest_drop_at_a_size
+        return None if cell.before is None else "no result any more"
     if -cell.difference <= limit:
-        return
-    fell = f"{name}, {size}: fell by {-cell.difference:.2f} points to {cell.after:.2f} %"
-    if cell.p_value is None:
-        noise = "not tested for noise"
-    elif comparison.is_clear(cell):
-        noise = f"more than noise, p {p_text(cell.p_value)}"
-    elif not limits.only_beyond_noise:
-        noise = f"may be noise, p {p_text(cell.p_value)}"
-    else:
-        return
-    yield f"{fell}, allowed {limit:g} ({noise})"
+        return None
+    noise = "not tested for noise"
+    if cell.p_value is not None:
+        clear = comparison.is_clear(cell)
+        if only_beyond_noise and not clear:
+            return None
+        kind = "more than" if clear else "may be"
+        noise = f"{kind} noise, p {p_text(cell.p_value)}"
+    fell = f"fell by {-cell.difference:.2f} points to {cell.after:.2f} %"
+    return f"{fell}, allowed {limit:g} ({noise})"
 
 
 def p_text(p_value: float) -> str:

@@ -66,8 +66,8 @@ def _lines(comparison: Comparison, cell: Cell) -> list[str]:
     before, after = ("–" if v is None else f"{v:.1f}" for v in (cell.before, cell.after))
     if cell.before == cell.after:
         return [after]
-    star = "*" if comparison.is_clear(cell) else ""
-    return [before, after, _signed(cell.difference) + star]
+    change = "-" if cell.difference is None else f"{cell.difference:+.1f}"
+    return [before, after, change + "*" * comparison.is_clear(cell)]
 
 
 def _bold(text: str) -> str:
@@ -96,10 +96,11 @@ def _verdict(comparison: Comparison) -> list[str]:
 
 def _judged(comparison: Comparison, name: str) -> Iterator[str]:
     cells = comparison.table[name]
-    if mean := cells.get(MEAN):
+    mean = cells.get(MEAN)
+    if mean and mean.p_value is not None:
         kind = "more than noise" if comparison.is_clear(mean) else "may be noise"
-        p_value = "" if mean.p_value is None else f", p {p_text(mean.p_value)}"
-        yield f"mean {_signed(mean.difference)} points{p_value}: {kind}"
+        p_value = p_text(mean.p_value)
+        yield f"mean {mean.difference:+.1f} points, p {p_value}: {kind}"
     sizes = [c for c in comparison.columns if c != MEAN and c in cells]
     clear = {c: cells[c].difference or 0 for c in sizes if comparison.is_clear(cells[c])}
     for word, sign in (("better", 1), ("worse", -1)):
@@ -133,10 +134,6 @@ def _value(value: object) -> str:
     if value is None:
         return "-"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.1f}"
 
 
 def _code(text: str) -> str:

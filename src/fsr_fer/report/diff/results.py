@@ -70,12 +70,12 @@ class Results:
     @cached_property
     def data(self) -> dict[str, str]:
         """The raw data that the profile's results were made from: path, then what dvc.lock has."""
-        entries = [dep for stage in self.revision.lock.values() for dep in stage.get("deps", [])]
         return {
-            entry["path"]: f"{entry.get('nfiles', 1):,} files, {entry.get('size', 0):,} bytes, "
-            f"md5 {entry.get('md5', '')[:8]}"
-            for entry in entries
-            if entry["path"].startswith(RAW + self.profile)
+            dep["path"]: f"{dep.get('nfiles', 1):,} files, {dep.get('size', 0):,} bytes, "
+            f"md5 {dep.get('md5', '')[:8]}"
+            for stage in self.revision.lock.values()
+            for dep in stage.get("deps", [])
+            if dep["path"].startswith(RAW + self.profile)
         }
 
     @cached_property
@@ -90,14 +90,14 @@ class Results:
         return found
 
     @cached_property
-    def test_faces(self) -> tuple[tuple[str, str, str], ...] | None:
+    def test_faces(self) -> list[tuple[str, str, str]] | None:
         """Id, label and hash of the pixels of each test face; None if nobody has them any more."""
         content = self._output(f"data/{self.profile}/dataset/manifest.csv")
         if content is None:
             return None
         rows = csv.DictReader(io.StringIO(content.decode("utf-8")))
-        faces = ((row["id"], row["label"], row["sha256"]) for row in rows if row["split"] == "test")
-        return tuple(faces)
+        test = (row for row in rows if row["split"] == "test")
+        return [(row["id"], row["label"], row["sha256"]) for row in test]
 
     def _output(self, path: str) -> bytes | None:
         try:
@@ -106,17 +106,18 @@ class Results:
             return None
 
     def doubts(self) -> Iterator[str]:
-        """Why the accuracies may not be what params and code of this revision give."""
+        """Why the accuracies may not be those of this revision's params and code."""
         name, lock = self.revision.title, self.revision.lock
         if "report" not in lock:
             yield f"{name}: dvc.lock has no results"
             return
-        settings = self.revision.values(SETTINGS_FILE.name)
-        if settings and settings["profile"] != self.profile:
-            yield f"{name}: dvc.lock is of profile {settings['profile']}, not {self.profile}"
-            return
-        if settings and (changed := sorted(self._other_params(settings))):
-            yield f"{name}: the results were made with other params ({some(changed)})"
+        if settings := self.revision.values(SETTINGS_FILE.name):
+            if settings["profile"] != self.profile:
+                other = settings["profile"]
+                yield f"{name}: dvc.lock is of profile {other}, not {self.profile}"
+                return
+            if changed := sorted(self._other_params(settings)):
+                yield f"{name}: the results were made with other params ({some(changed)})"
         if changed := sorted(self._other_code()):
             yield f"{name}: the results were made with other code of {some(changed)}"
         md5 = md5_of_bytes(self.revision.read(self._metrics) or b"")
