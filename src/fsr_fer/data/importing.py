@@ -21,7 +21,7 @@ from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
 from fsr_fer.data.problems import raise_problems
-from fsr_fer.data.sources import CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
+from fsr_fer.data.sources import ALIGNED, CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
 NEEDED_SPLITS = ("train", "test")
 NEARLY_BLACK = 32
@@ -168,8 +168,9 @@ def _check_classes(source: Source) -> None:
 def _packed_name(source: Source, face: Face, as_read: bool) -> str:
     name = face.file.rpartition("/")[2]
     if source.name == "rafdb":
-        stem = re.sub(r"_aligned\.jpe?g$", "", name, flags=re.IGNORECASE)
-        return f"aligned/{stem}_aligned.jpg"
+        aligned = re.search(ALIGNED, name, re.IGNORECASE)
+        assert aligned is not None  # the reader found it by that
+        return f"aligned/{aligned[1]}_aligned.jpg"
     if source.name == "csv" or as_read:
         return face.id
     return f"{face.split}/{source.class_names[face.label]}/{name}"

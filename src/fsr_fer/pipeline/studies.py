@@ -21,6 +21,7 @@ from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predicti
 from fsr_fer.pipeline.code_fingerprint import CODE_FILE
 from fsr_fer.pipeline.git import experiments
 from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.paths import Paths
 from fsr_fer.pipeline.profiles import effective_values, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import last_seconds
 from fsr_fer.pipeline.provenance.revision import Revision
@@ -174,7 +175,8 @@ def _predictions(
     names = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
     if run.method is not None:  # of the others dvc.lock still has what they were before
         names = [run.method]
-    files = {name: f"data/{settings['profile']}/predictions/{name}.csv" for name in names}
+    paths = Paths(settings["profile"])
+    files = {name: paths.predictions(name).as_posix() for name in names}
     class_names = tuple(settings["dataset"]["class_names"])
     return {
         name: parse_predictions(revision.output(file), file, class_names)

@@ -12,6 +12,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
 from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.paths import Paths
 from fsr_fer.pipeline.profiles import PARAMS_FILE, effective_values, flat, profile_values
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 from fsr_fer.pipeline.provenance.revision import Revision, some
@@ -29,7 +30,7 @@ class Results:
 
     @property
     def _metrics(self) -> str:
-        return f"metrics/{self.profile}/accuracy.json"
+        return (Paths(self.profile).metrics / "accuracy.json").as_posix()
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class Results:
         """Predictions of each method; one is missing if nobody here has them any more."""
         found = {}
         for method in self.accuracy:
-            path = f"data/{self.profile}/predictions/{method}.csv"
+            path = Paths(self.profile).predictions(method).as_posix()
             if content := self._output(path):
                 title = f"{path} of {self.revision.title}"
                 found[method] = parse_predictions(content, title, self.class_names)
@@ -92,7 +93,7 @@ class Results:
     @cached_property
     def test_faces(self) -> list[tuple[str, str, str]] | None:
         """Id, label and hash of the pixels of each test face; None if nobody has them any more."""
-        content = self._output(f"data/{self.profile}/dataset/manifest.csv")
+        content = self._output(Paths(self.profile).manifest.as_posix())
         if content is None:
             return None
         rows = csv.DictReader(io.StringIO(content.decode("utf-8")))
