@@ -203,6 +203,14 @@ def test_faces_without_splits_get_a_test_split(
     assert sorted(face.label for face in faces if face.split == "test") == [0, 1, 2]
 
 
+@pytest.mark.parametrize("options", [{"test_fraction": 0.2}, {"numbered_from": 0}])
+def test_rafdb_has_splits_and_numbers_of_its_own(
+    rafdb: Path, tmp_path: Path, options: dict[str, float]
+) -> None:
+    with pytest.raises(UserError, match="splits and numbers of its own; leave out both"):
+        imported("rafdb", rafdb, tmp_path / "raw", **options)
+
+
 def test_folders_above_the_splits_and_names_of_splits(class_folders: Path) -> None:
     faces = [face.id for face in open_source("folder", class_folders, CLASSES).faces]
     outer = class_folders.with_name("outer")

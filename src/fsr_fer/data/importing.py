@@ -62,6 +62,8 @@ def import_faces(
             ``target`` holds another import and ``force`` is false. ``target`` is then untouched.
     """
     has_splits = test_fraction is None
+    if name == "rafdb" and not (has_splits and numbered_from is None):
+        raise UserError("RAF-DB's list has splits and numbers of its own; leave out both options")
     source = open_source(
         name, path, class_names, numbered_from=numbered_from, has_splits=has_splits
     )
