@@ -1,7 +1,8 @@
 """Fingerprint the code that each stage runs: ``python -m stages.code``."""
 
 from fsr_fer.common.files import write_json
-from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
+from fsr_fer.pipeline.paths import CODE_FILE
 from fsr_fer.pipeline.run_stage import run_stage
 
 

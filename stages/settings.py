@@ -5,14 +5,9 @@ from pathlib import Path
 from fsr_fer.common.files import write_json
 from fsr_fer.pipeline.git import git_bytes
 from fsr_fer.pipeline.params import read_params
-from fsr_fer.pipeline.profiles import (
-    PARAMS_FILE,
-    edits_without_effect,
-    effective_values,
-    parse_yaml,
-)
+from fsr_fer.pipeline.paths import PARAMS_FILE, SETTINGS_FILE
+from fsr_fer.pipeline.profiles import edits_without_effect, effective_values, parse_yaml
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import SETTINGS_FILE
 
 
 def main() -> None:

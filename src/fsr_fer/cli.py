@@ -193,15 +193,16 @@ def check_command() -> None:
 
     from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.paths import LOCK_FILE
     from fsr_fer.pipeline.profiles import parse_yaml
-    from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision
+    from fsr_fer.pipeline.provenance.revision import Revision
 
     root = tracking.find_root(Path.cwd())
     revision = Revision(root)
     _ = revision.lock
-    if content := revision.read(LOCK_FILE):
+    if content := revision.read(LOCK_FILE.name):
         try:
-            COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, LOCK_FILE))
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, LOCK_FILE.name))
         except Invalid as error:
             raise UserError(
                 f"{LOCK_FILE} is nothing that DVC can read: {error}; `git checkout {LOCK_FILE}`"

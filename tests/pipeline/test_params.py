@@ -264,12 +264,17 @@ def test_methods_keep_the_order_of_params_yaml(project: Path) -> None:
     assert list(read_params()["methods"])[:3] == ["bicubic", "rcan", "meta_sr"]
 
 
-def test_templates_of_dvc_yaml_are_filled(project: Path) -> None:
+def test_stages_are_those_that_dvc_resolves(project: Path) -> None:
     stage = load_stage("downsample", "3")
     assert stage.outs == (Path("data/small/downsample/x3.npy"),)
     assert load_stage("restore", "meta_sr_retrained").deps[-1] == Path("models/small/sr_faces")
     deps = load_stage("evaluate", "fsr_l2").deps
     assert deps[-1] == Path("models/small/fsr/l2.safetensors")
+    with pytest.raises(UserError, match="no stage fsr@full; known: fsr@l2, fsr@plain, fsr@re"):
+        load_stage("fsr", "full")
+    assert len(list(Path(".runs").glob("graph-*.json"))) == 1
+    Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("fsr/${key}", "x/${key}"))
+    assert load_stage("fsr", "l2").outs[0] == Path("models/small/x/l2.safetensors")
 
 
 def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None:

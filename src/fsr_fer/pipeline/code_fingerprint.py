@@ -14,7 +14,6 @@ from pathlib import Path
 
 from fsr_fer.common.errors import UserError
 
-CODE_FILE = Path("code.json")
 STAGES, SOURCE, PACKAGE = Path("stages"), Path("src"), "fsr_fer"
 DATA_SUFFIXES = (".c", ".csv", ".html")
 _SKIPPED_FIELDS = {"ctx", "kind", "type_comment", "type_params", "type_ignores"}

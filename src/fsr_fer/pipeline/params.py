@@ -21,7 +21,8 @@ from fsr_fer.evaluation.settings import (
     ReviewSettings,
 )
 from fsr_fer.features.settings import FeaturesSettings
-from fsr_fer.pipeline.profiles import PARAMS_FILE, Values, fsr_variant, profile_values, read_yaml
+from fsr_fer.pipeline.paths import PARAMS_FILE
+from fsr_fer.pipeline.profiles import Values, fsr_variant, profile_values, read_yaml
 from fsr_fer.training.settings import (
     FinetuneSettings,
     FsrSettings,

@@ -1,7 +1,11 @@
-"""Where the files of a profile lie, as dvc.yaml has them."""
+"""Where files lie: those of the graph, in the top folder, and those of a profile."""
 
 from dataclasses import dataclass
 from pathlib import Path
+
+PARAMS_FILE, PIPELINE_FILE, LOCK_FILE = Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock")
+CODE_FILE, SETTINGS_FILE = Path("code.json"), Path("settings.json")
+"""What the stages ``code`` and ``settings`` write."""
 
 
 @dataclass(frozen=True)

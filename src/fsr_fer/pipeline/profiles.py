@@ -14,7 +14,6 @@ from fsr_fer.common.settings import SettingsError
 
 Values = dict[str, Any]
 
-PARAMS_FILE = Path("params.yaml")
 BASE = "based_on"
 """In a profile or a method of ``finetune``: the one whose values it replaces some of."""
 

@@ -4,25 +4,24 @@ A stage reads settings.json, which the stage ``settings`` has written, and there
 of dvc.yaml declares; so a value that changes a result cannot go untracked by DVC.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import read_json
 from fsr_fer.common.settings import build
 from fsr_fer.evaluation.settings import MethodSettings
-from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint
-from fsr_fer.pipeline.paths import Paths
-from fsr_fer.pipeline.profiles import PARAMS_FILE, Values, effective_values, read_yaml
+from fsr_fer.pipeline.code_fingerprint import fingerprint
+from fsr_fer.pipeline.graph import resolve_graph
+from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTINGS_FILE, Paths
+from fsr_fer.pipeline.profiles import effective_values, read_yaml
 from fsr_fer.pipeline.provenance.hashing import hashes_of, run_key
 
 T = TypeVar("T")
-
-PIPELINE_FILE, SETTINGS_FILE = Path("dvc.yaml"), Path("settings.json")
 
 
 @dataclass(frozen=True)
@@ -130,45 +129,29 @@ def load_stage(name: str, item: str | None = None) -> Stage:
     """The stage ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
 
     Raises:
-        UserError: settings.json or code.json is missing, or not of the params and code here.
+        UserError: there is none, or settings.json or code.json is missing or not of the params
+            and code here.
     """
-    settings = _read_json(SETTINGS_FILE)
-    params = read_yaml(PARAMS_FILE)
-    if settings != effective_values(params):
+    settings = read_json(SETTINGS_FILE)
+    if settings != effective_values(read_yaml(PARAMS_FILE)):
         raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
-    node = read_yaml(PIPELINE_FILE)["stages"][name]
-    body, known = node.get("do", node), {"profile": settings["profile"]}
-    if item is not None:
-        known |= {"item": item, "key": item} | {
-            f"item.{key}": item for key in node.get("matrix", ())
-        }
-        items = node.get("foreach")
-        if isinstance(items, str):  # "${methods}"
-            items = params[items.strip("${}")]
-        if isinstance(items, dict):
-            known |= {f"item.{key}": value for key, value in items[item].items()}
-
-    def filled(text: str) -> str:
-        return re.sub(r"\$\{([^}]+)\}", lambda match: str(known[match[1]]), text)
-
-    def paths(kind: str) -> Iterator[Path]:
-        for entry in body.get(kind, ()):
-            yield Path(filled(next(iter(entry)) if isinstance(entry, dict) else entry))
-
-    script = body["cmd"].split()[2].removeprefix("stages.")
+    graph = resolve_graph(Path(), PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
+    instance = name if item is None else f"{name}@{item}"
+    if instance not in graph:
+        known = ", ".join(other for other in graph if other.startswith(f"{name}@"))
+        raise UserError(f"there is no stage {instance}; known: {known}")
+    node = graph[instance]
+    (script,) = node["code"]
     code = fingerprint(script)
-    if _read_json(CODE_FILE).get(script) != code:
+    if read_json(CODE_FILE).get(script) != code:
         raise UserError(f"{CODE_FILE} is not of the code that lies here: `dvc repro code`")
-    declared = next(
-        entry[SETTINGS_FILE.name] for entry in body["params"] if SETTINGS_FILE.name in entry
-    )
-    deps = tuple(paths("deps"))
+    deps = tuple(map(Path, node["deps"]))
     return Stage(
         name=name,
         item=item,
-        values={key: _lookup(settings, key) for key in map(filled, declared or settings)},
+        values={key: _lookup(settings, key) for key in node["settings"] or settings},
         deps=deps,
-        outs=tuple(path for kind in ("outs", "metrics", "plots") for path in paths(kind)),
+        outs=tuple(map(Path, node["outs"])),
         profile=settings["profile"],
         code=code,
         files=_stamps(deps),
@@ -188,12 +171,4 @@ def _stamps(deps: Iterable[Path]) -> dict[str, tuple[int, int]]:
 def _lookup(values: Any, key: str) -> Any:
     for part in key.split("."):
         values = values[part]
-    return values
-
-
-def _read_json(path: Path) -> Values:
-    try:
-        values: Values = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
     return values

@@ -18,14 +18,12 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
-from fsr_fer.pipeline.code_fingerprint import CODE_FILE
 from fsr_fer.pipeline.git import experiments
 from fsr_fer.pipeline.params import read_params
-from fsr_fer.pipeline.paths import Paths
+from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import last_seconds
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.stage import SETTINGS_FILE
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")

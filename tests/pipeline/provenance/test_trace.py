@@ -188,7 +188,7 @@ def test_experiments_in_temporary_folders_record_into_the_main_workspace(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
     monkeypatch.chdir(pipeline)
     assert record(pipeline, "check").parent == tmp_path / "main" / RECORDS / "check"
-    assert not (pipeline / RECORDS).exists()
+    assert not (pipeline / RECORDS / "check").exists()
 
 
 @pytest.mark.parametrize("blocked", [False, True])

@@ -5,7 +5,6 @@ Read through Git and DVC's cache; importing DVC would take longer than all that 
 
 import configparser
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline.git import commit_of, experiments, git_bytes, git_refusal
-from fsr_fer.pipeline.profiles import PARAMS_FILE, parse_yaml
+from fsr_fer.pipeline.graph import resolve_graph
+from fsr_fer.pipeline.paths import LOCK_FILE, PARAMS_FILE, PIPELINE_FILE
+from fsr_fer.pipeline.profiles import parse_yaml
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 
-PIPELINE_FILE, LOCK_FILE = "dvc.yaml", "dvc.lock"
 WORKSPACE = "workspace"
 
 
@@ -56,16 +56,16 @@ class Revision:
     def lock(self) -> dict[str, dict[str, Any]]:
         """What dvc.lock says of each stage: cmd, deps, params and outs; nothing if it is missing.
 
-        DVC keeps entries of stages that dvc.yaml has no more; they are left out.
+        DVC keeps entries of stages that are no more; they are left out.
 
         Raises:
             UserError: it is not what DVC writes, which it does in place: an interrupt cuts it off.
         """
-        content = self.read(LOCK_FILE)
+        content = self.read(LOCK_FILE.name)
         if content is None:
             return {}
         try:
-            stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE)["stages"]
+            stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE.name)["stages"]
             entries = [e for s in stages.values() for e in s.get("deps", []) + s.get("outs", [])]
             whole = all("path" in entry and None not in entry.values() for entry in entries)
         except (UserError, AttributeError, KeyError, TypeError) as error:
@@ -77,20 +77,9 @@ class Revision:
                 f"{LOCK_FILE} of {self.title} is not whole: edited, or cut off while DVC wrote it; "
                 f"`git checkout {LOCK_FILE}`, then `dvc repro`"
             )
-        names = set(self._stage_names())
-        return {name: entry for name, entry in stages.items() if name in names}
-
-    def _stage_names(self) -> Iterator[str]:
-        """The stages of dvc.yaml by their full names (``fsr@plain``)."""
-        params = self.values(PARAMS_FILE.name)
-        for name, node in self.values(PIPELINE_FILE).get("stages", {}).items():
-            items = next(iter(node.get("matrix", {}).values()), node.get("foreach"))
-            if isinstance(items, str):  # "${methods}"
-                items = params.get(items.strip("${}"), ())
-            if items is None:
-                yield name
-            else:
-                yield from (f"{name}@{item}" for item in items)
+        texts = [self.read(file.name) or b"" for file in (PIPELINE_FILE, PARAMS_FILE)]
+        graph = resolve_graph(self.root, *texts)
+        return {name: entry for name, entry in stages.items() if name in graph}
 
     def output(self, path: str) -> bytes:
         """A file that a stage wrote: from the workspace or Git, else from DVC's cache.

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline.code_fingerprint import CODE_FILE, reached
+from fsr_fer.pipeline.code_fingerprint import reached
+from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE
 from fsr_fer.pipeline.profiles import flat
 from fsr_fer.pipeline.provenance.record import record_of
-from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision, holds
+from fsr_fer.pipeline.provenance.revision import Revision, holds
 
 Stages = Mapping[str, Mapping[str, Any]]
 WIDTH, LONGEST_PARAMS = 100, 12

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
+from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.git import git_refusal
-from fsr_fer.pipeline.profiles import PARAMS_FILE, effective_values, flat, parse_yaml, read_yaml
+from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, PARAMS_FILE, SETTINGS_FILE
+from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import record_of
-from fsr_fer.pipeline.provenance.revision import LOCK_FILE, Revision, some
-from fsr_fer.pipeline.stage import SETTINGS_FILE
+from fsr_fer.pipeline.provenance.revision import Revision, some
 
 Stages = Mapping[str, Mapping[str, Any]]
 

@@ -11,12 +11,11 @@ from typing import Any
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
-from fsr_fer.pipeline.code_fingerprint import CODE_FILE, fingerprint, stage_names
-from fsr_fer.pipeline.paths import Paths
-from fsr_fer.pipeline.profiles import PARAMS_FILE, effective_values, flat, profile_values
+from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
+from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, SETTINGS_FILE, Paths
+from fsr_fer.pipeline.profiles import effective_values, flat, profile_values
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 from fsr_fer.pipeline.provenance.revision import Revision, some
-from fsr_fer.pipeline.stage import SETTINGS_FILE
 
 RAW = "data/raw/"
 
