@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fsr_fer.common.errors import UserError
+from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import that differs.")]
@@ -43,6 +43,11 @@ def main() -> None:
         os._exit(1)
     except RecursionError:
         typer.echo("fsr-fer: a file is nested too deep to be read", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if not (line := refusal(error)):
+            raise
+        typer.echo(f"fsr-fer: {line}", err=True)
         sys.exit(1)
     except UserError as error:
         typer.echo(f"fsr-fer: {error}", err=True)

@@ -322,17 +322,23 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
             "raise OSError(28, 'No space left on device', 'metrics/x.tsv')",
             "error: the disk is full: metrics/x.tsv could not be written",
         ),
+        (
+            "open('link')",
+            "error: link leads to /moved/cache, which is not there: has DVC's cache moved",
+        ),
+        ("open('.').read()", "error: .: Is a directory"),
         ("bytearray(10**15)", "error: out of memory; end other programs"),
         ("import torch; torch.empty(10**15)", "error: out of memory; end other programs"),
     ],
 )
-def test_a_full_disk_and_a_full_memory_are_one_line(failure: str, message: str) -> None:
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, failure: str, message: str) -> None:
+    (tmp_path / "link").symlink_to("/moved/cache")
     program = (
         "from fsr_fer.pipeline.run_stage import run_stage\n"
         f"def main(): {failure}; return\n"
         "run_stage(main)\n"
     )
-    assert message_of(run_python(ROOT, "-c", program)).startswith(message)
+    assert message_of(run_python(tmp_path, "-c", program)).startswith(message)
 
 
 @pytest.mark.parametrize(

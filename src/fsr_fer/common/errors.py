@@ -1,4 +1,7 @@
-"""The one exception that stands for a user's mistake."""
+"""What a user can mend: an exception for his mistakes, a line for what the system refuses."""
+
+import errno
+import os
 
 
 class UserError(Exception):
@@ -7,3 +10,18 @@ class UserError(Exception):
     Stages and the command line print it as one line and exit with code 1. Every other exception
     is a bug of ours and keeps its traceback.
     """
+
+
+def refusal(error: OSError) -> str:
+    """What the system refused, in one line; empty if the error is not the system's."""
+    if error.errno is None:
+        return ""
+    path = str(error.filename or "a file")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full: {path} could not be written; free some space on it, then go on"
+    if os.path.islink(path) and not os.path.exists(path):
+        return (
+            f"{path} leads to {os.readlink(path)}, which is not there: has DVC's cache moved, or "
+            "is its disk not mounted?"
+        )
+    return f"{path}: {error.strerror}"

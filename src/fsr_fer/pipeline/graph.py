@@ -1,5 +1,6 @@
 """The stages of dvc.yaml as DVC resolves them, kept for what runs or asks without DVC."""
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -44,7 +45,8 @@ def resolve_graph(root: Path, pipeline: bytes, params: bytes) -> Graph:
         except DvcException as error:
             said = " ".join(str(error).split()).replace(f"{os.path.relpath(folder)}/", "")
             raise UserError(f"{PIPELINE_FILE} cannot be read; DVC says: {said}") from None
-    write_json(kept, stages)
+    with contextlib.suppress(OSError, UserError):  # a place that cannot be written
+        write_json(kept, stages)
     return stages
 
 

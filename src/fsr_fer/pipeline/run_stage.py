@@ -3,7 +3,6 @@
 ``python -m stages.NAME`` runs the code that lies in the current folder (stages/__init__.py).
 """
 
-import errno
 import inspect
 import os
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from fsr_fer.common.errors import UserError
+from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline.code_fingerprint import require_own_code
 from fsr_fer.pipeline.provenance.record import write_record
 from fsr_fer.pipeline.stage import Stage
@@ -38,14 +37,9 @@ def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         _exit(1)
     except OSError as error:
-        # Files of ours say so themselves; this is for those that libraries write.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not (line := refusal(error)):
             raise
-        where = f": {error.filename} could not be written" if error.filename else ""
-        print(
-            f"error: the disk is full{where}; free some space on it, then `dvc repro`",
-            file=sys.stderr,
-        )
+        print(f"error: {line}", file=sys.stderr)
         _exit(1)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _is_out_of_memory(error):

@@ -163,6 +163,8 @@ def _stamps(deps: Iterable[Path]) -> dict[str, tuple[int, int]]:
     found = {}
     for dep in (*deps, SETTINGS_FILE, CODE_FILE):
         for path in (dep, *dep.rglob("*")):
+            if path.is_symlink() and not path.exists():
+                path.stat()  # raises, and names it
             if path.is_file():
                 found[str(path)] = path.stat().st_size, path.stat().st_mtime_ns
     return found

@@ -17,6 +17,7 @@ from fsr_fer.pipeline.provenance.replay import replay
 from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.provenance.verify import verify
 from tests import ROOT
+from tests.conftest import Run
 from tests.pipeline.provenance.conftest import commit, init, shell
 from tests.pipeline.provenance.mutations import chosen, read, relock, write
 from tests.pipeline.provenance.test_trace import record
@@ -226,6 +227,18 @@ def test_a_git_that_refuses_is_no_evidence(pipeline: Path, monkeypatch: pytest.M
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     assert "dubious ownership" in git_refusal(pipeline)
     assert findings(pipeline) == []
+
+
+def test_a_cache_that_is_not_mounted_is_named(
+    pipeline: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = pipeline / "models/tiny/plain.json"
+    model.unlink()
+    model.symlink_to("/moved/cache")
+    monkeypatch.chdir(pipeline)
+    code, _, err = run("verify")
+    assert code == 1
+    assert re.fullmatch("fsr-fer: .*plain.json leads to /moved/cache, which is not .*\n", err)
 
 
 def test_what_was_not_pulled_has_not_changed(pipeline: Path) -> None:
