@@ -43,6 +43,7 @@ def typed(
     # A commit with results behind the last one, for what looks back.
     finished.must(
         "make repro\ngit add --all\ngit commit --quiet --message Results\n"
+        "dvc commit --quiet\ndvc exp save --quiet --name kept\ngit diff --exit-code\n"
         "git commit --quiet --allow-empty --message Later\n"
     )
     lend_faces(finished.root / "data/raw/small", finished.root)
