@@ -1,6 +1,5 @@
 """Where files lie: those of the graph, in the top folder, and those of a profile."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 PARAMS_FILE, PIPELINE_FILE, LOCK_FILE = Path("params.yaml"), Path("dvc.yaml"), Path("dvc.lock")
@@ -8,41 +7,16 @@ CODE_FILE, SETTINGS_FILE = Path("code.json"), Path("settings.json")
 """What the stages ``code`` and ``settings`` write."""
 
 
-@dataclass(frozen=True)
 class Paths:
-    """The files of one profile, below the project's folder."""
+    """The files of one profile, below the project's folder; arrays with their shapes."""
 
-    profile: str
-
-    @property
-    def data(self) -> Path:
-        """The folder of faces, features and predictions."""
-        return Path("data") / self.profile
-
-    @property
-    def models(self) -> Path:
-        """The folder of trained networks."""
-        return Path("models") / self.profile
-
-    @property
-    def metrics(self) -> Path:
-        """The folder of what Git keeps."""
-        return Path("metrics") / self.profile
-
-    @property
-    def dataset(self) -> Path:
-        """The folder of all faces at full size and their manifest."""
-        return self.data / "dataset"
-
-    @property
-    def images(self) -> Path:
-        """All faces, uint8 [N, 100, 100, 3]."""
-        return self.dataset / "images.npy"
-
-    @property
-    def manifest(self) -> Path:
-        """Split, label and subject of all faces."""
-        return self.dataset / "manifest.csv"
+    def __init__(self, profile: str) -> None:
+        self.data = Path("data", profile)
+        self.models = Path("models", profile)
+        self.metrics = Path("metrics", profile)  # what Git keeps
+        self.dataset = self.data / "dataset"
+        self.images = self.dataset / "images.npy"  # uint8 [N, 100, 100, 3]
+        self.manifest = self.dataset / "manifest.csv"
 
     def downsampled(self, scale: int | str) -> Path:
         """All faces downsampled, uint8 [N, n, n, 3]."""

@@ -34,25 +34,21 @@ def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
             stage.require_unchanged()
             _record(stage)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        _exit(1)
+        _exit(1, f"error: {error}")
     except OSError as error:
         if not (line := refusal(error)):
             raise
-        print(f"error: {line}", file=sys.stderr)
-        _exit(1)
+        _exit(1, f"error: {line}")
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
             raise
-        print(
+        _exit(
+            1,
             "error: out of memory; end other programs, or have fewer threads (OMP_NUM_THREADS=1), "
             "which changes no result, as a smaller batch_size does",
-            file=sys.stderr,
         )
-        _exit(1)
     except KeyboardInterrupt:
-        print("interrupted; `dvc repro` goes on from here", file=sys.stderr)
-        _exit(130)
+        _exit(130, "interrupted; `dvc repro` goes on from here")
     _exit(0)
 
 
@@ -76,12 +72,14 @@ def _arguments(main: Callable[..., Stage | None]) -> list[str]:
     sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
 
 
-def _exit(code: int) -> NoReturn:
-    """Exit at once, without the half second in which the interpreter takes torch down.
+def _exit(code: int, last_words: str = "") -> NoReturn:
+    """Say why and exit at once, without the half second in which the interpreter takes torch down.
 
     It ignores Ctrl-C in that time, and `dvc repro` would go on to the next stage; and threads by
     which processes talk to one another abort a process that ends around them.
     """
+    if last_words:
+        print(last_words, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
