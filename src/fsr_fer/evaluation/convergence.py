@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired
+from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired, sign_flip_p
 
 VARIANTS = ("plain", "reweighted")
 SCORE = "validation/total_accuracy"
@@ -23,11 +23,6 @@ PAPER = {
 
 Curve = Sequence[Mapping[str, float]]
 """What a training recorded: ``step`` and named values, in the order of the steps."""
-
-
-def steps_to_reach(curve: Curve, target: float) -> int | None:
-    """The first step with a validation accuracy of ``target`` or more, None if there is none."""
-    return next((int(point["step"]) for point in curve if point[SCORE] >= target), None)
 
 
 def summarise(
@@ -48,10 +43,9 @@ def summarise(
         target = curves["plain"][seed][-1][SCORE]
         for variant in VARIANTS:
             curve = curves[variant][seed]
-            reached = steps_to_reach(curve, target)
-            missed += reached is None
-            after = int(curve[-1]["step"] + curve[0]["step"])
-            steps[variant].append(after if reached is None else reached)
+            reached = [point["step"] for point in curve if point[SCORE] >= target]
+            missed += not reached
+            steps[variant].append(int(min(reached, default=curve[-1]["step"] + curve[0]["step"])))
     last = {v: [curves[v][seed][-1][SCORE] for seed in seeds] for v in VARIANTS}
     best = {v: [max(point[SCORE] for point in curves[v][seed]) for seed in seeds] for v in VARIANTS}
     on_test = {v: [test[v][seed] for seed in seeds] for v in VARIANTS}
@@ -67,7 +61,7 @@ def summarise(
         "ratio_of_steps": _ratio(steps["plain"], steps["reweighted"], confidence),
         "accuracy": {
             name: {v: over_seeds(values[v], confidence) for v in VARIANTS}
-            | {"difference": _difference(values["reweighted"], values["plain"], confidence)}
+            | {"difference": paired(values["reweighted"], values["plain"], confidence)}
             for name, values in {
                 "last_validation": last,
                 "best_validation": best,
@@ -84,12 +78,6 @@ def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -
     of_logs = over_seeds(logs, confidence)
     return {
         **{name: round(math.exp(value), DECIMALS) for name, value in of_logs.items()},
-        "p": paired(logs, confidence)["p"],
+        "p": sign_flip_p(logs),
         "values": [round(math.exp(log), DECIMALS) for log in logs],
     }
-
-
-def _difference(
-    reweighted: Sequence[float], plain: Sequence[float], confidence: float
-) -> dict[str, Any]:
-    return paired([b - a for a, b in zip(plain, reweighted, strict=True)], confidence)

@@ -18,12 +18,7 @@ MEAN = "mean"
 """Column of a table of scores: over all scales, full size left out (paper, table 2: "avg")."""
 
 CONFIDENCE = ".confidence"
-"""What ``hr.confidence`` has after the name of the column it belongs to."""
-
-DECIMALS = 3
-"""Of a confidence in the file. More would be noise of the arithmetic: other numbers of threads, and
-the files would differ."""
-
+"""Follows the name of the column that it belongs to."""
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionTable:
@@ -41,9 +36,6 @@ class PredictionTable:
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
     def write(self, path: Path) -> None:
         """Write ``id,label,hr,x2,...`` with class names as values.
 
@@ -54,7 +46,8 @@ class PredictionTable:
             [self.class_names[position] for position in column]
             for column in (self.labels, *self.predicted.values())
         ]
-        numbers = [[f"{p:.{DECIMALS}f}" for p in column] for column in self.confidence.values()]
+        # More decimals would differ with the number of threads.
+        numbers = [[f"{p:.3f}" for p in column] for column in self.confidence.values()]
         write_csv(path, header, zip(self.ids, *names, *numbers, strict=True))
 
 
@@ -63,22 +56,10 @@ def by_size(columns: Collection[str]) -> list[str]:
     return sorted(columns, key=lambda c: (c == MEAN, c != HR, len(c), c))
 
 
-def read_predictions(path: Path, class_names: tuple[str, ...]) -> PredictionTable:
-    """Read what ``PredictionTable.write`` wrote.
-
-    Raises:
-        UserError: the file is missing, or see ``parse_predictions``.
-    """
-    try:
-        return parse_predictions(path.read_bytes(), path, class_names)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-
-
 def parse_predictions(
     content: bytes, path: Path | str, class_names: tuple[str, ...]
 ) -> PredictionTable:
-    """The table in the content of the file ``path``.
+    """The table in the content of the file ``path``, as ``PredictionTable.write`` wrote it.
 
     Raises:
         UserError: it holds no predictions, or a class that is none of ``class_names``.

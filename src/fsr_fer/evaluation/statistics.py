@@ -4,13 +4,13 @@
 score is then the mean over the scales, and resampling keeps a face's S predictions together.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 Score = Literal["total_accuracy", "mean_class_accuracy"]
+SCORES: tuple[Score, ...] = ("total_accuracy", "mean_class_accuracy")
 Seed = int | Sequence[int]
 
 
@@ -21,14 +21,20 @@ class Interval(NamedTuple):
     high: float
 
 
+def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
+    """The score of these predictions, percent."""
+    correct = np.bincount(labels, weights=_times_correct(labels, predicted))
+    return float(_score(correct, np.bincount(labels) * _num_scales(predicted), score))
+
+
 def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Share of faces predicted correctly (the paper's score)."""
-    return _observed(labels, predicted, "total_accuracy")
+    return observed(labels, predicted, "total_accuracy")
 
 
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Mean of the recalls of the classes that occur in ``labels``; each class counts the same."""
-    return _observed(labels, predicted, "mean_class_accuracy")
+    return observed(labels, predicted, "mean_class_accuracy")
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -40,32 +46,23 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
 def bootstrap_interval(
     labels: np.ndarray,
     predicted: np.ndarray,
+    reference: np.ndarray | None = None,
     *,
     score: Score,
     confidence: float,
     resamples: int,
     seed: Seed,
 ) -> Interval:
-    """Percentile bootstrap over faces; ``confidence`` is between 0 and 1."""
-    correct = _times_correct(labels, predicted)
-    scores = _resampled(labels, correct, _num_scales(predicted), score, resamples, seed)
+    """Percentile bootstrap over faces of a score; ``confidence`` is between 0 and 1.
+
+    With ``reference``, what another method predicts for the same faces: of score(predicted) -
+    score(reference).
+    """
+    gained = _times_correct(labels, predicted)
+    if reference is not None:
+        gained -= _times_correct(labels, reference)
+    scores = _resampled(labels, gained, _num_scales(predicted), score, resamples, seed)
     return _percentiles(scores, confidence)
-
-
-def paired_bootstrap(
-    labels: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    *,
-    score: Score,
-    confidence: float,
-    resamples: int,
-    seed: Seed,
-) -> Interval:
-    """Percentile bootstrap of score(first) - score(second), both predicted for the same faces."""
-    gained = _times_correct(labels, first) - _times_correct(labels, second)
-    differences = _resampled(labels, gained, _num_scales(first), score, resamples, seed)
-    return _percentiles(differences, confidence)
 
 
 def expected_calibration_error(
@@ -108,16 +105,6 @@ def calibration_interval(
     return Interval(max(0.0, mirrored.low), max(0.0, mirrored.high))
 
 
-def t_interval(differences: Sequence[float], confidence: float) -> Interval:
-    """Student's t interval of the mean of two or more numbers, in their unit."""
-    from scipy.special import stdtrit
-
-    mean, count = np.mean(differences), len(differences)
-    quantile = stdtrit(count - 1, (1 + confidence) / 2)
-    reach = quantile * np.std(differences, ddof=1) / math.sqrt(count)
-    return Interval(float(mean - reach), float(mean + reach))
-
-
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
     """Numbers of faces that only ``first`` and that only ``second`` has correct; all int64 [N]."""
     first_correct, second_correct = first == labels, second == labels
@@ -125,10 +112,9 @@ def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tup
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """Two-sided exact McNemar test on the faces that only one of two methods predicts correctly.
+    """P-value (0 to 1) of the two-sided exact McNemar test on the ``discordant`` faces.
 
-    The p-value (0 to 1) that, of ``first_only + second_only`` tosses of a fair coin, one side comes
-    up as rarely as the rarer side here.
+    That of ``first_only + second_only`` tosses of a fair coin one side comes up as rarely as here.
     """
     from scipy.special import bdtr
 
@@ -139,8 +125,7 @@ def mcnemar_exact(first_only: int, second_only: int) -> float:
 def sign_flip(gained: np.ndarray) -> float:
     """Two-sided exact p-value of sum(gained) if each sign were a fair coin's; int64 [N].
 
-    With one gained or lost each, this is McNemar's test. Fractions first have to be made whole
-    numbers: percent with three decimals times 1000. Sums of positive terms only, so that small
+    With one gained or lost each, this is McNemar's test. Sums of positive terms only, so that small
     p-values stay true.
     """
     sizes = np.abs(gained)
@@ -179,11 +164,6 @@ def _num_scales(predicted: np.ndarray) -> int:
 def _times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """At how many of the S scales each face is predicted correctly, int64 [N]."""
     return (np.atleast_2d(predicted) == labels).sum(axis=0)
-
-
-def _observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
-    correct = np.bincount(labels, weights=_times_correct(labels, predicted))
-    return float(_score(correct, np.bincount(labels) * _num_scales(predicted), score))
 
 
 def _score(correct: np.ndarray, all_made: np.ndarray, score: Score) -> np.ndarray:

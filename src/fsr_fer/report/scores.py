@@ -1,6 +1,6 @@
 """The numbers of the report, computed once: the metrics and the page show these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,6 +8,8 @@ import numpy as np
 
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable
 from fsr_fer.evaluation.statistics import (
+    SCORES,
+    Interval,
     Score,
     bootstrap_interval,
     calibration_interval,
@@ -16,16 +18,10 @@ from fsr_fer.evaluation.statistics import (
     expected_calibration_error,
     holm,
     mcnemar_exact,
-    mean_class_accuracy,
-    paired_bootstrap,
+    observed,
     total_accuracy,
 )
 from fsr_fer.report.inputs import ReportInputs
-
-SCORES: Mapping[Score, Callable[[np.ndarray, np.ndarray], float]] = {
-    "total_accuracy": total_accuracy,
-    "mean_class_accuracy": mean_class_accuracy,
-}
 
 
 class Estimate(NamedTuple):
@@ -123,23 +119,30 @@ def _predicted(inputs: ReportInputs, predictions: PredictionTable, size: str) ->
     return predictions.predicted[size]
 
 
-def _bootstrap(inputs: ReportInputs, size: str) -> dict[str, Any]:
+def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
     """Resamples and their seed: the run's and the size's factor, for the mean 0."""
     seed = (inputs.seed, inputs.factors.get(size, 0))
     return {"resamples": inputs.evaluate.resamples, "seed": seed}
 
 
+def _interval(
+    inputs: ReportInputs, size: str, score: Score, labels: np.ndarray, *predicted: np.ndarray
+) -> Interval:
+    """Of a score, or of its difference between two methods."""
+    level = inputs.evaluate.confidence
+    options = _resampling(inputs, size)
+    return bootstrap_interval(labels, *predicted, score=score, confidence=level, **options)
+
+
 def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
     faces = method.labels, _predicted(inputs, method, size)
-    level = inputs.evaluate.confidence
-    interval = bootstrap_interval(*faces, score=score, confidence=level, **_bootstrap(inputs, size))
-    return Estimate(SCORES[score](*faces), *interval)
+    return Estimate(observed(*faces, score), *_interval(inputs, size, score, *faces))
 
 
 def _calibration(inputs: ReportInputs, method: PredictionTable, size: str) -> Calibration:
     faces = method.labels, method.predicted[size], method.confidence[size]
     bins, level = inputs.evaluate.calibration_bins, inputs.evaluate.confidence
-    interval = calibration_interval(*faces, bins=bins, level=level, **_bootstrap(inputs, size))
+    interval = calibration_interval(*faces, bins=bins, level=level, **_resampling(inputs, size))
     return Calibration(
         error=Estimate(expected_calibration_error(*faces, bins=bins), *interval),
         confidence=100.0 * float(method.confidence[size].mean()),
@@ -168,8 +171,7 @@ def _differences(
     }
     for (name, size), p_value in zip(tested, holm(list(tested.values())), strict=True):
         significant = p_value < 1 - inputs.evaluate.confidence
-        cell = table[name][size]._replace(p_value=p_value, significant=significant)
-        table[name][size] = cell
+        table[name][size] = table[name][size]._replace(p_value=p_value, significant=significant)
     return table
 
 
@@ -180,15 +182,8 @@ def _difference(
     labels = first.labels
     ours = _predicted(inputs, first, size)
     theirs = _predicted(inputs, second, size)
-    low, high = paired_bootstrap(
-        labels,
-        ours,
-        theirs,
-        score=score,
-        confidence=inputs.evaluate.confidence,
-        **_bootstrap(inputs, size),
-    )
-    value = SCORES[score](labels, ours) - SCORES[score](labels, theirs)
+    low, high = _interval(inputs, size, score, labels, ours, theirs)
+    value = observed(labels, ours, score) - observed(labels, theirs, score)
     significant = low > 0 or high < 0
     if score != "total_accuracy" or size == MEAN:
         return Difference(value, low, high, significant)
