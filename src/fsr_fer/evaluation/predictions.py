@@ -20,6 +20,7 @@ MEAN = "mean"
 CONFIDENCE = ".confidence"
 """Follows the name of the column that it belongs to."""
 
+
 @dataclass(frozen=True, kw_only=True)
 class PredictionTable:
     """The class a method predicts for each test face, at full size and at each scale.

@@ -5,7 +5,7 @@ from pathlib import Path
 from fsr_fer.common.files import replacing, write_text
 from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.face_grids import restored_grid, sizes_grid
-from fsr_fer.report.figures import accuracy_figure, calibration_figure, cost_figure
+from fsr_fer.report.figures import accuracy_figure, cost_figure
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.page import write_page
 from fsr_fer.report.score_files import write_details, write_metrics
@@ -44,7 +44,6 @@ def _pictures(inputs: ReportInputs, scores: Scores) -> dict[str, bytes]:
     pictures = {
         "accuracy.svg": accuracy_figure(table, inputs.pixels, banded),
         "cost.svg": cost_figure(table, inputs.operations, titles),
-        "calibration.svg": calibration_figure(scores.calibration),
         "faces.png": sizes_grid(inputs),
     }
     restored = restored_grid(inputs)

@@ -19,7 +19,7 @@ ZOOM = 2
 CELL, LEFT, TOP = FULL_SIZE + 14, 96, 28
 
 SHOWN_SCALES = ("x4", "x8")
-"""Sizes at which the grid of restored faces shows each face, as far as they are there."""
+"""Sizes at which the grid of restored faces shows each face, of those that the profile has."""
 
 Line = tuple[str, Sequence[np.ndarray | None]]
 
@@ -49,29 +49,21 @@ def sizes_grid(inputs: ReportInputs) -> bytes:
 def restored_grid(inputs: ReportInputs) -> bytes | None:
     """The examples upsampled by bicubic and by each method that restores faces; a PNG.
 
-    After the paper's figure 5. None if no method restores faces at ``SHOWN_SCALES``.
+    After the paper's figure 5. None if no method restores faces or a profile has no such scale.
     """
-    restored = {
-        (name, size): open_faces(path)
-        for name in inputs.methods
-        for size in SHOWN_SCALES
-        if size in inputs.scale_names
-        and (path := inputs.data / f"restored/{name}/{size}.npy").exists()
-    }
-    if not restored:
+    names = [name for name in inputs.methods if (inputs.data / "restored" / name).exists()]
+    sizes = [size for size in SHOWN_SCALES if size in inputs.scale_names]
+    if not names or not sizes:
         return None
-    names = list(dict.fromkeys(name for name, _ in restored))
-    sizes = [size for size in SHOWN_SCALES if size in {size for _, size in restored}]
     test = inputs.manifest.rows("test").tolist()
     lines: list[Line] = []
     for row in example_rows(inputs):
         for size in sizes:
-            faces = [_face(inputs, row, size), _upsampled(inputs, row, size)]
-            found = [restored.get((name, size)) for name in names]
-            theirs = [None if f is None else f[test.index(row)] for f in found]
+            files = [inputs.data / f"restored/{name}/{size}.npy" for name in names]
+            theirs = [open_faces(f)[test.index(row)] if f.exists() else None for f in files]
             title = f"{_class_name(inputs, row)}\n\n" if size == sizes[0] else ""
-            line = [*faces, *theirs, _face(inputs, row, HR)]
-            lines.append((title + inputs.title(size), line))
+            faces = [_face(inputs, row, size), _upsampled(inputs, row, size), *theirs]
+            lines.append((title + inputs.title(size), [*faces, _face(inputs, row, HR)]))
     return _grid(["small face", "bicubic", *names, inputs.title(HR)], lines)
 
 

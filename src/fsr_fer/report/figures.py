@@ -14,7 +14,7 @@ from matplotlib.style import context
 from matplotlib.ticker import EngFormatter, LogLocator
 
 from fsr_fer.evaluation.predictions import HR
-from fsr_fer.report.scores import Calibration, Estimate
+from fsr_fer.report.scores import Estimate
 
 Table = Mapping[str, Mapping[str, Estimate]]
 
@@ -113,27 +113,6 @@ def cost_figure(
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("floating-point operations per face")
     all_axes[0].set_ylabel("total accuracy, %")
-    return _svg(figure)
-
-
-@own_settings
-def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes:
-    """Accuracy over mean confidence, a point for each size of each method, as SVG.
-
-    Below the diagonal a method is overconfident.
-    """
-    cells = [cell for row in calibration.values() for cell in row.values()]
-    values = [value for cell in cells for value in (cell.confidence, cell.accuracy)]
-    low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
-    figure = Figure(figsize=(5, 4.6))
-    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
-    axes = figure.add_subplot()
-    for number, (name, row) in enumerate(calibration.items()):
-        _, x, y = zip(*row.values(), strict=True)
-        _plot(axes, number, name, x, y, linewidth=0.7, markersize=5)
-    axes.plot([low, high], [low, high], color=GREY, linewidth=1, dashes=(2, 3))
-    axes.set(xlim=(low, high), ylim=(low, high))
-    axes.set(xlabel="mean confidence, %", ylabel="total accuracy, %")
     return _svg(figure)
 
 
