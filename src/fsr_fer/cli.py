@@ -61,7 +61,7 @@ def import_command(
     source: Literal["rafdb", "csv", "folder"],
     path: Annotated[str, typer.Argument(help="The folder that holds them, or a zip.")],
     profile: Annotated[
-        str | None, typer.Option(help="Whose faces they are [default: the first of SOURCE].")
+        str | None, typer.Option(help="Whose faces they are [default: the first of this source].")
     ] = None,
     numbered_from: Annotated[
         int | None, typer.Option(help="Classes are numbers: class_names, counted from this.")
@@ -151,8 +151,7 @@ def weights_import_command(
                 "add --force to put these in their place"
             )
     tracking.track_with_dvc(target, root=root, push=True)
-    count = sum(tensor.numel() for tensor in network.state_dict().values())
-    typer.echo(f"imported {key}: {count:,} numbers into {relative}")
+    typer.echo(f"imported {key} into {relative}")
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
     typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")

@@ -67,8 +67,8 @@ def cost_of(
     size; a method that has any exists at their scales alone.
     """
     face = torch.zeros(1, FULL_SIZE, FULL_SIZE, 3, dtype=torch.uint8)
-    flop, eigen = work_of(lambda: method.logits(face, FULL_SIZE))
-    flop_of_small, _ = work_of(lambda: method.logits(face, FULL_SIZE // 2))
+    flop, eigen = work_of(lambda: method.logits(face, small=False))
+    flop_of_small, _ = work_of(lambda: method.logits(face, small=True))
     work, once = {HR: flop}, {HR: 0}
     parameters = {HR: _parameters(method.network)}
     for scale in scales:

@@ -73,9 +73,8 @@ def predict_test_faces(
     rows = manifest.rows("test")
     predicted, confidence = {}, {}
     for column, some in faces.items():
-        pixels = FULL_SIZE if column == HR else small_side(int(column.removeprefix("x")))
-        desc = f"evaluate {name} {column}"
-        predicted[column], confidence[column] = method.predict(some, pixels, device, desc)
+        made = method.predict(some, column != HR, device, f"evaluate {name} {column}")
+        predicted[column], confidence[column] = made
     return PredictionTable(
         ids=tuple(manifest.ids[row] for row in rows),
         labels=manifest.labels[rows],

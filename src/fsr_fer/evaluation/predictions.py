@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,11 @@ class PredictionTable:
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def at(self, size: str, scales: Sequence[int]) -> np.ndarray:
+        """Predicted classes at one size, int64 [1, N], or for ``MEAN`` at all S scales, [S, N]."""
+        sizes = [f"x{scale}" for scale in scales] if size == MEAN else [size]
+        return np.stack([self.predicted[name] for name in sizes])
+
     def write(self, path: Path) -> None:
         """Write ``id,label,hr,x2,...`` with class names as values.
 
@@ -50,6 +55,13 @@ class PredictionTable:
         # More decimals would differ with the number of threads.
         numbers = [[f"{p:.3f}" for p in column] for column in self.confidence.values()]
         write_csv(path, header, zip(self.ids, *names, *numbers, strict=True))
+
+
+def common_sizes(tables: Collection[PredictionTable], scales: Sequence[int]) -> list[str]:
+    """The sizes that all these tables have, and ``MEAN`` if they have every scale."""
+    sizes = [HR, *(f"x{scale}" for scale in scales)]
+    known = [size for size in sizes if all(size in table.predicted for table in tables)]
+    return [*known, MEAN] if known == sizes else known
 
 
 def by_size(columns: Collection[str]) -> list[str]:

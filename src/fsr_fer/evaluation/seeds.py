@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import stdtrit
 from scipy.stats import permutation_test
 
-from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
-from fsr_fer.evaluation.statistics import SCORES, Score, observed
+from fsr_fer.evaluation.predictions import PredictionTable, common_sizes
+from fsr_fer.evaluation.statistics import SCORES, observed
 
 DECIMALS = 3
 
@@ -59,8 +59,8 @@ def summarise(
     for score in SCORES:
         values = {
             method: {
-                column: [score_of(score, p, column, scales) for p in by_seed.values()]
-                for column in _columns(by_seed, scales)
+                size: [observed(p.labels, p.at(size, scales), score) for p in by_seed.values()]
+                for size in common_sizes(by_seed.values(), scales)
             }
             for method, by_seed in tables.items()
         }
@@ -82,19 +82,3 @@ def summarise(
         }
     seeds = list(next(iter(tables.values())))
     return {"confidence": confidence, "seeds": seeds, "scores": scores, "pairs": pairs}
-
-
-def _columns(by_seed: Mapping[int, PredictionTable], scales: Sequence[int]) -> list[str]:
-    """The sizes at which a method exists, and ``MEAN`` if these are all."""
-    sizes = [HR, *(f"x{scale}" for scale in scales)]
-    known = [size for size in sizes if all(size in p.predicted for p in by_seed.values())]
-    return [*known, MEAN] if known == sizes else known
-
-
-def score_of(
-    score: Score, predictions: PredictionTable, column: str, scales: Sequence[int]
-) -> float:
-    """A score in percent at one size or, ``MEAN``, over the scales."""
-    sizes = [f"x{scale}" for scale in scales] if column == MEAN else [column]
-    answers = np.stack([predictions.predicted[size] for size in sizes])
-    return observed(predictions.labels, answers, score)

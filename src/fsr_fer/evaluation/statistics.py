@@ -5,7 +5,7 @@ score is then the mean over the scales, and resampling keeps a face's S predicti
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -14,17 +14,14 @@ SCORES: tuple[Score, ...] = ("total_accuracy", "mean_class_accuracy")
 Seed = int | Sequence[int]
 
 
-class Interval(NamedTuple):
-    """Bounds in percent, ``low`` at most ``high``."""
-
-    low: float
-    high: float
+Interval = tuple[float, float]
+"""Bounds, the lower one first."""
 
 
 def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
     """The score of these predictions, percent."""
     correct = np.bincount(labels, weights=_times_correct(labels, predicted))
-    return float(_score(correct, np.bincount(labels) * _num_scales(predicted), score))
+    return float(_score(correct, np.bincount(labels) * len(np.atleast_2d(predicted)), score))
 
 
 def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
@@ -61,7 +58,7 @@ def bootstrap_interval(
     gained = _times_correct(labels, predicted)
     if reference is not None:
         gained -= _times_correct(labels, reference)
-    scores = _resampled(labels, gained, _num_scales(predicted), score, resamples, seed)
+    scores = _resampled(labels, gained, len(np.atleast_2d(predicted)), score, resamples, seed)
     return _percentiles(scores, confidence)
 
 
@@ -95,14 +92,14 @@ def calibration_interval(
     at the sample's error (2 e - q) they make up for it. The interval may lie below the error.
     """
     bin_of, gaps = _gaps(labels, predicted, confidence, bins)
-    observed = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
+    gap = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
     generator = np.random.default_rng(seed)
     resampled = np.empty(resamples)
     for i in range(resamples):
         drawn = generator.integers(labels.size, size=labels.size)
         resampled[i] = np.abs(np.bincount(bin_of[drawn], gaps[drawn], minlength=bins)).sum()
-    mirrored = _percentiles(100.0 * (2 * observed - resampled) / labels.size, level)
-    return Interval(max(0.0, mirrored.low), max(0.0, mirrored.high))
+    low, high = _percentiles(100.0 * (2 * gap - resampled) / labels.size, level)
+    return max(0.0, low), max(0.0, high)
 
 
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
@@ -157,10 +154,6 @@ def _gaps(
     return bin_of, confidence - (predicted == labels)
 
 
-def _num_scales(predicted: np.ndarray) -> int:
-    return 1 if predicted.ndim == 1 else predicted.shape[0]
-
-
 def _times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """At how many of the S scales each face is predicted correctly, int64 [N]."""
     return (np.atleast_2d(predicted) == labels).sum(axis=0)
@@ -195,4 +188,4 @@ def _resampled(
 
 def _percentiles(scores: np.ndarray, confidence: float) -> Interval:
     low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high))
+    return float(low), float(high)

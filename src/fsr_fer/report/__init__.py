@@ -36,9 +36,9 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
 
 def _pictures(inputs: ReportInputs, scores: Scores) -> dict[str, bytes]:
     """The figures by file name; restored faces if a method restores some."""
-    table, names = scores.tables["total_accuracy"], list(inputs.methods)
-    # Bands of more than a few methods hide each other: those all are compared with, and the best.
-    banded = names if len(names) <= 4 else [*inputs.references, *scores.best(MEAN)[:1]]
+    table = scores.tables["total_accuracy"]
+    # Bands of all would hide each other: those that all are compared with, and the best.
+    banded = [*inputs.references, *scores.best(MEAN)[:1]]
     panels = [size for size in (MEAN, inputs.scale_names[-1]) if scores.best(size)]
     titles = {size: inputs.title(size) for size in panels}
     pictures = {

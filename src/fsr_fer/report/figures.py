@@ -22,13 +22,10 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "fsr-fer",  # otherwise random ids differ from run to run
     "svg.fonttype": "none",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so is measured the same everywhere
-    "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "#e3e3e3",
-    "axes.axisbelow": True,
-    "figure.facecolor": "white",
     "legend.fontsize": 8,
     "text.parse_math": False,  # a class called $\\foo$ is drawn as it is
 }

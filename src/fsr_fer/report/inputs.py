@@ -100,13 +100,13 @@ def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, A
 
     Bicubic's stand in each of the files.
     """
-    found: dict[str, dict[str, Any]] = {"bicubic": {}}
+    found: dict[str, dict[str, Any]] = {}
     for name in methods:
         if (path := folder / f"{name}.json").exists():
             values = json.loads(path.read_bytes())
-            found["bicubic"] |= values["bicubic"]
+            found.setdefault("bicubic", {}).update(values["bicubic"])
             found[name] = values[name]
-    return found if len(found) > 1 else {}
+    return found
 
 
 def read_output(path: Path) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fsr_fer.evaluation.predictions import MEAN, PredictionTable
+from fsr_fer.evaluation.predictions import MEAN, PredictionTable, common_sizes
 from fsr_fer.evaluation.statistics import (
     SCORES,
     Interval,
@@ -19,7 +19,6 @@ from fsr_fer.evaluation.statistics import (
     holm,
     mcnemar_exact,
     observed,
-    total_accuracy,
 )
 from fsr_fer.report.inputs import ReportInputs
 
@@ -51,11 +50,10 @@ class Difference(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Expected calibration error, mean confidence and total accuracy at one size, all percent."""
+    """Expected calibration error and mean confidence at one size, percent."""
 
     error: Estimate
     confidence: float
-    accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,10 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     return Scores(
         tables={
             score: {
-                name: {size: _estimate(inputs, p, size, score) for size in _sizes(inputs, p)}
+                name: {
+                    size: _estimate(inputs, p, size, score)
+                    for size in common_sizes([p], inputs.scales)
+                }
                 for name, p in methods.items()
             }
             for score in SCORES
@@ -106,19 +107,6 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     )
 
 
-def _sizes(inputs: ReportInputs, *methods: PredictionTable) -> list[str]:
-    """The sizes that all these methods have, and the mean if they have all scales."""
-    sizes = [size for size in inputs.sizes if all(size in m.predicted for m in methods)]
-    return [*sizes, MEAN] if set(inputs.scale_names) <= set(sizes) else sizes
-
-
-def _predicted(inputs: ReportInputs, predictions: PredictionTable, size: str) -> np.ndarray:
-    """Predicted classes: int64 [N], or [S, N] for the mean over the scales."""
-    if size == MEAN:
-        return np.stack([predictions.predicted[scale] for scale in inputs.scale_names])
-    return predictions.predicted[size]
-
-
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
     """Resamples and their seed: the run's and the size's factor, for the mean 0."""
     seed = (inputs.seed, inputs.factors.get(size, 0))
@@ -135,7 +123,7 @@ def _interval(
 
 
 def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
-    faces = method.labels, _predicted(inputs, method, size)
+    faces = method.labels, method.at(size, inputs.scales)
     return Estimate(observed(*faces, score), *_interval(inputs, size, score, *faces))
 
 
@@ -146,7 +134,6 @@ def _calibration(inputs: ReportInputs, method: PredictionTable, size: str) -> Ca
     return Calibration(
         error=Estimate(expected_calibration_error(*faces, bins=bins), *interval),
         confidence=100.0 * float(method.confidence[size].mean()),
-        accuracy=total_accuracy(*faces[:2]),
     )
 
 
@@ -158,7 +145,7 @@ def _differences(
     table = {
         name: {
             size: _difference(inputs, first, second, size, score)
-            for size in _sizes(inputs, first, second)
+            for size in common_sizes([first, second], inputs.scales)
         }
         for name, first in inputs.methods.items()
         if name != reference
@@ -180,8 +167,8 @@ def _difference(
 ) -> Difference:
     """The first method minus the second; the p-value is not adjusted yet."""
     labels = first.labels
-    ours = _predicted(inputs, first, size)
-    theirs = _predicted(inputs, second, size)
+    ours = first.at(size, inputs.scales)
+    theirs = second.at(size, inputs.scales)
     low, high = _interval(inputs, size, score, labels, ours, theirs)
     value = observed(labels, ours, score) - observed(labels, theirs, score)
     significant = low > 0 or high < 0

@@ -130,9 +130,7 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
     tests: dict[tuple[str, str], dict[str, Any]] = {}
     sizes: dict[tuple[str, str], float] = {}
     means: dict[tuple[str, str], float] = {}
-    for name in before.accuracy:
-        if name not in after.accuracy:
-            continue
+    for name in (name for name in before.accuracy if name in after.accuracy):
         first, second = before.predictions[name], after.predictions[name]
         pairs = {c: (first.predicted[c], second.predicted[c]) for c in first.predicted}
         # A method that predicts every face as before is no test: it would hide the others.
