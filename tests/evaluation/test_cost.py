@@ -62,33 +62,31 @@ def test_covpoolfer_at_full_size(paper: CovPoolFER) -> None:
     }
 
 
+def generator(filters: int, growth: int) -> Generator:
+    settings = PAPER["fsr"]["generator"] | {"filters": filters, "growth": growth}
+    return Generator(build(GeneratorSettings, settings, "generator"))
+
+
+def rcan(scale: int) -> Restorer:
+    return Restorer(Rcan(build(RcanSettings, PAPER["sr"]["rcan"], "rcan"), scale))
+
+
 @pytest.mark.parametrize(
-    ("filters", "growth", "parameters", "gflop"),
+    ("make", "values", "shape", "parameters", "gflop"),
     [
-        (64, 32, 4_391_617, 143.8),
-        (32, 16, 1_099_105, 36.0),
-        (16, 8, 275_377, 9.0),
+        (generator, (64, 32), (1, 1, 128, 128), 4_391_617, 143.8),
+        (generator, (32, 16), (1, 1, 128, 128), 1_099_105, 36.0),
+        (generator, (16, 8), (1, 1, 128, 128), 275_377, 9.0),
+        (rcan, (3,), (1, 34, 34, 3), 15_629_307, 35.8),
+        (rcan, (8,), (1, 13, 13, 3), 15_740_091, 6.2),
     ],
 )
-def test_generators_at_full_size(filters: int, growth: int, parameters: int, gflop: float) -> None:
-    settings = PAPER["fsr"]["generator"] | {"filters": filters, "growth": growth}
+def test_generators_and_rcan_at_full_size(make, values, shape, parameters, gflop) -> None:
     with torch.device("meta"):
-        generator = Generator(build(GeneratorSettings, settings, "generator"))
-    counted, once = work_of_module(generator, (1, 1, 128, 128), torch.float32)
-    assert sum(p.numel() for p in generator.parameters()) == parameters
-    assert round(counted / 1e9, 1) == gflop
-    assert once == 0
-
-
-@pytest.mark.parametrize(
-    ("scale", "parameters", "gflop"), [(3, 15_629_307, 35.8), (8, 15_740_091, 6.2)]
-)
-def test_rcan_at_full_size(scale: int, parameters: int, gflop: float) -> None:
-    with torch.device("meta"):
-        restorer = Restorer(Rcan(build(RcanSettings, PAPER["sr"]["rcan"], "rcan"), scale))
-    side = small_side(scale)
-    counted, once = work_of_module(restorer, (1, side, side, 3), torch.uint8)
-    assert sum(p.numel() for p in restorer.parameters()) == parameters
+        network = make(*values)
+    dtype = torch.float32 if make is generator else torch.uint8
+    counted, once = work_of_module(network, shape, dtype)
+    assert sum(p.numel() for p in network.parameters()) == parameters
     assert round(counted / 1e9, 1) == gflop
     assert once == 0
 
@@ -114,10 +112,10 @@ def test_every_matrix_of_a_batch_counts() -> None:
 
 
 def test_the_generator_costs_where_faces_were_small(network: CovPoolFER) -> None:
-    generator = Generator(sections.generator()).eval()
+    restoring = Generator(sections.generator()).eval()
     plain = cost_of(Method(network=network), {}, [2, 8])
-    cost = cost_of(Method(network=network, generator=generator), {}, [2, 8])
-    more = work_of_module(generator, (1, 1, 8, 8), torch.float32)[0]
+    cost = cost_of(Method(network=network, generator=restoring), {}, [2, 8])
+    more = work_of_module(restoring, (1, 1, 8, 8), torch.float32)[0]
     assert more > 0
     for column, extra in (("hr", 0), ("x2", more), ("x8", more)):
         assert cost["flop_per_face"][column] == plain["flop_per_face"][column] + extra

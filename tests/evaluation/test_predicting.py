@@ -18,6 +18,7 @@ from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
 from fsr_fer.resize import imresize
 from tests import sections
+from tests.report.conftest import build_manifest
 
 SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
 SCALES = (2, 6)
@@ -28,15 +29,8 @@ TEST = np.arange(10, NUM_FACES, 2)
 @pytest.fixture(scope="module")
 def manifest() -> Manifest:
     test = set(TEST.tolist())
-    return Manifest(
-        ids=tuple(f"face{i}" for i in range(NUM_FACES)),
-        sources=("",) * NUM_FACES,
-        splits=tuple("test" if i in test else "train" for i in range(NUM_FACES)),
-        labels=np.arange(NUM_FACES) % 3,
-        subjects=("",) * NUM_FACES,
-        sha256=("",) * NUM_FACES,
-        class_names=("a", "b", "c"),
-    )
+    splits = ["test" if i in test else "train" for i in range(NUM_FACES)]
+    return build_manifest(splits, ("a", "b", "c"))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ table at every scale.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,20 @@ FULL_PERCENT = {  # correct at full size, x2, ..., x8, about
 }
 
 
+def build_manifest(splits: Sequence[str], class_names: tuple[str, ...]) -> Manifest:
+    """Faces of these splits, the classes in turn."""
+    number = len(splits)
+    return Manifest(
+        ids=tuple(f"face{i}" for i in range(number)),
+        sources=("",) * number,
+        splits=tuple(splits),
+        labels=np.arange(number) % len(class_names),
+        subjects=("",) * number,
+        sha256=("",) * number,
+        class_names=class_names,
+    )
+
+
 def build_inputs(
     folder: Path,
     faces: tuple[int, int, int] = (12, 6, 42),
@@ -74,15 +88,8 @@ def build_inputs(
     for scale in scales:
         side = math.ceil(100 / scale)
         save(folder / f"downsample/x{scale}.npy", images[:, :side, :side])
-    manifest = Manifest(
-        ids=tuple(f"face{i}" for i in range(number)),
-        sources=("",) * number,
-        splits=tuple(split for split, n in zip(SPLITS, faces, strict=True) for _ in range(n)),
-        labels=np.arange(number) % len(class_names),
-        subjects=("",) * number,
-        sha256=tuple(f"{i:064x}" for i in range(number)),
-        class_names=class_names,
-    )
+    splits = [split for split, count in zip(SPLITS, faces, strict=True) for _ in range(count)]
+    manifest = build_manifest(splits, class_names)
     sizes = ["hr", *(f"x{scale}" for scale in scales)]
     methods = {
         name: _predictions(manifest, dict(zip(sizes, shares, strict=True)))

@@ -11,7 +11,7 @@ import pytest
 
 from fsr_fer.pipeline import code_fingerprint
 from tests.conftest import Run
-from tests.report.diff.project import CODE, METRICS, Project
+from tests.report.diff.conftest import CODE, METRICS, Project
 
 BASE = {
     "bicubic": {"hr": 20, "x2": 30, "x8": 100},
