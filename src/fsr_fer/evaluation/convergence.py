@@ -46,9 +46,14 @@ def summarise(
             reached = [point["step"] for point in curve if point[SCORE] >= target]
             missed += not reached
             steps[variant].append(int(min(reached, default=curve[-1]["step"] + curve[0]["step"])))
-    last = {v: [curves[v][seed][-1][SCORE] for seed in seeds] for v in VARIANTS}
-    best = {v: [max(point[SCORE] for point in curves[v][seed]) for seed in seeds] for v in VARIANTS}
-    on_test = {v: [test[v][seed] for seed in seeds] for v in VARIANTS}
+    recorded = {
+        v: [[point[SCORE] for point in curves[v][seed]] for seed in seeds] for v in VARIANTS
+    }
+    accuracies = {
+        "last_validation": {v: [run[-1] for run in recorded[v]] for v in VARIANTS},
+        "best_validation": {v: [max(run) for run in recorded[v]] for v in VARIANTS},
+        "test_mean_of_scales": {v: [test[v][seed] for seed in seeds] for v in VARIANTS},
+    }
     return {
         "confidence": confidence,
         "seeds": seeds,
@@ -62,11 +67,7 @@ def summarise(
         "accuracy": {
             name: {v: over_seeds(values[v], confidence) for v in VARIANTS}
             | {"difference": paired(values["reweighted"], values["plain"], confidence)}
-            for name, values in {
-                "last_validation": last,
-                "best_validation": best,
-                "test_mean_of_scales": on_test,
-            }.items()
+            for name, values in accuracies.items()
         },
         "paper": PAPER,
     }

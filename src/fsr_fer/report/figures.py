@@ -58,8 +58,8 @@ def style(number: int) -> Style:
 
 
 @own_settings
-def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[str]) -> bytes:
-    """Accuracy of each method over face size, as SVG (paper, figure 4).
+def accuracy_figure(table: Table, titles: Mapping[str, str], banded: Collection[str]) -> bytes:
+    """Accuracy of each method at the titled sizes, as SVG (paper, figure 4).
 
     The methods in ``banded`` have their intervals as bands.
     """
@@ -67,8 +67,8 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
     axes = figure.add_subplot()
     for number, (name, row) in enumerate(table.items()):
-        places = [place for place, size in enumerate(pixels) if size in row]
-        shown = [row[size] for size in pixels if size in row]
+        places = [place for place, size in enumerate(titles) if size in row]
+        shown = [row[size] for size in titles if size in row]
         values, low, high = zip(*shown, strict=True)
         width = 2.2 if name in banded else 1.3
         _plot(axes, number, name, places, values, linewidth=width)
@@ -77,8 +77,8 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
             axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
     baseline, first = next(iter(table.items()))
     axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
-    labels = [f"{'HR' if size == HR else size}\n{px} px" for size, px in pixels.items()]
-    axes.set_xticks(range(len(pixels)), labels)
+    labels = [title.replace(", ", "\n") for title in titles.values()]
+    axes.set_xticks(range(len(labels)), labels)
     axes.set_xlabel(f"face size; dotted: {baseline} at full size")
     axes.set_ylabel("total accuracy, %")
     return _svg(figure)

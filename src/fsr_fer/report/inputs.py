@@ -59,16 +59,11 @@ class ReportInputs:
         """By how much a face is made smaller for each of ``sizes``, 1 at full size."""
         return dict(zip(self.sizes, (1, *self.scales), strict=True))
 
-    @property
-    def pixels(self) -> dict[str, int]:
-        """Height of a face in pixels for each of ``sizes``."""
-        return {size: small_side(factor) for size, factor in self.factors.items()}
-
     def title(self, size: str) -> str:
         """A size as the report names it: "x8, 13 px"."""
         if size == MEAN:
             return f"mean of {self.scale_names[0]}–{self.scale_names[-1]}"
-        return f"{'HR' if size == HR else size}, {self.pixels[size]} px"
+        return f"{'HR' if size == HR else size}, {small_side(self.factors[size])} px"
 
     @property
     def baseline(self) -> str:
