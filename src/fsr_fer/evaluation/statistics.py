@@ -20,7 +20,7 @@ Interval = tuple[float, float]
 
 def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
     """The score of these predictions, percent."""
-    correct = np.bincount(labels, weights=_times_correct(labels, predicted))
+    correct = np.bincount(labels, weights=times_correct(labels, predicted))
     return float(_score(correct, np.bincount(labels) * len(np.atleast_2d(predicted)), score))
 
 
@@ -32,6 +32,11 @@ def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Mean of the recalls of the classes that occur in ``labels``; each class counts the same."""
     return observed(labels, predicted, "mean_class_accuracy")
+
+
+def times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """At how many of the S scales each face is predicted correctly, int64 [N]."""
+    return (np.atleast_2d(predicted) == labels).sum(axis=0)
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -55,9 +60,9 @@ def bootstrap_interval(
     With ``reference``, what another method predicts for the same faces: of score(predicted) -
     score(reference).
     """
-    gained = _times_correct(labels, predicted)
+    gained = times_correct(labels, predicted)
     if reference is not None:
-        gained -= _times_correct(labels, reference)
+        gained -= times_correct(labels, reference)
     scores = _resampled(labels, gained, len(np.atleast_2d(predicted)), score, resamples, seed)
     return _percentiles(scores, confidence)
 
@@ -152,11 +157,6 @@ def _gaps(
     # Rounded, or 0.7 of 10 bins would be above the seventh's end.
     bin_of = np.ceil(np.round(confidence * bins, 9)).astype(np.int64).clip(min=1) - 1
     return bin_of, confidence - (predicted == labels)
-
-
-def _times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """At how many of the S scales each face is predicted correctly, int64 [N]."""
-    return (np.atleast_2d(predicted) == labels).sum(axis=0)
 
 
 def _score(correct: np.ndarray, all_made: np.ndarray, score: Score) -> np.ndarray:

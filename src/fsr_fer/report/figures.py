@@ -29,7 +29,6 @@ SETTINGS: dict[Any, Any] = {
     "legend.fontsize": 8,
     "text.parse_math": False,  # a class called $\\foo$ is drawn as it is
 }
-GREY = "#555555"
 
 
 class Style(NamedTuple):
@@ -76,7 +75,7 @@ def accuracy_figure(table: Table, titles: Mapping[str, str], banded: Collection[
             color, gid = style(number).color, f"band-m{number}"
             axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
     baseline, first = next(iter(table.items()))
-    axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
+    axes.axhline(first[HR].value, color="#555555", linewidth=1, dashes=(2, 3))
     labels = [title.replace(", ", "\n") for title in titles.values()]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlabel(f"face size; dotted: {baseline} at full size")
