@@ -1,8 +1,7 @@
 """Does re-weighting make training faster or better? The claims of the paper's section 4.3, tried.
 
-Every seed trains a plain and a re-weighted generator from the same weights on the same faces in the
-same order: a pair, in which what the seed does to both cancels. Accuracies and their differences
-are percent and points.
+Every seed trains a plain and a re-weighted generator, a pair, from the same weights on the same
+faces in the same order. Accuracies are percent.
 """
 
 import math
@@ -32,9 +31,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Everything the study says, from variant -> seed -> curve and -> mean test accuracy.
 
-    Of each pair the plain run's last validation accuracy is the target, and both runs are asked
-    when they first had it. One that never had it is counted as if it had at the validation that
-    would have come next.
+    The plain run's last validation accuracy is the target that both of a pair must reach; one that
+    never did is counted as if at the validation that would have come next.
     """
     seeds = list(curves["plain"])
     steps: dict[str, list[int]] = {variant: [] for variant in VARIANTS}

@@ -61,10 +61,9 @@ def cost_of(
 ) -> dict[str, dict[str, int]]:
     """Counts of a method, by kind and by column ("hr", "x2", ...) where it exists.
 
-    ``parameters`` are those of all networks that a face goes through; ``flop_per_face`` leaves out
-    the eigendecompositions, which stand in ``eigen_flop_per_face``, and what is done once for all
-    faces of a size, ``flop_once``. ``restorers`` are the networks that bring small faces to full
-    size; a method that has any exists at their scales alone.
+    ``flop_per_face`` leaves out eigendecompositions (``eigen_flop_per_face``) and what is done once
+    for all faces of a size (``flop_once``). A method with ``restorers``, which bring small faces to
+    full size, exists at their scales alone.
     """
     face = torch.zeros(1, FULL_SIZE, FULL_SIZE, 3, dtype=torch.uint8)
     flop, eigen = work_of(lambda: method.logits(face, small=False))

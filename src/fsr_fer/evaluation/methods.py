@@ -25,9 +25,8 @@ from fsr_fer.models.weights import load_network
 class Method:
     """The networks that predict an expression from a face at full size, in eval mode.
 
-    Small faces are brought to full size before: with bicubic (``downsampling.restore``), or with
-    the networks of ``load_restorers`` for the image super-resolution methods. The generator, if
-    there is one, works on features of faces that were small.
+    Small faces are brought to full size before. The generator, if there is one, works on their
+    features.
     """
 
     network: CovPoolFER
@@ -75,11 +74,10 @@ def load_method(settings: MethodSettings, models: Path) -> Method:
 def load_restorers(
     settings: MethodSettings, models: Path, scales: Sequence[int]
 ) -> dict[int, Restorer]:
-    """What brings small faces to full size, by scale, for a method of image super-resolution.
+    """What brings small faces to full size, by scale; empty for methods that use bicubic.
 
     Below ``models/sr`` or ``models/sr_faces`` lies one network for all scales, NAME.safetensors, or
-    one for each of some, NAME_x2.safetensors and so on. Empty for all other methods: they use
-    bicubic.
+    one for each of some, NAME_x2.safetensors and so on.
 
     Raises:
         UserError: no network is there, or one cannot be read.

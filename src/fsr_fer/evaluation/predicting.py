@@ -27,8 +27,8 @@ def open_test_faces(
     """The test faces at full size ("hr") and at each scale that ``folder`` has ("x2", ...).
 
     ``images_path`` holds all faces of the manifest at full size. The ``x<scale>.npy`` in ``folder``
-    are either small ones of all faces of the manifest, which are put back to full size as
-    ``downsample`` says, or full-size ones of the test faces alone: somebody restored them.
+    are either small ones of them all, which are put back to full size as ``downsample`` says, or
+    restored ones of the test faces alone.
 
     Raises:
         UserError: a file holds other faces, or the folder has none of the scales.

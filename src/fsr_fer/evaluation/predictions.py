@@ -26,9 +26,8 @@ class PredictionTable:
     """The class a method predicts for each test face, at full size and at each scale.
 
     ``labels`` (int64 [N]) and each array of ``predicted`` (int64 [N], keyed "hr", "x2", ...) hold
-    positions in ``class_names``. A method that does not exist at some scale has no key for it.
-    ``confidence`` (float64 [N], 0 to 1, same keys or fewer) is the probability that the method
-    gives to the class it predicts; files written before it was kept have none.
+    positions in ``class_names``. ``confidence`` (float64 [N], 0 to 1, same keys or none) is the
+    probability that the method gives to the class it predicts.
     """
 
     ids: tuple[str, ...]

@@ -1,7 +1,6 @@
-"""Variance over training seeds: means, t intervals and paired comparisons of methods.
+"""Variance over training seeds: means, t intervals and paired comparisons, in percent.
 
-Percent and points throughout. A pair are two methods trained with one seed on one extractor and
-tested on the same faces, so what the seed does to both cancels.
+A pair are two methods trained with one seed on one extractor and tested on the same faces.
 """
 
 import itertools
@@ -51,8 +50,7 @@ def summarise(
 ) -> dict[str, Any]:
     """All scores and all pairs: score -> method -> column, and score -> "first - second" -> column.
 
-    ``tables`` are method -> seed -> predictions; the pairs are every later method minus every
-    earlier one. A method that does not exist at some scale has no mean over the scales either.
+    ``tables`` are method -> seed -> predictions; a pair is a later method minus an earlier one.
     """
     scores: dict[str, Any] = {}
     pairs: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""Scores of predictions, their intervals and tests; scores, bounds and differences are percent.
+"""Scores of predictions, their intervals and tests, in percent.
 
-``labels`` is int64 [N]. ``predicted`` is int64 [N], or [S, N] for S scales of the same N faces: the
-score is then the mean over the scales, and resampling keeps a face's S predictions together.
+``labels`` is int64 [N]. ``predicted`` is int64 [N], or [S, N] for S scales of the same N faces:
+the score is then their mean, and resampling keeps a face's S predictions together.
 """
 
 from collections.abc import Sequence
@@ -92,9 +92,9 @@ def calibration_interval(
 ) -> Interval:
     """Basic bootstrap over faces of the expected calibration error; ``level`` is between 0 and 1.
 
-    Chance alone makes gaps, so the error of a sample is above that of all faces, and the error of a
-    resample above that again. Percentiles of the resamples would all but miss the truth; mirrored
-    at the sample's error (2 e - q) they make up for it. The interval may lie below the error.
+    Chance alone makes gaps: a sample's error is above that of all faces, a resample's above that
+    again. Percentiles mirrored at the sample's error (2 e - q) make up for it; the interval may lie
+    below the error.
     """
     bin_of, gaps = _gaps(labels, predicted, confidence, bins)
     gap = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
@@ -174,8 +174,7 @@ def _resampled(
     """Scores of ``resamples`` draws of N faces with replacement, float64 [resamples].
 
     ``gained`` (int64 [N]) are the correct predictions a face adds. Faces of one class that add the
-    same are interchangeable, so drawing how often each such kind comes up (a multinomial) is the
-    same as drawing faces, and its size does not grow with N.
+    same are interchangeable: drawing how often each such kind comes up (a multinomial) is the same.
     """
     values, value_index = np.unique(gained, return_inverse=True)
     num_classes = int(labels.max()) + 1

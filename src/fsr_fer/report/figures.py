@@ -1,7 +1,7 @@
 """The figures: the same bytes for the same numbers, on white ground, readable without colour.
 
-A method's lines and points are groups whose id ends in "-m" and its number, and the legend is a
-group of its own: the page hides it, for its own legend is also the filter.
+A method's lines and points are groups whose id ends in "-m" and its number, for the page's filter,
+which replaces the figures' own legends.
 """
 
 import io

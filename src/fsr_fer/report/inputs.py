@@ -24,10 +24,9 @@ class ReportInputs:
     """Everything ``write_report`` reads.
 
     ``methods`` are predictions by method, the baseline first. ``data`` is the profile's folder with
-    the pictures: dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` are
-    the values of settings.json. ``cost`` is what ``evaluation.cost`` counts: method, kind of count,
-    size. ``fidelity`` says how near restored faces come to full-size ones: method ("bicubic" too),
-    size, then "psnr" in dB and "ssim".
+    dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` are the values of
+    settings.json. ``cost``: method, kind of count, size. ``fidelity`` of restored faces: method
+    ("bicubic" too), size, then "psnr" in dB and "ssim".
     """
 
     profile: str

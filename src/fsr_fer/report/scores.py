@@ -34,10 +34,9 @@ class Estimate(NamedTuple):
 class Difference(NamedTuple):
     """A method's score minus a reference's on the same faces, points, with its interval's bounds.
 
-    ``p_value`` is that of McNemar's exact test on the faces that only one of the two has correct,
-    adjusted by Holm's method over all comparisons with the same reference. Mean-class accuracy and
-    the mean over scales, where a face is not just correct or wrong, have none. ``significant``:
-    p-value below 1 - the confidence of intervals, or without one an interval that excludes 0.
+    ``p_value``: McNemar's exact test, adjusted by Holm's method over all comparisons with the same
+    reference; None for mean-class accuracy and the mean over scales. ``significant``: p-value below
+    1 - the confidence of intervals, or without one an interval that excludes 0.
     """
 
     value: float

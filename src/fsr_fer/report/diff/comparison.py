@@ -17,8 +17,8 @@ class Cell:
     """A method at one size, before and after, in percent; None where a revision lacks it.
 
     ``p_value`` is adjusted by Holm's method: over all methods and sizes, and for the means over all
-    methods. None if there are no predictions of the same faces to test with. ``only_before`` and
-    ``only_after`` are numbers of faces that one revision alone predicts right; None for the mean.
+    methods. ``only_before`` and ``only_after`` are numbers of faces that one revision alone
+    predicts right; None for the mean.
     """
 
     before: float | None = None
