@@ -47,11 +47,9 @@ def project(tmp_path: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPa
 
 def test_help_imports_nothing_slow() -> None:
     program = "import sys; from fsr_fer import cli; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    modules = shell(ROOT, sys.executable, "-c", program).split()
     slow = {"torch", "dvc", "pandas", "great_expectations", "matplotlib", "PIL", "yaml", "numpy"}
-    assert not slow & set(done.stdout.split())
+    assert not slow & set(modules)
 
 
 def test_help_and_version(run: Run) -> None:
@@ -125,9 +123,6 @@ stages:
       size: 1181
     outs:
     - path: metrics/small/validation.json
-      hash: md5
-      md5: 3a59c0d9ba1d8ab6bd5a5c2a6dbf4f9e
-      size: 512
 """
 
 
@@ -143,11 +138,10 @@ def test_a_lock_file_cut_off_where_dvc_cannot_read_it_is_told(project: Path, run
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(LOCK[:length]))
         except (yaml.YAMLError, DvcException, Invalid):
             code, _, err = run("check")
-            told += 1
-            assert code == 1, LOCK[:length]
-            assert err.count("\n") == 1
+            assert (code, err.count("\n")) == (1, 1), LOCK[:length]
             assert "git checkout dvc.lock" in err
-    assert told > 100
+            told += 1
+    assert told > 50
     lock.write_text(LOCK)
     assert run("check")[0] == 0
     lock.write_text(LOCK.replace("  validate:", "<<<<<<< HEAD\n  validate:"))
@@ -178,15 +172,12 @@ def test_a_terminal_without_a_character_gets_another(project: Path) -> None:
     (project / "metrics/small").mkdir(parents=True)
     table = {"m\u00e9thode \u2192": {"hr": 50.0, "mean": 40.0}}
     (project / "metrics/small/accuracy.json").write_text(json.dumps(table))
-    done = subprocess.run(
+    out = subprocess.check_output(
         [sys.executable, "-c", "from fsr_fer import cli; cli.main()", "summary"],
         env={**os.environ, "PYTHONIOENCODING": "latin-1"},
         cwd=project,
-        capture_output=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "m\u00e9thode ?".encode("latin-1") in done.stdout
+    assert "m\u00e9thode ?".encode("latin-1") in out
 
 
 def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_methods_can_be_left_out_of_tables_and_figures(open_page):
 
 
 @pytest.mark.parametrize("script", [True, False])
-def test_the_main_table_is_switched_by_keyboard_and_without_script(open_page, script):
+def test_tables_are_switched_by_keyboard_and_without_script(open_page, script):
     page = open_page(java_script_enabled=script)
     cells = f"{table('Scores')} tbody td"
     for a, score in enumerate(("Total accuracy", "Mean-class accuracy")):
@@ -113,10 +113,6 @@ def test_the_main_table_is_switched_by_keyboard_and_without_script(open_page, sc
             assert visible(page, f"{cells} .view.a{a}.b{b}")
             assert not visible(page, f"{cells} .view:not(.a{a}.b{b})")
         page.keyboard.press("ArrowRight")  # and the first again
-
-
-def test_recall_is_shown_at_the_size_that_is_chosen(open_page):
-    page = open_page()
     cells = f"{table('Recall of each class')} tbody td"
     assert visible(page, f"{cells} .a7")  # the smallest
     page.get_by_role("radio", name="x2, 50 px").check()
