@@ -124,14 +124,11 @@ def test_a_method_for_other_classes_is_one_line(
         ((len(TEST), 17, 17, 3), "50 faces of 17 pixels; expected 110 of 17"),  # test faces alone
     ],
 )
-def test_faces_of_something_else_are_refused(
+def test_no_faces_or_those_of_something_else_are_refused(
     tmp_path: Path, data: Path, manifest: Manifest, shape: tuple[int, ...], message: str
 ) -> None:
+    with pytest.raises(UserError, match=r"has no x2\.npy"):
+        open_test_faces(data / "images.npy", tmp_path, SCALES, manifest, SMALL)
     np.save(tmp_path / "x6.npy", np.zeros(shape, np.uint8))
     with pytest.raises(UserError, match=rf"x6\.npy holds {message}"):
         open_test_faces(data / "images.npy", tmp_path, SCALES, manifest, SMALL)
-
-
-def test_a_folder_without_faces_is_refused(tmp_path: Path, data: Path, manifest: Manifest) -> None:
-    with pytest.raises(UserError, match=r"has no x2\.npy"):
-        open_test_faces(data / "images.npy", tmp_path / "none", SCALES, manifest, SMALL)
