@@ -89,7 +89,7 @@ class Reader:
                         faces = self.restorers[scale](faces)
                     else:
                         faces = restore(faces, scale, self.downsample)
-                return self.method.logits(faces, small.shape[1]).argmax(dim=1).cpu().numpy()
+                return self.method.logits(faces, scale != FULL).argmax(dim=1).cpu().numpy()
 
         return run
 

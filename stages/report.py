@@ -1,26 +1,30 @@
 """Write metrics, figures and the page: ``python -m stages.report``."""
 
+import json
+
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DatasetSettings, DownsampleSettings
-from fsr_fer.evaluation.predictions import read_predictions
+from fsr_fer.evaluation.predictions import parse_predictions
 from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.report.inputs import read_fidelity, read_json
+from fsr_fer.report.inputs import read_fidelity, read_output
 
 
 def main() -> Stage:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
     stage = load_stage("report")
     paths, class_names = stage.paths, stage.class_names
+    files = {name: paths.predictions(name) for name in stage.methods}
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.settings(DatasetSettings).source,
         scales=stage.scales,
         manifest=read_manifest(paths.manifest, class_names),
         methods={
-            name: read_predictions(paths.predictions(name), class_names) for name in stage.methods
+            name: parse_predictions(read_output(file), file, class_names)
+            for name, file in files.items()
         },
         data=paths.data,
         downsample=stage.settings(DownsampleSettings),
@@ -28,8 +32,8 @@ def main() -> Stage:
         example_faces=stage.settings(ReportSettings).example_faces,
         seed=stage.seed,
         settings=stage.values,
-        cost=read_json(paths.metrics / "cost.json"),
-        fidelity=read_fidelity(list(stage.methods), paths.metrics / "restoration"),
+        cost=json.loads(read_output(paths.metrics / "cost.json")),
+        fidelity=read_fidelity(list(files), paths.metrics / "restoration"),
     )
     write_report(inputs, paths.data / "report", paths.metrics)
     return stage

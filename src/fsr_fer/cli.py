@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -42,22 +42,13 @@ def main() -> None:
     except BrokenPipeError:  # `fsr-fer trace ... | head`
         os._exit(1)
     except RecursionError:
-        typer.echo("fsr-fer: a file is nested too deep to be read", err=True)
-        sys.exit(1)
+        _fail("a file is nested too deep to be read")
     except OSError as error:
         if not (line := refusal(error)):
             raise
-        typer.echo(f"fsr-fer: {line}", err=True)
-        sys.exit(1)
+        _fail(line)
     except UserError as error:
-        typer.echo(f"fsr-fer: {error}", err=True)
-        sys.exit(1)
-
-
-def _given_path(text: str) -> Path:
-    if not text:  # of an unset variable; Path("") would be the current folder
-        raise typer.BadParameter("it is empty")
-    return Path(text)
+        _fail(str(error))
 
 
 @app.callback(invoke_without_command=True)
@@ -72,30 +63,16 @@ def _options(
 
 @app.command("import")
 def import_command(
-    source: Annotated[
-        Literal["rafdb", "csv", "folder"],
-        typer.Argument(metavar="SOURCE", help="rafdb, csv or folder."),
-    ],
-    path: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PATH", help="The folder that holds them, or a zip.", parser=_given_path
-        ),
-    ],
+    source: Literal["rafdb", "csv", "folder"],
+    path: Annotated[str, typer.Argument(help="The folder that holds them, or a zip.")],
     profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Profile of params.yaml they are for [default: the first of SOURCE].",
-        ),
+        str | None, typer.Option(help="Whose faces they are [default: the first of this source].")
     ] = None,
     numbered_from: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Classes are numbers: class_names, counted from N."),
+        int | None, typer.Option(help="Classes are numbers: class_names, counted from this.")
     ] = None,
     test_fraction: Annotated[
-        float | None,
-        typer.Option(min=0.01, max=0.5, help="There are no splits: draw a test split."),
+        float | None, typer.Option(min=0.01, max=0.5, help="There is no test split: draw one.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -117,13 +94,15 @@ def import_command(
     from fsr_fer.data.importing import import_faces
     from fsr_fer.pipeline.params import read_params
 
+    if not path:  # of an unset variable; Path("") would be the current folder
+        raise typer.BadParameter("PATH is empty")
     root = tracking.find_root(Path.cwd())
     name, class_names = _profile_for(source, profile, root / "params.yaml")
     target = root / "data" / "raw" / name
     try:
         summary = import_faces(
             source,
-            path,
+            Path(path),
             target,
             class_names=class_names,
             problems_file=Path("import-problems.csv"),
@@ -150,10 +129,8 @@ def import_command(
 
 @weights_app.command("import")
 def weights_import_command(
-    kind: Annotated[
-        Literal["rcan", "meta-sr"], typer.Argument(metavar="KIND", help="rcan or meta-sr.")
-    ],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="For example RCAN_BIX2.pt.")],
+    kind: Literal["rcan", "meta-sr"],
+    file: Annotated[Path, typer.Argument(help="For example RCAN_BIX2.pt.")],
     force: Force = False,
 ) -> None:
     """Check published weights and put them in place.
@@ -179,8 +156,7 @@ def weights_import_command(
                 "add --force to put these in their place"
             )
     tracking.track_with_dvc(target, root=root, push=True)
-    count = sum(tensor.numel() for tensor in network.state_dict().values())
-    typer.echo(f"imported {key}: {count:,} numbers into {relative}")
+    typer.echo(f"imported {key} into {relative}")
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
     typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
@@ -245,10 +221,9 @@ def summary_command() -> None:
 
 @app.command("trace")
 def trace_command(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Value, file or stage.")],
-    revision: Annotated[
-        str,
-        typer.Option("--rev", metavar="REV", help="A Git revision or a DVC experiment's name."),
+    name: Annotated[str, typer.Argument(help="Value, file or stage.")],
+    rev: Annotated[
+        str, typer.Option(help="A Git revision or a DVC experiment's name.")
     ] = "workspace",
     as_json: Json = False,
 ) -> None:
@@ -264,7 +239,7 @@ def trace_command(
     from fsr_fer.pipeline.provenance.revision import find_revision
     from fsr_fer.pipeline.provenance.trace import as_text, trace
 
-    traced = trace(find_revision(tracking.find_root(Path.cwd()), revision), name)
+    traced = trace(find_revision(tracking.find_root(Path.cwd()), rev), name)
     typer.echo(json.dumps(traced, indent=2) if as_json else as_text(traced))
 
 
@@ -272,7 +247,7 @@ def trace_command(
 def verify_command(
     replay: Annotated[
         list[str] | None,
-        typer.Option(metavar="STAGE", help="Run a stage again in a copy; compare its outputs."),
+        typer.Option(help="Run a stage again in a copy; compare its outputs."),
     ] = None,
 ) -> None:
     """Ask whether dvc.lock is true.
@@ -311,29 +286,21 @@ def verify_command(
 @app.command("diff")
 def diff_command(
     revisions: Annotated[
-        str,
-        typer.Argument(
-            metavar="[REV]",
-            help="A commit, branch, tag or experiment to compare the workspace with, or A..B.",
-        ),
+        str, typer.Argument(help="What to compare the workspace with, or A..B.")
     ] = "HEAD",
     profile: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Profile to compare [default: the later one's]."),
+        str | None, typer.Option(help="Profile to compare [default: the later one's].")
     ] = None,
     markdown: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
     as_json: Json = False,
     fail_below: Annotated[
-        bool,
-        typer.Option(
-            "--fail-below", help="Exit with 1 if an accuracy fell by more than `review` allows."
-        ),
+        bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids such a fall.")
     ] = False,
 ) -> None:
     """Show what a change does to the results, and if it is noise.
 
-    Accuracies, params, data and code of two revisions. Differences are tested face by face on the
-    stored predictions of both.
+    Accuracies, params, data and code of two commits, branches, tags or experiments. Differences are
+    tested face by face on the stored predictions of both.
     """
     from fsr_fer.report.diff import rendering, review
 

@@ -2,18 +2,11 @@
 
 import pytest
 
-from fsr_fer.evaluation.convergence import SCORE, Curve, steps_to_reach, summarise
+from fsr_fer.evaluation.convergence import SCORE, Curve, summarise
 
 
 def curve(*accuracies: float) -> Curve:
     return [{"step": 10 * i, SCORE: value} for i, value in enumerate(accuracies, start=1)]
-
-
-def test_the_first_step_at_or_above_the_target() -> None:
-    assert steps_to_reach(curve(50.0, 70.0, 60.0, 70.0), 70.0) == 20
-    assert steps_to_reach(curve(50.0, 70.0, 60.0), 55.0) == 20
-    assert steps_to_reach(curve(50.0), 50.0) == 10
-    assert steps_to_reach(curve(50.0, 60.0), 60.1) is None
 
 
 def test_pairs_by_hand() -> None:

@@ -1,18 +1,14 @@
-"""Every method predicts in the same way from faces at full size, and is found by its name."""
+"""The networks of a method are found by its name."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.downsampling import downsample, restore
-from fsr_fer.data.face_stream import Faces
-from fsr_fer.data.settings import DownsampleSettings
-from fsr_fer.evaluation.methods import Method, load_method, load_restorers
+from fsr_fer.evaluation.methods import load_method, load_restorers
 from fsr_fer.evaluation.settings import MethodSettings
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
@@ -20,49 +16,15 @@ from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import save_network
 from tests import sections
 
-CPU = torch.device("cpu")
-SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
-
-
-@pytest.fixture(scope="module")
-def network() -> CovPoolFER:
-    torch.manual_seed(0)
-    return CovPoolFER(sections.extractor(), 3).eval().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def full() -> np.ndarray:
-    """Faces that were 20 pixels high."""
-    coarse = np.random.default_rng(0).integers(0, 256, (40, 100, 100, 3)).astype(np.uint8)
-    return restore(downsample(coarse, 5, SMALL), 5, SMALL)
-
-
-@pytest.mark.parametrize("pixels", [100, 20])
-@pytest.mark.parametrize("has_generator", [False, True])
-def test_only_small_faces_go_through_the_generator(
-    network: CovPoolFER, full: np.ndarray, pixels: int, has_generator: bool
-) -> None:
-    generator = Generator(sections.generator()).eval() if has_generator else None
-    method = Method(network=network, generator=generator)
-    classes, confidence = method.predict(Faces(full, np.arange(39, -1, -1)), pixels, CPU)
-    with torch.inference_mode():
-        features = network.extractor(standardise(torch.from_numpy(full[::-1].copy())))[:, None]
-        if generator is not None and pixels < 100:
-            features = generator(features)
-        _, logits = network.classifier(features)
-    expected = logits.softmax(dim=1).max(dim=1)
-    np.testing.assert_array_equal(classes, expected.indices.numpy())
-    np.testing.assert_allclose(confidence, expected.values.numpy(), atol=1e-6)
-
 
 def row(model: str, faces: str = "downsample") -> MethodSettings:
     return MethodSettings(model=model, faces=faces)
 
 
 def test_a_methods_network_is_an_extractor_or_a_generator(
-    tmp_path: Path, network: CovPoolFER
+    tmp_path: Path,
 ) -> None:
-    finetuned = CovPoolFER(sections.extractor(), 3)
+    network, finetuned = (CovPoolFER(sections.extractor(), 3) for _ in range(2))
     network.class_names = finetuned.class_names = ("a", "b", "c")
     save_network(tmp_path / "pretrain.safetensors", network)
     save_network(tmp_path / "finetune/distilled.safetensors", finetuned)

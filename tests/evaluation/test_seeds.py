@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.evaluation.predictions import PredictionTable
-from fsr_fer.evaluation.seeds import over_seeds, paired, summarise
+from fsr_fer.evaluation.seeds import over_seeds, sign_flip_p, summarise
 
 
 def test_the_t_interval_by_hand() -> None:
@@ -12,23 +12,25 @@ def test_the_t_interval_by_hand() -> None:
     result = over_seeds([1.0, 2.0, 3.0, 4.0, 5.0], 0.95)
     assert result["mean"] == 3
     assert (result["low"], result["high"]) == pytest.approx((1.0368, 4.9632), abs=1e-3)
+    assert over_seeds([50.0, 50.0], 0.95) == {"mean": 50, "low": 50, "high": 50}
 
 
 def test_the_sign_flip_test_counts_flips() -> None:
     # All of one sign: only both extremes, 2 of 32.
-    assert paired([1.0, 2.0, 3.0, 4.0, 0.5], 0.95)["p"] == round(2 / 32, 4)
+    assert sign_flip_p([1.0, 2.0, 3.0, 4.0, 0.5]) == round(2 / 32, 4)
     # 3 + 1 - 1 = 3: of the 8 sums, +-5 once each, +-3 twice each, +-1 once each.
-    assert paired([3.0, 1.0, -1.0], 0.95)["p"] == 6 / 8
-    assert paired([0.0, 0.0], 0.95)["p"] == 1
+    assert sign_flip_p([3.0, 1.0, -1.0]) == 6 / 8
+    assert sign_flip_p([0.0, 0.0]) == 1
     # Thirds are no exact fractions; 1/3 - 1/3 + 1/3 still ties with four of eight sums.
-    assert paired([1 / 3, -1 / 3, 1 / 3], 0.95)["p"] == 1
+    assert sign_flip_p([1 / 3, -1 / 3, 1 / 3]) == 1
 
 
 def predictions(*answers: list[int]) -> PredictionTable:
-    labels = np.array([0, 0, 0, 1])
-    columns = dict(zip(("hr", "x2", "x4"), (np.array(a) for a in answers), strict=True))
     return PredictionTable(
-        ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=columns
+        ids=("a", "b", "c", "d"),
+        labels=np.array([0, 0, 0, 1]),
+        class_names=("sad", "happy"),
+        predicted=dict(zip(("hr", "x2", "x4"), map(np.array, answers), strict=False)),
     )
 
 
@@ -49,11 +51,7 @@ def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
 
 
 def test_a_row_without_some_scale_has_no_mean_and_is_compared_where_it_exists() -> None:
-    labels = np.array([0, 0, 0, 1])
-    only_x2 = {"hr": np.array([0, 0, 0, 1]), "x2": np.array([0, 0, 1, 0])}
-    part = PredictionTable(
-        ids=("a", "b", "c", "d"), labels=labels, class_names=("sad", "happy"), predicted=only_x2
-    )
+    part = predictions([0, 0, 0, 1], [0, 0, 1, 0])
     whole = predictions([0, 0, 0, 1], [0, 0, 0, 1], [1, 1, 1, 0])
     summary = summarise({"part": {1: part, 2: part}, "mine": {1: whole, 2: whole}}, (2, 4), 0.95)
     assert list(summary["scores"]["total_accuracy"]["part"]) == ["hr", "x2"]

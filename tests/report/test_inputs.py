@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.report.inputs import read_fidelity, read_json
+from fsr_fer.report.inputs import read_fidelity, read_output
 
 
 def test_bicubic_has_the_sizes_of_all_methods(tmp_path):
@@ -22,7 +22,7 @@ def test_bicubic_has_the_sizes_of_all_methods(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cost\.json: no such file; `dvc repro` writes it"):
-        read_json(tmp_path / "cost.json")
+        read_output(tmp_path / "cost.json")
 
 
 def test_operations_are_sums_and_their_mean_is_over_the_scales(inputs):

@@ -1,15 +1,14 @@
 """Does re-weighting make training faster or better? The claims of the paper's section 4.3, tried.
 
-Every seed trains a plain and a re-weighted generator from the same weights on the same faces in the
-same order: a pair, in which what the seed does to both cancels. Accuracies and their differences
-are percent and points.
+Every seed trains a plain and a re-weighted generator, a pair, from the same weights on the same
+faces in the same order. Accuracies are percent.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired
+from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired, sign_flip_p
 
 VARIANTS = ("plain", "reweighted")
 SCORE = "validation/total_accuracy"
@@ -25,11 +24,6 @@ Curve = Sequence[Mapping[str, float]]
 """What a training recorded: ``step`` and named values, in the order of the steps."""
 
 
-def steps_to_reach(curve: Curve, target: float) -> int | None:
-    """The first step with a validation accuracy of ``target`` or more, None if there is none."""
-    return next((int(point["step"]) for point in curve if point[SCORE] >= target), None)
-
-
 def summarise(
     curves: Mapping[str, Mapping[int, Curve]],
     test: Mapping[str, Mapping[int, float]],
@@ -37,9 +31,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Everything the study says, from variant -> seed -> curve and -> mean test accuracy.
 
-    Of each pair the plain run's last validation accuracy is the target, and both runs are asked
-    when they first had it. One that never had it is counted as if it had at the validation that
-    would have come next.
+    The plain run's last validation accuracy is the target that both of a pair must reach; one that
+    never did is counted as if at the validation that would have come next.
     """
     seeds = list(curves["plain"])
     steps: dict[str, list[int]] = {variant: [] for variant in VARIANTS}
@@ -48,13 +41,17 @@ def summarise(
         target = curves["plain"][seed][-1][SCORE]
         for variant in VARIANTS:
             curve = curves[variant][seed]
-            reached = steps_to_reach(curve, target)
-            missed += reached is None
-            after = int(curve[-1]["step"] + curve[0]["step"])
-            steps[variant].append(after if reached is None else reached)
-    last = {v: [curves[v][seed][-1][SCORE] for seed in seeds] for v in VARIANTS}
-    best = {v: [max(point[SCORE] for point in curves[v][seed]) for seed in seeds] for v in VARIANTS}
-    on_test = {v: [test[v][seed] for seed in seeds] for v in VARIANTS}
+            reached = [point["step"] for point in curve if point[SCORE] >= target]
+            missed += not reached
+            steps[variant].append(int(min(reached, default=curve[-1]["step"] + curve[0]["step"])))
+    recorded = {
+        v: [[point[SCORE] for point in curves[v][seed]] for seed in seeds] for v in VARIANTS
+    }
+    accuracies = {
+        "last_validation": {v: [run[-1] for run in recorded[v]] for v in VARIANTS},
+        "best_validation": {v: [max(run) for run in recorded[v]] for v in VARIANTS},
+        "test_mean_of_scales": {v: [test[v][seed] for seed in seeds] for v in VARIANTS},
+    }
     return {
         "confidence": confidence,
         "seeds": seeds,
@@ -67,12 +64,8 @@ def summarise(
         "ratio_of_steps": _ratio(steps["plain"], steps["reweighted"], confidence),
         "accuracy": {
             name: {v: over_seeds(values[v], confidence) for v in VARIANTS}
-            | {"difference": _difference(values["reweighted"], values["plain"], confidence)}
-            for name, values in {
-                "last_validation": last,
-                "best_validation": best,
-                "test_mean_of_scales": on_test,
-            }.items()
+            | {"difference": paired(values["reweighted"], values["plain"], confidence)}
+            for name, values in accuracies.items()
         },
         "paper": PAPER,
     }
@@ -84,12 +77,6 @@ def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -
     of_logs = over_seeds(logs, confidence)
     return {
         **{name: round(math.exp(value), DECIMALS) for name, value in of_logs.items()},
-        "p": paired(logs, confidence)["p"],
+        "p": sign_flip_p(logs),
         "values": [round(math.exp(log), DECIMALS) for log in logs],
     }
-
-
-def _difference(
-    reweighted: Sequence[float], plain: Sequence[float], confidence: float
-) -> dict[str, Any]:
-    return paired([b - a for a, b in zip(plain, reweighted, strict=True)], confidence)

@@ -5,12 +5,9 @@ from the shapes that really occur. Left out are steps that do a few operations p
 normalisation, activations, pooling, attention's products, and bicubic (0.0003 GFLOP per face).
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,51 +24,36 @@ _EIGH = torch.ops.aten._linalg_eigh
 META = torch.device("meta")
 
 
-@dataclass(frozen=True)
-class Work:
-    """Counts of one face: operations of products, and those of eigendecompositions apart."""
-
-    flop: int
-    eigen_flop: int
-
-    def __add__(self, other: Work) -> Work:
-        return Work(self.flop + other.flop, self.eigen_flop + other.eigen_flop)
-
-
-def eigen_flop(size: int) -> int:
-    """Operations of a symmetric eigendecomposition with its vectors, [size, size]: 9 n^3.
-
-    The symmetric QR algorithm (Golub and Van Loan, Matrix Computations, 4th edition, 8.3.5). What
-    LAPACK and cuSOLVER do differs by a factor of about two either way, so it is kept apart.
-    """
-    return 9 * size**3
-
-
-def work_of(compute: Callable[[], object]) -> Work:
-    """Count what ``compute`` does."""
+def work_of(compute: Callable[[], object]) -> tuple[int, int]:
+    """Operations of products in what ``compute`` does, and those of eigendecompositions apart."""
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={_EIGH: _eigh}) as counter:
         compute()
     counts = dict(counter.get_flop_counts().get("Global", {}))
     eigen = counts.pop(_EIGH, 0)
-    return Work(sum(counts.values()), eigen)
+    return sum(counts.values()), eigen
 
 
 def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
-    return math.prod(shape[:-2]) * eigen_flop(shape[-1])
+    """Operations of symmetric eigendecompositions with vectors, [..., n, n]: 9 n^3 each.
+
+    The symmetric QR algorithm (Golub and Van Loan, Matrix Computations, 4th edition, 8.3.5). What
+    LAPACK and cuSOLVER do differs by a factor of about two either way, so it is kept apart.
+    """
+    return math.prod(shape[:-2]) * 9 * shape[-1] ** 3
 
 
 def work_of_module(
     module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
-) -> tuple[Work, int]:
-    """A network on an input of this shape; nothing is computed but shapes.
+) -> tuple[int, int]:
+    """Operations of a network on an input of this shape; nothing is computed but shapes.
 
-    The second number are operations that only the first input of this shape costs: Meta-SR keeps
-    the kernels that it makes for a size.
+    The second number are those that only the first input of this shape costs: Meta-SR keeps the
+    kernels that it makes for a size.
     """
     shell = copy.deepcopy(module).to(META).eval()
     values = torch.empty(shape, dtype=dtype, device=META)
-    first, every = work_of(lambda: shell(values)), work_of(lambda: shell(values))
-    return every, first.flop - every.flop
+    (first, _), (every, _) = work_of(lambda: shell(values)), work_of(lambda: shell(values))
+    return every, first - every
 
 
 def cost_of(
@@ -79,21 +61,20 @@ def cost_of(
 ) -> dict[str, dict[str, int]]:
     """Counts of a method, by kind and by column ("hr", "x2", ...) where it exists.
 
-    ``parameters`` are those of all networks that a face goes through; ``flop_per_face`` leaves out
-    the eigendecompositions, which stand in ``eigen_flop_per_face``, and what is done once for all
-    faces of a size, ``flop_once``. ``restorers`` are the networks that bring small faces to full
-    size; a method that has any exists at their scales alone.
+    ``flop_per_face`` leaves out eigendecompositions (``eigen_flop_per_face``) and what is done once
+    for all faces of a size (``flop_once``). A method with ``restorers``, which bring small faces to
+    full size, exists at their scales alone.
     """
     face = torch.zeros(1, FULL_SIZE, FULL_SIZE, 3, dtype=torch.uint8)
-    always = work_of(lambda: method.logits(face, FULL_SIZE))
-    of_small = work_of(lambda: method.logits(face, FULL_SIZE // 2))
-    work, once = {HR: always}, {HR: 0}
+    flop, eigen = work_of(lambda: method.logits(face, small=False))
+    flop_of_small, _ = work_of(lambda: method.logits(face, small=True))
+    work, once = {HR: flop}, {HR: 0}
     parameters = {HR: _parameters(method.network)}
     for scale in scales:
         if restorers and scale not in restorers:
             continue
         column = f"x{scale}"
-        work[column], once[column] = of_small, 0
+        work[column], once[column] = flop_of_small, 0
         parameters[column] = parameters[HR] + _parameters(method.generator)
         if restorers:
             shape = (1, small_side(scale), small_side(scale), 3)
@@ -102,8 +83,8 @@ def cost_of(
             parameters[column] += _parameters(restorers[scale])
     return {
         "parameters": parameters,
-        "flop_per_face": {column: some.flop for column, some in work.items()},
-        "eigen_flop_per_face": {column: some.eigen_flop for column, some in work.items()},
+        "flop_per_face": work,
+        "eigen_flop_per_face": dict.fromkeys(work, eigen),  # all the extractor's
         "flop_once": once,
     }
 

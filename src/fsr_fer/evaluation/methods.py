@@ -11,7 +11,6 @@ from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -26,35 +25,33 @@ from fsr_fer.models.weights import load_network
 class Method:
     """The networks that predict an expression from a face at full size, in eval mode.
 
-    Small faces are brought to full size before: with bicubic (``downsampling.restore``), or with
-    the networks of ``load_restorers`` for the image super-resolution methods. The generator, if
-    there is one, works on features of faces that were small.
+    Small faces are brought to full size before. The generator, if there is one, works on their
+    features.
     """
 
     network: CovPoolFER
     generator: Generator | None = None
 
-    def logits(self, faces: Tensor, pixels: int) -> Tensor:
+    def logits(self, faces: Tensor, small: bool) -> Tensor:
         """Logits [B, classes] of faces uint8 [B, 100, 100, 3], on their device.
 
-        ``pixels`` is the height that they had before they were brought to full size, 100 for those
-        that had it: there is nothing for the generator to restore then.
+        Of faces that were not ``small`` there is nothing for the generator to restore.
         """
         features = self.network.extractor(standardise(faces))
-        if self.generator is not None and pixels < FULL_SIZE:
+        if self.generator is not None and small:
             features = self.generator(features[:, None])
         _, logits = self.network.classifier(features)
         return logits
 
     def predict(
-        self, faces: Faces, pixels: int, device: torch.device, desc: str = "predict"
+        self, faces: Faces, small: bool, device: torch.device, desc: str = "predict"
     ) -> tuple[np.ndarray, np.ndarray]:
         """The most probable class of each face, int64 [N], and its probability, float64 [N]."""
         self.network.to(device)
         if self.generator is not None:
             self.generator.to(device)
         batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
-        made = computed(faces, batches, lambda images: self.logits(images, pixels), device)
+        made = computed(faces, batches, lambda images: self.logits(images, small), device)
         logits = torch.cat(list(progress(made, total=len(batches), desc=desc)))
         confidence, classes = logits.to(torch.float64).softmax(dim=1).max(dim=1)
         return classes.numpy(), confidence.numpy()
@@ -77,11 +74,10 @@ def load_method(settings: MethodSettings, models: Path) -> Method:
 def load_restorers(
     settings: MethodSettings, models: Path, scales: Sequence[int]
 ) -> dict[int, Restorer]:
-    """What brings small faces to full size, by scale, for a method of image super-resolution.
+    """What brings small faces to full size, by scale; empty for methods that use bicubic.
 
     Below ``models/sr`` or ``models/sr_faces`` lies one network for all scales, NAME.safetensors, or
-    one for each of some, NAME_x2.safetensors and so on. Empty for all other methods: they use
-    bicubic.
+    one for each of some, NAME_x2.safetensors and so on.
 
     Raises:
         UserError: no network is there, or one cannot be read.

@@ -27,8 +27,8 @@ def open_test_faces(
     """The test faces at full size ("hr") and at each scale that ``folder`` has ("x2", ...).
 
     ``images_path`` holds all faces of the manifest at full size. The ``x<scale>.npy`` in ``folder``
-    are either small ones of all faces of the manifest, which are put back to full size as
-    ``downsample`` says, or full-size ones of the test faces alone: somebody restored them.
+    are either small ones of them all, which are put back to full size as ``downsample`` says, or
+    restored ones of the test faces alone.
 
     Raises:
         UserError: a file holds other faces, or the folder has none of the scales.
@@ -73,9 +73,8 @@ def predict_test_faces(
     rows = manifest.rows("test")
     predicted, confidence = {}, {}
     for column, some in faces.items():
-        pixels = FULL_SIZE if column == HR else small_side(int(column.removeprefix("x")))
-        desc = f"evaluate {name} {column}"
-        predicted[column], confidence[column] = method.predict(some, pixels, device, desc)
+        made = method.predict(some, column != HR, device, f"evaluate {name} {column}")
+        predicted[column], confidence[column] = made
     return PredictionTable(
         ids=tuple(manifest.ids[row] for row in rows),
         labels=manifest.labels[rows],

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,7 @@ MEAN = "mean"
 """Column of a table of scores: over all scales, full size left out (paper, table 2: "avg")."""
 
 CONFIDENCE = ".confidence"
-"""What ``hr.confidence`` has after the name of the column it belongs to."""
-
-DECIMALS = 3
-"""Of a confidence in the file. More would be noise of the arithmetic: other numbers of threads, and
-the files would differ."""
+"""Follows the name of the column that it belongs to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +26,8 @@ class PredictionTable:
     """The class a method predicts for each test face, at full size and at each scale.
 
     ``labels`` (int64 [N]) and each array of ``predicted`` (int64 [N], keyed "hr", "x2", ...) hold
-    positions in ``class_names``. A method that does not exist at some scale has no key for it.
-    ``confidence`` (float64 [N], 0 to 1, same keys or fewer) is the probability that the method
-    gives to the class it predicts; files written before it was kept have none.
+    positions in ``class_names``. ``confidence`` (float64 [N], 0 to 1, same keys or none) is the
+    probability that the method gives to the class it predicts.
     """
 
     ids: tuple[str, ...]
@@ -41,8 +36,10 @@ class PredictionTable:
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    def at(self, size: str, scales: Sequence[int]) -> np.ndarray:
+        """Predicted classes at one size, int64 [1, N], or for ``MEAN`` at all S scales, [S, N]."""
+        sizes = [f"x{scale}" for scale in scales] if size == MEAN else [size]
+        return np.stack([self.predicted[name] for name in sizes])
 
     def write(self, path: Path) -> None:
         """Write ``id,label,hr,x2,...`` with class names as values.
@@ -54,8 +51,16 @@ class PredictionTable:
             [self.class_names[position] for position in column]
             for column in (self.labels, *self.predicted.values())
         ]
-        numbers = [[f"{p:.{DECIMALS}f}" for p in column] for column in self.confidence.values()]
+        # More decimals would differ with the number of threads.
+        numbers = [[f"{p:.3f}" for p in column] for column in self.confidence.values()]
         write_csv(path, header, zip(self.ids, *names, *numbers, strict=True))
+
+
+def common_sizes(tables: Collection[PredictionTable], scales: Sequence[int]) -> list[str]:
+    """The sizes that all these tables have, and ``MEAN`` if they have every scale."""
+    sizes = [HR, *(f"x{scale}" for scale in scales)]
+    known = [size for size in sizes if all(size in table.predicted for table in tables)]
+    return [*known, MEAN] if known == sizes else known
 
 
 def by_size(columns: Collection[str]) -> list[str]:
@@ -63,22 +68,10 @@ def by_size(columns: Collection[str]) -> list[str]:
     return sorted(columns, key=lambda c: (c == MEAN, c != HR, len(c), c))
 
 
-def read_predictions(path: Path, class_names: tuple[str, ...]) -> PredictionTable:
-    """Read what ``PredictionTable.write`` wrote.
-
-    Raises:
-        UserError: the file is missing, or see ``parse_predictions``.
-    """
-    try:
-        return parse_predictions(path.read_bytes(), path, class_names)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-
-
 def parse_predictions(
     content: bytes, path: Path | str, class_names: tuple[str, ...]
 ) -> PredictionTable:
-    """The table in the content of the file ``path``.
+    """The table in the content of the file ``path``, as ``PredictionTable.write`` wrote it.
 
     Raises:
         UserError: it holds no predictions, or a class that is none of ``class_names``.

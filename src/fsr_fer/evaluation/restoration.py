@@ -37,14 +37,11 @@ def fidelity(full: Faces, restored: Faces, threads: int) -> dict[str, float]:
     from skimage.metrics import mean_squared_error, structural_similarity
 
     def compare(batch: slice) -> list[tuple[float, float]]:
-        pairs = zip(full.read(batch), restored.read(batch), strict=True)
-        return [
-            (
-                psnr(mean_squared_error(a, b)),
-                structural_similarity(a, b, channel_axis=2, data_range=255),
-            )
-            for a, b in pairs
-        ]
+        values = []
+        for a, b in zip(full.read(batch), restored.read(batch), strict=True):
+            ssim = structural_similarity(a, b, channel_axis=2, data_range=255)
+            values.append((psnr(mean_squared_error(a, b)), ssim))
+        return values
 
     with ThreadPoolExecutor(threads) as pool:
         values = [v for part in pool.map(compare, batches_of(len(full), 32)) for v in part]

@@ -1,34 +1,42 @@
-"""Scores of predictions, their intervals and tests; scores, bounds and differences are percent.
+"""Scores of predictions, their intervals and tests, in percent.
 
-``labels`` is int64 [N]. ``predicted`` is int64 [N], or [S, N] for S scales of the same N faces: the
-score is then the mean over the scales, and resampling keeps a face's S predictions together.
+``labels`` is int64 [N]. ``predicted`` is int64 [N], or [S, N] for S scales of the same N faces:
+the score is then their mean, and resampling keeps a face's S predictions together.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 Score = Literal["total_accuracy", "mean_class_accuracy"]
+SCORES: tuple[Score, ...] = ("total_accuracy", "mean_class_accuracy")
 Seed = int | Sequence[int]
 
 
-class Interval(NamedTuple):
-    """Bounds in percent, ``low`` at most ``high``."""
+Interval = tuple[float, float]
+"""Bounds, the lower one first."""
 
-    low: float
-    high: float
+
+def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
+    """The score of these predictions, percent."""
+    correct = np.bincount(labels, weights=times_correct(labels, predicted))
+    return float(_score(correct, np.bincount(labels) * len(np.atleast_2d(predicted)), score))
 
 
 def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Share of faces predicted correctly (the paper's score)."""
-    return _observed(labels, predicted, "total_accuracy")
+    return observed(labels, predicted, "total_accuracy")
 
 
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Mean of the recalls of the classes that occur in ``labels``; each class counts the same."""
-    return _observed(labels, predicted, "mean_class_accuracy")
+    return observed(labels, predicted, "mean_class_accuracy")
+
+
+def times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """At how many of the S scales each face is predicted correctly, int64 [N]."""
+    return (np.atleast_2d(predicted) == labels).sum(axis=0)
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -40,32 +48,23 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
 def bootstrap_interval(
     labels: np.ndarray,
     predicted: np.ndarray,
+    reference: np.ndarray | None = None,
     *,
     score: Score,
     confidence: float,
     resamples: int,
     seed: Seed,
 ) -> Interval:
-    """Percentile bootstrap over faces; ``confidence`` is between 0 and 1."""
-    correct = _times_correct(labels, predicted)
-    scores = _resampled(labels, correct, _num_scales(predicted), score, resamples, seed)
+    """Percentile bootstrap over faces of a score; ``confidence`` is between 0 and 1.
+
+    With ``reference``, what another method predicts for the same faces: of score(predicted) -
+    score(reference).
+    """
+    gained = times_correct(labels, predicted)
+    if reference is not None:
+        gained -= times_correct(labels, reference)
+    scores = _resampled(labels, gained, len(np.atleast_2d(predicted)), score, resamples, seed)
     return _percentiles(scores, confidence)
-
-
-def paired_bootstrap(
-    labels: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    *,
-    score: Score,
-    confidence: float,
-    resamples: int,
-    seed: Seed,
-) -> Interval:
-    """Percentile bootstrap of score(first) - score(second), both predicted for the same faces."""
-    gained = _times_correct(labels, first) - _times_correct(labels, second)
-    differences = _resampled(labels, gained, _num_scales(first), score, resamples, seed)
-    return _percentiles(differences, confidence)
 
 
 def expected_calibration_error(
@@ -93,29 +92,19 @@ def calibration_interval(
 ) -> Interval:
     """Basic bootstrap over faces of the expected calibration error; ``level`` is between 0 and 1.
 
-    Chance alone makes gaps, so the error of a sample is above that of all faces, and the error of a
-    resample above that again. Percentiles of the resamples would all but miss the truth; mirrored
-    at the sample's error (2 e - q) they make up for it. The interval may lie below the error.
+    Chance alone makes gaps: a sample's error is above that of all faces, a resample's above that
+    again. Percentiles mirrored at the sample's error (2 e - q) make up for it; the interval may lie
+    below the error.
     """
     bin_of, gaps = _gaps(labels, predicted, confidence, bins)
-    observed = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
+    gap = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
     generator = np.random.default_rng(seed)
     resampled = np.empty(resamples)
     for i in range(resamples):
         drawn = generator.integers(labels.size, size=labels.size)
         resampled[i] = np.abs(np.bincount(bin_of[drawn], gaps[drawn], minlength=bins)).sum()
-    mirrored = _percentiles(100.0 * (2 * observed - resampled) / labels.size, level)
-    return Interval(max(0.0, mirrored.low), max(0.0, mirrored.high))
-
-
-def t_interval(differences: Sequence[float], confidence: float) -> Interval:
-    """Student's t interval of the mean of two or more numbers, in their unit."""
-    from scipy.special import stdtrit
-
-    mean, count = np.mean(differences), len(differences)
-    quantile = stdtrit(count - 1, (1 + confidence) / 2)
-    reach = quantile * np.std(differences, ddof=1) / math.sqrt(count)
-    return Interval(float(mean - reach), float(mean + reach))
+    low, high = _percentiles(100.0 * (2 * gap - resampled) / labels.size, level)
+    return max(0.0, low), max(0.0, high)
 
 
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
@@ -125,10 +114,9 @@ def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tup
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """Two-sided exact McNemar test on the faces that only one of two methods predicts correctly.
+    """P-value (0 to 1) of the two-sided exact McNemar test on the ``discordant`` faces.
 
-    The p-value (0 to 1) that, of ``first_only + second_only`` tosses of a fair coin, one side comes
-    up as rarely as the rarer side here.
+    That of ``first_only + second_only`` tosses of a fair coin one side comes up as rarely as here.
     """
     from scipy.special import bdtr
 
@@ -139,8 +127,7 @@ def mcnemar_exact(first_only: int, second_only: int) -> float:
 def sign_flip(gained: np.ndarray) -> float:
     """Two-sided exact p-value of sum(gained) if each sign were a fair coin's; int64 [N].
 
-    With one gained or lost each, this is McNemar's test. Fractions first have to be made whole
-    numbers: percent with three decimals times 1000. Sums of positive terms only, so that small
+    With one gained or lost each, this is McNemar's test. Sums of positive terms only, so that small
     p-values stay true.
     """
     sizes = np.abs(gained)
@@ -172,20 +159,6 @@ def _gaps(
     return bin_of, confidence - (predicted == labels)
 
 
-def _num_scales(predicted: np.ndarray) -> int:
-    return 1 if predicted.ndim == 1 else predicted.shape[0]
-
-
-def _times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """At how many of the S scales each face is predicted correctly, int64 [N]."""
-    return (np.atleast_2d(predicted) == labels).sum(axis=0)
-
-
-def _observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
-    correct = np.bincount(labels, weights=_times_correct(labels, predicted))
-    return float(_score(correct, np.bincount(labels) * _num_scales(predicted), score))
-
-
 def _score(correct: np.ndarray, all_made: np.ndarray, score: Score) -> np.ndarray:
     """Percent from the numbers of correct and of all predictions per class, [..., K] -> [...]."""
     if score == "total_accuracy":
@@ -201,8 +174,7 @@ def _resampled(
     """Scores of ``resamples`` draws of N faces with replacement, float64 [resamples].
 
     ``gained`` (int64 [N]) are the correct predictions a face adds. Faces of one class that add the
-    same are interchangeable, so drawing how often each such kind comes up (a multinomial) is the
-    same as drawing faces, and its size does not grow with N.
+    same are interchangeable: drawing how often each such kind comes up (a multinomial) is the same.
     """
     values, value_index = np.unique(gained, return_inverse=True)
     num_classes = int(labels.max()) + 1
@@ -215,4 +187,4 @@ def _resampled(
 
 def _percentiles(scores: np.ndarray, confidence: float) -> Interval:
     low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high))
+    return float(low), float(high)

@@ -18,6 +18,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
+from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline.git import experiments
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
@@ -198,7 +199,7 @@ def _convergence(
             run.seed: _curve((runs[run].read(path) or b"").decode()) for run in plain
         }
         test[variant] = {
-            seed: seeds.score_of("total_accuracy", predictions, MEAN, params["scales"])
+            seed: total_accuracy(predictions.labels, predictions.at(MEAN, params["scales"]))
             for seed, predictions in by_method[f"fsr_{variant}"].items()
         }
     return convergence.summarise(curves, test, params["evaluate"]["confidence"])

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from fsr_fer.common.files import replacing, write_text
+from fsr_fer.common.files import replacing
 from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.face_grids import restored_grid, sizes_grid
-from fsr_fer.report.figures import accuracy_figure, calibration_figure, cost_figure
+from fsr_fer.report.figures import accuracy_figure, cost_figure
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.page import write_page
 from fsr_fer.report.score_files import write_details, write_metrics
-from fsr_fer.report.scores import Scores, compute_scores
+from fsr_fer.report.scores import compute_scores
 
 __all__ = ["ReportInputs", "write_report"]
 
@@ -24,28 +24,21 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
         UserError: a picture that the report shows is missing.
     """
     scores = compute_scores(inputs)
-    pictures = _pictures(inputs, scores)
+    table = scores.tables["total_accuracy"]
+    # Bands of all would hide each other: those that all are compared with, and the best.
+    banded = [*inputs.references, *scores.best(MEAN)[:1]]
+    panels = [size for size in (MEAN, inputs.scale_names[-1]) if scores.best(size)]
+    titles = {size: inputs.title(size) for size in (*inputs.sizes, MEAN)}
+    pictures = {
+        "accuracy.svg": accuracy_figure(table, {s: titles[s] for s in inputs.sizes}, banded),
+        "cost.svg": cost_figure(table, inputs.operations, {s: titles[s] for s in panels}),
+        "faces.png": sizes_grid(inputs),
+    }
+    if restored := restored_grid(inputs):
+        pictures["restored.png"] = restored
     page = write_page(inputs, scores, pictures)
     write_metrics(inputs, scores, metrics_directory)
     write_details(scores, inputs.manifest.class_names, directory)
-    for filename, content in pictures.items():
+    for filename, content in {**pictures, "index.html": page.encode()}.items():
         with replacing(directory / filename) as part:
             part.write_bytes(content)
-    write_text(directory / "index.html", page)
-
-
-def _pictures(inputs: ReportInputs, scores: Scores) -> dict[str, bytes]:
-    """The figures by file name; restored faces if a method restores some."""
-    table, names = scores.tables["total_accuracy"], list(inputs.methods)
-    # Bands of more than a few methods hide each other: those all are compared with, and the best.
-    banded = names if len(names) <= 4 else [*inputs.references, *scores.best(MEAN)[:1]]
-    panels = [size for size in (MEAN, inputs.scale_names[-1]) if scores.best(size)]
-    titles = {size: inputs.title(size) for size in panels}
-    pictures = {
-        "accuracy.svg": accuracy_figure(table, inputs.pixels, banded),
-        "cost.svg": cost_figure(table, inputs.operations, titles),
-        "calibration.svg": calibration_figure(scores.calibration),
-        "faces.png": sizes_grid(inputs),
-    }
-    restored = restored_grid(inputs)
-    return pictures if restored is None else {**pictures, "restored.png": restored}

@@ -19,7 +19,7 @@ ZOOM = 2
 CELL, LEFT, TOP = FULL_SIZE + 14, 96, 28
 
 SHOWN_SCALES = ("x4", "x8")
-"""Sizes at which the grid of restored faces shows each face, as far as they are there."""
+"""Sizes at which the grid of restored faces shows each face, of those that the profile has."""
 
 Line = tuple[str, Sequence[np.ndarray | None]]
 
@@ -38,10 +38,11 @@ def example_rows(inputs: ReportInputs) -> list[int]:
 
 def sizes_grid(inputs: ReportInputs) -> bytes:
     """Each example at every size, above in true size, below upsampled (paper, figure 3); a PNG."""
+    labels, names = inputs.manifest.labels, inputs.manifest.class_names
     lines: list[Line] = []
     for row in example_rows(inputs):
         small = [_face(inputs, row, size) for size in inputs.sizes]
-        lines.append((f"{_class_name(inputs, row)}\n\ntrue size", small))
+        lines.append((f"{names[labels[row]]}\n\ntrue size", small))
         lines.append(("upsampled", [_upsampled(inputs, row, size) for size in inputs.sizes]))
     return _grid([inputs.title(size) for size in inputs.sizes], lines)
 
@@ -49,34 +50,23 @@ def sizes_grid(inputs: ReportInputs) -> bytes:
 def restored_grid(inputs: ReportInputs) -> bytes | None:
     """The examples upsampled by bicubic and by each method that restores faces; a PNG.
 
-    After the paper's figure 5. None if no method restores faces at ``SHOWN_SCALES``.
+    After the paper's figure 5. None if no method restores faces or a profile has no such scale.
     """
-    restored = {
-        (name, size): open_faces(path)
-        for name in inputs.methods
-        for size in SHOWN_SCALES
-        if size in inputs.scale_names
-        and (path := inputs.data / f"restored/{name}/{size}.npy").exists()
-    }
-    if not restored:
+    names = [name for name in inputs.methods if (inputs.data / "restored" / name).exists()]
+    sizes = [size for size in SHOWN_SCALES if size in inputs.scale_names]
+    if not names or not sizes:
         return None
-    names = list(dict.fromkeys(name for name, _ in restored))
-    sizes = [size for size in SHOWN_SCALES if size in {size for _, size in restored}]
     test = inputs.manifest.rows("test").tolist()
+    labels, class_names = inputs.manifest.labels, inputs.manifest.class_names
     lines: list[Line] = []
     for row in example_rows(inputs):
         for size in sizes:
-            faces = [_face(inputs, row, size), _upsampled(inputs, row, size)]
-            found = [restored.get((name, size)) for name in names]
-            theirs = [None if f is None else f[test.index(row)] for f in found]
-            title = f"{_class_name(inputs, row)}\n\n" if size == sizes[0] else ""
-            line = [*faces, *theirs, _face(inputs, row, HR)]
-            lines.append((title + inputs.title(size), line))
+            files = [inputs.data / f"restored/{name}/{size}.npy" for name in names]
+            theirs = [open_faces(f)[test.index(row)] if f.exists() else None for f in files]
+            title = f"{class_names[labels[row]]}\n\n" if size == sizes[0] else ""
+            faces = [_face(inputs, row, size), _upsampled(inputs, row, size), *theirs]
+            lines.append((title + inputs.title(size), [*faces, _face(inputs, row, HR)]))
     return _grid(["small face", "bicubic", *names, inputs.title(HR)], lines)
-
-
-def _class_name(inputs: ReportInputs, row: int) -> str:
-    return inputs.manifest.class_names[inputs.manifest.labels[row]]
 
 
 def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:

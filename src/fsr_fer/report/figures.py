@@ -1,7 +1,7 @@
 """The figures: the same bytes for the same numbers, on white ground, readable without colour.
 
-A method's lines and points are groups whose id ends in "-m" and its number, and the legend is a
-group of its own: the page hides it, for its own legend is also the filter.
+A method's lines and points are groups whose id ends in "-m" and its number, for the page's filter,
+which replaces the figures' own legends.
 """
 
 import io
@@ -14,7 +14,7 @@ from matplotlib.style import context
 from matplotlib.ticker import EngFormatter, LogLocator
 
 from fsr_fer.evaluation.predictions import HR
-from fsr_fer.report.scores import Calibration, Estimate
+from fsr_fer.report.scores import Estimate
 
 Table = Mapping[str, Mapping[str, Estimate]]
 
@@ -22,17 +22,13 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "fsr-fer",  # otherwise random ids differ from run to run
     "svg.fonttype": "none",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so is measured the same everywhere
-    "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "#e3e3e3",
-    "axes.axisbelow": True,
-    "figure.facecolor": "white",
     "legend.fontsize": 8,
     "text.parse_math": False,  # a class called $\\foo$ is drawn as it is
 }
-GREY = "#555555"
 
 
 class Style(NamedTuple):
@@ -61,8 +57,8 @@ def style(number: int) -> Style:
 
 
 @own_settings
-def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[str]) -> bytes:
-    """Accuracy of each method over face size, as SVG (paper, figure 4).
+def accuracy_figure(table: Table, titles: Mapping[str, str], banded: Collection[str]) -> bytes:
+    """Accuracy of each method at the titled sizes, as SVG (paper, figure 4).
 
     The methods in ``banded`` have their intervals as bands.
     """
@@ -70,8 +66,8 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
     axes = figure.add_subplot()
     for number, (name, row) in enumerate(table.items()):
-        places = [place for place, size in enumerate(pixels) if size in row]
-        shown = [row[size] for size in pixels if size in row]
+        places = [place for place, size in enumerate(titles) if size in row]
+        shown = [row[size] for size in titles if size in row]
         values, low, high = zip(*shown, strict=True)
         width = 2.2 if name in banded else 1.3
         _plot(axes, number, name, places, values, linewidth=width)
@@ -79,9 +75,9 @@ def accuracy_figure(table: Table, pixels: Mapping[str, int], banded: Collection[
             color, gid = style(number).color, f"band-m{number}"
             axes.fill_between(places, low, high, color=color, alpha=0.14, lw=0, gid=gid)
     baseline, first = next(iter(table.items()))
-    axes.axhline(first[HR].value, color=GREY, linewidth=1, dashes=(2, 3))
-    labels = [f"{'HR' if size == HR else size}\n{px} px" for size, px in pixels.items()]
-    axes.set_xticks(range(len(pixels)), labels)
+    axes.axhline(first[HR].value, color="#555555", linewidth=1, dashes=(2, 3))
+    labels = [title.replace(", ", "\n") for title in titles.values()]
+    axes.set_xticks(range(len(labels)), labels)
     axes.set_xlabel(f"face size; dotted: {baseline} at full size")
     axes.set_ylabel("total accuracy, %")
     return _svg(figure)
@@ -113,27 +109,6 @@ def cost_figure(
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel("floating-point operations per face")
     all_axes[0].set_ylabel("total accuracy, %")
-    return _svg(figure)
-
-
-@own_settings
-def calibration_figure(calibration: Mapping[str, Mapping[str, Calibration]]) -> bytes:
-    """Accuracy over mean confidence, a point for each size of each method, as SVG.
-
-    Below the diagonal a method is overconfident.
-    """
-    cells = [cell for row in calibration.values() for cell in row.values()]
-    values = [value for cell in cells for value in (cell.confidence, cell.accuracy)]
-    low, high = max(0.0, min(values) - 2), min(100.0, max(values) + 2)
-    figure = Figure(figsize=(5, 4.6))
-    figure.subplots_adjust(left=0.13, right=0.97, bottom=0.12, top=0.97)
-    axes = figure.add_subplot()
-    for number, (name, row) in enumerate(calibration.items()):
-        _, x, y = zip(*row.values(), strict=True)
-        _plot(axes, number, name, x, y, linewidth=0.7, markersize=5)
-    axes.plot([low, high], [low, high], color=GREY, linewidth=1, dashes=(2, 3))
-    axes.set(xlim=(low, high), ylim=(low, high))
-    axes.set(xlabel="mean confidence, %", ylabel="total accuracy, %")
     return _svg(figure)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from fsr_fer.common.errors import UserError
@@ -23,13 +24,9 @@ class ReportInputs:
     """Everything ``write_report`` reads.
 
     ``methods`` are predictions by method, the baseline first. ``data`` is the profile's folder with
-    the pictures: dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` are
-    the values of settings.json. ``cost`` is what ``evaluation.cost`` counts: method, kind of count,
-    size. ``fidelity`` says how near restored faces come to full-size ones: method ("bicubic" too),
-    size, then "psnr" in dB and "ssim".
-
-    Raises:
-        UserError: predictions are not of the manifest's test faces.
+    dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` are the values of
+    settings.json. ``cost``: method, kind of count, size. ``fidelity`` of restored faces: method
+    ("bicubic" too), size, then "psnr" in dB and "ssim".
     """
 
     profile: str
@@ -46,15 +43,6 @@ class ReportInputs:
     cost: Mapping[str, Mapping[str, Mapping[str, int]]]
     fidelity: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        ids = tuple(self.manifest.ids[i] for i in self.manifest.rows("test"))
-        for name, predictions in self.methods.items():
-            if predictions.ids != ids:
-                raise UserError(
-                    f"predictions of {name!r}: the {len(predictions)} faces are not the "
-                    f"{len(ids)} test faces of the manifest, in its order; run `dvc repro`"
-                )
-
     @property
     def scale_names(self) -> tuple[str, ...]:
         """Names of the scales in the order of params: "x2", "x3" and so on."""
@@ -70,16 +58,11 @@ class ReportInputs:
         """By how much a face is made smaller for each of ``sizes``, 1 at full size."""
         return dict(zip(self.sizes, (1, *self.scales), strict=True))
 
-    @property
-    def pixels(self) -> dict[str, int]:
-        """Height of a face in pixels for each of ``sizes``."""
-        return {size: small_side(factor) for size, factor in self.factors.items()}
-
     def title(self, size: str) -> str:
         """A size as the report names it: "x8, 13 px"."""
         if size == MEAN:
             return f"mean of {self.scale_names[0]}–{self.scale_names[-1]}"
-        return f"{'HR' if size == HR else size}, {self.pixels[size]} px"
+        return f"{'HR' if size == HR else size}, {small_side(self.factors[size])} px"
 
     @property
     def baseline(self) -> str:
@@ -87,10 +70,9 @@ class ReportInputs:
         return next(iter(self.methods))
 
     @property
-    def references(self) -> tuple[str, ...]:
+    def references(self) -> list[str]:
         """Names of the methods that all others are compared with, the baseline first."""
-        second = SECOND_REFERENCE if SECOND_REFERENCE in self.methods else self.baseline
-        return tuple(dict.fromkeys((self.baseline, second)))
+        return [name for name in self.methods if name in (self.baseline, SECOND_REFERENCE)]
 
     @cached_property
     def operations(self) -> dict[str, dict[str, float]]:
@@ -100,13 +82,10 @@ class ReportInputs:
         """
         table: dict[str, dict[str, float]] = {}
         for name in self.methods:
-            plain = self.cost[name]["flop_per_face"]
-            eigen = self.cost[name]["eigen_flop_per_face"]
-            row = {size: float(plain[size] + eigen[size]) for size in plain}
-            if all(scale in row for scale in self.scale_names):
-                total = sum(row[scale] for scale in self.scale_names)
-                row[MEAN] = total / len(self.scales)
-            table[name] = row
+            plain, eigen = (self.cost[name][f"{kind}flop_per_face"] for kind in ("", "eigen_"))
+            table[name] = {size: float(plain[size] + eigen[size]) for size in plain}
+            if set(self.scale_names) <= plain.keys():
+                table[name][MEAN] = fmean(table[name][scale] for scale in self.scale_names)
         return table
 
 
@@ -115,23 +94,22 @@ def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, A
 
     Bicubic's stand in each of the files.
     """
-    found: dict[str, dict[str, Any]] = {"bicubic": {}}
+    found: dict[str, dict[str, Any]] = {}
     for name in methods:
         if (path := folder / f"{name}.json").exists():
-            values = read_json(path)
-            found["bicubic"] |= values["bicubic"]
+            values = json.loads(path.read_bytes())
+            found.setdefault("bicubic", {}).update(values["bicubic"])
             found[name] = values[name]
-    return found if len(found) > 1 else {}
+    return found
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that another stage has written.
+def read_output(path: Path) -> bytes:
+    """A file that another stage has written.
 
     Raises:
         UserError: it is missing.
     """
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-    return values

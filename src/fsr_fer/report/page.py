@@ -20,16 +20,11 @@ from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.paper import SIZES, not_comparable, paper_rows
 from fsr_fer.report.scores import Scores
 
-SOURCES = {
-    "synthetic": "synthetic faces drawn by this project",
-    "rafdb": "RAF-DB",
-    "folder": "faces imported from folders",
-    "csv": "faces imported from a CSV list",
-}
-
 
 def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, bytes]) -> str:
     """The whole page as text; ``pictures`` are SVG and PNG files by name."""
+    manifest = inputs.manifest
+    num_classes = len(manifest.class_names)
     environment = Environment(
         loader=PackageLoader("fsr_fer.report"),
         autoescape=True,
@@ -55,9 +50,11 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         level=f"{100 * inputs.evaluate.confidence:g} %",
         numbers={name: number for number, name in enumerate(inputs.methods)},
         styles=[style(number) for number in range(len(inputs.methods))],
-        best_by_size=best_by_size(inputs, scores),
-        counts=face_counts(inputs),
-        source=SOURCES[inputs.source],
+        references=inputs.references if len(inputs.methods) > 1 else [],
+        counts={
+            split: np.bincount(manifest.labels[manifest.rows(split)], minlength=num_classes)
+            for split in SPLITS
+        },
         settings=flat(inputs.settings),
         paper=paper_rows(),
         paper_sizes=SIZES,
@@ -67,25 +64,6 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         data_uri=data_uri,
         css_width=css_width,
     )
-
-
-def best_by_size(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
-    """At which scales each method is the best, those that are best at more of them first."""
-    sizes: dict[str, list[str]] = {}
-    for size in inputs.scale_names:
-        for name in scores.best(size):
-            sizes.setdefault(name, []).append(size)
-    return dict(sorted(sizes.items(), key=lambda item: -len(item[1])))
-
-
-def face_counts(inputs: ReportInputs) -> dict[str, list[int]]:
-    """Numbers of faces of each class, in label order, by split."""
-    manifest = inputs.manifest
-    counts = {}
-    for split in SPLITS:
-        labels = manifest.labels[manifest.rows(split)]
-        counts[split] = np.bincount(labels, minlength=len(manifest.class_names)).tolist()
-    return counts
 
 
 def method_name(name: str) -> Markup:

@@ -1,7 +1,7 @@
 """The numbers that the paper prints (arXiv 2004.02234, tables 1 and 2), beside ours."""
 
 import csv
-from importlib import resources
+from pathlib import Path
 
 from fsr_fer.report.inputs import ReportInputs
 
@@ -17,21 +17,14 @@ def paper_rows() -> list[dict[str, str]]:
     Total accuracy in percent by size, as printed; empty where the paper prints "-". ``table`` is
     the table's number, ``method`` the one of ours that stands for ``printed_name``.
     """
-    text = resources.files("fsr_fer.report").joinpath("paper_tables.csv").read_text("utf-8")
+    text = Path(__file__).with_name("paper_tables.csv").read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
 def not_comparable(inputs: ReportInputs) -> str:
     """Why the paper's numbers are no yardstick for ours; empty where they are one."""
-    num_test = len(inputs.manifest.rows("test"))
     if inputs.source != "rafdb":
-        return (
-            "Other data: not comparable. The paper reads RAF-DB; this run reads other faces, so "
-            "a higher or lower number says nothing about the method."
-        )
-    if num_test != TEST_FACES:
-        return (
-            f"Not the same test set: {num_test:,} test faces here, {TEST_FACES:,} in the paper. "
-            "The numbers are not comparable."
-        )
+        return "Other data: not comparable. The paper reads RAF-DB, this run other faces."
+    if (count := len(inputs.manifest.rows("test"))) != TEST_FACES:
+        return f"Not comparable: {count:,} test faces here, {TEST_FACES:,} in the paper."
     return ""

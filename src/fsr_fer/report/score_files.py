@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fsr_fer.common.files import write_csv, write_json
+from fsr_fer.data.downsampling import small_side
 from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.scores import Scores
@@ -36,7 +37,7 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
         }
         write_json(directory / f"{filename}.json", values)
     lines = [
-        (name, inputs.factors[size], inputs.pixels[size], *map(_rounded, estimate))
+        (name, inputs.factors[size], small_side(inputs.factors[size]), *map(_rounded, estimate))
         for name, row in scores.tables["total_accuracy"].items()
         for size, estimate in row.items()
         if size != MEAN

@@ -1,13 +1,15 @@
 """The numbers of the report, computed once: the metrics and the page show these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fsr_fer.evaluation.predictions import MEAN, PredictionTable
+from fsr_fer.evaluation.predictions import MEAN, PredictionTable, common_sizes
 from fsr_fer.evaluation.statistics import (
+    SCORES,
+    Interval,
     Score,
     bootstrap_interval,
     calibration_interval,
@@ -16,16 +18,9 @@ from fsr_fer.evaluation.statistics import (
     expected_calibration_error,
     holm,
     mcnemar_exact,
-    mean_class_accuracy,
-    paired_bootstrap,
-    total_accuracy,
+    observed,
 )
 from fsr_fer.report.inputs import ReportInputs
-
-SCORES: Mapping[Score, Callable[[np.ndarray, np.ndarray], float]] = {
-    "total_accuracy": total_accuracy,
-    "mean_class_accuracy": mean_class_accuracy,
-}
 
 
 class Estimate(NamedTuple):
@@ -39,10 +34,9 @@ class Estimate(NamedTuple):
 class Difference(NamedTuple):
     """A method's score minus a reference's on the same faces, points, with its interval's bounds.
 
-    ``p_value`` is that of McNemar's exact test on the faces that only one of the two has correct,
-    adjusted by Holm's method over all comparisons with the same reference. Mean-class accuracy and
-    the mean over scales, where a face is not just correct or wrong, have none. ``significant``:
-    p-value below 1 - the confidence of intervals, or without one an interval that excludes 0.
+    ``p_value``: McNemar's exact test, adjusted by Holm's method over all comparisons with the same
+    reference; None for mean-class accuracy and the mean over scales. ``significant``: p-value below
+    1 - the confidence of intervals, or without one an interval that excludes 0.
     """
 
     value: float
@@ -55,11 +49,10 @@ class Difference(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Expected calibration error, mean confidence and total accuracy at one size, all percent."""
+    """Expected calibration error and mean confidence at one size, percent."""
 
     error: Estimate
     confidence: float
-    accuracy: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +80,10 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     return Scores(
         tables={
             score: {
-                name: {size: _estimate(inputs, p, size, score) for size in _sizes(inputs, p)}
+                name: {
+                    size: _estimate(inputs, p, size, score)
+                    for size in common_sizes([p], inputs.scales)
+                }
                 for name, p in methods.items()
             }
             for score in SCORES
@@ -110,40 +106,33 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     )
 
 
-def _sizes(inputs: ReportInputs, *methods: PredictionTable) -> list[str]:
-    """The sizes that all these methods have, and the mean if they have all scales."""
-    sizes = [size for size in inputs.sizes if all(size in m.predicted for m in methods)]
-    return [*sizes, MEAN] if set(inputs.scale_names) <= set(sizes) else sizes
-
-
-def _predicted(inputs: ReportInputs, predictions: PredictionTable, size: str) -> np.ndarray:
-    """Predicted classes: int64 [N], or [S, N] for the mean over the scales."""
-    if size == MEAN:
-        return np.stack([predictions.predicted[scale] for scale in inputs.scale_names])
-    return predictions.predicted[size]
-
-
-def _bootstrap(inputs: ReportInputs, size: str) -> dict[str, Any]:
+def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
     """Resamples and their seed: the run's and the size's factor, for the mean 0."""
     seed = (inputs.seed, inputs.factors.get(size, 0))
     return {"resamples": inputs.evaluate.resamples, "seed": seed}
 
 
-def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
-    faces = method.labels, _predicted(inputs, method, size)
+def _interval(
+    inputs: ReportInputs, size: str, score: Score, labels: np.ndarray, *predicted: np.ndarray
+) -> Interval:
+    """Of a score, or of its difference between two methods."""
     level = inputs.evaluate.confidence
-    interval = bootstrap_interval(*faces, score=score, confidence=level, **_bootstrap(inputs, size))
-    return Estimate(SCORES[score](*faces), *interval)
+    options = _resampling(inputs, size)
+    return bootstrap_interval(labels, *predicted, score=score, confidence=level, **options)
+
+
+def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
+    faces = method.labels, method.at(size, inputs.scales)
+    return Estimate(observed(*faces, score), *_interval(inputs, size, score, *faces))
 
 
 def _calibration(inputs: ReportInputs, method: PredictionTable, size: str) -> Calibration:
     faces = method.labels, method.predicted[size], method.confidence[size]
     bins, level = inputs.evaluate.calibration_bins, inputs.evaluate.confidence
-    interval = calibration_interval(*faces, bins=bins, level=level, **_bootstrap(inputs, size))
+    interval = calibration_interval(*faces, bins=bins, level=level, **_resampling(inputs, size))
     return Calibration(
         error=Estimate(expected_calibration_error(*faces, bins=bins), *interval),
         confidence=100.0 * float(method.confidence[size].mean()),
-        accuracy=total_accuracy(*faces[:2]),
     )
 
 
@@ -155,7 +144,7 @@ def _differences(
     table = {
         name: {
             size: _difference(inputs, first, second, size, score)
-            for size in _sizes(inputs, first, second)
+            for size in common_sizes([first, second], inputs.scales)
         }
         for name, first in inputs.methods.items()
         if name != reference
@@ -168,8 +157,7 @@ def _differences(
     }
     for (name, size), p_value in zip(tested, holm(list(tested.values())), strict=True):
         significant = p_value < 1 - inputs.evaluate.confidence
-        cell = table[name][size]._replace(p_value=p_value, significant=significant)
-        table[name][size] = cell
+        table[name][size] = table[name][size]._replace(p_value=p_value, significant=significant)
     return table
 
 
@@ -178,17 +166,10 @@ def _difference(
 ) -> Difference:
     """The first method minus the second; the p-value is not adjusted yet."""
     labels = first.labels
-    ours = _predicted(inputs, first, size)
-    theirs = _predicted(inputs, second, size)
-    low, high = paired_bootstrap(
-        labels,
-        ours,
-        theirs,
-        score=score,
-        confidence=inputs.evaluate.confidence,
-        **_bootstrap(inputs, size),
-    )
-    value = SCORES[score](labels, ours) - SCORES[score](labels, theirs)
+    ours = first.at(size, inputs.scales)
+    theirs = second.at(size, inputs.scales)
+    low, high = _interval(inputs, size, score, labels, ours, theirs)
+    value = observed(labels, ours, score) - observed(labels, theirs, score)
     significant = low > 0 or high < 0
     if score != "total_accuracy" or size == MEAN:
         return Difference(value, low, high, significant)

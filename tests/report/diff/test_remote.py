@@ -1,10 +1,5 @@
 """A folder or S3 as the remote: push here, pull there, nothing runs."""
 
-import importlib.util
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,9 +37,9 @@ def project(tmp_path: Path) -> Path:
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an S3 server on this machine with an empty bucket, ``faces``."""
     for module in ("dvc_s3", "moto", "flask"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed: pip install -e '.[s3]' 'moto[server]'")
+        pytest.importorskip(module, reason="pip install -e '.[s3]' 'moto[server]'")
     import boto3
+    from moto.server import ThreadedMotoServer
 
     for name, value in {
         "AWS_ACCESS_KEY_ID": "key",
@@ -53,29 +48,26 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "NO_PROXY": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            assert server.poll() is None, "moto's server ended"
-            time.sleep(0.2)
-    endpoint = f"http://127.0.0.1:{port}"
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
     boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="faces")
     yield endpoint
-    server.terminate()
-    server.wait()
+    server.stop()
 
 
-def assert_shared(project: Path) -> None:
-    """All outputs arrive in a clone, where nothing runs; the import stays here."""
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_all_outputs_but_licensed_faces_arrive_in_a_clone_where_nothing_runs(
+    project: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    there = project.parent / "there"
+    address = "s3://faces/fsr-fer" if kind == "s3" else str(project.parent / "store")
+    shell(project, "dvc", "remote", "add", "-d", "store", address)
+    if kind == "s3":
+        endpoint = request.getfixturevalue("s3")
+        shell(project, "dvc", "remote", "modify", "store", "endpointurl", endpoint)
     shell(project, "dvc", "push")
     commit(project, "results")
-    there = project.parent / "there"
     shell(project.parent, "git", "clone", "-q", str(project), str(there))
     shell(there, "dvc", "pull", "draw", "train")
     for name in ("faces.npy", "model"):
@@ -83,14 +75,3 @@ def assert_shared(project: Path) -> None:
     assert "Running stage" not in shell(there, "dvc", "repro", "draw", "train")
     with pytest.raises(AssertionError, match=r"licensed"):
         shell(there, "dvc", "pull", "licensed")
-
-
-def test_a_folder_gets_all_but_licensed_faces(project: Path, tmp_path: Path) -> None:
-    shell(project, "dvc", "remote", "add", "-d", "store", str(tmp_path / "store"))
-    assert_shared(project)
-
-
-def test_s3_gets_all_but_licensed_faces(project: Path, s3: str) -> None:
-    shell(project, "dvc", "remote", "add", "-d", "store", "s3://faces/fsr-fer")
-    shell(project, "dvc", "remote", "modify", "store", "endpointurl", s3)
-    assert_shared(project)

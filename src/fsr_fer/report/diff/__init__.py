@@ -5,7 +5,7 @@ from pathlib import Path
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline.provenance.revision import Revision, find_revision
 from fsr_fer.report.diff.comparison import Comparison, compare
-from fsr_fer.report.diff.gate import breaches, limits_of
+from fsr_fer.report.diff.gate import breaches
 from fsr_fer.report.diff.results import Results
 
 __all__ = ["Comparison", "review"]
@@ -37,4 +37,4 @@ def review(
             f"neither {first.title} nor {last.title} has results of profile {name}; "
             "`make repro` makes them"
         )
-    return comparison, breaches(comparison, limits_of(results)) if gate else None
+    return comparison, breaches(comparison, results) if gate else None

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable, by_size
-from fsr_fer.evaluation.statistics import discordant, holm, mcnemar_exact, sign_flip
+from fsr_fer.evaluation.predictions import HR, MEAN, by_size
+from fsr_fer.evaluation.statistics import discordant, holm, mcnemar_exact, sign_flip, times_correct
 from fsr_fer.pipeline.profiles import flat
 from fsr_fer.report.diff.results import Results
 
@@ -17,8 +17,8 @@ class Cell:
     """A method at one size, before and after, in percent; None where a revision lacks it.
 
     ``p_value`` is adjusted by Holm's method: over all methods and sizes, and for the means over all
-    methods. None if there are no predictions of the same faces to test with. ``only_before`` and
-    ``only_after`` are numbers of faces that one revision alone predicts right; None for the mean.
+    methods. ``only_before`` and ``only_after`` are numbers of faces that one revision alone
+    predicts right; None for the mean.
     """
 
     before: float | None = None
@@ -130,9 +130,7 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
     tests: dict[tuple[str, str], dict[str, Any]] = {}
     sizes: dict[tuple[str, str], float] = {}
     means: dict[tuple[str, str], float] = {}
-    for name in before.accuracy:
-        if name not in after.accuracy:
-            continue
+    for name in (name for name in before.accuracy if name in after.accuracy):
         first, second = before.predictions[name], after.predictions[name]
         pairs = {c: (first.predicted[c], second.predicted[c]) for c in first.predicted}
         # A method that predicts every face as before is no test: it would hide the others.
@@ -145,19 +143,14 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
         tests[name, MEAN] = {"p_value": 1.0}
         if not same:
             # As McNemar's: what a face gained has either sign with equal chance.
-            means[name, MEAN] = sign_flip(_times_right(second) - _times_right(first))
+            scales = [int(column.removeprefix("x")) for column in pairs if column != HR]
+            right = [times_correct(t.labels, t.at(MEAN, scales)) for t in (first, second)]
+            means[name, MEAN] = sign_flip(right[1] - right[0])
     for family in (sizes, means):
         adjusted = holm(list(family.values()))
         for key, p_value in zip(family, adjusted, strict=True):
             tests[key]["p_value"] = p_value
     return tests
-
-
-def _times_right(table: PredictionTable) -> np.ndarray:
-    """At how many scales each face is predicted right, int64 [N]."""
-    scales = [values for column, values in table.predicted.items() if column != HR]
-    right: np.ndarray = (np.array(scales) == table.labels).sum(axis=0)
-    return right
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterable[Change]:

@@ -1,30 +1,22 @@
 """The gate of ``fsr-fer diff --fail-below``: which changes for the worse are too much."""
 
-from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import SettingsError, build
+from fsr_fer.common.settings import build
 from fsr_fer.evaluation.predictions import HR, MEAN
 from fsr_fer.evaluation.settings import ReviewSettings
 from fsr_fer.report.diff.comparison import Cell, Comparison
 from fsr_fer.report.diff.results import Results
 
 
-def limits_of(results: Results) -> ReviewSettings:
-    """The limits in params.yaml of the later revision.
-
-    Raises:
-        UserError: it has none, or one is wrong.
-    """
-    try:
-        return build(ReviewSettings, results.params.get("review"), "review")
-    except SettingsError as error:
-        raise UserError(f"params.yaml of {results.revision.title}: {error}") from None
-
-
-def breaches(comparison: Comparison, limits: ReviewSettings) -> list[str]:
-    """Each reason why the change should not pass; none if it may.
+def breaches(comparison: Comparison, results: Results) -> list[str]:
+    """Each reason why the change to these ``results`` should not pass; none if it may.
 
     Results that are missing, or are not of this code and these params, are reasons too.
+
+    Raises:
+        UserError: params.yaml of the results has no limits, or a wrong one.
     """
+    where = f"params.yaml of {results.revision.title}: review"
+    limits = build(ReviewSettings, results.params.get("review"), where)
     reasons = list(comparison.doubts)
     for name, cells in comparison.table.items():
         if all(cell.after is None for cell in cells.values()):
