@@ -7,11 +7,10 @@ import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import build_dataset, hold_out
-from fsr_fer.data.importing import import_faces
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.manifest import Manifest, pixel_sha256, read_manifest
 from tests import ROOT
-from tests.data.raw_faces import CLASSES, face_pixels
+from tests.data.raw_faces import CLASSES, face_pixels, run_import
 
 OPEN_FACES = ROOT.parent / "shared/data/open-faces"
 
@@ -61,9 +60,8 @@ def test_train_comes_before_test_in_the_order_of_the_source(rafdb: Path, tmp_pat
 
 
 def test_an_import_gives_the_same_dataset_as_the_original(csv_folder: Path, tmp_path: Path) -> None:
-    raw = tmp_path / "raw"
-    problems = tmp_path / "problems.csv"
-    import_faces("csv", csv_folder, raw, class_names=CLASSES, problems_file=problems)
+    raw = tmp_path / "raw/csv"
+    run_import("csv", csv_folder, raw)
     build("csv", csv_folder, tmp_path / "one")
     build("csv", raw, tmp_path / "two")
     one, two = tmp_path / "one/images.npy", tmp_path / "two/images.npy"
