@@ -15,9 +15,8 @@ from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
 from fsr_fer.data.images import to_face
-from fsr_fer.data.listing import Face, SourceName
+from fsr_fer.data.listing import SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
-from fsr_fer.data.problems import raise_problems
 from fsr_fer.data.sources import open_source
 
 
@@ -48,9 +47,6 @@ def build_dataset(
     faces = sorted(source.faces, key=lambda face: SPLITS.index(face.split))  # a stable sort
     hashes = []
     listing = directory.with_name("dataset-problems.csv")
-    outcome = f"{root} cannot be used"
-    if not faces:
-        raise_problems(source.problems, listing, outcome=outcome)
     shape = (len(faces), IMAGE_SIZE, IMAGE_SIZE, 3)
     with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
         for face in progress(faces, desc="reading faces"):
@@ -58,33 +54,28 @@ def build_dataset(
                 pixels = to_face(picture[1])
                 append(pixels[None])
                 hashes.append(pixel_sha256(pixels))
-        raise_problems(source.problems, listing, outcome=outcome)
+        source.raise_problems(listing, f"{root} cannot be used")
+    splits = [face.split for face in faces]
+    labels = np.array([face.label for face in faces], np.int64)
+    subjects = tuple(face.subject for face in faces)
+    if "validation" not in splits:
+        train = slice(splits.count("train"))
+        for row in hold_out(
+            labels[train], subjects[train], validation_fraction, seed, hashes[train]
+        ):
+            splits[row] = "validation"
     manifest = Manifest(
         ids=tuple(face.id for face in faces),
         sources=tuple(face.file for face in faces),
-        splits=_final_splits(faces, hashes, validation_fraction, seed),
-        labels=np.array([face.label for face in faces], np.int64),
-        subjects=tuple(face.subject for face in faces),
+        splits=tuple(splits),
+        labels=labels,
+        subjects=subjects,
         sha256=tuple(hashes),
         class_names=class_names,
     )
     manifest.write(directory / "manifest.csv")
     listing.unlink(missing_ok=True)
     return manifest
-
-
-def _final_splits(
-    faces: Sequence[Face], hashes: Sequence[str], fraction: float, seed: int
-) -> tuple[str, ...]:
-    splits = [face.split for face in faces]
-    if "validation" not in splits:
-        train = [row for row, split in enumerate(splits) if split == "train"]
-        labels = np.array([faces[row].label for row in train], np.int64)
-        subjects = [faces[row].subject for row in train]
-        pixels = [hashes[row] for row in train]
-        for position in hold_out(labels, subjects, fraction, seed, pixels):
-            splits[train[position]] = "validation"
-    return tuple(splits)
 
 
 def hold_out(

@@ -6,6 +6,7 @@ it, which takes its place in the end or vanishes.
 
 import filecmp
 import re
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +16,11 @@ import numpy as np
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
-from fsr_fer.data.archive import ZipWriter
+from fsr_fer.data.archive import add_to_zip
 from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
 from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
-from fsr_fer.data.problems import raise_problems
 from fsr_fer.data.sources import CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
 NEEDED_SPLITS = ("train", "test")
@@ -76,7 +76,7 @@ def import_faces(
     with replacing(target) as part:
         _pack(source, part, as_read=has_splits and numbered_from is None)
         _check_classes(source)
-        raise_problems(source.problems, problems_file, outcome="nothing was imported")
+        source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
             raise UserError(
                 f"{target} already holds another import, which was left as it is; "
@@ -102,7 +102,9 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
     first_with: dict[str, Face] = {}
     not_square = smaller = twins = 0
     dark: list[str] = []
-    with ZipWriter(folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)) as packed:
+    target = folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)
+    target.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(target, "w") as packed:
         for face in progress(source.faces, desc="checking faces"):
             picture = source.read(face.file)
             if picture is None:
@@ -123,7 +125,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
                 problem = f"is the label of the same picture as {first.file}, which is {other}"
                 source.problem(face.file, "label", label, problem, "one label a picture")
             twins += first is not face
-            packed.add(_packed_name(source, face, as_read), content)
+            add_to_zip(packed, _packed_name(source, face, as_read), content)
     for file in source.doubtful:
         source.read(file)
     if not_square:

@@ -5,6 +5,7 @@ one split leaves the faces that were there as they are.
 """
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from PIL import Image
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.progress import progress
-from fsr_fer.data.archive import ZipWriter
+from fsr_fer.data.archive import add_to_zip
 from fsr_fer.data.settings import SynthesizeSettings
 from fsr_fer.data.synthetic.action_units import EXPRESSIONS, draw_action_units
 from fsr_fer.data.synthetic.drawing import draw_face
@@ -54,13 +55,14 @@ def synthesize(
     labels, subjects = [], []
     with replacing(directory) as part:
         (part / "EmoLabel").mkdir(parents=True)
-        with ZipWriter(part / "Image" / "aligned.zip") as pictures:
+        (part / "Image").mkdir()
+        with zipfile.ZipFile(part / "Image/aligned.zip", "w") as packed:
             for split, number in progress(faces, desc="drawing faces"):
                 name = f"{split}_{number + 1:05d}"
                 pixels = synthetic_face(
                     split, number, faces_per_subject=settings.faces_per_subject, seed=seed
                 )
-                pictures.add(f"aligned/{name}_aligned.jpg", _jpeg(pixels))
+                add_to_zip(packed, f"aligned/{name}_aligned.jpg", _jpeg(pixels))
                 person = number // settings.faces_per_subject + 1
                 if split == "test":
                     person += -(-settings.train_faces // settings.faces_per_subject)
