@@ -31,15 +31,10 @@ class NaturalPictures:
     """Packed pictures: ``pixels`` uint8 [P, 3], may lie on disk; ``shapes`` (height, width)."""
 
     pixels: np.ndarray
-    names: tuple[str, ...]
     shapes: tuple[tuple[int, int], ...]
 
     def __len__(self) -> int:
         return len(self.shapes)
-
-    def large_enough(self, side: int) -> list[int]:
-        """Positions of the pictures that a square of ``side`` pixels fits into."""
-        return [i for i, shape in enumerate(self.shapes) if min(shape) >= side]
 
     def crop(self, picture: int, top: int, left: int, side: int) -> np.ndarray:
         """A square of a picture, uint8 [side, side, 3]."""
@@ -79,11 +74,8 @@ def open_pictures(directory: Path) -> NaturalPictures:
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; `dvc repro` writes it") from None
-    return NaturalPictures(
-        pixels,
-        tuple(row["name"] for row in rows),
-        tuple((int(row["height"]), int(row["width"])) for row in rows),
-    )
+    shapes = tuple((int(row["height"]), int(row["width"])) for row in rows)
+    return NaturalPictures(pixels, shapes)
 
 
 def _files_of(source: str) -> list[Path]:

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.data.manifest import COLUMNS, IMAGE_SIZE, SPLITS, pixel_sha256
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
 from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
@@ -23,7 +25,7 @@ import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 SEVERAL = r" \+ "
-FACE_SHAPE = f"{IMAGE_SIZE}x{IMAGE_SIZE}x3"
+FACE_SHAPE = f"{FULL_SIZE}x{FULL_SIZE}x3"
 
 
 class Offender(NamedTuple):
@@ -67,10 +69,10 @@ def validate_dataset(
     """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
 
     Raises:
-        UserError: one of the files is missing, cannot be read, or the two differ in length.
+        UserError: there are no faces or they are cut off, or the two files differ in length.
     """
-    faces = _read_table(directory / "manifest.csv")
-    images = _open_images(directory / "images.npy")
+    images = open_array(directory / "images.npy")
+    faces = pd.read_csv(directory / "manifest.csv", dtype=str, keep_default_na=False)
     if len(images) != len(faces):
         raise UserError(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
@@ -176,25 +178,6 @@ def _counted(
             table = pd.DataFrame({"id": [split], "faces": [found]})
             words = f"There are {wanted:,} {split} faces{note}."
             yield table, {f"{split}_faces": _in_set("faces", [wanted], words)}
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from error
-
-
-def _open_images(path: Path) -> np.ndarray:
-    try:
-        images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array of faces: {error}") from error
-    if images.dtype.kind not in "ui" or images.ndim < 3:
-        raise UserError(
-            f"{path} holds {images.dtype} {list(images.shape)}; expected uint8 [N, 100, 100, 3]"
-        )
-    return images
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
