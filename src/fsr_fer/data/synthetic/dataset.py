@@ -7,7 +7,6 @@ one split leaves the faces that were there as they are.
 import io
 import zipfile
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -24,11 +23,8 @@ from fsr_fer.data.synthetic.identity import draw_identity
 CLASS_NAMES = tuple(EXPRESSIONS)
 """The seven classes, in the order of RAF-DB's labels 1 to 7."""
 
-Split = Literal["train", "test"]
-
-_SPLIT_KEYS: dict[Split, int] = {"train": 0, "test": 1}
+_SPLIT_KEYS = {"train": 0, "test": 1}
 _PERSON_KEY, _FACE_KEY = 0, 1
-_JPEG_QUALITY = 95
 
 
 def synthesize(
@@ -50,8 +46,8 @@ def synthesize(
             of each class, or the seed is negative.
     """
     _check(settings, class_names, seed)
-    counts: dict[Split, int] = {"train": settings.train_faces, "test": settings.test_faces}
-    faces: list[tuple[Split, int]] = [(s, i) for s, count in counts.items() for i in range(count)]
+    train = [("train", number) for number in range(settings.train_faces)]
+    faces = train + [("test", number) for number in range(settings.test_faces)]
     labels, subjects = [], []
     with replacing(directory) as part:
         (part / "EmoLabel").mkdir(parents=True)
@@ -72,7 +68,7 @@ def synthesize(
             (part / "EmoLabel" / file).write_bytes("".join(lines).encode())
 
 
-def synthetic_face(split: Split, number: int, *, faces_per_subject: int, seed: int) -> np.ndarray:
+def synthetic_face(split: str, number: int, *, faces_per_subject: int, seed: int) -> np.ndarray:
     """Face ``number`` (from 0) of a split: uint8 [100, 100, 3] RGB.
 
     Its expression is ``CLASS_NAMES[number % 7]``, its person the ``number // faces_per_subject``th.
@@ -89,7 +85,7 @@ def synthetic_face(split: Split, number: int, *, faces_per_subject: int, seed: i
 def _jpeg(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     # Colour at full resolution: halved, it would blur what lies at a scale of a few pixels.
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
     return buffer.getvalue()
 
 

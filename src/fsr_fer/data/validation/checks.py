@@ -80,18 +80,15 @@ def validate_dataset(
         )
     columns = _check_columns(faces)
     if columns.offenders:  # the other checks would ask for columns that are not there
-        return Validation(
-            checks=[columns], images=images, counts=pd.DataFrame(0, class_names, SPLITS)
-        )
+        counts = pd.DataFrame(0, class_names, SPLITS)
+        return Validation(checks=[columns], images=images, counts=counts)
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
     counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
     subjects = faces["subject"][faces["subject"] != ""].nunique()
-    checks = [columns, *_check(faces, _face_expectations(settings, class_names, subjects > 0))]
-    for table, expectations in _counted(counts, settings):
-        checks += _check(table, expectations)
+    of_faces = _check(faces, _face_expectations(settings, class_names, subjects > 0))
     return Validation(
-        checks=checks,
+        checks=[columns, *of_faces, *_check_counts(counts, settings)],
         images=images,
         counts=counts,
         subjects=subjects,
@@ -159,15 +156,13 @@ def _face_expectations(
     return expectations
 
 
-def _counted(
-    counts: pd.DataFrame, settings: ValidateSettings
-) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Tables of numbers of faces (``id``, ``faces``), each with what is expected of it."""
+def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
+    """Whether there are enough faces; what fails is a class in a split, or a split."""
     lowest = settings.minimum_per_class
     groups = [f"{label} in {split}" for split in counts for label in counts.index]
     table = pd.DataFrame({"id": groups, "faces": counts.to_numpy().T.ravel()})
     words = f"Each class has {lowest:,} faces or more in each split."
-    yield table, {"faces_per_class": _at_least("faces", lowest, words)}
+    yield from _check(table, {"faces_per_class": _at_least("faces", lowest, words)})
     # The validation part was held out of train and counts with it.
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
     for split, found, wanted, note in (
@@ -177,7 +172,7 @@ def _counted(
         if wanted:
             table = pd.DataFrame({"id": [split], "faces": [found]})
             words = f"There are {wanted:,} {split} faces{note}."
-            yield table, {f"{split}_faces": _in_set("faces", [wanted], words)}
+            yield from _check(table, {f"{split}_faces": _in_set("faces", [wanted], words)})
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
