@@ -279,14 +279,9 @@ class TestActionUnits:
             assert thickness[1] < 0.6 * thickness[0]
 
     def test_jaw_and_lips_open_the_mouth(self) -> None:
-        opening = [
-            self.rest.mouth.opening,
-            landmarks(lips_part=1.0).mouth.opening,
-            landmarks(jaw_drop=1.0).mouth.opening,
-        ]
-        assert opening[0] < 0.01
-        assert opening[1] > 0.05
-        assert opening[2] > 0.2
+        assert self.rest.mouth.opening < 0.01
+        assert landmarks(lips_part=1.0).mouth.opening > 0.05
+        assert landmarks(jaw_drop=1.0).mouth.opening > 0.2
 
     def test_lips_never_cross(self) -> None:
         for seed in range(70):
@@ -294,9 +289,8 @@ class TestActionUnits:
             somebody = draw_identity(generator)
             units = draw_action_units(CLASS_NAMES[seed % 7], somebody.gains, generator)
             mouth = face_landmarks(somebody, units).mouth
-            assert (mouth.upper_outer[:, 1] <= mouth.upper_inner[:, 1] + 1e-9).all()
-            assert (mouth.upper_inner[:, 1] <= mouth.lower_inner[:, 1] + 1e-9).all()
-            assert (mouth.lower_inner[:, 1] <= mouth.lower_outer[:, 1] + 1e-9).all()
+            lips = mouth.upper_outer, mouth.upper_inner, mouth.lower_inner, mouth.lower_outer
+            assert (np.diff([line[:, 1] for line in lips], axis=0) >= -1e-9).all()
 
     def test_expressions_use_their_units(self) -> None:
         """Over many draws, a unit's mean is high where the recipe names it, low elsewhere."""

@@ -3,7 +3,6 @@
 Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py).
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,13 +111,11 @@ def hold_out(
             same.append((row, first_with.setdefault(key or f"row {row}", row)))
     rows, others = np.array(same).T
     links = coo_array((np.ones(len(rows)), (rows, others)), shape=(len(labels), len(labels)))
-    groups: dict[int, list[int]] = defaultdict(list)
-    for row, group in enumerate(connected_components(links, directed=False)[1].tolist()):
-        groups[group].append(row)
-    members = [np.array(rows) for rows in groups.values()]
-    sizes = np.stack([np.bincount(labels[rows], minlength=len(counts)) for rows in members])
-    chosen = _choose_groups(sizes, aims, counts, generator.permutation(len(members)))
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *(members[i] for i in chosen)]))
+    groups, group = connected_components(links, directed=False)  # how many, and each row's
+    sizes = np.zeros((groups, len(counts)), np.int64)
+    np.add.at(sizes, (group, labels), 1)
+    chosen = _choose_groups(sizes, aims, counts, generator.permutation(groups))
+    return np.flatnonzero(np.isin(group, chosen))
 
 
 def _choose_groups(
