@@ -9,11 +9,11 @@ from torch import Tensor
 
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.face_stream import Faces, batches_of, computed
-from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.resize import imresize
+from tests import sections
 
 CPU = torch.device("cpu")
-SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
+SMALL = sections.downsample()
 
 
 def numbered(count: int) -> Faces:

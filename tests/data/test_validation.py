@@ -137,14 +137,11 @@ def test_files_that_cannot_be_read_are_user_errors(dataset: Path) -> None:
     np.save(dataset / "images.npy", images[:-1])
     with pytest.raises(UserError, match=r"holds 17 faces, manifest\.csv 18 rows"):
         validate(dataset)
-    np.save(dataset / "images.npy", np.zeros((18, 3), np.uint8))
-    with pytest.raises(UserError, match=r"holds uint8 \[18, 3\]; expected uint8"):
-        validate(dataset)
     (dataset / "images.npy").write_bytes(b"broken")
-    with pytest.raises(UserError, match="cannot be read as an array"):
+    with pytest.raises(UserError, match=r"images\.npy is no array, or cut off"):
         validate(dataset)
-    (dataset / "manifest.csv").unlink()
-    with pytest.raises(UserError, match="cannot be read as a table"):
+    (dataset / "images.npy").unlink()
+    with pytest.raises(UserError, match=r"images\.npy: no such file; `dvc repro` writes it"):
         validate(dataset)
 
 

@@ -22,7 +22,6 @@ MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
 
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes on every run
 
 
 class UnreadableFileError(Exception):
@@ -144,24 +143,18 @@ def escapes(name: str) -> bool:
     )
 
 
-class ZipWriter:
+class ZipWriter(zipfile.ZipFile):
     """Packs files one after the other, uncompressed, the same bytes for the same files."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
+        super().__init__(path, "w")
 
     def add(self, name: str, data: bytes) -> None:
-        info = zipfile.ZipInfo(name, _ZIP_DATE)
-        info.create_system = 3  # Unix on every system, or the bytes would tell where they came from
+        info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # the earliest a zip can say
+        info.create_system = 3  # Unix on every system
         info.external_attr = 0o644 << 16
-        self._zip.writestr(info, data)
-
-    def __enter__(self) -> ZipWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
+        self.writestr(info, data)
 
 
 def _files_below(folder: Path | str, above: frozenset[str]) -> Iterator[str]:

@@ -9,10 +9,9 @@ import numpy as np
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_csv
+from fsr_fer.common.settings import FULL_SIZE
 
-IMAGE_SIZE = 100
-"""Height and width of a full-size face in pixels (paper, section 4.1)."""
-
+IMAGE_SIZE = FULL_SIZE  # as synthetic/drawing.py calls it
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("id", "source", "split", "label", "subject", "sha256")
 

@@ -36,7 +36,7 @@ class Patches:
     ) -> None:
         self.pictures, self.factors, self.patch_pixels = pictures, factors, patch_pixels
         side = self._full(max(factors))
-        fitting = pictures.large_enough(side)
+        fitting = [i for i, shape in enumerate(pictures.shapes) if min(shape) >= side]
         if len(fitting) < 2:
             raise UserError(
                 f"{len(fitting)} natural pictures are {side} pixels or larger each way; two are "

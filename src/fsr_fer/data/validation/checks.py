@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.data.manifest import COLUMNS, IMAGE_SIZE, SPLITS, pixel_sha256
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
 from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
@@ -23,7 +25,7 @@ import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 SEVERAL = r" \+ "
-FACE_SHAPE = f"{IMAGE_SIZE}x{IMAGE_SIZE}x3"
+FACE_SHAPE = f"{FULL_SIZE}x{FULL_SIZE}x3"
 
 
 class Offender(NamedTuple):
@@ -67,10 +69,10 @@ def validate_dataset(
     """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
 
     Raises:
-        UserError: one of the files is missing, cannot be read, or the two differ in length.
+        UserError: there are no faces or they are cut off, or the two files differ in length.
     """
-    faces = _read_table(directory / "manifest.csv")
-    images = _open_images(directory / "images.npy")
+    images = open_array(directory / "images.npy")
+    faces = pd.read_csv(directory / "manifest.csv", dtype=str, keep_default_na=False)
     if len(images) != len(faces):
         raise UserError(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
@@ -78,18 +80,15 @@ def validate_dataset(
         )
     columns = _check_columns(faces)
     if columns.offenders:  # the other checks would ask for columns that are not there
-        return Validation(
-            checks=[columns], images=images, counts=pd.DataFrame(0, class_names, SPLITS)
-        )
+        counts = pd.DataFrame(0, class_names, SPLITS)
+        return Validation(checks=[columns], images=images, counts=counts)
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
     counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
     subjects = faces["subject"][faces["subject"] != ""].nunique()
-    checks = [columns, *_check(faces, _face_expectations(settings, class_names, subjects > 0))]
-    for table, expectations in _counted(counts, settings):
-        checks += _check(table, expectations)
+    of_faces = _check(faces, _face_expectations(settings, class_names, subjects > 0))
     return Validation(
-        checks=checks,
+        checks=[columns, *of_faces, *_check_counts(counts, settings)],
         images=images,
         counts=counts,
         subjects=subjects,
@@ -157,15 +156,13 @@ def _face_expectations(
     return expectations
 
 
-def _counted(
-    counts: pd.DataFrame, settings: ValidateSettings
-) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Tables of numbers of faces (``id``, ``faces``), each with what is expected of it."""
+def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
+    """Whether there are enough faces; what fails is a class in a split, or a split."""
     lowest = settings.minimum_per_class
     groups = [f"{label} in {split}" for split in counts for label in counts.index]
     table = pd.DataFrame({"id": groups, "faces": counts.to_numpy().T.ravel()})
     words = f"Each class has {lowest:,} faces or more in each split."
-    yield table, {"faces_per_class": _at_least("faces", lowest, words)}
+    yield from _check(table, {"faces_per_class": _at_least("faces", lowest, words)})
     # The validation part was held out of train and counts with it.
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
     for split, found, wanted, note in (
@@ -175,26 +172,7 @@ def _counted(
         if wanted:
             table = pd.DataFrame({"id": [split], "faces": [found]})
             words = f"There are {wanted:,} {split} faces{note}."
-            yield table, {f"{split}_faces": _in_set("faces", [wanted], words)}
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from error
-
-
-def _open_images(path: Path) -> np.ndarray:
-    try:
-        images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array of faces: {error}") from error
-    if images.dtype.kind not in "ui" or images.ndim < 3:
-        raise UserError(
-            f"{path} holds {images.dtype} {list(images.shape)}; expected uint8 [N, 100, 100, 3]"
-        )
-    return images
+            yield from _check(table, {f"{split}_faces": _in_set("faces", [wanted], words)})
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
