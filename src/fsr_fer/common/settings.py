@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 MINIMUM_LR_PIXELS = 4
 FULL_SIZE = 100
+"""Height and width of a full-size face in pixels (paper, section 4.1)."""
 
 
 class SettingsError(UserError):

@@ -14,9 +14,10 @@ from scipy.sparse.csgraph import connected_components
 from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, SourceName
-from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
+from fsr_fer.data.manifest import SPLITS, Manifest, pixel_sha256
 from fsr_fer.data.problems import raise_problems
 from fsr_fer.data.sources import open_source
 
@@ -51,7 +52,7 @@ def build_dataset(
     outcome = f"{root} cannot be used"
     if not faces:
         raise_problems(source.problems, listing, outcome=outcome)
-    shape = (len(faces), IMAGE_SIZE, IMAGE_SIZE, 3)
+    shape = (len(faces), FULL_SIZE, FULL_SIZE, 3)
     with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
         for face in progress(faces, desc="reading faces"):
             if picture := source.read(face.file):

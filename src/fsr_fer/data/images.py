@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from fsr_fer.data.manifest import IMAGE_SIZE
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.resize import imresize
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -72,9 +72,9 @@ def to_face(rgb: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = rgb[top : top + side, left : left + side]
-    if side == IMAGE_SIZE:
+    if side == FULL_SIZE:
         return np.ascontiguousarray(square)
-    return imresize(square, output_shape=(IMAGE_SIZE, IMAGE_SIZE))
+    return imresize(square, output_shape=(FULL_SIZE, FULL_SIZE))
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:

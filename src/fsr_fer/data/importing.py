@@ -15,11 +15,12 @@ import numpy as np
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.archive import ZipWriter
 from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
-from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
+from fsr_fer.data.manifest import pixel_sha256
 from fsr_fer.data.problems import raise_problems
 from fsr_fer.data.sources import CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
@@ -110,7 +111,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
             content, rgb = picture
             height, width, _ = rgb.shape
             not_square += height != width
-            smaller += min(height, width) < IMAGE_SIZE
+            smaller += min(height, width) < FULL_SIZE
             if rgb.max() < NEARLY_BLACK:
                 dark.append(f"{face.file} ({rgb.max()})")
             first = first_with.setdefault(pixel_sha256(to_face(rgb)), face)
@@ -139,7 +140,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
         )
     if smaller:
         source.notes.append(
-            f"pictures smaller than {IMAGE_SIZE}x{IMAGE_SIZE} pixels: {smaller:,}; "
+            f"pictures smaller than {FULL_SIZE}x{FULL_SIZE} pixels: {smaller:,}; "
             "they are enlarged, so what is called full size is not for them"
         )
 

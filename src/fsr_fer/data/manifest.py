@@ -10,9 +10,6 @@ import numpy as np
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_csv
 
-IMAGE_SIZE = 100
-"""Height and width of a full-size face in pixels (paper, section 4.1)."""
-
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("id", "source", "split", "label", "subject", "sha256")
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.data.manifest import COLUMNS, IMAGE_SIZE, SPLITS, pixel_sha256
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
 from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
@@ -23,7 +24,7 @@ import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 SEVERAL = r" \+ "
-FACE_SHAPE = f"{IMAGE_SIZE}x{IMAGE_SIZE}x3"
+FACE_SHAPE = f"{FULL_SIZE}x{FULL_SIZE}x3"
 
 
 class Offender(NamedTuple):
