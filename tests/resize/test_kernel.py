@@ -34,11 +34,11 @@ def test_kernel_looks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     images, _ = stripes_on_halves(100, "1/6", 0)
     expected = imresize(images, 1 / 6)
     monkeypatch.setattr(kernel, "float32_error", lambda axis: 0.0)
-    kernel._held.cache_clear()
+    kernel._as_c.cache_clear()
     try:
         assert (imresize(images, 1 / 6) != expected).any()
     finally:
-        kernel._held.cache_clear()
+        kernel._as_c.cache_clear()
 
 
 @pytest.fixture(scope="module")

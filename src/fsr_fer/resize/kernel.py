@@ -1,7 +1,6 @@
 """kernel.c from Python, where it has been compiled: one call resizes a batch of uint8 pictures."""
 
 import ctypes
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ _ADDING_A_HALF = 2.0**-15  # what float32 may lose when a half is added to a sum
 
 
 class _Pass(ctypes.Structure):
+    arrays: tuple[np.ndarray, ...]  # what the pointers point into
     _fields_ = (
         ("size", ctypes.c_int64),
         ("out_size", ctypes.c_int64),
@@ -24,14 +24,6 @@ class _Pass(ctypes.Structure):
         ("exact_weights", ctypes.c_void_p),
         ("margin", ctypes.c_float),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A pass as C sees it, with the arrays that it points into."""
-
-    as_c: _Pass
-    arrays: tuple[np.ndarray, ...]
 
 
 @cache
@@ -74,13 +66,12 @@ def resize_bytes(images: np.ndarray, job: Job) -> np.ndarray:
     images = np.ascontiguousarray(images)
     shape = (len(images), job.rows.out_size, job.columns.out_size, job.channels)
     result = np.empty(shape, np.uint8)
-    rows, columns = _held(job.rows), _held(job.columns)
     short = found.resize(
         images.ctypes.data,
         result.ctypes.data,
         len(images),
-        ctypes.byref(rows.as_c),
-        ctypes.byref(columns.as_c),
+        ctypes.byref(_as_c(job.rows)),
+        ctypes.byref(_as_c(job.columns)),
         job.channels,
         job.rows_first,
     )
@@ -90,7 +81,7 @@ def resize_bytes(images: np.ndarray, job: Job) -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def _held(axis: Axis) -> _Held:
+def _as_c(axis: Axis) -> _Pass:
     indices, weights = contributions(axis)
     error = float32_error(axis)
     arrays = (
@@ -100,4 +91,6 @@ def _held(axis: Axis) -> _Held:
     )
     margin = error + _ADDING_A_HALF if error else 0.0
     pointers = (array.ctypes.data for array in arrays)
-    return _Held(_Pass(axis.size, axis.out_size, weights.shape[1], *pointers, margin), arrays)
+    step = _Pass(axis.size, axis.out_size, weights.shape[1], *pointers, margin)
+    step.arrays = arrays
+    return step
