@@ -132,19 +132,15 @@ def test_too_few_faces_name_the_group(dataset: Path) -> None:
     }
 
 
-def test_files_that_cannot_be_read_are_user_errors(dataset: Path) -> None:
+def test_faces_of_another_number_than_the_manifests_or_cut_off_are_user_errors(
+    dataset: Path,
+) -> None:
     images = np.load(dataset / "images.npy")
     np.save(dataset / "images.npy", images[:-1])
     with pytest.raises(UserError, match=r"holds 17 faces, manifest\.csv 18 rows"):
         validate(dataset)
-    np.save(dataset / "images.npy", np.zeros((18, 3), np.uint8))
-    with pytest.raises(UserError, match=r"holds uint8 \[18, 3\]; expected uint8"):
-        validate(dataset)
     (dataset / "images.npy").write_bytes(b"broken")
-    with pytest.raises(UserError, match="cannot be read as an array"):
-        validate(dataset)
-    (dataset / "manifest.csv").unlink()
-    with pytest.raises(UserError, match="cannot be read as a table"):
+    with pytest.raises(UserError, match="is no array, or cut off"):
         validate(dataset)
 
 
@@ -189,7 +185,6 @@ def test_contrast_is_the_deviation_of_the_pixels_of_a_channel() -> None:
     faces = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), dtype=np.uint8)
     expected = faces.std(axis=(1, 2)).mean(axis=1)
     np.testing.assert_allclose([contrast(face) for face in faces], expected, rtol=1e-12)
-    assert contrast(faces[0, :, :, 0]) == pytest.approx(faces[0, :, :, 0].std())
 
 
 def test_manifest_round_trip_is_what_is_validated(dataset: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
@@ -68,10 +69,10 @@ def validate_dataset(
     """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
 
     Raises:
-        UserError: one of the files is missing, cannot be read, or the two differ in length.
+        UserError: ``images.npy`` is missing or cut off, or the two differ in length.
     """
-    faces = _read_table(directory / "manifest.csv")
-    images = _open_images(directory / "images.npy")
+    images = open_array(directory / "images.npy")
+    faces = pd.read_csv(directory / "manifest.csv", dtype=str, keep_default_na=False)
     if len(images) != len(faces):
         raise UserError(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
@@ -108,11 +109,12 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
         rows = result.result.get("unexpected_index_list", [])
         if result.success == bool(rows):
             raise RuntimeError(f"Great Expectations could not check {name}: {result}")
-        values = table[expectation.column]
         of_faces = "split" in table  # and not of groups, which are no rows of the manifest
+        values = table[expectation.column].map(
+            lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
+        )
         offenders = [
-            Offender(row if of_faces else None, table["id"][row], _shown(values[row]))
-            for row in rows
+            Offender(row if of_faces else None, table["id"][row], values[row]) for row in rows
         ]
         yield Check(name, expectation.description, offenders)
 
@@ -179,25 +181,6 @@ def _counted(
             yield table, {f"{split}_faces": _in_set("faces", [wanted], words)}
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from error
-
-
-def _open_images(path: Path) -> np.ndarray:
-    try:
-        images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array of faces: {error}") from error
-    if images.dtype.kind not in "ui" or images.ndim < 3:
-        raise UserError(
-            f"{path} holds {images.dtype} {list(images.shape)}; expected uint8 [N, 100, 100, 3]"
-        )
-    return images
-
-
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
     """Columns beside the manifest's own; what is unknown is None, which no check counts."""
     looked_at = progress(images, desc="looking at pixels")
@@ -214,18 +197,10 @@ def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
 
 def contrast(face: np.ndarray) -> float:
     """Standard deviation of a face's pixels, mean over its channels, in grey levels."""
-    height, width = face.shape[:2]
-    return float(face.reshape(height * width, -1).std(axis=0, dtype=np.float64).mean())
+    return float(face.std(axis=(0, 1), dtype=np.float64).mean())
 
 
 def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
     """For each row all values that its key has (``train + test``); none for an empty key."""
-
-    def joined(found: pd.Series) -> str:
-        return " + ".join(sorted(set(found), key=lambda v: ([*SPLITS, v].index(v), v)))
-
-    return keys.map(values.groupby(keys).agg(joined)).where(keys != "", None)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    joined = values.groupby(keys).agg(lambda found: " + ".join(found.unique()))
+    return keys.map(joined).where(keys != "", None)
