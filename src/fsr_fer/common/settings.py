@@ -89,8 +89,7 @@ def build(cls: type[T], values: object, key: str) -> T:
     Raises:
         SettingsError: a key is unknown or missing, a value has the wrong type or is out of range.
     """
-    converted = _convert(cls, values, key)
-    return typing.cast(T, converted)
+    return typing.cast(T, _convert(cls, values, key))
 
 
 def _convert(kind: Any, value: Any, key: str) -> Any:

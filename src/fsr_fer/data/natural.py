@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fsr_fer.common.arrays import writing_array
+from fsr_fer.common.arrays import open_array, writing_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_csv
 from fsr_fer.common.progress import progress
@@ -31,7 +31,6 @@ class NaturalPictures:
     """Packed pictures: ``pixels`` uint8 [P, 3], may lie on disk; ``shapes`` (height, width)."""
 
     pixels: np.ndarray
-    names: tuple[str, ...]
     shapes: tuple[tuple[int, int], ...]
 
     def __len__(self) -> int:
@@ -73,17 +72,10 @@ def open_pictures(directory: Path) -> NaturalPictures:
     Raises:
         UserError: it is not there.
     """
-    try:
-        pixels = np.load(directory / PIXELS, mmap_mode="r", allow_pickle=False)
-        with open(directory / PICTURES, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; `dvc repro` writes it") from None
-    return NaturalPictures(
-        pixels,
-        tuple(row["name"] for row in rows),
-        tuple((int(row["height"]), int(row["width"])) for row in rows),
-    )
+    pixels = open_array(directory / PIXELS)
+    with open(directory / PICTURES, encoding="utf-8", newline="") as file:
+        shapes = tuple((int(row["height"]), int(row["width"])) for row in csv.DictReader(file))
+    return NaturalPictures(pixels, shapes)
 
 
 def _files_of(source: str) -> list[Path]:
