@@ -47,16 +47,14 @@ def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
     """Read ``manifest.csv``.
 
     Raises:
-        UserError: it is missing, its columns are others, or a label is none of ``class_names``.
+        UserError: it is missing, or a label is none of ``class_names``.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+            _, *rows = csv.reader(file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-    if rows[:1] != [list(COLUMNS)]:
-        raise UserError(f"{path}: columns are {rows[:1]}, expected {list(COLUMNS)}")
-    ids, sources, splits, labels, subjects, sha256 = zip(*rows[1:], strict=True)
+    ids, sources, splits, labels, subjects, sha256 = zip(*rows, strict=True)
     if unknown := set(labels) - set(class_names):
         raise UserError(f"{path}: labels {sorted(unknown)} are none of {list(class_names)}")
     return Manifest(

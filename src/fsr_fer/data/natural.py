@@ -33,9 +33,6 @@ class NaturalPictures:
     pixels: np.ndarray
     shapes: tuple[tuple[int, int], ...]
 
-    def __len__(self) -> int:
-        return len(self.shapes)
-
     def large_enough(self, side: int) -> list[int]:
         """Positions of the pictures that a square of ``side`` pixels fits into."""
         return [i for i, shape in enumerate(self.shapes) if min(shape) >= side]
