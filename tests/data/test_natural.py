@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
 
 
-def pictures(
-    sizes: tuple[tuple[int, int], ...] = ((60, 70), (64, 64), (90, 61)),
-) -> NaturalPictures:
+def pictures(*sizes: tuple[int, int]) -> NaturalPictures:
     """Smooth pictures whose red channel is their number."""
     parts = []
+    sizes = sizes or ((60, 70), (64, 64), (90, 61))
     for number, (height, width) in enumerate(sizes):
         y, x = np.mgrid[0:height, 0:width]
         whole = np.stack([np.full_like(x, number), x * 3 % 256, 128 + 90 * np.sin(y / 4)], axis=-1)
@@ -30,8 +30,6 @@ def test_crops_come_from_where_they_are_asked() -> None:
 
 
 def test_packed_pictures_come_back(tmp_path: Path) -> None:
-    from PIL import Image
-
     folder = tmp_path / "photos"
     folder.mkdir()
     drawn = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Each expectation lets good data pass and names what breaks it; the verdict is stable."""
+"""Each expectation lets good data pass and names what breaks it."""
 
 import json
 import re
@@ -88,9 +88,7 @@ def test_a_wrong_manifest_fails_the_check_for_it(
 ) -> None:
     edit_manifest(dataset, pattern, replacement)
     found = failures(validate(dataset))
-    assert set(found) == set(expected)
-    for name, first in expected.items():
-        assert found[name][0] == first
+    assert {name: offenders[0] for name, offenders in found.items()} == expected
 
 
 def test_blank_faces_are_named(dataset: Path) -> None:
@@ -144,13 +142,9 @@ def test_faces_of_another_number_than_the_manifests_or_cut_off_are_user_errors(
         validate(dataset)
 
 
-def test_the_verdict_is_flat_sorted_and_repeatable(dataset: Path, tmp_path: Path) -> None:
-    for name in ("one.json", "two.json"):
-        write_verdict(validate(dataset), tmp_path / name)
-    text = (tmp_path / "one.json").read_text()
-    assert text == (tmp_path / "two.json").read_text()
-    verdict = json.loads(text)
-    assert list(verdict) == sorted(verdict)
+def test_the_verdict_holds_checks_and_numbers(dataset: Path, tmp_path: Path) -> None:
+    write_verdict(validate(dataset), tmp_path / "verdict.json")
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
     assert verdict["passed"] is True
     assert verdict["faces"] == {"train": 9, "validation": 3, "test": 6}
     assert verdict["smallest_class"] == 1
