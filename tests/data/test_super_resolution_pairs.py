@@ -33,9 +33,8 @@ def test_patches_lie_all_eight_ways() -> None:
     across, along = full.diff(dim=2)[..., 1], full.diff(dim=1)[..., 1]
     lies_across = (across != 0).flatten(1).any(dim=1)
     upwards = (across.clamp(-9, 9) + along.mT.clamp(-9, 9)).sum(dim=(1, 2)) > 0
-    assert (
-        len(torch.stack([lies_across, upwards], dim=1).unique(dim=0)) == 4
-    )  # the slope lies along or across, upwards or downwards
+    ways = torch.stack([lies_across, upwards], dim=1).unique(dim=0)
+    assert len(ways) == 4  # the slope lies along or across, upwards or downwards
 
 
 def test_pictures_that_are_too_small_are_told() -> None:
