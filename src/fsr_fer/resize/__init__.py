@@ -77,9 +77,10 @@ def imresize(
     if boundary not in ("symmetric", "replicate"):
         raise ValueError(f"boundary is {boundary!r}; expected 'symmetric' or 'replicate'")
 
-    leading: tuple[int, ...] = shape[:-3]
-    trailing: tuple[int, ...] = shape[len(leading) + 2 :]
-    height, width = shape[len(leading) : len(leading) + 2]
+    first = max(len(shape) - 3, 0)  # the axis of rows
+    leading: tuple[int, ...] = shape[:first]
+    trailing: tuple[int, ...] = shape[first + 2 :]
+    height, width = shape[first : first + 2]
     (out_height, row_scale), (out_width, column_scale) = _target(
         (height, width), scale, output_shape
     )
@@ -90,9 +91,8 @@ def imresize(
         dtype=dtype,
     )
     images: Any = given.reshape((math.prod(leading), height, width, job.channels))
-    on_device = is_tensor and images.device.type != "cpu"
     result: Any
-    if not on_device and kernel.can_resize(job):
+    if kernel.can_resize(job) and not (is_tensor and images.device.type != "cpu"):
         result = kernel.resize_bytes(np.asarray(images), job)
         if torch is not None and is_tensor:
             result = torch.from_numpy(result)
