@@ -120,10 +120,11 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
 
 
 def _check_columns(faces: pd.DataFrame) -> Check:
-    missing = [Offender(None, column, "missing") for column in COLUMNS if column not in faces]
-    unexpected = [Offender(None, column, "unexpected") for column in faces if column not in COLUMNS]
-    words = f"The manifest has the columns {', '.join(COLUMNS)}."
-    return Check("columns", words, missing + unexpected)
+    offenders = [
+        Offender(None, column, "missing" if column in COLUMNS else "unexpected")
+        for column in faces.columns.symmetric_difference(COLUMNS)
+    ]
+    return Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", offenders)
 
 
 def _in_set(column: str, values: Iterable[object], words: str) -> Any:
