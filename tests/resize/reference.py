@@ -5,7 +5,6 @@ with the library.
 """
 
 import math
-from collections import defaultdict
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeVar
@@ -84,17 +83,6 @@ def reference_resize(
     return values.astype(image.dtype)
 
 
-def exact_weights(size: int, scale: Fraction) -> list[dict[int, Fraction]]:
-    """Of each result of the mirrored, antialiased resize by ``scale``: position to true weight."""
-    rows = []
-    for result in range(math.ceil(scale * size)):
-        weights: dict[int, Fraction] = defaultdict(Fraction)
-        for place, weight in taps(size, result, scale, True, "symmetric"):
-            weights[place] += weight
-        rows.append(weights)
-    return rows
-
-
 def columns_on_halves(
     size: int, scale: Fraction, wanted: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -103,21 +91,20 @@ def columns_on_halves(
     Returns uint8 [size, wanted] and bool [results, wanted], true where the value is such a half.
     The search is by luck, in whole numbers: nothing is rounded.
     """
-    rows = exact_weights(size, scale)
-    denominator = math.lcm(*(weight.denominator for row in rows for weight in row.values()))
+    results = range(math.ceil(scale * size))
+    rows = [taps(size, result, scale, True, "symmetric") for result in results]
+    denominator = math.lcm(*(weight.denominator for row in rows for _, weight in row))
     matrix = np.zeros((len(rows), size), np.int64)
     for result, row in enumerate(rows):
-        for place, weight in row.items():
-            matrix[result, place] = int(weight * denominator)
+        for place, weight in row:
+            matrix[result, place] += int(weight * denominator)
     found, halves = [], []
-    count = 0
-    while count < wanted:
+    while sum(len(hits.T) for hits in found) < wanted:
         columns = random.integers(0, 256, (size, 4096))
         is_half = (2 * (matrix @ columns)) % (2 * denominator) == denominator
         hit = is_half.any(axis=0)
         found.append(columns[:, hit])
         halves.append(is_half[:, hit])
-        count += int(hit.sum())
     return (
         np.concatenate(found, axis=1)[:, :wanted].astype(np.uint8),
         np.concatenate(halves, axis=1)[:, :wanted],
