@@ -345,6 +345,8 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
         (IMAGE, {"scale": 1e-7}, ValueError, "scale is 1e-07; expected 1.5"),
         (IMAGE, {"scale": 2**18}, ValueError, "pixels would get 2,097,152; expected at most 1,"),
         (IMAGE, {"output_shape": (True, True)}, TypeError, r"expected \(height, width\)"),
+        (IMAGE, {"output_shape": (np.True_, 4)}, TypeError, r"expected \(height, width\)"),
+        (IMAGE, {"scale": np.True_}, TypeError, "expected one number"),
         (IMAGE, {"output_shape": (10**400, 3)}, ValueError, "expected two sides of 1 to 1,048,576"),
         (np.zeros((2**17, 1)), {"output_shape": (1, 1)}, ValueError, "a scale from 1.5"),
     ],

@@ -127,7 +127,7 @@ def _target(
         targets = [(math.ceil(float(scale) * size), float(scale)) for size in sizes]
     else:
         try:
-            if any(isinstance(side, (bool, np.bool_)) for side in output_shape):
+            if any(isinstance(side, bool) for side in output_shape):
                 raise TypeError
             wanted = [operator.index(side) for side in output_shape]
         except TypeError:
