@@ -10,11 +10,10 @@ from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
 from tests.data.raw_faces import encoded
 
 
-def pictures(
-    sizes: tuple[tuple[int, int], ...] = ((60, 70), (64, 64), (90, 61)),
-) -> NaturalPictures:
+def pictures(*sizes: tuple[int, int]) -> NaturalPictures:
     """Smooth pictures whose red channel is their number."""
     parts = []
+    sizes = sizes or ((60, 70), (64, 64), (90, 61))
     for number, (height, width) in enumerate(sizes):
         y, x = np.mgrid[0:height, 0:width]
         whole = np.stack([np.full_like(x, number), x * 3 % 256, 128 + 90 * np.sin(y / 4)], axis=-1)

@@ -26,7 +26,6 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the quota is used up.
     """
-    path = Path(path)
     part = path.with_name(path.name + PART_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

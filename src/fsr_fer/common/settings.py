@@ -71,16 +71,10 @@ class CommonSettings:
         scales = self.scales
         require(len(scales) > 0, "scales", list(scales), "one factor or more")
         require(len(set(scales)) == len(scales), "scales", list(scales), "each factor once")
+        largest = FULL_SIZE // (MINIMUM_LR_PIXELS - 1)
+        allowed = f"whole numbers from 2 to {largest}, which leaves {MINIMUM_LR_PIXELS} pixels"
         for scale in scales:
-            require(scale >= 2, "scales", scale, "whole numbers from 2")
-            pixels = math.ceil(FULL_SIZE / scale)
-            require(
-                pixels >= MINIMUM_LR_PIXELS,
-                "scales",
-                scale,
-                f"factors that leave {MINIMUM_LR_PIXELS} pixels or more of {FULL_SIZE} "
-                f"(at most {FULL_SIZE // (MINIMUM_LR_PIXELS - 1)}); x{scale} leaves {pixels}",
-            )
+            require(2 <= scale <= largest, "scales", scale, allowed)
 
 
 def build(cls: type[T], values: object, key: str) -> T:
@@ -89,8 +83,7 @@ def build(cls: type[T], values: object, key: str) -> T:
     Raises:
         SettingsError: a key is unknown or missing, a value has the wrong type or is out of range.
     """
-    converted = _convert(cls, values, key)
-    return typing.cast(T, converted)
+    return typing.cast(T, _convert(cls, values, key))
 
 
 def _convert(kind: Any, value: Any, key: str) -> Any:

@@ -37,9 +37,7 @@ class Manifest:
 
     def rows(self, *splits: str) -> np.ndarray:
         """Positions (int64, ascending) of the faces of these splits."""
-        if unknown := set(splits) - set(SPLITS):
-            raise ValueError(f"no such split: {sorted(unknown)}; there are {SPLITS}")
-        return np.array([i for i, split in enumerate(self.splits) if split in splits], np.int64)
+        return np.flatnonzero(np.isin(self.splits, splits))
 
     def write(self, path: Path) -> None:
         names = [self.class_names[label] for label in self.labels]
@@ -51,16 +49,14 @@ def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
     """Read ``manifest.csv``.
 
     Raises:
-        UserError: it is missing, its columns are others, or a label is none of ``class_names``.
+        UserError: it is missing, or a label is none of ``class_names``.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+            _, *rows = csv.reader(file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-    if rows[:1] != [list(COLUMNS)]:
-        raise UserError(f"{path}: columns are {rows[:1]}, expected {list(COLUMNS)}")
-    ids, sources, splits, labels, subjects, sha256 = zip(*rows[1:], strict=True)
+    ids, sources, splits, labels, subjects, sha256 = zip(*rows, strict=True)
     if unknown := set(labels) - set(class_names):
         raise UserError(f"{path}: labels {sorted(unknown)} are none of {list(class_names)}")
     return Manifest(

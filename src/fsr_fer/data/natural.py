@@ -33,9 +33,6 @@ class NaturalPictures:
     pixels: np.ndarray
     shapes: tuple[tuple[int, int], ...]
 
-    def __len__(self) -> int:
-        return len(self.shapes)
-
     def crop(self, picture: int, top: int, left: int, side: int) -> np.ndarray:
         """A square of a picture, uint8 [side, side, 3]."""
         height, width = self.shapes[picture]

@@ -40,10 +40,8 @@ class Job:
     def passes(self) -> tuple[tuple[Side, Pass], tuple[Side, Pass]]:
         """Both passes in their order."""
         rows: tuple[Side, Pass] = ("rows", build_pass(self.rows, 1, self.dtype))
-        columns: tuple[Side, Pass] = (
-            "columns",
-            build_pass(self.columns, self.interleaved, self.dtype),
-        )
+        step = build_pass(self.columns, self.interleaved, self.dtype)
+        columns: tuple[Side, Pass] = ("columns", step)
         return (rows, columns) if self.rows_first else (columns, rows)
 
     @property

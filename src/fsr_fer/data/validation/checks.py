@@ -69,10 +69,14 @@ def validate_dataset(
     """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
 
     Raises:
-        UserError: there are no faces or they are cut off, or the two files differ in length.
+        UserError: a file is missing or cannot be read, or the two differ in length.
     """
     images = open_array(directory / "images.npy")
-    faces = pd.read_csv(directory / "manifest.csv", dtype=str, keep_default_na=False)
+    table = directory / "manifest.csv"
+    try:
+        faces = pd.read_csv(table, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{table} cannot be read as a table: {error}") from error
     if len(images) != len(faces):
         raise UserError(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
@@ -106,20 +110,22 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
         rows = result.result.get("unexpected_index_list", [])
         if result.success == bool(rows):
             raise RuntimeError(f"Great Expectations could not check {name}: {result}")
-        values = table[expectation.column]
         of_faces = "split" in table  # and not of groups, which are no rows of the manifest
+        values = table[expectation.column].map(
+            lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
+        )
         offenders = [
-            Offender(row if of_faces else None, table["id"][row], _shown(values[row]))
-            for row in rows
+            Offender(row if of_faces else None, table["id"][row], values[row]) for row in rows
         ]
         yield Check(name, expectation.description, offenders)
 
 
 def _check_columns(faces: pd.DataFrame) -> Check:
-    missing = [Offender(None, column, "missing") for column in COLUMNS if column not in faces]
-    unexpected = [Offender(None, column, "unexpected") for column in faces if column not in COLUMNS]
-    words = f"The manifest has the columns {', '.join(COLUMNS)}."
-    return Check("columns", words, missing + unexpected)
+    offenders = [
+        Offender(None, column, "missing" if column in COLUMNS else "unexpected")
+        for column in faces.columns.symmetric_difference(COLUMNS)
+    ]
+    return Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", offenders)
 
 
 def _in_set(column: str, values: Iterable[object], words: str) -> Any:
@@ -191,18 +197,10 @@ def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
 
 def contrast(face: np.ndarray) -> float:
     """Standard deviation of a face's pixels, mean over its channels, in grey levels."""
-    height, width = face.shape[:2]
-    return float(face.reshape(height * width, -1).std(axis=0, dtype=np.float64).mean())
+    return float(face.std(axis=(0, 1), dtype=np.float64).mean())
 
 
 def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
     """For each row all values that its key has (``train + test``); none for an empty key."""
-
-    def joined(found: pd.Series) -> str:
-        return " + ".join(sorted(set(found), key=lambda v: ([*SPLITS, v].index(v), v)))
-
-    return keys.map(values.groupby(keys).agg(joined)).where(keys != "", None)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    joined = values.groupby(keys).agg(lambda found: " + ".join(found.unique()))
+    return keys.map(joined).where(keys != "", None)

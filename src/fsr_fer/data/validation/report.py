@@ -60,7 +60,10 @@ def raise_if_failed(validation: Validation, directory: Path) -> None:
         return
     parts = []
     for check in validation.failed:
-        named = ", ".join(_named(offender) for offender in check.offenders[:NAMED])
+        named = ", ".join(
+            ("" if row is None else f"row {row} ") + f"{face} = {value}"
+            for row, face, value in check.offenders[:NAMED]
+        )
         more = len(check.offenders) - NAMED
         rest = f" and {more:,} more" if more > 0 else ""
         parts.append(f"{check.name}: {named}{rest} (expected: {check.expected.rstrip('.')})")
@@ -68,11 +71,6 @@ def raise_if_failed(validation: Validation, directory: Path) -> None:
         f"the data failed {len(validation.failed)} of {len(validation.checks)} checks; "
         f"{'; '.join(parts)}; all are listed in {directory / OFFENDERS}, see {directory / PAGE}"
     )
-
-
-def _named(offender: Offender) -> str:
-    row = "" if offender.row is None else f"row {offender.row} "
-    return f"{row}{offender.id} = {offender.value}"
 
 
 def _thumbnail(images: np.ndarray, row: int | None) -> str | None:
