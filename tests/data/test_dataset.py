@@ -18,7 +18,8 @@ OPEN_FACES = ROOT.parent / "shared/data/open-faces"
 
 def build(name: SourceName, root: Path, directory: Path, **options: object) -> Manifest:
     values = {"class_names": CLASSES, "validation_fraction": 0.25, "seed": 5, **options}
-    return build_dataset(name, root, directory, **values)  # type: ignore[arg-type]
+    build_dataset(name, root, directory, **values)  # type: ignore[arg-type]
+    return read_manifest(directory / "manifest.csv", values["class_names"])  # type: ignore[arg-type]
 
 
 def test_rows_hold_the_faces_they_name(csv_folder: Path, tmp_path: Path) -> None:
@@ -31,12 +32,11 @@ def test_rows_hold_the_faces_they_name(csv_folder: Path, tmp_path: Path) -> None
         number = int(re.sub(r"\D", "", identity))
         expected = face_pixels(number + 100 * identity.startswith("test"))
         np.testing.assert_array_equal(images[row], expected)
-        assert manifest.sha256[row] == pixel_sha256(expected)
         assert manifest.labels[row] == number % len(CLASSES)
-    written = read_manifest(directory / "manifest.csv", CLASSES)
-    assert written.ids == manifest.ids
-    assert written.splits == manifest.splits
-    assert manifest.subjects[0] == "train person 0"
+    assert (directory / "manifest.csv").read_text().splitlines()[:2] == [
+        "id,source,split,label,subject,sha256",
+        f"train0.png,images/train0.png,train,happy,train person 0,{pixel_sha256(images[0])}",
+    ]
 
 
 def test_a_manifest_that_does_not_fit_is_one_line(csv_folder: Path, tmp_path: Path) -> None:
@@ -56,23 +56,13 @@ def test_train_comes_before_test_in_the_order_of_the_source(rafdb: Path, tmp_pat
     assert set(manifest.splits[:12]) == {"train", "validation"}
 
 
-def test_an_import_gives_the_same_dataset_as_the_original(csv_folder: Path, tmp_path: Path) -> None:
-    raw = tmp_path / "raw/csv"
-    run_import("csv", csv_folder, raw)
-    build("csv", csv_folder, tmp_path / "one")
-    build("csv", raw, tmp_path / "two")
-    one, two = tmp_path / "one/images.npy", tmp_path / "two/images.npy"
-    assert one.read_bytes() == two.read_bytes()
-    manifests = [read_manifest(tmp_path / n / "manifest.csv", CLASSES) for n in ("one", "two")]
-    assert manifests[0].ids == manifests[1].ids
-    assert manifests[0].splits == manifests[1].splits
-
-
-def test_twice_gives_the_same_bytes(rafdb: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        build("rafdb", rafdb, tmp_path / name)
-    for file in ("images.npy", "manifest.csv"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+def test_an_import_gives_the_same_bytes_as_the_original(rafdb: Path, tmp_path: Path) -> None:
+    run_import("rafdb", rafdb, tmp_path / "raw")
+    original, imported = tmp_path / "one/images.npy", tmp_path / "two/images.npy"
+    one = build("rafdb", rafdb, original.parent)
+    two = build("rafdb", tmp_path / "raw", imported.parent)
+    assert original.read_bytes() == imported.read_bytes()
+    assert (one.ids, one.splits) == (two.ids, two.splits)
 
 
 def test_a_validation_split_of_the_source_is_kept(class_folders: Path, tmp_path: Path) -> None:
@@ -156,4 +146,3 @@ def test_real_faces(tmp_path: Path) -> None:
     assert len(manifest) == 4721
     counts = np.bincount(manifest.labels[manifest.rows("validation")])
     assert counts.tolist() == [156, 153, 23, 16, 7]
-    assert len(set(manifest.sha256)) == 4721

@@ -32,11 +32,8 @@ def manifest() -> Manifest:
     test = set(TEST.tolist())
     return Manifest(
         ids=tuple(f"face{i}" for i in range(NUM_FACES)),
-        sources=("",) * NUM_FACES,
         splits=tuple("test" if i in test else "train" for i in range(NUM_FACES)),
         labels=np.arange(NUM_FACES) % 3,
-        subjects=("",) * NUM_FACES,
-        sha256=("",) * NUM_FACES,
         class_names=("a", "b", "c"),
     )
 

@@ -80,11 +80,8 @@ def _manifest(class_names: tuple[str, ...], faces: dict[str, int]) -> Manifest:
     number = sum(faces.values())
     return Manifest(
         ids=tuple(f"face{i}" for i in range(number)),
-        sources=("",) * number,
         splits=tuple(split for split, count in faces.items() for _ in range(count)),
         labels=np.arange(number) % len(class_names),
-        subjects=("",) * number,
-        sha256=tuple(f"{i:064x}" for i in range(number)),
         class_names=class_names,
     )
 

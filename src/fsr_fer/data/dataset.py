@@ -12,11 +12,12 @@ from scipy.sparse.csgraph import connected_components
 
 from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import SourceName
-from fsr_fer.data.manifest import SPLITS, Manifest, pixel_sha256
+from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
 from fsr_fer.data.sources import open_source
 
 
@@ -28,7 +29,7 @@ def build_dataset(
     class_names: tuple[str, ...],
     validation_fraction: float,
     seed: int,
-) -> Manifest:
+) -> None:
     """Bring the faces in ``root`` to one form in the folder ``directory``.
 
     Rows are in the source's order, its train faces first, then its validation faces, then test. A
@@ -56,26 +57,18 @@ def build_dataset(
                 hashes.append(pixel_sha256(pixels))
         source.raise_problems(listing, f"{root} cannot be used")
     splits = [face.split for face in faces]
-    labels = np.array([face.label for face in faces], np.int64)
-    subjects = tuple(face.subject for face in faces)
     if "validation" not in splits:
-        train = slice(splits.count("train"))
-        for row in hold_out(
-            labels[train], subjects[train], validation_fraction, seed, hashes[train]
-        ):
+        train = faces[: splits.count("train")]
+        labels = np.array([face.label for face in train], np.int64)
+        subjects = [face.subject for face in train]
+        for row in hold_out(labels, subjects, validation_fraction, seed, hashes[: len(train)]):
             splits[row] = "validation"
-    manifest = Manifest(
-        ids=tuple(face.id for face in faces),
-        sources=tuple(face.file for face in faces),
-        splits=tuple(splits),
-        labels=labels,
-        subjects=subjects,
-        sha256=tuple(hashes),
-        class_names=class_names,
-    )
-    manifest.write(directory / "manifest.csv")
+    rows = [
+        (face.id, face.file, split, class_names[face.label], face.subject, sha256)
+        for face, split, sha256 in zip(faces, splits, hashes, strict=True)
+    ]
+    write_csv(directory / "manifest.csv", COLUMNS, rows)
     listing.unlink(missing_ok=True)
-    return manifest
 
 
 def hold_out(
