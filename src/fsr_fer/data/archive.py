@@ -87,11 +87,7 @@ class ZipFiles:
         self.names = tuple(sorted(self._entries))
 
     def read(self, name: str) -> bytes:
-        """The whole content.
-
-        Raises:
-            UnreadableFileError: it is missing, damaged, encrypted or far too large.
-        """
+        """The whole content; UnreadableFileError also if it is damaged or encrypted."""
         try:
             entry = self._entries[name]
             if entry.file_size > MAXIMUM_FILE_BYTES:
@@ -136,11 +132,7 @@ def open_files(path: Path) -> Files:
 def escapes(name: str) -> bool:
     """Whether a relative name would lead out of its root (absolute, a drive, or ``..``)."""
     plain = name.replace("\\", "/")
-    return (
-        plain.startswith("/")
-        or re.match(r"[A-Za-z]:", plain) is not None
-        or ".." in PurePosixPath(plain).parts
-    )
+    return bool(re.match(r"/|[A-Za-z]:", plain)) or ".." in plain.split("/")
 
 
 class ZipWriter(zipfile.ZipFile):

@@ -65,8 +65,6 @@ def to_face(rgb: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = rgb[top : top + side, left : left + side]
-    if side == FULL_SIZE:
-        return np.ascontiguousarray(square)
     return imresize(square, output_shape=(FULL_SIZE, FULL_SIZE))
 
 

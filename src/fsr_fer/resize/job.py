@@ -37,12 +37,12 @@ class Job:
         """MATLAB's order of the passes: the smaller scale first, rows first when equal."""
         return self.rows.scale <= self.columns.scale
 
-    def passes(self) -> tuple[tuple[Side, Pass], tuple[Side, Pass]]:
+    def passes(self) -> list[tuple[Side, Pass]]:
         """Both passes in their order."""
-        rows: tuple[Side, Pass] = ("rows", build_pass(self.rows, 1, self.dtype))
-        step = build_pass(self.columns, self.interleaved, self.dtype)
-        columns: tuple[Side, Pass] = ("columns", step)
-        return (rows, columns) if self.rows_first else (columns, rows)
+        rows = build_pass(self.rows, 1, self.dtype)
+        columns = build_pass(self.columns, self.interleaved, self.dtype)
+        passes: list[tuple[Side, Pass]] = [("rows", rows), ("columns", columns)]
+        return passes if self.rows_first else passes[::-1]
 
     @property
     def image_values(self) -> int:
