@@ -22,9 +22,6 @@ from fsr_fer.common.errors import UserError
 
 T = TypeVar("T")
 
-PATIENCE = datetime.timedelta(days=7)
-"""How long processes wait for one another; the slowest may have hours of work left."""
-
 
 def rank() -> int:
     """The number of this process, from 0."""
@@ -144,4 +141,5 @@ def _join() -> None:
     """Join the other processes; the first call waits until all are there."""
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
+        patience = datetime.timedelta(days=7)  # the slowest may have hours of work left
+        dist.init_process_group(backend, timeout=patience)

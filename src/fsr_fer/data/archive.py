@@ -44,11 +44,7 @@ class FolderFiles:
         self.names = tuple(sorted(found))
 
     def read(self, name: str) -> bytes:
-        """The whole content.
-
-        Raises:
-            UnreadableFileError: it is missing or far too large.
-        """
+        """The whole content; UnreadableFileError if it is missing or far too large."""
         file = self.path / name
         try:
             if file.stat().st_size > MAXIMUM_FILE_BYTES:
@@ -115,11 +111,7 @@ Files = FolderFiles | ZipFiles
 
 
 def open_files(path: Path) -> Files:
-    """Open a folder or a zip.
-
-    Raises:
-        UserError: there is no such path, or it is another kind of file, or a damaged zip.
-    """
+    """Open a folder or a zip; UserError if ``path`` is neither, missing or damaged."""
     if path.is_dir():
         return FolderFiles(path)
     if not path.exists():

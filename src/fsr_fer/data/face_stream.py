@@ -17,9 +17,6 @@ from torch import Tensor
 from fsr_fer.data.downsampling import restore
 from fsr_fer.data.settings import DownsampleSettings
 
-WAITING = 3
-"""Batches that may be ready before they are asked for, besides one per thread."""
-
 
 @dataclass(frozen=True)
 class Faces:
@@ -80,7 +77,7 @@ def computed(
     try:  # as pool.map does, but only a few batches ahead (Python 3.14's buffersize)
         for batch in batches:
             under_way.append(pool.submit(work, batch))
-            if len(under_way) >= threads + WAITING:
+            if len(under_way) >= threads + 3:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

@@ -23,7 +23,6 @@ from fsr_fer.data.listing import Face, Source, SourceName
 from fsr_fer.data.manifest import pixel_sha256
 from fsr_fer.data.sources import ALIGNED, CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
-NEEDED_SPLITS = ("train", "test")
 NEARLY_BLACK = 32
 
 
@@ -149,7 +148,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
 def _check_classes(source: Source) -> None:
     """Look for splits without faces and for classes that one of them lacks."""
     found = Counter((face.split, face.label) for face in source.faces)
-    for split in NEEDED_SPLITS:
+    for split in ("train", "test"):
         if split not in {face.split for face in source.faces}:
             allowed = "train and test with faces"
             source.problem(source.table, "split", split, "has no faces", allowed)
@@ -180,10 +179,8 @@ def _packed_name(source: Source, face: Face, as_read: bool) -> str:
 
 def _same_files(one: Path, other: Path) -> bool:
     """Whether two folders hold the same files with the same bytes."""
-    names = [
-        sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
+    names, others = (
+        sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.is_file())
         for root in (one, other)
-    ]
-    return names[0] == names[1] and all(
-        filecmp.cmp(one / name, other / name, shallow=False) for name in names[0]
     )
+    return names == others and filecmp.cmpfiles(one, other, names, shallow=False)[0] == names

@@ -51,7 +51,7 @@ class Problem(NamedTuple):
         return f"{self.file}: {self.field}{value} {self.problem}"
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Source:
     """The labelled faces of a source in its own order, and all that is wrong with them.
 
@@ -65,12 +65,12 @@ class Source:
     class_names: tuple[str, ...]
     table: str
     pictures: Files
+    numbered_from: int | None
     tables: dict[str, bytes] = field(default_factory=dict)
     faces: list[Face] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    numbered_from: int | None = None
     _seen: dict[str, str] = field(default_factory=dict)
     _numbered: dict[str, bool] = field(default_factory=dict)
 
@@ -137,10 +137,9 @@ class Source:
             return None
 
     def raise_problems(self, listing: Path, outcome: str) -> None:
-        """Do nothing when there is no problem; else write all of them to ``listing`` (CSV).
+        """Write all problems to ``listing`` (CSV) and raise UserError; nothing if there are none.
 
-        Raises:
-            UserError: one line with ``outcome``, the number of problems and the first three.
+        The error is one line with ``outcome``, the number of problems and the first three.
         """
         if not self.problems:
             return

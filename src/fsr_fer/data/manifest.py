@@ -37,11 +37,7 @@ class Manifest:
 
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
-    """Read ``manifest.csv``.
-
-    Raises:
-        UserError: it is missing, or a label is none of ``class_names``.
-    """
+    """Read ``manifest.csv``; UserError if it is missing or a label is none of ``class_names``."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -58,11 +58,7 @@ def pack_pictures(source: str, directory: Path) -> None:
 
 
 def open_pictures(directory: Path) -> NaturalPictures:
-    """Memory-map what ``pack_pictures`` wrote.
-
-    Raises:
-        UserError: it is not there.
-    """
+    """Memory-map what ``pack_pictures`` wrote; UserError if it is not there."""
     pixels = open_array(directory / PIXELS)
     with open(directory / PICTURES, encoding="utf-8", newline="") as file:
         shapes = tuple((int(row["height"]), int(row["width"])) for row in csv.DictReader(file))

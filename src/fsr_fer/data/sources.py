@@ -49,13 +49,7 @@ def open_source(
     files = open_files(path)
     if not files.names and not files.refused:
         raise UserError(f"{path} is empty: no file in it")
-    source = Source(
-        name=name,
-        class_names=class_names,
-        table=str(path),
-        pictures=files,
-        numbered_from=numbered_from,
-    )
+    source = Source(name, class_names, str(path), files, numbered_from)
     if name == "csv":
         _read_csv(source, table, has_splits)
     elif name == "folder":

@@ -10,11 +10,7 @@ _TIES_AT_ONCE = 1 << 16
 
 
 def resize_array(images: np.ndarray, job: Job) -> np.ndarray:
-    """Resize [N, H, W, C].
-
-    Raises:
-        ValueError: a value is not finite.
-    """
+    """Resize [N, H, W, C]; ValueError if a value is not finite."""
     is_uint8 = images.dtype == np.uint8
     shape = (len(images), job.rows.out_size, job.columns.out_size, job.channels)
     result = np.empty(shape, images.dtype)

@@ -66,11 +66,7 @@ class Validation:
 def validate_dataset(
     directory: Path, *, settings: ValidateSettings, class_names: tuple[str, ...]
 ) -> Validation:
-    """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
-
-    Raises:
-        UserError: a file is missing or cannot be read, or the two differ in length.
-    """
+    """Check ``images.npy`` and ``manifest.csv``; UserError if they cannot be read together."""
     images = open_array(directory / "images.npy")
     table = directory / "manifest.csv"
     try:

@@ -51,11 +51,7 @@ def write_report(validation: Validation, directory: Path, title: str) -> None:
 
 
 def raise_if_failed(validation: Validation, directory: Path) -> None:
-    """Stop a pipeline whose data is not fit.
-
-    Raises:
-        UserError: a check failed; names the check and its first offenders.
-    """
+    """Raise UserError with each failed check and its first offenders, if there are any."""
     if not validation.failed:
         return
     parts = []
