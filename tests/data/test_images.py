@@ -14,12 +14,6 @@ def rgb() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 256, (12, 8, 3), dtype=np.uint8)
 
 
-def test_rgb_comes_back_as_it_was(rgb: np.ndarray) -> None:
-    decoded = decode_picture(encoded(rgb))
-    assert decoded.dtype == np.uint8
-    np.testing.assert_array_equal(decoded, rgb)
-
-
 def test_grey_and_palette_become_three_channels() -> None:
     grey = np.arange(96, dtype=np.uint8).reshape(12, 8)
     picture = Image.fromarray(grey)
@@ -94,7 +88,9 @@ def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(np.ascontiguousarray(stored), exif=exif)
-    np.testing.assert_array_equal(decode_picture(content), rgb)
+    decoded = decode_picture(content)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, rgb)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +115,7 @@ def test_truncated_pictures_are_refused(kind: str) -> None:
         decode_picture(content[: len(content) // 2])
 
 
-def test_full_size_faces_are_not_touched() -> None:
-    face = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(to_face(face), face)
-
-
-@pytest.mark.parametrize("shape", [(140, 100), (100, 141)])
+@pytest.mark.parametrize("shape", [(140, 100), (100, 141), (100, 100)])
 def test_the_middle_square_counts(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     top, left = (shape[0] - 100) // 2, (shape[1] - 100) // 2

@@ -119,16 +119,7 @@ class TestFiles:
         write(tmp_path / "again", seed=3)
         assert files(tmp_path / "again") == files(written)
 
-    def test_an_older_folder_is_replaced(self, tmp_path: Path) -> None:
-        root = tmp_path / "faces"
-        root.mkdir()
-        (root / "old").touch()
-        write(root, train_faces=7, test_faces=7)
-        assert not (root / "old").exists()
-        assert (root / LABELS).exists()
-        assert [path.name for path in tmp_path.iterdir()] == ["faces"]
-
-    def test_an_interrupted_run_leaves_what_was_there(
+    def test_an_interrupted_run_leaves_what_was_there_and_a_whole_one_replaces_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         root = tmp_path / "faces"
@@ -142,7 +133,12 @@ class TestFiles:
         monkeypatch.setattr(synthetic, "progress", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write(root)
+        monkeypatch.undo()
         assert [path.name for path in tmp_path.rglob("*")] == ["faces", "old"]
+        write(root, train_faces=7, test_faces=7)
+        assert not (root / "old").exists()
+        assert (root / LABELS).exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
     @pytest.mark.parametrize(
         ("changes", "message"),

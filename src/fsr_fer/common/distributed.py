@@ -29,7 +29,6 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """How many processes there are."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -109,7 +108,6 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def from_first(value: T) -> T:
-    """The first process's ``value``."""
     values = [value]
     if world_size() > 1:
         _join()

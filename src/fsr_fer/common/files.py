@@ -60,11 +60,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON with sorted keys, the same bytes for the same value.
-
-    Raises:
-        ValueError: a NaN or an infinity is in it; no metric of ours may be one.
-    """
+    """Write ``value`` as JSON with sorted keys; ValueError if a NaN or an infinity is in it."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 

@@ -1,7 +1,4 @@
-"""What params.yaml may say: one frozen dataclass per section, the range of each value at its field.
-
-``build`` makes and checks them. Values live in params.yaml.
-"""
+"""What params.yaml may say: one frozen dataclass per section, ranges of values at their fields."""
 
 import itertools
 import math
@@ -78,11 +75,7 @@ class CommonSettings:
 
 
 def build(cls: type[T], values: object, key: str) -> T:
-    """Make a settings object from what a YAML or JSON file says under ``key``.
-
-    Raises:
-        SettingsError: a key is unknown or missing, a value has the wrong type or is out of range.
-    """
+    """Make settings of what a file says under ``key``; SettingsError if a value cannot be."""
     return typing.cast(T, _convert(cls, values, key))
 
 

@@ -54,7 +54,6 @@ class FolderFiles:
             raise UnreadableFileError(f"cannot be read: {error.strerror or error}") from error
 
     def open_zip(self, name: str) -> ZipFiles:
-        """A zip among these files."""
         return ZipFiles(self.path / name)
 
 

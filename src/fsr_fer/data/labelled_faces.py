@@ -24,7 +24,6 @@ class LabelledFaces:
         return len(self.rows)
 
     def take(self, part: slice) -> LabelledFaces:
-        """Some of them in a row."""
         return LabelledFaces(self.images, self.rows[part], self.labels[part])
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,10 +3,8 @@
 Guarantees, method and speed stand in docs/imresize.md. The package needs NumPy alone and nothing
 else of this project, so that the folder can be lifted out; torch is imported when a tensor comes.
 
-What MATLAB does to a uint8 picture hangs on float64 sums in a fixed order, which are slow. So each
-of the two passes is taken in float32 with an error that has a proven bound, and the few results
-that lie so close to a half that they could round either way are summed again in float64. kernel.c
-does that where it is compiled; arrays.py, with matrix products in NumPy, everywhere else.
+Each pass is taken in float32 with a proven bound on its error, and what lies so close to a half
+that it could round either way is summed again in float64: by kernel.c where it is compiled.
 """
 
 import math

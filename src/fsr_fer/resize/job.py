@@ -38,7 +38,6 @@ class Job:
         return self.rows.scale <= self.columns.scale
 
     def passes(self) -> list[tuple[Side, Pass]]:
-        """Both passes in their order."""
         rows = build_pass(self.rows, 1, self.dtype)
         columns = build_pass(self.columns, self.interleaved, self.dtype)
         passes: list[tuple[Side, Pass]] = [("rows", rows), ("columns", columns)]

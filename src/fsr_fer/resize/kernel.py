@@ -55,11 +55,7 @@ def can_resize(job: Job) -> bool:
 
 
 def resize_bytes(images: np.ndarray, job: Job) -> np.ndarray:
-    """Resize uint8 [N, H, W, C] as ``job`` says; ``can_resize`` must have agreed.
-
-    Raises:
-        MemoryError: there is no room for a picture in float32.
-    """
+    """Resize uint8 [N, H, W, C] where ``can_resize``; MemoryError if there is no room."""
     found = library()
     assert found is not None
     images = np.ascontiguousarray(images)

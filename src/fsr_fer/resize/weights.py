@@ -109,7 +109,6 @@ def error_bound(weights: np.ndarray, unit: float) -> float:
 
 @lru_cache(maxsize=256)
 def float32_error(axis: Axis) -> float:
-    """``error_bound`` of the pass along ``axis`` in float32."""
     return error_bound(contributions(axis)[1], _FLOAT32_UNIT)
 
 

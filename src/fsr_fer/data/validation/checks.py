@@ -59,7 +59,6 @@ class Validation:
 
     @property
     def failed(self) -> list[Check]:
-        """The checks with offenders."""
         return [check for check in self.checks if check.offenders]
 
 
