@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
@@ -139,9 +140,12 @@ def test_a_faulty_import_leaves_the_earlier_one_even_with_force(
     assert not target.parent.with_name("problems.csv").exists()
 
 
-def test_unusual_sizes_are_noted(csv_folder: Path, target: Path) -> None:
+def test_unusual_sizes_and_nearly_black_pictures_are_noted(csv_folder: Path, target: Path) -> None:
     (csv_folder / "images/train0.png").write_bytes(encoded(face_pixels(500, (120, 100))))
     (csv_folder / "images/train1.png").write_bytes(encoded(face_pixels(501, (48, 48))))
+    twelve_bit = (face_pixels(3)[:, :, 0].astype(np.uint16) + 1) * 15  # at most 3,840
+    (csv_folder / "images/train2.png").write_bytes(encoded(twelve_bit))
     notes = run_import("csv", csv_folder, target).notes
     assert notes[0].startswith("pictures that are not square: 1")
-    assert notes[1].startswith("pictures smaller than 100x100 pixels: 1")
+    assert notes[1].startswith("nearly black pictures: 1, the first images/train2.png")
+    assert notes[2].startswith("pictures smaller than 100x100 pixels: 1")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import hold_out
@@ -20,15 +19,6 @@ def found(name: str, path: Path) -> list[tuple[str, str, str]]:
     """Where a problem is, its value and what it is."""
     source = open_source(name, path, CLASSES)  # type: ignore[arg-type]
     return [(p.file, p.value, p.problem) for p in source.problems]
-
-
-def test_two_pictures_of_one_name_are_a_problem(rafdb: Path) -> None:
-    second = rafdb / "Image/more/train_00001_aligned.JPG"
-    second.parent.mkdir()
-    shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", second)
-    ((file, value, problem),) = found("rafdb", rafdb)
-    assert (file, value) == ("Image/more/train_00001_aligned.JPG", "train_00001")
-    assert problem == "is that of Image/aligned/train_00001_aligned.jpg too"
 
 
 def test_one_picture_has_one_label_and_is_counted_if_it_is_there_twice(
@@ -165,13 +155,6 @@ def test_folders_above_the_splits(class_folders: Path) -> None:
     class_folders.rename(outer / "kaggle/DATASET")
     (outer / "kaggle/README.md").write_text("hello")
     assert [face.id for face in open_source("folder", outer, CLASSES).faces] == faces
-
-
-def test_nearly_black_pictures_are_noted(csv_folder: Path, tmp_path: Path) -> None:
-    twelve_bit = (face_pixels(3)[:, :, 0].astype(np.uint16) + 1) * 15  # at most 3,840
-    Image.fromarray(twelve_bit).save(csv_folder / "images/train0.png")
-    notes = "\n".join(run_import("csv", csv_folder, tmp_path / "a/raw").notes)
-    assert "nearly black pictures: 1, the first images/train" in notes
 
 
 def test_equal_pictures_are_held_out_together() -> None:

@@ -68,8 +68,12 @@ def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     edit_line(table, 3, "holdout_00002.jpg 3")
     edit_line(table, 5, "test_00003.jpg 1")
     edit_line(table, 6, "test_00005.jpg 3 1")
+    twin = rafdb / "Image/more/train_00001_aligned.JPG"
+    twin.parent.mkdir()
+    shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", twin)
     source = open_source("rafdb", rafdb, CLASSES)
     assert problems(source) == [
+        ("Image/more/train_00001_aligned.JPG", "name", "train_00001"),
         ("list_patition_label.txt:1", "label", "9"),
         ("list_patition_label.txt:2", "line", "test_00001.jpg"),
         ("list_patition_label.txt:3", "image", "holdout_00002_aligned.jpg"),
@@ -77,7 +81,8 @@ def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
         ("list_patition_label.txt:5", "id", "test_00003.jpg"),
         ("list_patition_label.txt:6", "line", "test_00005.jpg 3 1"),
     ]
-    assert source.problems[0].allowed == "1 to 3, standing for happy, sad, angry"
+    assert source.problems[0].problem == "is that of Image/aligned/train_00001_aligned.jpg too"
+    assert source.problems[1].allowed == "1 to 3, standing for happy, sad, angry"
     texts = [problem.problem for problem in source.problems[-2:]]
     assert texts == ["is there twice (first: list_patition_label.txt:4)", "has 3 fields"]
 

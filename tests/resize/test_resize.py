@@ -169,6 +169,7 @@ def test_float32_alone_would_be_wrong(size: int, scale: str) -> None:
 def test_products_stay_within_their_margin(scale: float) -> None:
     axis = Axis(120, int(np.ceil(120 * scale)), scale, True, "symmetric")
     step = build_pass(axis, 1, "uint8")
+    assert (step.margin == 0) == (scale in (1 / 2, 1 / 4, 1, 2, 4))  # no second look is needed
     indices, weights = contributions(axis)
     # Inputs that take the weights' own signs make the sums, and with them the errors, largest.
     signs = np.zeros((len(weights), 120))
@@ -179,12 +180,6 @@ def test_products_stay_within_their_margin(scale: float) -> None:
     for block in step.blocks:
         products = block.matrix @ inputs[block.inputs]
         assert np.abs(products - sums[block.outputs]).max() <= step.margin
-
-
-def test_scales_of_two_and_four_need_no_second_look() -> None:
-    for size, scale in [(100, 1 / 2), (100, 1 / 4), (50, 2.0), (25, 4.0)]:
-        axis = Axis(size, int(size * scale), scale, True, "symmetric")
-        assert build_pass(axis, 3, "uint8").margin == 0
 
 
 def test_many_taps_are_multiplied_in_float64() -> None:
