@@ -148,15 +148,6 @@ def test_rafdb_has_splits_and_numbers_of_its_own(
         run_import("rafdb", rafdb, tmp_path / "raw", **options)
 
 
-def test_folders_above_the_splits(class_folders: Path) -> None:
-    faces = [face.id for face in open_source("folder", class_folders, CLASSES).faces]
-    outer = class_folders.with_name("outer")
-    (outer / "kaggle").mkdir(parents=True)
-    class_folders.rename(outer / "kaggle/DATASET")
-    (outer / "kaggle/README.md").write_text("hello")
-    assert [face.id for face in open_source("folder", outer, CLASSES).faces] == faces
-
-
 def test_equal_pictures_are_held_out_together() -> None:
     labels = np.zeros(20, np.int64)
     pixels = [str(row // 2) for row in range(20)]  # pairs

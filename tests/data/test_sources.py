@@ -151,7 +151,10 @@ def test_folders_and_their_zip_are_equal(class_folders: Path, tmp_path: Path) ->
     plain = open_source("folder", class_folders, CLASSES)
     assert listed(plain)[0] == ("test/angry/0.png", "test", 2, "")
     assert {split for _, split, _, _ in listed(plain)} == {"train", "validation", "test"}
-    packed = open_source("folder", zip_of(class_folders, tmp_path / "f.zip", "my faces/"), CLASSES)
+    path = zip_of(class_folders, tmp_path / "f.zip", "kaggle/my faces/")
+    with zipfile.ZipFile(path, "a") as written:
+        written.writestr("kaggle/README.md", "hello")
+    packed = open_source("folder", path, CLASSES)
     assert listed(packed) == listed(plain)
     np.testing.assert_array_equal(pixels(packed), pixels(plain))
 

@@ -143,16 +143,6 @@ def test_exact_halves(size: int, scale: str, axis: int) -> None:
         np.testing.assert_array_equal(result[..., 0], expected)
 
 
-@pytest.mark.parametrize(("size", "scale"), [(100, "1/2"), (100, "1/4"), (50, "2"), (25, "4")])
-def test_halves_of_weights_without_rounding_go_up(size: int, scale: str) -> None:
-    images, is_half = stripes_on_halves(size, scale, 0)
-    factor = float(Fraction(scale))
-    exact = imresize(images.astype(np.float64), factor)[:, :, 0, 0].T[is_half]
-    assert (exact % 1 == 0.5).all()
-    rounded = imresize(images, factor)[:, :, 0, 0].T[is_half]
-    np.testing.assert_array_equal(rounded, np.clip(exact + 0.5, 0, 255))
-
-
 @pytest.mark.parametrize(("size", "scale"), [(100, "1/6"), (30, "10/3")])
 def test_float32_alone_would_be_wrong(size: int, scale: str) -> None:
     """The images above are hard: without the second look some of their pixels come out wrong."""
