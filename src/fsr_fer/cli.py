@@ -51,6 +51,11 @@ def main() -> None:
         _fail(str(error))
 
 
+def _fail(line: str) -> NoReturn:
+    typer.echo(f"fsr-fer: {line}", err=True)
+    sys.exit(1)
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,

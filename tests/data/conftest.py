@@ -1,6 +1,5 @@
 """Small labelled faces in every form a user may bring."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,3 @@ def csv_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def class_folders(tmp_path: Path) -> Path:
     return write_class_folders(tmp_path / "folders")
-
-
-@pytest.fixture
-def edit_line() -> Callable[[Path, int, str], None]:
-    """Replace one line (counted from 1) of a text file."""
-
-    def edit(path: Path, number: int, line: str) -> None:
-        lines = path.read_text().splitlines()
-        lines[number - 1] = line
-        path.write_text("\n".join(lines) + "\n")
-
-    return edit

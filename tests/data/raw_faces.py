@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fsr_fer.data.importing import ImportSummary, import_faces
+from fsr_fer.data.listing import SourceName
+
 CLASSES = ("happy", "sad", "angry")
 
 
@@ -17,11 +20,33 @@ def face_pixels(number: int, size: tuple[int, int] = (100, 100)) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
-def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
+def encoded(picture: np.ndarray | Image.Image, kind: str = "PNG", **options: object) -> bytes:
     """The bytes of a picture file."""
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
     content = io.BytesIO()
-    Image.fromarray(pixels).save(content, kind)
+    picture.save(content, kind, **options)
     return content.getvalue()
+
+
+def edit_line(path: Path, number: int, line: str) -> None:
+    """Replace one line (counted from 1) of a text file."""
+    lines = path.read_text().splitlines()
+    lines[number - 1] = line
+    path.write_text("\n".join(lines) + "\n")
+
+
+def run_import(name: SourceName, path: Path, target: Path, **options: object) -> ImportSummary:
+    """Import into ``target``; problems are listed in ``problems.csv`` beside its folder."""
+    problems = target.parent.with_name("problems.csv")
+    return import_faces(
+        name,
+        path,
+        target,
+        class_names=CLASSES,
+        problems_file=problems,
+        **options,  # type: ignore[arg-type]
+    )
 
 
 def zip_of(folder: Path, target: Path, prefix: str = "") -> Path:

@@ -1,19 +1,12 @@
 """Pictures of every mode, orientation and size become the same upright face."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from fsr_fer.data.images import PictureError, decode_picture, to_face
 from fsr_fer.data.manifest import pixel_sha256
-
-
-def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, kind, **options)
-    return content.getvalue()
+from tests.data.raw_faces import encoded
 
 
 @pytest.fixture
@@ -21,28 +14,22 @@ def rgb() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 256, (12, 8, 3), dtype=np.uint8)
 
 
-def test_rgb_comes_back_as_it_was(rgb: np.ndarray) -> None:
-    decoded = decode_picture(_saved(Image.fromarray(rgb), "PNG"))
-    assert decoded.dtype == np.uint8
-    np.testing.assert_array_equal(decoded, rgb)
-
-
 def test_grey_and_palette_become_three_channels() -> None:
     grey = np.arange(96, dtype=np.uint8).reshape(12, 8)
     picture = Image.fromarray(grey)
     expected = np.repeat(grey[:, :, None], 3, axis=2)
-    np.testing.assert_array_equal(decode_picture(_saved(picture, "PNG")), expected)
+    np.testing.assert_array_equal(decode_picture(encoded(picture)), expected)
     palette = picture.convert("RGB").quantize(96)
     assert palette.mode == "P"
     np.testing.assert_array_equal(
-        decode_picture(_saved(palette, "PNG")), np.asarray(palette.convert("RGB"))
+        decode_picture(encoded(palette)), np.asarray(palette.convert("RGB"))
     )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_16_bit_grey_is_scaled_from_its_full_range(kind: str) -> None:
     values = np.array([[0, 128, 257, 32768], [65535, 65407, 300, 1]], np.uint16)
-    decoded = decode_picture(_saved(Image.fromarray(values), kind))
+    decoded = decode_picture(encoded(values, kind))
     expected = np.floor(values / 257 + 0.5).astype(np.uint8)
     np.testing.assert_array_equal(decoded[:, :, 0], expected)
     np.testing.assert_array_equal(decoded[:, :, 0], decoded[:, :, 2])
@@ -50,17 +37,17 @@ def test_16_bit_grey_is_scaled_from_its_full_range(kind: str) -> None:
 
 def test_float_grey_is_read_from_0_to_1_and_refused_beyond() -> None:
     values = np.array([[0.0, 0.5, 1.0]], np.float32)
-    decoded = decode_picture(_saved(Image.fromarray(values), "TIFF"))
+    decoded = decode_picture(encoded(values, "TIFF"))
     assert decoded[0, :, 1].tolist() == [0, 128, 255]
     with pytest.raises(PictureError, match=r"grey values from 0\.0 to 200\.0"):
-        decode_picture(_saved(Image.fromarray(values * 200), "TIFF"))
+        decode_picture(encoded(values * 200, "TIFF"))
 
 
 def test_cmyk_becomes_the_same_colours() -> None:
     colours = np.zeros((16, 16, 3), np.uint8)
     colours[:, 8:] = (250, 20, 30)
     cmyk = Image.fromarray(colours).convert("CMYK")
-    decoded = decode_picture(_saved(cmyk, "JPEG", quality=100)).astype(int)
+    decoded = decode_picture(encoded(cmyk, "JPEG", quality=100)).astype(int)
     assert np.abs(decoded - colours).max() <= 4
 
 
@@ -68,7 +55,7 @@ def test_cmyk_becomes_the_same_colours() -> None:
 def test_transparent_pixels_are_put_on_white(mode: str) -> None:
     values = np.zeros((1, 3, len(mode)), np.uint8)
     values[0, :, -1] = (0, 128, 255)
-    decoded = decode_picture(_saved(Image.fromarray(values, mode=None), "PNG"))
+    decoded = decode_picture(encoded(values))
     assert decoded[0, :, 0].tolist() == [255, 127, 0]
 
 
@@ -76,8 +63,14 @@ def test_transparent_palette_colour_is_put_on_white() -> None:
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 40, 50, 60])
     picture.putdata([0, 1])
-    decoded = decode_picture(_saved(picture, "PNG", transparency=0))
+    decoded = decode_picture(encoded(picture, "PNG", transparency=0))
     assert decoded[0].tolist() == [[255, 255, 255], [40, 50, 60]]
+
+
+def test_a_bmp_whose_fourth_byte_is_not_in_use() -> None:
+    colours = np.zeros((4, 4, 4), np.uint8)
+    colours[..., 0], colours[2:, :, 1] = 200, 90
+    np.testing.assert_array_equal(decode_picture(encoded(colours, "BMP")), colours[..., :3])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -94,8 +87,10 @@ def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int) -> None:
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    content = _saved(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
-    np.testing.assert_array_equal(decode_picture(content), rgb)
+    content = encoded(np.ascontiguousarray(stored), exif=exif)
+    decoded = decode_picture(content)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, rgb)
 
 
 @pytest.mark.parametrize(
@@ -115,17 +110,12 @@ def test_what_is_no_picture_is_refused(content: bytes, message: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
 def test_truncated_pictures_are_refused(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
-    content = _saved(Image.fromarray(noise), kind)
+    content = encoded(noise, kind)
     with pytest.raises(PictureError):
         decode_picture(content[: len(content) // 2])
 
 
-def test_full_size_faces_are_not_touched() -> None:
-    face = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(to_face(face), face)
-
-
-@pytest.mark.parametrize("shape", [(140, 100), (100, 141)])
+@pytest.mark.parametrize("shape", [(140, 100), (100, 141), (100, 100)])
 def test_the_middle_square_counts(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     top, left = (shape[0] - 100) // 2, (shape[1] - 100) // 2

@@ -1,21 +1,18 @@
 """An import is all or nothing, finds every fault at once, and packs the same bytes again."""
 
 import csv
+import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data import importing
-from fsr_fer.data.importing import ImportSummary, import_faces
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.sources import open_source
-from tests.data.raw_faces import CLASSES, encoded, face_pixels
-
-Edit = Callable[[Path, int, str], None]
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
 
 
 @pytest.fixture
@@ -23,25 +20,9 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "data/raw/mine"
 
 
-def run(name: SourceName, path: Path, target: Path, **options: object) -> ImportSummary:
-    return import_faces(
-        name,
-        path,
-        target,
-        class_names=CLASSES,
-        problems_file=target.parents[2] / "import-problems.csv",
-        **options,  # type: ignore[arg-type]
-    )
-
-
 def stored(target: Path) -> dict[str, bytes]:
     files = (file for file in sorted(target.rglob("*")) if file.is_file())
     return {file.relative_to(target).as_posix(): file.read_bytes() for file in files}
-
-
-def read_problems(target: Path) -> list[dict[str, str]]:
-    with open(target.parents[2] / "import-problems.csv", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +37,7 @@ def test_what_was_imported_reads_like_the_original(
     name: SourceName, fixture: str, files: list[str], target: Path, request: pytest.FixtureRequest
 ) -> None:
     path: Path = request.getfixturevalue(fixture)
-    summary = run(name, path, target)
+    summary = run_import(name, path, target)
     assert sorted(stored(target)) == files
     original, imported = (open_source(name, place, CLASSES) for place in (path, target))
     assert sum(summary.faces.values()) == len(original.faces) > 0
@@ -68,19 +49,17 @@ def test_what_was_imported_reads_like_the_original(
 
 
 def test_the_same_faces_give_the_same_bytes(rafdb: Path, target: Path, tmp_path: Path) -> None:
-    run("rafdb", rafdb, target)
+    run_import("rafdb", rafdb, target)
     copied = shutil.copytree(rafdb, tmp_path / "copy", copy_function=shutil.copyfile)
     second = tmp_path / "a/b/second"
-    run("rafdb", copied, second)
+    run_import("rafdb", copied, second)
     assert stored(second) == stored(target)
     with zipfile.ZipFile(target / "Image/aligned.zip") as packed:
         assert {info.compress_type for info in packed.infolist()} == {zipfile.ZIP_STORED}
         assert packed.namelist()[0] == "aligned/test_00000_aligned.jpg"
 
 
-def test_every_fault_is_listed_and_nothing_is_imported(
-    csv_folder: Path, target: Path, edit_line: Edit
-) -> None:
+def test_every_fault_is_listed_and_nothing_is_imported(csv_folder: Path, target: Path) -> None:
     images = csv_folder / "images"
     table = csv_folder / "labels.csv"
     (images / "train0.png").write_text("a text named like a picture")
@@ -88,13 +67,17 @@ def test_every_fault_is_listed_and_nothing_is_imported(
     whole = (images / "train2.png").read_bytes()
     (images / "train2.png").write_bytes(whole[: len(whole) // 2])
     (images / "train3.png").unlink()
-    shutil.copy(images / "train4.png", images / "test1.png")  # sad in train and in test
+    # Sad in train and in test, in another file format.
+    (images / "test1.png").write_bytes(encoded(face_pixels(4), "BMP"))
     edit_line(table, 13, "train11.png,9,train,ann")
     edit_line(table, 14, "test0.png,happy,exam,ann")
     (images / "train11.png").write_text("wrong label and no picture: both are found")
     with pytest.raises(UserError) as caught:
-        run("csv", csv_folder, target)
-    found = {(row["file"], row["field"], row["value"]) for row in read_problems(target)}
+        run_import("csv", csv_folder, target)
+    with open(target.parent.with_name("problems.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["file"], row["field"], row["value"]) for row in rows}
+    assert "is the same picture as images/train4.png in train" in [row["problem"] for row in rows]
     assert found == {
         ("labels.csv:5", "image", "train3.png"),
         ("labels.csv:13", "label", "9"),
@@ -114,74 +97,55 @@ def test_every_fault_is_listed_and_nothing_is_imported(
     assert not list(target.parent.glob("*"))
 
 
-def test_the_same_pixels_in_two_splits_are_found_in_another_file_format(
-    csv_folder: Path, target: Path
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r"\n.*,sad,test.*", "", r"label 'sad' has no faces in test \(allowed: each class"),
+        (",test,", ",train,", r": 1 problem, .* split 'test' has no faces"),
+        ("test person 0", "train person 0", "subject 'train person 0' is in train and in test"),
+    ],
+)
+def test_splits_that_training_cannot_use_are_problems(
+    csv_folder: Path, target: Path, pattern: str, replacement: str, message: str
 ) -> None:
-    pixels = face_pixels(4)
-    (csv_folder / "images/test1.png").write_bytes(encoded(pixels, "BMP"))
-    with pytest.raises(UserError, match=r"the same picture as images/train4\.png in train"):
-        run("csv", csv_folder, target)
-
-
-def test_a_class_without_test_faces_is_a_problem(csv_folder: Path, target: Path) -> None:
     table = csv_folder / "labels.csv"
-    kept = [line for line in table.read_text().splitlines() if ",sad,test" not in line]
-    table.write_text("\n".join(kept) + "\n")
-    with pytest.raises(UserError, match=r"label 'sad' has no faces in test \(allowed: each class"):
-        run("csv", csv_folder, target)
+    table.write_text(re.sub(pattern, replacement, table.read_text()))
+    with pytest.raises(UserError, match=message):
+        run_import("csv", csv_folder, target)
 
 
-def test_no_test_split_is_one_problem(csv_folder: Path, target: Path) -> None:
-    table = csv_folder / "labels.csv"
-    table.write_text(table.read_text().replace(",test,", ",train,"))
-    with pytest.raises(UserError, match=r": 1 problem, .* split 'test' has no faces"):
-        run("csv", csv_folder, target)
-
-
-def test_another_import_is_replaced_only_with_force(
-    csv_folder: Path, target: Path, edit_line: Edit
-) -> None:
-    run("csv", csv_folder, target)
+def test_another_import_is_replaced_only_with_force(csv_folder: Path, target: Path) -> None:
+    run_import("csv", csv_folder, target)
     before = stored(target)
-    run("csv", csv_folder, target)  # the same again is no conflict
+    run_import("csv", csv_folder, target)  # the same again is no conflict
     edit_line(csv_folder / "labels.csv", 2, "train0.png,sad,train,ann")
     with pytest.raises(UserError, match=r"already holds another import.*--force"):
-        run("csv", csv_folder, target)
+        run_import("csv", csv_folder, target)
     assert stored(target) == before
-    run("csv", csv_folder, target, force=True)
+    run_import("csv", csv_folder, target, force=True)
     assert stored(target)["labels.csv"] == (csv_folder / "labels.csv").read_bytes()
 
 
 def test_a_faulty_import_leaves_the_earlier_one_even_with_force(
     csv_folder: Path, target: Path
 ) -> None:
-    run("csv", csv_folder, target)
+    run_import("csv", csv_folder, target)
     before = stored(target)
     (csv_folder / "images/train5.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"train5\.png: file is empty \(0 bytes\)"):
-        run("csv", csv_folder, target, force=True)
+        run_import("csv", csv_folder, target, force=True)
     assert stored(target) == before
     (csv_folder / "images/train5.png").write_bytes(encoded(face_pixels(5)))
-    run("csv", csv_folder, target)
-    assert not (target.parents[2] / "import-problems.csv").exists()
+    run_import("csv", csv_folder, target)
+    assert not target.parent.with_name("problems.csv").exists()
 
 
-def test_an_interrupted_import_leaves_nothing(
-    csv_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(items: Iterable[object], desc: str) -> Iterable[object]:
-        yield from list(items)[:5]
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(importing, "progress", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run("csv", csv_folder, target)
-    assert not list(target.parent.glob("*"))
-
-
-def test_unusual_sizes_are_noted(csv_folder: Path, target: Path) -> None:
+def test_unusual_sizes_and_nearly_black_pictures_are_noted(csv_folder: Path, target: Path) -> None:
     (csv_folder / "images/train0.png").write_bytes(encoded(face_pixels(500, (120, 100))))
     (csv_folder / "images/train1.png").write_bytes(encoded(face_pixels(501, (48, 48))))
-    notes = run("csv", csv_folder, target).notes
+    twelve_bit = (face_pixels(3)[:, :, 0].astype(np.uint16) + 1) * 15  # at most 3,840
+    (csv_folder / "images/train2.png").write_bytes(encoded(twelve_bit))
+    notes = run_import("csv", csv_folder, target).notes
     assert notes[0].startswith("pictures that are not square: 1")
-    assert notes[1].startswith("pictures smaller than 100x100 pixels: 1")
+    assert notes[1].startswith("nearly black pictures: 1, the first images/train2.png")
+    assert notes[2].startswith("pictures smaller than 100x100 pixels: 1")

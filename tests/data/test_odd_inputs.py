@@ -4,22 +4,15 @@ import os
 import shutil
 import unicodedata
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import hold_out
-from fsr_fer.data.images import decode_picture
-from fsr_fer.data.importing import import_faces
-from fsr_fer.data.listing import split_name
 from fsr_fer.data.sources import open_source
-from tests.data.raw_faces import CLASSES, encoded, face_pixels
-
-Edit = Callable[[Path, int, str], None]
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
 
 
 def found(name: str, path: Path) -> list[tuple[str, str, str]]:
@@ -28,70 +21,16 @@ def found(name: str, path: Path) -> list[tuple[str, str, str]]:
     return [(p.file, p.value, p.problem) for p in source.problems]
 
 
-def imported(name: str, path: Path, target: Path, **options: object) -> tuple[str, ...]:
-    """The notes of an import."""
-    return import_faces(
-        name,  # type: ignore[arg-type]
-        path,
-        target,
-        class_names=CLASSES,
-        problems_file=target.with_name("problems.csv"),
-        **options,  # type: ignore[arg-type]
-    ).notes
-
-
-def test_a_line_has_as_many_fields_as_its_form(
-    rafdb: Path, csv_folder: Path, edit_line: Edit
-) -> None:
-    edit_line(rafdb / "EmoLabel/list_patition_label.txt", 2, "test_00001.jpg 1 3")
-    assert found("rafdb", rafdb) == [
-        ("list_patition_label.txt:2", "test_00001.jpg 1 3", "has 3 fields")
-    ]
-    edit_line(csv_folder / "labels.csv", 3, "train1.png,sad,train,ann,7")
-    assert found("csv", csv_folder) == [
-        ("labels.csv:3", "train1.png,sad,train,ann,7", "has 5 fields, the first line 4")
-    ]
-
-
-def test_two_sources_of_one_value_are_refused(csv_folder: Path, rafdb: Path) -> None:
-    table = csv_folder / "labels.csv"
-    table.write_text("image,Label,split,label\ntrain0.png,sad,train,happy\n")
-    with pytest.raises(UserError, match="column 'label' is there 2 times"):
-        open_source("csv", csv_folder, CLASSES)
-    second = rafdb / "Image/more/train_00001_aligned.JPG"
-    second.parent.mkdir()
-    shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", second)
-    ((file, value, problem),) = found("rafdb", rafdb)
-    assert (file, value) == ("Image/more/train_00001_aligned.JPG", "train_00001")
-    assert problem == "is that of Image/aligned/train_00001_aligned.jpg too"
-
-
-def test_who_is_who_is_decided_by_the_file(csv_folder: Path, tmp_path: Path) -> None:
-    table = csv_folder / "labels.csv"
-    table.write_text(table.read_text() + "images/train0.png,angry,train,zoe\n")
-    ((file, value, problem),) = found("csv", csv_folder)
-    assert (file, value) == ("labels.csv:20", "images/train0.png")
-    assert problem == "is there twice (first: labels.csv:2)"
-
-
 def test_one_picture_has_one_label_and_is_counted_if_it_is_there_twice(
     csv_folder: Path, tmp_path: Path
 ) -> None:
     images = csv_folder / "images"
     shutil.copy(images / "train0.png", images / "train3.png")  # both happy, in train
-    assert "pictures of the same pixels as another one: 1" in imported(
-        "csv", csv_folder, tmp_path / "a/raw"
-    )
+    notes = run_import("csv", csv_folder, tmp_path / "a/raw").notes
+    assert "pictures of the same pixels as another one: 1" in notes
     shutil.copy(images / "train0.png", images / "train4.png")  # sad
     with pytest.raises(UserError, match=r"train4\.png: label 'sad' is the label of the same pict"):
-        imported("csv", csv_folder, tmp_path / "b/raw")
-
-
-def test_a_quote_closes_in_its_line(csv_folder: Path, edit_line: Edit) -> None:
-    edit_line(csv_folder / "labels.csv", 3, 'train1.png,sad,train,"a')
-    assert found("csv", csv_folder) == [
-        ("labels.csv:3", 'train1.png,sad,train,"a', "has a quote that does not close")
-    ]
+        run_import("csv", csv_folder, tmp_path / "b/raw")
 
 
 def test_links_to_folders_are_followed_but_in_no_circle(
@@ -138,7 +77,7 @@ def test_files_that_systems_leave_and_names_that_are_no_text(class_folders: Path
     assert (value, problem) == ("train/happy/\\xe9.png", "is no name in UTF-8")
 
 
-def test_a_name_is_found_in_either_unicode_form(csv_folder: Path, edit_line: Edit) -> None:
+def test_a_name_is_found_in_either_unicode_form(csv_folder: Path) -> None:
     composed = "\u00e9.png"
     stored = csv_folder / "images" / unicodedata.normalize("NFD", composed)
     (csv_folder / "images/train0.png").rename(stored)
@@ -167,7 +106,7 @@ def test_numbers_are_classes_only_where_somebody_says_from_what_they_count(
     ((file, value, problem), *_) = found("folder", class_folders)
     assert (file, value, problem) == ("test/0/", "0", "is not a label")
     target = tmp_path / "a/raw"
-    notes = imported("folder", class_folders, target, numbered_from=0)
+    notes = run_import("folder", class_folders, target, numbered_from=0).notes
     assert "0 = happy, 1 = sad, 2 = angry" in notes
     stored = open_source("folder", target, CLASSES)
     assert {face.id.split("/")[1] for face in stored.faces} == set(CLASSES)
@@ -177,15 +116,15 @@ def test_numbers_are_classes_only_where_somebody_says_from_what_they_count(
         text = text.replace(f",{name},", f",{number},")
     table.write_text(text)
     assert len(found("csv", csv_folder)) == 18
-    imported("csv", csv_folder, tmp_path / "b/raw", numbered_from=1)
+    run_import("csv", csv_folder, tmp_path / "b/raw", numbered_from=1)
     labels = [face.label for face in open_source("csv", tmp_path / "b/raw", CLASSES).faces]
     assert labels == [number % 3 for number in range(18)]
     table.write_text(text.replace("train1.png,2,", "train1.png,sad,"))
     with pytest.raises(UserError, match=r"labels\.csv:3: label 'sad' is a name where others are"):
-        imported("csv", csv_folder, tmp_path / "c/raw", numbered_from=1)
+        run_import("csv", csv_folder, tmp_path / "c/raw", numbered_from=1)
     table.write_text(text.replace("train1.png,2,", f"train1.png,{'9' * 5000},"))
     with pytest.raises(UserError, match="is not a label"):
-        imported("csv", csv_folder, tmp_path / "c/raw", numbered_from=1)
+        run_import("csv", csv_folder, tmp_path / "c/raw", numbered_from=1)
 
 
 def test_faces_without_splits_get_a_test_split(
@@ -193,12 +132,10 @@ def test_faces_without_splits_get_a_test_split(
 ) -> None:
     table = csv_folder / "labels.csv"
     table.write_text("\n".join(",".join(x.split(",")[:2]) for x in table.read_text().split("\n")))
-    with pytest.raises(UserError, match=r"column 'split' is missing; .*--test-fraction 0\.2 draws"):
-        open_source("csv", csv_folder, CLASSES)
-    imported("csv", csv_folder, tmp_path / "a/raw", test_fraction=0.34)
+    run_import("csv", csv_folder, tmp_path / "a/raw", test_fraction=0.34)
     faces = open_source("csv", tmp_path / "a/raw", CLASSES).faces
     assert sorted(face.label for face in faces if face.split == "test") == [0, 0, 1, 1, 2, 2]
-    imported("folder", class_folders / "train", tmp_path / "b/raw", test_fraction=0.34)
+    run_import("folder", class_folders / "train", tmp_path / "b/raw", test_fraction=0.34)
     faces = open_source("folder", tmp_path / "b/raw", CLASSES).faces
     assert sorted(face.label for face in faces if face.split == "test") == [0, 1, 2]
 
@@ -208,43 +145,7 @@ def test_rafdb_has_splits_and_numbers_of_its_own(
     rafdb: Path, tmp_path: Path, options: dict[str, float]
 ) -> None:
     with pytest.raises(UserError, match="splits and numbers of its own; leave out both"):
-        imported("rafdb", rafdb, tmp_path / "raw", **options)
-
-
-def test_folders_above_the_splits_and_names_of_splits(class_folders: Path) -> None:
-    faces = [face.id for face in open_source("folder", class_folders, CLASSES).faces]
-    outer = class_folders.with_name("outer")
-    (outer / "kaggle").mkdir(parents=True)
-    class_folders.rename(outer / "kaggle/DATASET")
-    (outer / "kaggle/README.md").write_text("hello")
-    assert [face.id for face in open_source("folder", outer, CLASSES).faces] == faces
-    names = {"train_set": "train", "Training": "train", "val-set": "validation", "testing": "test"}
-    assert {name: split_name(name) for name in names} == names
-
-
-def test_a_person_in_two_splits_is_a_problem_at_import(csv_folder: Path, tmp_path: Path) -> None:
-    table = csv_folder / "labels.csv"
-    table.write_text(table.read_text().replace("test person 0", "train person 0"))
-    with pytest.raises(UserError, match=r"subject 'train person 0' is in train and in test"):
-        imported("csv", csv_folder, tmp_path / "raw")
-
-
-def test_a_bmp_whose_fourth_byte_is_not_in_use(tmp_path: Path) -> None:
-    colours = np.zeros((4, 4, 4), np.uint8)
-    colours[..., 0], colours[2:, :, 1] = 200, 90
-    Image.fromarray(colours).save(tmp_path / "a.bmp")
-    np.testing.assert_array_equal(
-        decode_picture((tmp_path / "a.bmp").read_bytes()), colours[..., :3]
-    )
-
-
-def test_nearly_black_pictures_are_noted(csv_folder: Path, tmp_path: Path) -> None:
-    twelve_bit = (face_pixels(3)[:, :, 0].astype(np.uint16) + 1) * 15  # at most 3,840
-    Image.fromarray(twelve_bit).save(csv_folder / "images/train0.png")
-    notes = imported("csv", csv_folder, tmp_path / "raw")
-    assert any(
-        note.startswith("nearly black pictures: 1, the first images/train") for note in notes
-    )
+        run_import("rafdb", rafdb, tmp_path / "raw", **options)
 
 
 def test_equal_pictures_are_held_out_together() -> None:

@@ -2,19 +2,15 @@
 
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.images import PictureError
-from fsr_fer.data.listing import Source, class_position, read_picture, split_name
+from fsr_fer.data.listing import Source, class_position, split_name
 from fsr_fer.data.sources import open_source
-from tests.data.raw_faces import CLASSES, encoded, face_pixels, zip_of
-
-Edit = Callable[[Path, int, str], None]
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, zip_of
 
 
 def listed(source: Source) -> list[tuple[str, str, int, str]]:
@@ -23,22 +19,20 @@ def listed(source: Source) -> list[tuple[str, str, int, str]]:
 
 
 def pixels(source: Source) -> np.ndarray:
-    return np.stack([read_picture(source.pictures, face.file)[1] for face in source.faces])
+    pictures = [source.read(face.file) for face in source.faces]
+    return np.stack([picture[1] for picture in pictures if picture])
 
 
 def problems(source: Source) -> list[tuple[str, str, str]]:
     return [(problem.file, problem.field, problem.value) for problem in source.problems]
 
 
-def test_rafdb_labels_count_from_1_and_keep_the_order_of_the_table(rafdb: Path) -> None:
-    faces = listed(open_source("rafdb", rafdb, CLASSES))
+def test_rafdb_forms_are_equal_and_labels_count_from_1(rafdb: Path, tmp_path: Path) -> None:
+    plain = open_source("rafdb", rafdb, CLASSES)
+    faces = listed(plain)  # in the order of the table
     assert len(faces) == 18
     assert faces[0] == ("test_00000.jpg", "test", 0, "")
     assert faces[7] == ("train_00001.jpg", "train", 1, "")
-
-
-def test_rafdb_forms_are_equal(rafdb: Path, tmp_path: Path) -> None:
-    plain = open_source("rafdb", rafdb, CLASSES)
     packed = tmp_path / "packed"
     (packed / "Image").mkdir(parents=True)
     shutil.copytree(rafdb / "EmoLabel", packed / "EmoLabel")
@@ -50,13 +44,13 @@ def test_rafdb_forms_are_equal(rafdb: Path, tmp_path: Path) -> None:
     }
     for form, place in places.items():
         source = open_source("rafdb", place, CLASSES)
-        assert listed(source) == listed(plain), form
+        assert listed(source) == faces, form
         np.testing.assert_array_equal(pixels(source), pixels(plain), form)
     with pytest.raises(UserError, match=r"no list_patition_label\.txt in it; expected RAF-DB's"):
         open_source("rafdb", packed / "Image", CLASSES)
 
 
-def test_rafdb_subjects_are_an_extension(rafdb: Path, edit_line: Edit) -> None:
+def test_rafdb_subjects_are_an_extension(rafdb: Path) -> None:
     table = rafdb / "EmoLabel/subject.txt"
     table.write_text("train_00001.jpg ann\ntest_00000.jpg bob\n")
     faces = {name: subject for name, _, _, subject in listed(open_source("rafdb", rafdb, CLASSES))}
@@ -67,22 +61,30 @@ def test_rafdb_subjects_are_an_extension(rafdb: Path, edit_line: Edit) -> None:
     assert found == [("EmoLabel/subject.txt", "name", "nobody.jpg")]
 
 
-def test_rafdb_faults_are_named_with_their_line(rafdb: Path, edit_line: Edit) -> None:
+def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     table = rafdb / "EmoLabel/list_patition_label.txt"
     edit_line(table, 1, "test_00000.jpg 9")
     edit_line(table, 2, "test_00001.jpg")
     edit_line(table, 3, "holdout_00002.jpg 3")
     edit_line(table, 5, "test_00003.jpg 1")
+    edit_line(table, 6, "test_00005.jpg 3 1")
+    twin = rafdb / "Image/more/train_00001_aligned.JPG"
+    twin.parent.mkdir()
+    shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", twin)
     source = open_source("rafdb", rafdb, CLASSES)
     assert problems(source) == [
+        ("Image/more/train_00001_aligned.JPG", "name", "train_00001"),
         ("list_patition_label.txt:1", "label", "9"),
         ("list_patition_label.txt:2", "line", "test_00001.jpg"),
         ("list_patition_label.txt:3", "image", "holdout_00002_aligned.jpg"),
         ("list_patition_label.txt:3", "split", "holdout"),
         ("list_patition_label.txt:5", "id", "test_00003.jpg"),
+        ("list_patition_label.txt:6", "line", "test_00005.jpg 3 1"),
     ]
-    assert source.problems[0].allowed == "1 to 3, standing for happy, sad, angry"
-    assert "list_patition_label.txt:4" in source.problems[-1].problem
+    assert source.problems[0].problem == "is that of Image/aligned/train_00001_aligned.jpg too"
+    assert source.problems[1].allowed == "1 to 3, standing for happy, sad, angry"
+    texts = [problem.problem for problem in source.problems[-2:]]
+    assert texts == ["is there twice (first: list_patition_label.txt:4)", "has 3 fields"]
 
 
 def test_csv_places_are_equal(csv_folder: Path, tmp_path: Path) -> None:
@@ -115,13 +117,16 @@ def test_csv_takes_other_cases_aliases_and_a_byte_order_mark(csv_folder: Path) -
     assert source.notes == ["columns that are not used: age"]
 
 
-def test_csv_faults_are_named_with_their_line(csv_folder: Path, edit_line: Edit) -> None:
+def test_csv_faults_are_named_with_their_line(csv_folder: Path) -> None:
     table = csv_folder / "labels.csv"
     edit_line(table, 2, "train0.png,3,train,ann")
     edit_line(table, 3, "gone.png,sad,train,ann")
     edit_line(table, 4, "train2.png,angry,holdout,ann")
     edit_line(table, 5, "../../etc/passwd,happy,train,ann")
     edit_line(table, 7, "train3.png,sad")
+    edit_line(table, 8, "images/train2.png,sad,train,ann")  # in other words, but the same file
+    edit_line(table, 9, "train1.png,sad,train,ann,7")
+    edit_line(table, 10, 'train1.png,sad,train,"a')
     source = open_source("csv", csv_folder, CLASSES)
     assert problems(source) == [
         ("labels.csv:2", "label", "3"),
@@ -129,15 +134,16 @@ def test_csv_faults_are_named_with_their_line(csv_folder: Path, edit_line: Edit)
         ("labels.csv:4", "split", "holdout"),
         ("labels.csv:5", "image", "../../etc/passwd"),
         ("labels.csv:7", "split", ""),
+        ("labels.csv:8", "id", "images/train2.png"),
+        ("labels.csv:9", "line", "train1.png,sad,train,ann,7"),
+        ("labels.csv:10", "line", 'train1.png,sad,train,"a'),
+    ]
+    assert [problem.problem for problem in source.problems[-3:]] == [
+        "is there twice (first: labels.csv:4)",
+        "has 5 fields, the first line 4",
+        "has a quote that does not close",
     ]
     assert source.doubtful == ["images/train0.png", "images/train2.png", "images/train3.png"]
-
-
-def test_an_id_twice_is_a_problem(csv_folder: Path, edit_line: Edit) -> None:
-    edit_line(csv_folder / "labels.csv", 3, "./train0.png,sad,train,ann")
-    assert problems(open_source("csv", csv_folder, CLASSES)) == [
-        ("labels.csv:3", "id", "train0.png")
-    ]
 
 
 def test_folders_and_their_zip_are_equal(class_folders: Path, tmp_path: Path) -> None:
@@ -145,7 +151,10 @@ def test_folders_and_their_zip_are_equal(class_folders: Path, tmp_path: Path) ->
     plain = open_source("folder", class_folders, CLASSES)
     assert listed(plain)[0] == ("test/angry/0.png", "test", 2, "")
     assert {split for _, split, _, _ in listed(plain)} == {"train", "validation", "test"}
-    packed = open_source("folder", zip_of(class_folders, tmp_path / "f.zip", "my faces/"), CLASSES)
+    path = zip_of(class_folders, tmp_path / "f.zip", "kaggle/my faces/")
+    with zipfile.ZipFile(path, "a") as written:
+        written.writestr("kaggle/README.md", "hello")
+    packed = open_source("folder", path, CLASSES)
     assert listed(packed) == listed(plain)
     np.testing.assert_array_equal(pixels(packed), pixels(plain))
 
@@ -181,8 +190,8 @@ def test_a_damaged_entry_is_no_picture(class_folders: Path) -> None:
     content[200] ^= 255
     path.write_bytes(content)
     source = open_source("folder", path, CLASSES)
-    with pytest.raises(PictureError, match="damaged inside the zip"):
-        read_picture(source.pictures, source.faces[0].file)
+    assert source.read("train/sad/1.png") is None
+    assert source.problems[0].problem.startswith("is damaged inside the zip")
 
 
 @pytest.mark.parametrize("name", ["rafdb", "csv", "folder"])
@@ -196,15 +205,26 @@ def test_places_without_faces_are_user_errors(name: str, tmp_path: Path) -> None
         open_source(name, tmp_path / "faces.zip", CLASSES)  # type: ignore[arg-type]
 
 
-def test_a_csv_without_its_columns_is_a_user_error(csv_folder: Path) -> None:
-    (csv_folder / "labels.csv").write_text("image;label;split\na.png;sad;train\n")
-    with pytest.raises(UserError, match=r"'image' is missing; .* 'image;label;split', expected"):
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("image;label;split", r"'image' is missing; .* 'image;label;split', expected"),
+        ("image,label", r"column 'split' is missing; .*--test-fraction 0\.2 draws"),
+        ("image,Label,split,label", "column 'label' is there 2 times"),
+    ],
+)
+def test_a_csv_with_other_columns_is_a_user_error(
+    csv_folder: Path, header: str, message: str
+) -> None:
+    edit_line(csv_folder / "labels.csv", 1, header)
+    with pytest.raises(UserError, match=message):
         open_source("csv", csv_folder, CLASSES)
 
 
 def test_names_of_splits_and_classes() -> None:
-    splits = [split_name(name) for name in ("Train", " valid ", "VAL", "tests")]
-    assert splits == ["train", "validation", "validation", None]
+    names = ("Train", "train_set", "Training", " valid ", "VAL", "val-set", "testing", "tests")
+    splits = ["train"] * 3 + ["validation"] * 3 + ["test", None]
+    assert [split_name(name) for name in names] == splits
     numbers = ("2", "0", "1")  # a name wins over a position
     positions = [class_position(value, numbers, 0) for value in ("0", "1", "2", "3", "-1", "²")]
     assert positions == [1, 2, 0, None, None, None]

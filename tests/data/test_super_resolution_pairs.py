@@ -31,19 +31,15 @@ def test_patches_lie_all_eight_ways() -> None:
     patches = Patches(pictures(), (2,), 8, seed=1)
     full = torch.cat([patches.draw(stream(n), 16).full for n in range(20)]).float()
     across, along = full.diff(dim=2)[..., 1], full.diff(dim=1)[..., 1]
-    ways = {
-        (
-            bool((across[i] != 0).any()),
-            bool((across[i].clamp(-9, 9) + along[i].mT.clamp(-9, 9)).sum() > 0),
-        )
-        for i in range(len(full))
-    }
+    lies_across = (across != 0).flatten(1).any(dim=1)
+    upwards = (across.clamp(-9, 9) + along.mT.clamp(-9, 9)).sum(dim=(1, 2)) > 0
+    ways = torch.stack([lies_across, upwards], dim=1).unique(dim=0)
     assert len(ways) == 4  # the slope lies along or across, upwards or downwards
 
 
 def test_pictures_that_are_too_small_are_told() -> None:
     with pytest.raises(UserError, match=r"^1 natural pictures are 90 pixels .* enlarged 3 times$"):
-        Patches(pictures(((90, 95), (60, 60))), (3,), 30, seed=1)
+        Patches(pictures((90, 95), (60, 60)), (3,), 30, seed=1)
 
 
 def test_whole_faces_are_made_small_as_the_test_faces_are() -> None:

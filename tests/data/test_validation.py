@@ -1,4 +1,4 @@
-"""Each expectation lets good data pass and names what breaks it; the verdict is stable."""
+"""Each expectation lets good data pass and names what breaks it."""
 
 import json
 import re
@@ -11,7 +11,6 @@ import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import build_dataset
-from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import ValidateSettings
 from fsr_fer.data.validation.checks import Offender, Validation, contrast, validate_dataset
 from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
@@ -88,9 +87,7 @@ def test_a_wrong_manifest_fails_the_check_for_it(
 ) -> None:
     edit_manifest(dataset, pattern, replacement)
     found = failures(validate(dataset))
-    assert set(found) == set(expected)
-    for name, first in expected.items():
-        assert found[name][0] == first
+    assert {name: offenders[0] for name, offenders in found.items()} == expected
 
 
 def test_blank_faces_are_named(dataset: Path) -> None:
@@ -137,24 +134,20 @@ def test_files_that_cannot_be_read_are_user_errors(dataset: Path) -> None:
     np.save(dataset / "images.npy", images[:-1])
     with pytest.raises(UserError, match=r"holds 17 faces, manifest\.csv 18 rows"):
         validate(dataset)
-    np.save(dataset / "images.npy", np.zeros((18, 3), np.uint8))
-    with pytest.raises(UserError, match=r"holds uint8 \[18, 3\]; expected uint8"):
+    (dataset / "manifest.csv").unlink()
+    with pytest.raises(UserError, match=r"manifest\.csv cannot be read as a table: .*No such file"):
         validate(dataset)
     (dataset / "images.npy").write_bytes(b"broken")
-    with pytest.raises(UserError, match="cannot be read as an array"):
+    with pytest.raises(UserError, match=r"images\.npy is no array, or cut off"):
         validate(dataset)
-    (dataset / "manifest.csv").unlink()
-    with pytest.raises(UserError, match="cannot be read as a table"):
+    (dataset / "images.npy").unlink()
+    with pytest.raises(UserError, match=r"images\.npy: no such file; `dvc repro` writes it"):
         validate(dataset)
 
 
-def test_the_verdict_is_flat_sorted_and_repeatable(dataset: Path, tmp_path: Path) -> None:
-    for name in ("one.json", "two.json"):
-        write_verdict(validate(dataset), tmp_path / name)
-    text = (tmp_path / "one.json").read_text()
-    assert text == (tmp_path / "two.json").read_text()
-    verdict = json.loads(text)
-    assert list(verdict) == sorted(verdict)
+def test_the_verdict_holds_checks_and_numbers(dataset: Path, tmp_path: Path) -> None:
+    write_verdict(validate(dataset), tmp_path / "verdict.json")
+    verdict = json.loads((tmp_path / "verdict.json").read_text())
     assert verdict["passed"] is True
     assert verdict["faces"] == {"train": 9, "validation": 3, "test": 6}
     assert verdict["smallest_class"] == 1
@@ -189,21 +182,8 @@ def test_contrast_is_the_deviation_of_the_pixels_of_a_channel() -> None:
     faces = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), dtype=np.uint8)
     expected = faces.std(axis=(1, 2)).mean(axis=1)
     np.testing.assert_allclose([contrast(face) for face in faces], expected, rtol=1e-12)
-    assert contrast(faces[0, :, :, 0]) == pytest.approx(faces[0, :, :, 0].std())
 
 
-def test_manifest_round_trip_is_what_is_validated(dataset: Path) -> None:
-    manifest = Manifest(
-        ids=("a,b",),
-        sources=("x",),
-        splits=("test",),
-        labels=np.array([1]),
-        subjects=("NA",),  # pandas would read a missing value here
-        sha256=("0",),
-        class_names=CLASSES,
-    )
-    manifest.write(dataset / "manifest.csv")
-    np.save(dataset / "images.npy", np.load(dataset / "images.npy")[:1])
-    validation = validate(dataset)
-    assert validation.subjects == 1
-    assert failures(validation)["pixels"] == [(0, "a,b", "other")]
+def test_a_person_called_na_is_known(dataset: Path) -> None:
+    edit_manifest(dataset, ",test person 0,", ",NA,")  # pandas would read a missing value here
+    assert validate(dataset).subjects == 6

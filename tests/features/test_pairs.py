@@ -38,11 +38,8 @@ def manifest(splits: str) -> Manifest:
     count = len(splits)
     return Manifest(
         ids=tuple(f"face{i}" for i in range(count)),
-        sources=("",) * count,
         splits=tuple(names[letter] for letter in splits),
         labels=np.arange(count) % 3,
-        subjects=("",) * count,
-        sha256=("",) * count,
         class_names=("a", "b", "c"),
     )
 

@@ -57,11 +57,8 @@ def build_manifest(splits: Sequence[str], class_names: tuple[str, ...]) -> Manif
     number = len(splits)
     return Manifest(
         ids=tuple(f"face{i}" for i in range(number)),
-        sources=("",) * number,
         splits=tuple(splits),
         labels=np.arange(number) % len(class_names),
-        subjects=("",) * number,
-        sha256=("",) * number,
         class_names=class_names,
     )
 

@@ -5,7 +5,6 @@ with the library.
 """
 
 import math
-from collections import defaultdict
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeVar
@@ -84,17 +83,6 @@ def reference_resize(
     return values.astype(image.dtype)
 
 
-def exact_weights(size: int, scale: Fraction) -> list[dict[int, Fraction]]:
-    """Of each result of the mirrored, antialiased resize by ``scale``: position to true weight."""
-    rows = []
-    for result in range(math.ceil(scale * size)):
-        weights: dict[int, Fraction] = defaultdict(Fraction)
-        for place, weight in taps(size, result, scale, True, "symmetric"):
-            weights[place] += weight
-        rows.append(weights)
-    return rows
-
-
 def columns_on_halves(
     size: int, scale: Fraction, wanted: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -103,25 +91,23 @@ def columns_on_halves(
     Returns uint8 [size, wanted] and bool [results, wanted], true where the value is such a half.
     The search is by luck, in whole numbers: nothing is rounded.
     """
-    rows = exact_weights(size, scale)
-    denominator = math.lcm(*(weight.denominator for row in rows for weight in row.values()))
-    matrix = np.zeros((len(rows), size), np.int64)
-    for result, row in enumerate(rows):
-        for place, weight in row.items():
-            matrix[result, place] = int(weight * denominator)
-    found, halves = [], []
-    count = 0
-    while count < wanted:
+    results = math.ceil(scale * size)
+    weights = np.full((results, size), Fraction(0))
+    for result in range(results):
+        for place, weight in taps(size, result, scale, True, "symmetric"):
+            weights[result, place] += weight
+    denominator = math.lcm(*(weight.denominator for weight in weights.flat))
+    matrix = (weights * denominator).astype(np.int64)
+
+    def is_half(columns: np.ndarray) -> np.ndarray:
+        return (2 * (matrix @ columns)) % (2 * denominator) == denominator
+
+    found = np.zeros((size, 0), np.int64)
+    while found.shape[1] < wanted:
         columns = random.integers(0, 256, (size, 4096))
-        is_half = (2 * (matrix @ columns)) % (2 * denominator) == denominator
-        hit = is_half.any(axis=0)
-        found.append(columns[:, hit])
-        halves.append(is_half[:, hit])
-        count += int(hit.sum())
-    return (
-        np.concatenate(found, axis=1)[:, :wanted].astype(np.uint8),
-        np.concatenate(halves, axis=1)[:, :wanted],
-    )
+        found = np.hstack([found, columns[:, is_half(columns).any(axis=0)]])
+    found = found[:, :wanted]
+    return found.astype(np.uint8), is_half(found)
 
 
 def random_image(seed: int, *shape: int) -> np.ndarray:

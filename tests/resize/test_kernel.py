@@ -1,4 +1,4 @@
-"""The compiled kernel by itself: that it is there, looks twice, and can be lifted out.
+"""The compiled kernel by itself: that it is there, and can be lifted out.
 
 That its pixels are right is for test_resize.py, which runs everything with it and without.
 """
@@ -16,29 +16,15 @@ import pytest
 
 from fsr_fer import imresize
 from fsr_fer.resize import kernel
-from tests.resize.reference import random_image, reference_resize, stripes_on_halves
+from tests.resize.reference import random_image, reference_resize
 
 COMPILER = shlex.split(sysconfig.get_config_var("CC") or "cc")
 needs_compiler = pytest.mark.skipif(not shutil.which(COMPILER[0]), reason="no C compiler is here")
-needs_kernel = pytest.mark.skipif(kernel.library() is None, reason="the kernel is not compiled")
 
 
 @needs_compiler
 def test_kernel_is_compiled_where_a_compiler_is() -> None:
     assert kernel.library() is not None, "`pip install -e .` compiles it"
-
-
-@needs_kernel
-def test_kernel_looks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told that its sums never stray, it gets some of the hard pixels wrong."""
-    images, _ = stripes_on_halves(100, "1/6", 0)
-    expected = imresize(images, 1 / 6)
-    monkeypatch.setattr(kernel, "float32_error", lambda axis: 0.0)
-    kernel._held.cache_clear()
-    try:
-        assert (imresize(images, 1 / 6) != expected).any()
-    finally:
-        kernel._held.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +84,8 @@ def test_kernel_that_does_not_fit_is_left_alone(lifted: Path) -> None:
     (lifted / "_kernel.so").write_text("no library")
     stale = "int resize(void) { return 0; }\n"
     other = stale + "long long resize_interface(void) { return 99; }\n"
-    for text in (None, stale, other):
-        if text is not None:
+    for text in ("", stale, other):
+        if text:
             (lifted / "other.c").write_text(text)
             compile_beside(lifted, source="other.c")
         found, result = resize_lifted(lifted, images, scale=1 / 6)

@@ -69,28 +69,22 @@ def test_newer_matlab_on_lena() -> None:
 
 @needs_matlab
 @pytest.mark.parametrize(
-    ("name", "side"),
+    ("side", "names"),
     [
-        ("down_down_small_aa", 4),
-        ("down_down_small_noaa", 4),
-        ("down_down_aa", 8),
-        ("down_down_noaa", 8),
-        ("down_down_irregular_aa", 8),
-        ("down_down_irregular_noaa", 8),
-        ("down_down_x2_aa", 8),
-        ("down_down_x3_aa", 15),
-        ("down_down_x4_aa", 8),
-        ("down_down_x5_aa", 15),
-        ("up_up_irregular_aa", 8),
-        ("up_up_irregular_noaa", 8),
+        (4, "down_down_small_aa down_down_small_noaa"),
+        (8, "down_down_aa down_down_noaa down_down_x2_aa down_down_x4_aa"),
+        (8, "down_down_irregular_aa down_down_irregular_noaa"),
+        (8, "up_up_irregular_aa up_up_irregular_noaa"),
+        (15, "down_down_x3_aa down_down_x5_aa"),
     ],
 )
-def test_matlab_on_ramps(name: str, side: int) -> None:
-    expected = loadmat(MATLAB / "size-form" / f"{name}.mat")[name]
+def test_matlab_on_ramps(side: int, names: str) -> None:
     ramp = np.arange(side * side, dtype=np.float64).reshape(side, side)
-    antialiasing = not name.endswith("_noaa")
-    result = imresize(ramp, output_shape=expected.shape, antialiasing=antialiasing)
-    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)
+    for name in names.split():
+        expected = loadmat(MATLAB / "size-form" / f"{name}.mat")[name]
+        antialiasing = not name.endswith("_noaa")
+        result = imresize(ramp, output_shape=expected.shape, antialiasing=antialiasing)
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12, err_msg=name)
 
 
 # Against the plain reference
@@ -120,11 +114,8 @@ def test_equals_the_reference(call: tuple[np.ndarray, dict[str, object]]) -> Non
     np.testing.assert_array_equal(imresize(image, **arguments), expected)
     np.testing.assert_array_equal(imresize(torch.from_numpy(image), **arguments), expected)
     exact = reference_resize(image / 255, **arguments)
-    for result in (
-        imresize(image / 255, **arguments),
-        imresize(torch.from_numpy(image / 255), **arguments),
-    ):
-        np.testing.assert_allclose(result, exact, rtol=0, atol=1e-12)
+    for of_floats in (image / 255, torch.from_numpy(image / 255)):
+        np.testing.assert_allclose(imresize(of_floats, **arguments), exact, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
@@ -152,16 +143,6 @@ def test_exact_halves(size: int, scale: str, axis: int) -> None:
         np.testing.assert_array_equal(result[..., 0], expected)
 
 
-@pytest.mark.parametrize(("size", "scale"), [(100, "1/2"), (100, "1/4"), (50, "2"), (25, "4")])
-def test_halves_of_weights_without_rounding_go_up(size: int, scale: str) -> None:
-    images, is_half = stripes_on_halves(size, scale, 0)
-    factor = float(Fraction(scale))
-    exact = imresize(images.astype(np.float64), factor)[:, :, 0, 0].T[is_half]
-    assert (exact % 1 == 0.5).all()
-    rounded = imresize(images, factor)[:, :, 0, 0].T[is_half]
-    np.testing.assert_array_equal(rounded, np.clip(exact + 0.5, 0, 255))
-
-
 @pytest.mark.parametrize(("size", "scale"), [(100, "1/6"), (30, "10/3")])
 def test_float32_alone_would_be_wrong(size: int, scale: str) -> None:
     """The images above are hard: without the second look some of their pixels come out wrong."""
@@ -178,6 +159,7 @@ def test_float32_alone_would_be_wrong(size: int, scale: str) -> None:
 def test_products_stay_within_their_margin(scale: float) -> None:
     axis = Axis(120, int(np.ceil(120 * scale)), scale, True, "symmetric")
     step = build_pass(axis, 1, "uint8")
+    assert (step.margin == 0) == (scale in (1 / 2, 1 / 4, 1, 2, 4))  # no second look is needed
     indices, weights = contributions(axis)
     # Inputs that take the weights' own signs make the sums, and with them the errors, largest.
     signs = np.zeros((len(weights), 120))
@@ -188,12 +170,6 @@ def test_products_stay_within_their_margin(scale: float) -> None:
     for block in step.blocks:
         products = block.matrix @ inputs[block.inputs]
         assert np.abs(products - sums[block.outputs]).max() <= step.margin
-
-
-def test_scales_of_two_and_four_need_no_second_look() -> None:
-    for size, scale in [(100, 1 / 2), (100, 1 / 4), (50, 2.0), (25, 4.0)]:
-        axis = Axis(size, int(size * scale), scale, True, "symmetric")
-        assert build_pass(axis, 3, "uint8").margin == 0
 
 
 def test_many_taps_are_multiplied_in_float64() -> None:
@@ -225,9 +201,8 @@ def test_scale_one_is_identity(dtype: type) -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_constant_stays_constant(scale: float) -> None:
-    for value in (0, 1, 127, 255):
-        result = imresize(np.full((21, 34), value, np.uint8), scale)
-        assert (result == value).all()
+    levels = np.broadcast_to(np.array([0, 1, 127, 255], np.uint8), (21, 34, 4))
+    assert (imresize(levels, scale) == levels[0, 0]).all()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
@@ -257,12 +232,15 @@ def test_flips_by_size_and_not_by_scale(shape: tuple[int, int]) -> None:
     assert np.abs(np.flip(imresize(np.flip(image, 0), 1 / 3), 0) - overhanging).max() > 1
 
 
-def test_dtypes_stay() -> None:
+def test_dtypes_stay_and_another_byte_order_is_read() -> None:
     image = random_image(8, 40, 40, 3)
     exact = imresize(image / 255, 1 / 3)
-    single = imresize((image / 255).astype(np.float32), 1 / 3)
-    assert (exact.dtype, single.dtype) == (np.float64, np.float32)
+    floats = (image / 255).astype(np.float32)
+    single = imresize(floats, 1 / 3)
+    swapped = imresize(floats.astype(floats.dtype.newbyteorder()), 1 / 3)
+    assert (exact.dtype, single.dtype, swapped.dtype) == (np.float64, np.float32, np.float32)
     np.testing.assert_allclose(single, exact, rtol=0, atol=2e-6)
+    np.testing.assert_array_equal(swapped, single)
     assert imresize(image, 1 / 3).dtype == np.uint8
 
 
@@ -320,14 +298,6 @@ def test_needs_numpy_alone() -> None:
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
-def test_floats_of_the_other_byte_order_are_the_same_numbers() -> None:
-    image = np.random.default_rng(1).random((9, 7)).astype(np.float32)
-    expected = imresize(image, scale=0.5)
-    swapped = imresize(image.astype(image.dtype.newbyteorder()), scale=0.5)
-    assert swapped.dtype == np.float32
-    np.testing.assert_array_equal(swapped, expected)
-
-
 @pytest.mark.parametrize(
     ("image", "arguments", "error", "message"),
     [
@@ -339,7 +309,6 @@ def test_floats_of_the_other_byte_order_are_the_same_numbers() -> None:
         (IMAGE, {}, ValueError, "expected one of the two"),
         (IMAGE, {"scale": 2, "output_shape": (4, 4)}, ValueError, "expected one of the two"),
         (IMAGE, {"scale": 0}, ValueError, "scale is 0"),
-        (IMAGE, {"scale": -1.5}, ValueError, "scale is -1.5"),
         (IMAGE, {"scale": float("nan")}, ValueError, "scale is nan"),
         (IMAGE, {"scale": (2, 2)}, TypeError, r"scale is \(2, 2\); expected one number"),
         (IMAGE, {"output_shape": (0, 4)}, ValueError, r"output_shape is \(0, 4\)"),
@@ -352,14 +321,15 @@ def test_floats_of_the_other_byte_order_are_the_same_numbers() -> None:
         (np.array([[3.4e38, -3.4e38] * 3], np.float32), {"scale": 3}, ValueError, "beyond float32"),
         (torch.tensor([[3.4e38, -3.4e38] * 3]), {"scale": 3}, ValueError, "beyond float32"),
         (np.ma.masked_array(IMAGE), {"scale": 2}, TypeError, "image is a MaskedArray"),
-        (np.matrix([[1.0, 2.0]]), {"scale": 2}, TypeError, "image is a matrix"),
-        (IMAGE, {"scale": "0.5"}, TypeError, "scale is '0.5'; expected one number"),
         (IMAGE, {"scale": True}, TypeError, "scale is True; expected one number"),
-        (IMAGE, {"scale": 10**400}, ValueError, "scale is inf; expected a finite number"),
-        (IMAGE, {"scale": 1e-7}, ValueError, "scale is 1e-07; expected a finite number from"),
-        (IMAGE, {"scale": 1e9}, ValueError, "8 pixels would get 8,000,000,000; expected at most"),
+        (IMAGE, {"scale": 10**400}, ValueError, "expected 1.52588e-05 to 1,048,576"),
+        (IMAGE, {"scale": 1e-7}, ValueError, "scale is 1e-07; expected 1.5"),
+        (IMAGE, {"scale": 2**18}, ValueError, "pixels would get 2,097,152; expected at most 1,"),
         (IMAGE, {"output_shape": (True, True)}, TypeError, r"expected \(height, width\)"),
-        (IMAGE, {"output_shape": (10**400, 3)}, ValueError, "8 pixels would get 1,000,000,000,000"),
+        (IMAGE, {"output_shape": (np.True_, 4)}, TypeError, r"expected \(height, width\)"),
+        (IMAGE, {"scale": np.True_}, TypeError, "expected one number"),
+        (IMAGE, {"output_shape": (10**400, 3)}, ValueError, "expected two sides of 1 to 1,048,576"),
+        (np.zeros((2**17, 1)), {"output_shape": (1, 1)}, ValueError, "a scale from 1.5"),
     ],
 )
 def test_mistakes(image: object, arguments: dict, error: type[Exception], message: str) -> None:

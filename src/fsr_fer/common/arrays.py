@@ -1,6 +1,7 @@
 """Large arrays: written batch by batch, read as far as they are needed."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def writing_array(
 
     Raises:
         UserError: the disk is full.
-        ValueError: other rows came than ``shape`` announced.
+        ValueError: more or fewer values came than ``shape`` announced.
     """
     written = 0
     with replacing(path) as part, open(part, "wb") as file:
@@ -30,22 +31,16 @@ def writing_array(
 
         def append(rows: np.ndarray) -> None:
             nonlocal written
-            if rows.shape[1:] != shape[1:]:
-                raise ValueError(f"rows are {rows.shape[1:]}, the array has {shape[1:]}")
             file.write(np.ascontiguousarray(rows, dtype).tobytes())
-            written += len(rows)
+            written += rows.size
 
         yield append
-        if written != shape[0]:
-            raise ValueError(f"{written} rows were written, {shape[0]} announced")
+        if written != math.prod(shape):
+            raise ValueError(f"{written} values were written, announced is {shape}")
 
 
 def open_array(path: Path) -> np.ndarray:
-    """Memory-map a ``.npy`` file.
-
-    Raises:
-        UserError: it is missing, cut off, or holds something else.
-    """
+    """Memory-map a ``.npy`` file; UserError if it is missing, cut off or none."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -56,11 +51,7 @@ def open_array(path: Path) -> np.ndarray:
 
 
 def open_faces(path: Path) -> np.ndarray:
-    """Memory-map uint8 [N, h, w, 3] faces.
-
-    Raises:
-        UserError: the file is missing, cut off, or holds something else.
-    """
+    """Memory-map uint8 [N, h, w, 3] faces; UserError if the file does not hold them."""
     faces = open_array(path)
     if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
         raise UserError(f"{path}: {faces.dtype} {faces.shape}, expected uint8 [N, h, w, 3]")

@@ -22,9 +22,6 @@ from fsr_fer.common.errors import UserError
 
 T = TypeVar("T")
 
-PATIENCE = datetime.timedelta(days=7)
-"""How long processes wait for one another; the slowest may have hours of work left."""
-
 
 def rank() -> int:
     """The number of this process, from 0."""
@@ -32,7 +29,6 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """How many processes there are."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -112,7 +108,6 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def from_first(value: T) -> T:
-    """The first process's ``value``."""
     values = [value]
     if world_size() > 1:
         _join()
@@ -144,4 +139,5 @@ def _join() -> None:
     """Join the other processes; the first call waits until all are there."""
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
+        patience = datetime.timedelta(days=7)  # the slowest may have hours of work left
+        dist.init_process_group(backend, timeout=patience)

@@ -26,7 +26,6 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the quota is used up.
     """
-    path = Path(path)
     part = path.with_name(path.name + PART_SUFFIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,16 +34,13 @@ def replacing(path: Path) -> Iterator[Path]:
         if part.is_dir():
             _remove(path)
         os.replace(part, path)
-    except OSError as error:
+    except BaseException as error:
         _remove(part)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"the disk is full: {path} could not be written; free some space on it and run "
                 "the same command again"
             ) from error
-        raise
-    except BaseException:
-        _remove(part)
         raise
 
 
@@ -64,11 +60,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON with sorted keys, the same bytes for the same value.
-
-    Raises:
-        ValueError: a NaN or an infinity is in it; no metric of ours may be one.
-    """
+    """Write ``value`` as JSON with sorted keys; ValueError if a NaN or an infinity is in it."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+from tqdm import tqdm
+
 T = TypeVar("T")
 
 
@@ -11,12 +13,8 @@ def progress(
 ) -> Iterable[T]:
     """``items``, with a line of rate and time left on a terminal; elsewhere nothing is printed.
 
-    ``initial`` of ``total`` lie behind already (a resumed run). Without tqdm there is no line.
+    ``initial`` of ``total`` lie behind already (a resumed run).
     """
-    try:
-        from tqdm import tqdm  # kept out of the numerical core, which runs without it
-    except ImportError:
-        return items
     bar: Iterable[T] = tqdm(
         items, total=total, initial=initial, desc=desc, disable=None, delay=1.0, smoothing=0.1
     )

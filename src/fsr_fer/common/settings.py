@@ -1,7 +1,4 @@
-"""What params.yaml may say: one frozen dataclass per section, the range of each value at its field.
-
-``build`` makes and checks them. Values live in params.yaml.
-"""
+"""What params.yaml may say: one frozen dataclass per section, ranges of values at their fields."""
 
 import itertools
 import math
@@ -17,6 +14,7 @@ T = TypeVar("T")
 
 MINIMUM_LR_PIXELS = 4
 FULL_SIZE = 100
+"""Height and width of a full-size face in pixels (paper, section 4.1)."""
 
 
 class SettingsError(UserError):
@@ -70,26 +68,15 @@ class CommonSettings:
         scales = self.scales
         require(len(scales) > 0, "scales", list(scales), "one factor or more")
         require(len(set(scales)) == len(scales), "scales", list(scales), "each factor once")
+        largest = FULL_SIZE // (MINIMUM_LR_PIXELS - 1)
+        allowed = f"whole numbers from 2 to {largest}, which leaves {MINIMUM_LR_PIXELS} pixels"
         for scale in scales:
-            require(scale >= 2, "scales", scale, "whole numbers from 2")
-            pixels = math.ceil(FULL_SIZE / scale)
-            require(
-                pixels >= MINIMUM_LR_PIXELS,
-                "scales",
-                scale,
-                f"factors that leave {MINIMUM_LR_PIXELS} pixels or more of {FULL_SIZE} "
-                f"(at most {FULL_SIZE // (MINIMUM_LR_PIXELS - 1)}); x{scale} leaves {pixels}",
-            )
+            require(2 <= scale <= largest, "scales", scale, allowed)
 
 
 def build(cls: type[T], values: object, key: str) -> T:
-    """Make a settings object from what a YAML or JSON file says under ``key``.
-
-    Raises:
-        SettingsError: a key is unknown or missing, a value has the wrong type or is out of range.
-    """
-    converted = _convert(cls, values, key)
-    return typing.cast(T, converted)
+    """Make settings of what a file says under ``key``; SettingsError if a value cannot be."""
+    return typing.cast(T, _convert(cls, values, key))
 
 
 def _convert(kind: Any, value: Any, key: str) -> Any:

@@ -22,7 +22,6 @@ MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
 
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes on every run
 
 
 class UnreadableFileError(Exception):
@@ -45,11 +44,7 @@ class FolderFiles:
         self.names = tuple(sorted(found))
 
     def read(self, name: str) -> bytes:
-        """The whole content.
-
-        Raises:
-            UnreadableFileError: it is missing or far too large.
-        """
+        """The whole content; UnreadableFileError if it is missing or far too large."""
         file = self.path / name
         try:
             if file.stat().st_size > MAXIMUM_FILE_BYTES:
@@ -59,7 +54,6 @@ class FolderFiles:
             raise UnreadableFileError(f"cannot be read: {error.strerror or error}") from error
 
     def open_zip(self, name: str) -> ZipFiles:
-        """A zip among these files."""
         return ZipFiles(self.path / name)
 
 
@@ -88,11 +82,7 @@ class ZipFiles:
         self.names = tuple(sorted(self._entries))
 
     def read(self, name: str) -> bytes:
-        """The whole content.
-
-        Raises:
-            UnreadableFileError: it is missing, damaged, encrypted or far too large.
-        """
+        """The whole content; UnreadableFileError also if it is damaged or encrypted."""
         try:
             entry = self._entries[name]
             if entry.file_size > MAXIMUM_FILE_BYTES:
@@ -120,11 +110,7 @@ Files = FolderFiles | ZipFiles
 
 
 def open_files(path: Path) -> Files:
-    """Open a folder or a zip.
-
-    Raises:
-        UserError: there is no such path, or it is another kind of file, or a damaged zip.
-    """
+    """Open a folder or a zip; UserError if ``path`` is neither, missing or damaged."""
     if path.is_dir():
         return FolderFiles(path)
     if not path.exists():
@@ -137,31 +123,21 @@ def open_files(path: Path) -> Files:
 def escapes(name: str) -> bool:
     """Whether a relative name would lead out of its root (absolute, a drive, or ``..``)."""
     plain = name.replace("\\", "/")
-    return (
-        plain.startswith("/")
-        or re.match(r"[A-Za-z]:", plain) is not None
-        or ".." in PurePosixPath(plain).parts
-    )
+    return bool(re.match(r"/|[A-Za-z]:", plain)) or ".." in plain.split("/")
 
 
-class ZipWriter:
+class ZipWriter(zipfile.ZipFile):
     """Packs files one after the other, uncompressed, the same bytes for the same files."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
+        super().__init__(path, "w")
 
     def add(self, name: str, data: bytes) -> None:
-        info = zipfile.ZipInfo(name, _ZIP_DATE)
-        info.create_system = 3  # Unix on every system, or the bytes would tell where they came from
+        info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # the earliest a zip can say
+        info.create_system = 3  # Unix on every system
         info.external_attr = 0o644 << 16
-        self._zip.writestr(info, data)
-
-    def __enter__(self) -> ZipWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
+        self.writestr(info, data)
 
 
 def _files_below(folder: Path | str, above: frozenset[str]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py).
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from scipy.sparse.csgraph import connected_components
 
 from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
 from fsr_fer.common.progress import progress
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
-from fsr_fer.data.listing import Face, SourceName
-from fsr_fer.data.manifest import IMAGE_SIZE, SPLITS, Manifest, pixel_sha256
-from fsr_fer.data.problems import raise_problems
+from fsr_fer.data.listing import SourceName
+from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
 from fsr_fer.data.sources import open_source
 
 
@@ -29,7 +29,7 @@ def build_dataset(
     class_names: tuple[str, ...],
     validation_fraction: float,
     seed: int,
-) -> Manifest:
+) -> None:
     """Bring the faces in ``root`` to one form in the folder ``directory``.
 
     Rows are in the source's order, its train faces first, then its validation faces, then test. A
@@ -48,43 +48,27 @@ def build_dataset(
     faces = sorted(source.faces, key=lambda face: SPLITS.index(face.split))  # a stable sort
     hashes = []
     listing = directory.with_name("dataset-problems.csv")
-    outcome = f"{root} cannot be used"
-    if not faces:
-        raise_problems(source.problems, listing, outcome=outcome)
-    shape = (len(faces), IMAGE_SIZE, IMAGE_SIZE, 3)
+    shape = (len(faces), FULL_SIZE, FULL_SIZE, 3)
     with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
         for face in progress(faces, desc="reading faces"):
             if picture := source.read(face.file):
                 pixels = to_face(picture[1])
                 append(pixels[None])
                 hashes.append(pixel_sha256(pixels))
-        raise_problems(source.problems, listing, outcome=outcome)
-    manifest = Manifest(
-        ids=tuple(face.id for face in faces),
-        sources=tuple(face.file for face in faces),
-        splits=_final_splits(faces, hashes, validation_fraction, seed),
-        labels=np.array([face.label for face in faces], np.int64),
-        subjects=tuple(face.subject for face in faces),
-        sha256=tuple(hashes),
-        class_names=class_names,
-    )
-    manifest.write(directory / "manifest.csv")
-    listing.unlink(missing_ok=True)
-    return manifest
-
-
-def _final_splits(
-    faces: Sequence[Face], hashes: Sequence[str], fraction: float, seed: int
-) -> tuple[str, ...]:
+        source.raise_problems(listing, f"{root} cannot be used")
     splits = [face.split for face in faces]
     if "validation" not in splits:
-        train = [row for row, split in enumerate(splits) if split == "train"]
-        labels = np.array([faces[row].label for row in train], np.int64)
-        subjects = [faces[row].subject for row in train]
-        pixels = [hashes[row] for row in train]
-        for position in hold_out(labels, subjects, fraction, seed, pixels):
-            splits[train[position]] = "validation"
-    return tuple(splits)
+        train = faces[: splits.count("train")]
+        labels = np.array([face.label for face in train], np.int64)
+        subjects = [face.subject for face in train]
+        for row in hold_out(labels, subjects, validation_fraction, seed, hashes[: len(train)]):
+            splits[row] = "validation"
+    rows = [
+        (face.id, face.file, split, class_names[face.label], face.subject, sha256)
+        for face, split, sha256 in zip(faces, splits, hashes, strict=True)
+    ]
+    write_csv(directory / "manifest.csv", COLUMNS, rows)
+    listing.unlink(missing_ok=True)
 
 
 def hold_out(
@@ -120,13 +104,11 @@ def hold_out(
             same.append((row, first_with.setdefault(key or f"row {row}", row)))
     rows, others = np.array(same).T
     links = coo_array((np.ones(len(rows)), (rows, others)), shape=(len(labels), len(labels)))
-    groups: dict[int, list[int]] = defaultdict(list)
-    for row, group in enumerate(connected_components(links, directed=False)[1].tolist()):
-        groups[group].append(row)
-    members = [np.array(rows) for rows in groups.values()]
-    sizes = np.stack([np.bincount(labels[rows], minlength=len(counts)) for rows in members])
-    chosen = _choose_groups(sizes, aims, counts, generator.permutation(len(members)))
-    return np.sort(np.concatenate([np.zeros(0, np.int64), *(members[i] for i in chosen)]))
+    groups, group = connected_components(links, directed=False)  # how many, and each row's
+    sizes = np.zeros((groups, len(counts)), np.int64)
+    np.add.at(sizes, (group, labels), 1)
+    chosen = _choose_groups(sizes, aims, counts, generator.permutation(groups))
+    return np.flatnonzero(np.isin(group, chosen))
 
 
 def _choose_groups(

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +16,6 @@ from torch import Tensor
 
 from fsr_fer.data.downsampling import restore
 from fsr_fer.data.settings import DownsampleSettings
-
-S = TypeVar("S")
-T = TypeVar("T")
-
-WAITING = 3
-"""Batches that may be ready before they are asked for, besides one per thread."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +72,15 @@ def computed(
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # of each thread that starts from here on
-    try:
-        with ThreadPoolExecutor(threads, thread_name_prefix="faces") as pool:
-            yield from _in_order(pool, work, batches, threads + WAITING)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], depth: int
-) -> Iterator[T]:
-    """``pool.map`` with at most ``depth`` items under way (Python 3.14's ``buffersize``)."""
-    under_way: deque[Future[T]] = deque()
-    try:
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) >= depth:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="faces")
+    under_way: deque[Future[Tensor]] = deque()
+    try:  # as pool.map does, but only a few batches ahead (Python 3.14's buffersize)
+        for batch in batches:
+            under_way.append(pool.submit(work, batch))
+            if len(under_way) >= threads + 3:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
     finally:
-        for future in under_way:
-            future.cancel()
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from fsr_fer.data.manifest import IMAGE_SIZE
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.resize import imresize
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -19,11 +19,6 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm",
     ".pgm",
 )  # fmt: skip
-
-BACKGROUND = (255, 255, 255)
-"""Behind transparent pixels: white, as the viewers show it in which people label pictures."""
-
-MAXIMUM_16_BIT = 65535
 
 
 class PictureError(ValueError):
@@ -52,12 +47,10 @@ def decode_picture(data: bytes) -> np.ndarray:
                 if bmp and not np.asarray(upright)[:, :, 3].any():
                     upright = upright.convert("RGB")  # its fourth byte is not in use
                 return _to_rgb(upright)
-    except PictureError:
+    except (PictureError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
         raise PictureError("is not a picture in a format that can be read") from None
-    except MemoryError:
-        raise
     except Exception as error:  # damaged bytes make decoders fail in every way there is
         raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
 
@@ -72,9 +65,7 @@ def to_face(rgb: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = rgb[top : top + side, left : left + side]
-    if side == IMAGE_SIZE:
-        return np.ascontiguousarray(square)
-    return imresize(square, output_shape=(IMAGE_SIZE, IMAGE_SIZE))
+    return imresize(square, output_shape=(FULL_SIZE, FULL_SIZE))
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
@@ -85,7 +76,8 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
         picture = picture.convert("LA")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        behind = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
+        # White, as the viewers show it in which people label pictures.
+        behind = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(behind, picture)
     return np.array(picture.convert("RGB"))
 
@@ -95,7 +87,7 @@ def _scaled_grey(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise PictureError("has pixels that are not finite numbers")
     low, high = values.min(), values.max()
-    full = 1.0 if values.dtype.kind == "f" else float(MAXIMUM_16_BIT)
+    full = 1.0 if values.dtype.kind == "f" else 65535.0
     if low < 0 or high > full:
         raise PictureError(f"has grey values from {low} to {high}; readable are 0 to {full:g}")
     return np.floor(values.astype(np.float64) * (255.0 / full) + 0.5).astype(np.uint8)

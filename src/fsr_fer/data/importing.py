@@ -15,15 +15,14 @@ import numpy as np
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.archive import ZipWriter
 from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, SourceName
-from fsr_fer.data.manifest import IMAGE_SIZE, pixel_sha256
-from fsr_fer.data.problems import raise_problems
+from fsr_fer.data.manifest import pixel_sha256
 from fsr_fer.data.sources import ALIGNED, CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
-NEEDED_SPLITS = ("train", "test")
 NEARLY_BLACK = 32
 
 
@@ -78,7 +77,7 @@ def import_faces(
     with replacing(target) as part:
         _pack(source, part, as_read=has_splits and numbered_from is None)
         _check_classes(source)
-        raise_problems(source.problems, problems_file, outcome="nothing was imported")
+        source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
             raise UserError(
                 f"{target} already holds another import, which was left as it is; "
@@ -112,7 +111,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
             content, rgb = picture
             height, width, _ = rgb.shape
             not_square += height != width
-            smaller += min(height, width) < IMAGE_SIZE
+            smaller += min(height, width) < FULL_SIZE
             if rgb.max() < NEARLY_BLACK:
                 dark.append(f"{face.file} ({rgb.max()})")
             first = first_with.setdefault(pixel_sha256(to_face(rgb)), face)
@@ -141,7 +140,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
         )
     if smaller:
         source.notes.append(
-            f"pictures smaller than {IMAGE_SIZE}x{IMAGE_SIZE} pixels: {smaller:,}; "
+            f"pictures smaller than {FULL_SIZE}x{FULL_SIZE} pixels: {smaller:,}; "
             "they are enlarged, so what is called full size is not for them"
         )
 
@@ -149,7 +148,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
 def _check_classes(source: Source) -> None:
     """Look for splits without faces and for classes that one of them lacks."""
     found = Counter((face.split, face.label) for face in source.faces)
-    for split in NEEDED_SPLITS:
+    for split in ("train", "test"):
         if split not in {face.split for face in source.faces}:
             allowed = "train and test with faces"
             source.problem(source.table, "split", split, "has no faces", allowed)
@@ -180,10 +179,8 @@ def _packed_name(source: Source, face: Face, as_read: bool) -> str:
 
 def _same_files(one: Path, other: Path) -> bool:
     """Whether two folders hold the same files with the same bytes."""
-    names = [
-        sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
+    names, others = (
+        sorted(str(file.relative_to(root)) for file in root.rglob("*") if file.is_file())
         for root in (one, other)
-    ]
-    return names[0] == names[1] and all(
-        filecmp.cmp(one / name, other / name, shallow=False) for name in names[0]
     )
+    return names == others and filecmp.cmpfiles(one, other, names, shallow=False)[0] == names

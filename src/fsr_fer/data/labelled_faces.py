@@ -24,7 +24,6 @@ class LabelledFaces:
         return len(self.rows)
 
     def take(self, part: slice) -> LabelledFaces:
-        """Some of them in a row."""
         return LabelledFaces(self.images, self.rows[part], self.labels[part])
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,11 +36,7 @@ class LabelledFaces:
 def open_faces_of(
     dataset: Path, class_names: tuple[str, ...]
 ) -> tuple[LabelledFaces, LabelledFaces]:
-    """The train and the validation faces of a dataset; pictures stay on the disk until read.
-
-    Raises:
-        UserError: the manifest is missing or has other classes.
-    """
+    """The train and the validation faces of a dataset; pictures stay on the disk until read."""
     images = np.load(dataset / "images.npy", mmap_mode="r")
     manifest = read_manifest(dataset / "manifest.csv", class_names)
     rows = manifest.rows("train"), manifest.rows("validation")

@@ -4,14 +4,16 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_csv
 from fsr_fer.data.archive import Files, UnreadableFileError
 from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.data.manifest import SPLITS
-from fsr_fer.data.problems import Problem
 
 SourceName = Literal["synthetic", "rafdb", "folder", "csv"]
 
@@ -35,7 +37,21 @@ class Face:
     subject: str = ""
 
 
-@dataclass(kw_only=True)
+class Problem(NamedTuple):
+    """Something wrong; ``file`` carries the line where there is one (``labels.csv:12``)."""
+
+    file: str
+    field: str
+    value: str
+    problem: str
+    allowed: str
+
+    def __str__(self) -> str:
+        value = f" {self.value!r}" if self.value else ""
+        return f"{self.file}: {self.field}{value} {self.problem}"
+
+
+@dataclass
 class Source:
     """The labelled faces of a source in its own order, and all that is wrong with them.
 
@@ -49,12 +65,12 @@ class Source:
     class_names: tuple[str, ...]
     table: str
     pictures: Files
+    numbered_from: int | None
     tables: dict[str, bytes] = field(default_factory=dict)
     faces: list[Face] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    numbered_from: int | None = None
     _seen: dict[str, str] = field(default_factory=dict)
     _numbered: dict[str, bool] = field(default_factory=dict)
 
@@ -109,25 +125,31 @@ class Source:
         self.faces.append(Face(id=identity, file=file, split=split, label=label, subject=subject))
 
     def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
-        """What ``read_picture`` gives; None, and one problem more, where it cannot be read."""
+        """A picture's bytes as they are stored, and its pixels, upright RGB uint8 [H, W, 3].
+
+        None, and one problem more, where it cannot be read or decoded.
+        """
         try:
-            return read_picture(self.pictures, file)
-        except PictureError as error:
+            content = self.pictures.read(file)
+            return content, decode_picture(content)
+        except (UnreadableFileError, PictureError) as error:
             self.problem(file, "file", "", str(error), "a picture that opens in a viewer")
             return None
 
+    def raise_problems(self, listing: Path, outcome: str) -> None:
+        """Write all problems to ``listing`` (CSV) and raise UserError; nothing if there are none.
 
-def read_picture(files: Files, name: str) -> tuple[bytes, np.ndarray]:
-    """A picture's bytes as they are stored, and its pixels, upright RGB uint8 [H, W, 3].
-
-    Raises:
-        PictureError: it cannot be read or decoded.
-    """
-    try:
-        content = files.read(name)
-    except UnreadableFileError as error:
-        raise PictureError(str(error)) from error
-    return content, decode_picture(content)
+        The error is one line with ``outcome``, the number of problems and the first three.
+        """
+        if not self.problems:
+            return
+        write_csv(listing, Problem._fields, self.problems)
+        first, *others = self.problems[:3]
+        shown = "; ".join([f"{first} (allowed: {first.allowed})", *map(str, others)])
+        count = len(self.problems)
+        more = f"; and {count - 3:,} more" if count > 3 else ""
+        problems = f"{count:,} problem" + ("s" if count > 1 else "")
+        raise UserError(f"{outcome}: {problems}, listed in {listing}: {shown}{more}")
 
 
 def split_name(value: str) -> str | None:

@@ -8,29 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.files import write_csv
+from fsr_fer.common.settings import FULL_SIZE
 
-IMAGE_SIZE = 100
-"""Height and width of a full-size face in pixels (paper, section 4.1)."""
-
+IMAGE_SIZE = FULL_SIZE  # as synthetic/drawing.py calls it
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("id", "source", "split", "label", "subject", "sha256")
+"""Of ``manifest.csv``; ``sha256`` is that of the pixels, ``subject`` is empty where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Who is on each row of ``images.npy`` (uint8 [N, 100, 100, 3] RGB).
+    """What stages read of ``manifest.csv``: who is on each row of ``images.npy``.
 
-    ``labels`` holds positions in ``class_names``; the file holds the names themselves. ``subjects``
-    are empty strings where nobody knows who is on the picture. ``sha256`` is that of the pixels.
+    ``labels`` (int64 [N]) holds positions in ``class_names``; the file holds the names themselves.
     """
 
     ids: tuple[str, ...]
-    sources: tuple[str, ...]
     splits: tuple[str, ...]
-    labels: np.ndarray  # int64 [N]
-    subjects: tuple[str, ...]
-    sha256: tuple[str, ...]
+    labels: np.ndarray
     class_names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -40,38 +35,23 @@ class Manifest:
         """Positions (int64, ascending) of the faces of these splits."""
         if unknown := set(splits) - set(SPLITS):
             raise ValueError(f"no such split: {sorted(unknown)}; there are {SPLITS}")
-        return np.array([i for i, split in enumerate(self.splits) if split in splits], np.int64)
-
-    def write(self, path: Path) -> None:
-        names = [self.class_names[label] for label in self.labels]
-        columns = (self.ids, self.sources, self.splits, names, self.subjects, self.sha256)
-        write_csv(path, COLUMNS, zip(*columns, strict=True))
+        return np.flatnonzero(np.isin(self.splits, splits))
 
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
-    """Read ``manifest.csv``.
-
-    Raises:
-        UserError: it is missing, its columns are others, or a label is none of ``class_names``.
-    """
+    """Read ``manifest.csv``; UserError if it is missing or a label is none of ``class_names``."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
+            rows = list(csv.DictReader(file))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
-    if rows[:1] != [list(COLUMNS)]:
-        raise UserError(f"{path}: columns are {rows[:1]}, expected {list(COLUMNS)}")
-    ids, sources, splits, labels, subjects, sha256 = zip(*rows[1:], strict=True)
-    if unknown := set(labels) - set(class_names):
+    if unknown := {row["label"] for row in rows} - set(class_names):
         raise UserError(f"{path}: labels {sorted(unknown)} are none of {list(class_names)}")
     return Manifest(
-        ids=ids,
-        sources=sources,
-        splits=splits,
-        labels=np.array([class_names.index(label) for label in labels], np.int64),
-        subjects=subjects,
-        sha256=sha256,
-        class_names=tuple(class_names),
+        ids=tuple(row["id"] for row in rows),
+        splits=tuple(row["split"] for row in rows),
+        labels=np.array([class_names.index(row["label"]) for row in rows], np.int64),
+        class_names=class_names,
     )
 
 

@@ -23,7 +23,6 @@ IMAGES_ZIP = "images.zip"
 
 ALIGNED = r"([^/]+)_aligned\.jpe?g$"
 
-_TABLE_NAMES = ("list_patition_label.txt", "list_partition_label.txt")
 _CSV_REQUIRED = ("image", "label", "split")
 _CSV_COLUMNS = (*_CSV_REQUIRED, "subject")
 
@@ -44,12 +43,22 @@ def open_source(
     Raises:
         UserError: ``path`` is missing, empty, no folder or zip, or holds no source of this kind.
     """
+    table = CSV_TABLE
+    if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():
+        path, table = path.parent, path.name
+    files = open_files(path)
+    if not files.names and not files.refused:
+        raise UserError(f"{path} is empty: no file in it")
+    source = Source(name, class_names, str(path), files, numbered_from)
     if name == "csv":
-        source = _read_csv(path, class_names, numbered_from, has_splits)
+        _read_csv(source, table, has_splits)
     elif name == "folder":
-        source = _read_folder(path, class_names, numbered_from, has_splits)
+        _read_folder(source, has_splits)
     else:
-        source = _read_rafdb(name, path, class_names)
+        _read_rafdb(source)
+    for place in dict.fromkeys((files, source.pictures)):
+        for entry, reason in place.refused.items():
+            source.problem(str(place.path), "entry", entry, reason, "names inside, once, in UTF-8")
     if not (source.faces or source.problems):
         raise UserError(f"{source.table} lists no faces")
     return source
@@ -58,19 +67,21 @@ def open_source(
 # RAF-DB -------------------------------------------------------------------------------------------
 
 
-def _read_rafdb(name: SourceName, path: Path, class_names: tuple[str, ...]) -> Source:
-    files = _open_not_empty(path)
-    tables, table_path = _rafdb_tables(files)
-    pictures = _rafdb_pictures(files)
-    table = PurePosixPath(table_path).name
-    source = Source(
-        name=name,
-        class_names=class_names,
-        table=table,
-        pictures=pictures,
-        tables=tables,
-        numbered_from=1,
-    )
+def _read_rafdb(source: Source) -> None:
+    files = source.pictures
+    name = _outermost(files, "list_patition_label.txt", "list_partition_label.txt")
+    if name is None:
+        raise UserError(
+            f"{files.path}: no list_patition_label.txt in it; expected RAF-DB's layout, "
+            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
+        )
+    source.numbered_from = 1
+    table = source.table = PurePosixPath(name).name
+    source.tables[RAFDB_TABLE] = _read_table(files, name)
+    subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
+    if subject_table in files.names:
+        source.tables[RAFDB_SUBJECTS] = _read_table(files, subject_table)
+    pictures = source.pictures = _rafdb_pictures(files)
     by_name: dict[str, str] = {}
     for picture in pictures.names:
         if match := re.search(ALIGNED, picture, re.IGNORECASE):
@@ -79,9 +90,8 @@ def _read_rafdb(name: SourceName, path: Path, class_names: tuple[str, ...]) -> S
                 source.problem(
                     picture, "name", match[1], f"is that of {earlier} too", "one of them"
                 )
-    _note_refused(source, files)
-    subjects = _rafdb_subjects(source, tables.get(RAFDB_SUBJECTS))
-    for number, line in enumerate(_lines(tables[RAFDB_TABLE], table_path), start=1):
+    subjects = _rafdb_subjects(source)
+    for number, line in enumerate(_lines(source.tables[RAFDB_TABLE], name), start=1):
         where, words = f"{table}:{number}", line.split()
         if not words:
             continue
@@ -103,39 +113,24 @@ def _read_rafdb(name: SourceName, path: Path, class_names: tuple[str, ...]) -> S
     left_out = len(by_name) - len(source.faces)
     if left_out > 0:
         source.notes.append(f"{left_out:,} pictures without a label were left out")
-    return source
-
-
-def _rafdb_tables(files: Files) -> tuple[dict[str, bytes], str]:
-    """The label table and, if there is one, the subject table beside it; and the table's name."""
-    inside = [name for name in files.names if PurePosixPath(name).name in _TABLE_NAMES]
-    if not inside:
-        raise UserError(
-            f"{files.path}: no {_TABLE_NAMES[0]} in it; expected RAF-DB's layout, "
-            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
-        )
-    name = _outermost(inside)
-    tables = {RAFDB_TABLE: _read_table(files, name)}
-    subjects = (PurePosixPath(name).parent / "subject.txt").as_posix()
-    if subjects in files.names:
-        tables[RAFDB_SUBJECTS] = _read_table(files, subjects)
-    return tables, name
 
 
 def _rafdb_pictures(files: Files) -> Files:
     if any(re.search(ALIGNED, name, re.IGNORECASE) for name in files.names):
         return files
-    inner = [name for name in files.names if PurePosixPath(name).name == "aligned.zip"]
-    if inner:
-        return files.open_zip(_outermost(inner))
-    raise UserError(
-        f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or Image/aligned/*_aligned.jpg"
-    )
+    inner = _outermost(files, "aligned.zip")
+    if inner is None:
+        raise UserError(
+            f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or "
+            "Image/aligned/*_aligned.jpg"
+        )
+    return files.open_zip(inner)
 
 
-def _rafdb_subjects(source: Source, table: bytes | None) -> dict[str, str]:
+def _rafdb_subjects(source: Source) -> dict[str, str]:
     subjects: dict[str, str] = {}
-    for number, line in enumerate(_lines(table or b"", RAFDB_SUBJECTS), start=1):
+    content = source.tables.get(RAFDB_SUBJECTS, b"")
+    for number, line in enumerate(_lines(content, RAFDB_SUBJECTS), start=1):
         words = line.split()
         if len(words) == 2 and words[0] not in subjects:
             subjects[words[0]] = words[1]
@@ -148,41 +143,22 @@ def _rafdb_subjects(source: Source, table: bytes | None) -> dict[str, str]:
 # CSV ----------------------------------------------------------------------------------------------
 
 
-def _read_csv(
-    path: Path, class_names: tuple[str, ...], numbered_from: int | None, has_splits: bool
-) -> Source:
-    table = path.name if path.suffix.lower() == ".csv" and path.is_file() else CSV_TABLE
-    files = _open_not_empty(path.parent if table == path.name else path)
-    inside = [name for name in files.names if PurePosixPath(name).name == table]
-    if not inside:
+def _read_csv(source: Source, table: str, has_splits: bool) -> None:
+    files = source.pictures
+    name = _outermost(files, table)
+    if name is None:
         raise UserError(
             f"{files.path}: no {CSV_TABLE} in it; expected one with the columns "
             f"{','.join(_CSV_COLUMNS)} (subject may be left out), images beside it"
         )
-    name = _outermost(inside)
     base = name[: -len(table)]
-    pictures, bases = files, (base, base + "images/")
+    bases = (base, base + "images/")
     if base + IMAGES_ZIP in files.names:
-        pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
-    content = _read_table(files, name)
-    source = Source(
-        name="csv",
-        class_names=class_names,
-        table=table,
-        pictures=pictures,
-        tables={CSV_TABLE: content},
-        numbered_from=numbered_from,
-    )
-    _note_refused(source, files)
-    _list_csv(source, _lines(content, table), bases, has_splits)
-    return source
-
-
-def _list_csv(source: Source, lines: Sequence[str], bases: Sequence[str], has_splits: bool) -> None:
-    """Take in the rows of a label table, whose images lie below one of ``bases``."""
-    table = source.table
+        source.pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
+    source.table = table
+    content = source.tables[CSV_TABLE] = _read_table(files, name)
     known = {unicodedata.normalize("NFC", name): name for name in source.pictures.names}
-    numbered = enumerate(lines, start=1)
+    numbered = enumerate(_lines(content, table), start=1)
     first, header = next(numbered)
     if match := re.fullmatch(r"sep=(.)", header.strip()):  # Excel's own line
         if match[1] != ",":
@@ -240,26 +216,14 @@ def _cells(line: str, where: str) -> list[str]:
 # Folders ------------------------------------------------------------------------------------------
 
 
-def _read_folder(
-    path: Path, class_names: tuple[str, ...], numbered_from: int | None, has_splits: bool
-) -> Source:
-    files = _open_not_empty(path)
-    pictures: Files = files
-    if files.names == (IMAGES_ZIP,):
-        pictures = files.open_zip(IMAGES_ZIP)
-    source = Source(
-        name="folder",
-        class_names=class_names,
-        table=str(path),
-        pictures=pictures,
-        numbered_from=numbered_from,
-    )
-    depth = 3 if has_splits else 2
-    _note_refused(source, files)
-    base = _wrapping_folder(pictures.names, depth)
+def _read_folder(source: Source, has_splits: bool) -> None:
+    if source.pictures.names == (IMAGES_ZIP,):
+        source.pictures = source.pictures.open_zip(IMAGES_ZIP)
+    names, depth = source.pictures.names, 3 if has_splits else 2
+    base = _wrapping_folder(names, depth)
     splits: dict[str, str | None] = {}
     labels: dict[str, int | None] = {}
-    for file in pictures.names:
+    for file in names:
         if not file.startswith(base):  # a README beside the one folder, say
             continue
         parts = PurePosixPath(file[len(base) :]).parts
@@ -280,7 +244,6 @@ def _read_folder(
             labels[label] = source.label(f"{split}/{label}/", label)
         identity = "/".join(parts)
         source.add(identity, identity, file, splits[split], labels[label])
-    return source
 
 
 def _wrapping_folder(names: Sequence[str], depth: int) -> str:
@@ -297,21 +260,10 @@ def _wrapping_folder(names: Sequence[str], depth: int) -> str:
 # Shared -------------------------------------------------------------------------------------------
 
 
-def _open_not_empty(path: Path) -> Files:
-    files = open_files(path)
-    if not files.names and not files.refused:
-        raise UserError(f"{path} is empty: no file in it")
-    return files
-
-
-def _outermost(names: Sequence[str]) -> str:
-    return min(names, key=lambda name: (name.count("/"), name))
-
-
-def _note_refused(source: Source, given: Files) -> None:
-    for files in {id(files): files for files in (given, source.pictures)}.values():
-        for name, reason in files.refused.items():
-            source.problem(str(files.path), "entry", name, reason, "names inside, once, in UTF-8")
+def _outermost(files: Files, *names: str) -> str | None:
+    """Of the files with one of these names the one in the fewest folders."""
+    found = (path for path in files.names if PurePosixPath(path).name in names)
+    return min(found, key=lambda path: (path.count("/"), path), default=None)
 
 
 def _read_table(files: Files, name: str) -> bytes:

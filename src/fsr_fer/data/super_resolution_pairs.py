@@ -36,7 +36,7 @@ class Patches:
     ) -> None:
         self.pictures, self.factors, self.patch_pixels = pictures, factors, patch_pixels
         side = self._full(max(factors))
-        fitting = pictures.large_enough(side)
+        fitting = [i for i, shape in enumerate(pictures.shapes) if min(shape) >= side]
         if len(fitting) < 2:
             raise UserError(
                 f"{len(fitting)} natural pictures are {side} pixels or larger each way; two are "
@@ -78,18 +78,14 @@ class Patches:
         return Pairs(torch.from_numpy(small), torch.from_numpy(full))
 
 
+@dataclass(frozen=True)
 class WholeFaces:
     """Train faces downsampled by one of ``scales``, a batch by one; validation faces held out."""
 
-    def __init__(
-        self,
-        train: LabelledFaces,
-        validation: LabelledFaces,
-        scales: Sequence[int],
-        settings: DownsampleSettings,
-    ) -> None:
-        self.train, self.validation = train, validation
-        self.scales, self.settings = scales, settings
+    train: LabelledFaces
+    validation: LabelledFaces
+    scales: Sequence[int]
+    settings: DownsampleSettings
 
     def draw(self, generator: torch.Generator, count: int) -> Pairs:
         """``count`` pairs of one size, at random."""

@@ -3,13 +3,12 @@
 Guarantees, method and speed stand in docs/imresize.md. The package needs NumPy alone and nothing
 else of this project, so that the folder can be lifted out; torch is imported when a tensor comes.
 
-What MATLAB does to a uint8 picture hangs on float64 sums in a fixed order, which are slow. So each
-of the two passes is taken in float32 with an error that has a proven bound, and the few results
-that lie so close to a half that they could round either way are summed again in float64. kernel.c
-does that where it is compiled; arrays.py, with matrix products in NumPy, everywhere else.
+Each pass is taken in float32 with a proven bound on its error, and what lies so close to a half
+that it could round either way is summed again in float64: by kernel.c where it is compiled.
 """
 
 import math
+import numbers
 import operator
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,9 +75,10 @@ def imresize(
     if boundary not in ("symmetric", "replicate"):
         raise ValueError(f"boundary is {boundary!r}; expected 'symmetric' or 'replicate'")
 
-    leading: tuple[int, ...] = shape[:-3]
-    trailing: tuple[int, ...] = shape[len(leading) + 2 :]
-    height, width = shape[len(leading) : len(leading) + 2]
+    first = max(len(shape) - 3, 0)  # the axis of rows
+    leading: tuple[int, ...] = shape[:first]
+    trailing: tuple[int, ...] = shape[first + 2 :]
+    height, width = shape[first : first + 2]
     (out_height, row_scale), (out_width, column_scale) = _target(
         (height, width), scale, output_shape
     )
@@ -89,9 +89,8 @@ def imresize(
         dtype=dtype,
     )
     images: Any = given.reshape((math.prod(leading), height, width, job.channels))
-    on_device = is_tensor and images.device.type != "cpu"
     result: Any
-    if not on_device and kernel.can_resize(job):
+    if kernel.can_resize(job) and not (is_tensor and images.device.type != "cpu"):
         result = kernel.resize_bytes(np.asarray(images), job)
         if torch is not None and is_tensor:
             result = torch.from_numpy(result)
@@ -118,33 +117,28 @@ def _target(
             f"scale is {scale} and output_shape is {output_shape}; expected one of the two"
         )
     if output_shape is None:
-        try:
-            if isinstance(scale, (bool, np.bool_, str, bytes)):
-                raise TypeError
-            scale = float(scale)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            raise TypeError(f"scale is {scale!r}; expected one number") from None
-        except OverflowError:
-            scale = math.inf
-        if not SMALLEST_SCALE <= scale < math.inf:
-            raise ValueError(f"scale is {scale}; expected a finite number from {SMALLEST_SCALE:g}")
-        targets = [(math.ceil(min(scale * size, 1e300)), scale) for size in sizes]
+        if isinstance(scale, bool) or not isinstance(scale, numbers.Real):
+            raise TypeError(f"scale is {scale!r}; expected one number")
+        if not SMALLEST_SCALE <= scale <= LARGEST_SIDE:
+            expected = f"expected {SMALLEST_SCALE:g} to {LARGEST_SIDE:,}"
+            raise ValueError(f"scale is {scale}; {expected}")
+        targets = [(math.ceil(float(scale) * size), float(scale)) for size in sizes]
     else:
         try:
-            if any(isinstance(side, (bool, np.bool_)) for side in output_shape):
+            if any(isinstance(side, bool) for side in output_shape):
                 raise TypeError
             wanted = [operator.index(side) for side in output_shape]
         except TypeError:
             raise TypeError(f"output_shape is {output_shape!r}; expected (height, width)") from None
-        if len(wanted) != 2 or min(wanted) < 1:
-            raise ValueError(f"output_shape is {output_shape}; expected two sides of 1 or more")
-        targets = [
-            (side, min(side, 1e300) / size) for side, size in zip(wanted, sizes, strict=True)
-        ]
+        if len(wanted) != 2 or not 1 <= min(wanted) <= max(wanted) <= LARGEST_SIDE:
+            raise ValueError(
+                f"output_shape is {output_shape}; expected two sides of 1 to {LARGEST_SIDE:,}"
+            )
+        targets = [(side, side / size) for side, size in zip(wanted, sizes, strict=True)]
     for side, scale in targets:
         if side > LARGEST_SIDE or scale < SMALLEST_SCALE:
             raise ValueError(
-                f"a side of {min(sizes)} pixels would get {min(side, 10**15):,}; expected at most "
-                f"{LARGEST_SIDE:,}, and a scale from {SMALLEST_SCALE:g}"
+                f"sides of {sizes} pixels would get {side:,}; expected at most {LARGEST_SIDE:,}, "
+                f"and a scale from {SMALLEST_SCALE:g}"
             )
     return targets

@@ -10,11 +10,7 @@ _TIES_AT_ONCE = 1 << 16
 
 
 def resize_array(images: np.ndarray, job: Job) -> np.ndarray:
-    """Resize [N, H, W, C].
-
-    Raises:
-        ValueError: a value is not finite.
-    """
+    """Resize [N, H, W, C]; ValueError if a value is not finite."""
     is_uint8 = images.dtype == np.uint8
     shape = (len(images), job.rows.out_size, job.columns.out_size, job.channels)
     result = np.empty(shape, images.dtype)
@@ -27,7 +23,8 @@ def resize_array(images: np.ndarray, job: Job) -> np.ndarray:
         if not is_uint8 and not np.isfinite(chunk).all():
             raise ValueError("image has values that are not finite; expected finite numbers only")
         count, height, width = len(chunk), job.rows.size, job.columns.size
-        np.copyto(_as_buffer(source, job, count, height, width), _rows_first(chunk, job))
+        rows_first = _rows_first(chunk, job)
+        source[: chunk.size].reshape(rows_first.shape)[...] = rows_first
         for side, step in passes:
             before = _as_matrix(source, job, count, height, width, side)
             if side == "rows":
@@ -40,9 +37,8 @@ def resize_array(images: np.ndarray, job: Job) -> np.ndarray:
             if is_uint8:
                 _round(before, step, side, after, spare[: after.size].reshape(after.shape))
                 source, spare = spare, source
-        finished = _as_buffer(source, job, count, height, width)
-        finished_images = _rows_first(result[start : start + at_once], job)
-        np.copyto(finished_images, finished, casting="unsafe")
+        finished = _rows_first(result[start : start + at_once], job)
+        finished[...] = source[: finished.size].reshape(finished.shape)
     return result
 
 
@@ -51,11 +47,6 @@ def _rows_first(images: np.ndarray, job: Job) -> np.ndarray:
     if job.planes == 1:
         return images.transpose(1, 0, 2, 3)[:, :, None]
     return images.transpose(1, 0, 3, 2)[..., None]
-
-
-def _as_buffer(values: np.ndarray, job: Job, count: int, height: int, width: int) -> np.ndarray:
-    shape = (height, count, job.planes, width, job.interleaved)
-    return values[: count * height * width * job.channels].reshape(shape)
 
 
 def _as_matrix(

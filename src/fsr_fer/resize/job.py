@@ -37,14 +37,11 @@ class Job:
         """MATLAB's order of the passes: the smaller scale first, rows first when equal."""
         return self.rows.scale <= self.columns.scale
 
-    def passes(self) -> tuple[tuple[Side, Pass], tuple[Side, Pass]]:
-        """Both passes in their order."""
-        rows: tuple[Side, Pass] = ("rows", build_pass(self.rows, 1, self.dtype))
-        columns: tuple[Side, Pass] = (
-            "columns",
-            build_pass(self.columns, self.interleaved, self.dtype),
-        )
-        return (rows, columns) if self.rows_first else (columns, rows)
+    def passes(self) -> list[tuple[Side, Pass]]:
+        rows = build_pass(self.rows, 1, self.dtype)
+        columns = build_pass(self.columns, self.interleaved, self.dtype)
+        passes: list[tuple[Side, Pass]] = [("rows", rows), ("columns", columns)]
+        return passes if self.rows_first else passes[::-1]
 
     @property
     def image_values(self) -> int:

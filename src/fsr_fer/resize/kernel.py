@@ -1,7 +1,6 @@
 """kernel.c from Python, where it has been compiled: one call resizes a batch of uint8 pictures."""
 
 import ctypes
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -24,14 +23,6 @@ class _Pass(ctypes.Structure):
         ("exact_weights", ctypes.c_void_p),
         ("margin", ctypes.c_float),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A pass as C sees it, with the arrays that it points into."""
-
-    as_c: _Pass
-    arrays: tuple[np.ndarray, ...]
 
 
 @cache
@@ -64,23 +55,19 @@ def can_resize(job: Job) -> bool:
 
 
 def resize_bytes(images: np.ndarray, job: Job) -> np.ndarray:
-    """Resize uint8 [N, H, W, C] as ``job`` says; ``can_resize`` must have agreed.
-
-    Raises:
-        MemoryError: there is no room for a picture in float32.
-    """
+    """Resize uint8 [N, H, W, C] where ``can_resize``; MemoryError if there is no room."""
     found = library()
     assert found is not None
     images = np.ascontiguousarray(images)
     shape = (len(images), job.rows.out_size, job.columns.out_size, job.channels)
     result = np.empty(shape, np.uint8)
-    rows, columns = _held(job.rows), _held(job.columns)
+    (rows, _), (columns, _) = _held(job.rows), _held(job.columns)
     short = found.resize(
         images.ctypes.data,
         result.ctypes.data,
         len(images),
-        ctypes.byref(rows.as_c),
-        ctypes.byref(columns.as_c),
+        ctypes.byref(rows),
+        ctypes.byref(columns),
         job.channels,
         job.rows_first,
     )
@@ -90,7 +77,8 @@ def resize_bytes(images: np.ndarray, job: Job) -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def _held(axis: Axis) -> _Held:
+def _held(axis: Axis) -> tuple[_Pass, tuple[np.ndarray, ...]]:
+    """A pass as C sees it, with the arrays that it points into and that must live as long."""
     indices, weights = contributions(axis)
     error = float32_error(axis)
     arrays = (
@@ -100,4 +88,4 @@ def _held(axis: Axis) -> _Held:
     )
     margin = error + _ADDING_A_HALF if error else 0.0
     pointers = (array.ctypes.data for array in arrays)
-    return _Held(_Pass(axis.size, axis.out_size, weights.shape[1], *pointers, margin), arrays)
+    return _Pass(axis.size, axis.out_size, weights.shape[1], *pointers, margin), arrays

@@ -18,15 +18,9 @@ _TIES_AT_ONCE = 1 << 20
 
 
 def resize_tensor(images: torch.Tensor, job: Job) -> torch.Tensor:
-    """Resize [N, H, W, C]; the gradient of floating-point images passes through.
-
-    Raises:
-        ValueError: a value is not finite.
-    """
+    """Resize [N, H, W, C], gradients too; ValueError if a value is not finite."""
     if images.dtype != torch.uint8 and not bool(torch.isfinite(images).all()):
         raise ValueError("image has values that are not finite; expected finite numbers only")
-    if len(images) == 0:
-        return images.new_empty(0, job.rows.out_size, job.columns.out_size, job.channels)
     chunks = images.split(job.images_at_once(_BUFFER_VALUES))
     with torch.autocast(images.device.type, enabled=False):
         done = [_resize_chunk(chunk, job) for chunk in chunks]

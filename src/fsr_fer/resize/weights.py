@@ -102,15 +102,13 @@ def error_bound(weights: np.ndarray, unit: float) -> float:
     step = 1.0
     while step > _FINEST_STEP and (np.rint(weights / step) * step != weights).any():
         step /= 2
-    is_whole = step > _FINEST_STEP
-    if is_whole and (largest + 1) * unit < step:
+    if step > _FINEST_STEP and (largest + 1) * unit < step:
         return 0.0
     return (weights.shape[1] + 2) * unit * largest
 
 
 @lru_cache(maxsize=256)
 def float32_error(axis: Axis) -> float:
-    """``error_bound`` of the pass along ``axis`` in float32."""
     return error_bound(contributions(axis)[1], _FLOAT32_UNIT)
 
 

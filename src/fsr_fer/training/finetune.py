@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from fsr_fer.common.distributed import require_one_process
 from fsr_fer.common.random_streams import EpochOrder, stream
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.predictions import HR
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -44,9 +44,9 @@ def draw_sizes(
     """
     kind = torch.rand(faces, generator=generator)
     scale = torch.tensor(scales)[torch.randint(len(scales), (faces,), generator=generator)]
-    reach = math.log((IMAGE_SIZE + 1) / settings.smallest_pixels)
+    reach = math.log((FULL_SIZE + 1) / settings.smallest_pixels)
     place = torch.rand(faces, generator=generator, dtype=torch.float64)
-    pixels = (settings.smallest_pixels * (place * reach).exp()).floor().long().clamp_max(IMAGE_SIZE)
+    pixels = (settings.smallest_pixels * (place * reach).exp()).floor().long().clamp_max(FULL_SIZE)
     sizes = torch.where(kind < settings.full_size_share + settings.any_size_share, -pixels, scale)
     return torch.where(kind < settings.full_size_share, 0, sizes)
 
@@ -61,7 +61,7 @@ def degrade(faces: np.ndarray, sizes: Tensor, settings: DownsampleSettings) -> n
             degraded[chosen] = restore(small, size, settings)
         elif size < 0:
             small = imresize(faces[chosen], output_shape=(-size, -size), boundary=settings.boundary)
-            full = (IMAGE_SIZE, IMAGE_SIZE)
+            full = (FULL_SIZE, FULL_SIZE)
             degraded[chosen] = imresize(small, output_shape=full, boundary=settings.boundary)
     return degraded
 

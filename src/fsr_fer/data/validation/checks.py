@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.data.manifest import COLUMNS, IMAGE_SIZE, SPLITS, pixel_sha256
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
 from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
@@ -23,7 +25,7 @@ import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 SEVERAL = r" \+ "
-FACE_SHAPE = f"{IMAGE_SIZE}x{IMAGE_SIZE}x3"
+FACE_SHAPE = f"{FULL_SIZE}x{FULL_SIZE}x3"
 
 
 class Offender(NamedTuple):
@@ -57,20 +59,19 @@ class Validation:
 
     @property
     def failed(self) -> list[Check]:
-        """The checks with offenders."""
         return [check for check in self.checks if check.offenders]
 
 
 def validate_dataset(
     directory: Path, *, settings: ValidateSettings, class_names: tuple[str, ...]
 ) -> Validation:
-    """Check ``images.npy`` and ``manifest.csv`` in ``directory``.
-
-    Raises:
-        UserError: one of the files is missing, cannot be read, or the two differ in length.
-    """
-    faces = _read_table(directory / "manifest.csv")
-    images = _open_images(directory / "images.npy")
+    """Check ``images.npy`` and ``manifest.csv``; UserError if they cannot be read together."""
+    images = open_array(directory / "images.npy")
+    table = directory / "manifest.csv"
+    try:
+        faces = pd.read_csv(table, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{table} cannot be read as a table: {error}") from error
     if len(images) != len(faces):
         raise UserError(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
@@ -78,18 +79,15 @@ def validate_dataset(
         )
     columns = _check_columns(faces)
     if columns.offenders:  # the other checks would ask for columns that are not there
-        return Validation(
-            checks=[columns], images=images, counts=pd.DataFrame(0, class_names, SPLITS)
-        )
+        counts = pd.DataFrame(0, class_names, SPLITS)
+        return Validation(checks=[columns], images=images, counts=counts)
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
     counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
     subjects = faces["subject"][faces["subject"] != ""].nunique()
-    checks = [columns, *_check(faces, _face_expectations(settings, class_names, subjects > 0))]
-    for table, expectations in _counted(counts, settings):
-        checks += _check(table, expectations)
+    of_faces = _check(faces, _face_expectations(settings, class_names, subjects > 0))
     return Validation(
-        checks=checks,
+        checks=[columns, *of_faces, *_check_counts(counts, settings)],
         images=images,
         counts=counts,
         subjects=subjects,
@@ -107,20 +105,22 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
         rows = result.result.get("unexpected_index_list", [])
         if result.success == bool(rows):
             raise RuntimeError(f"Great Expectations could not check {name}: {result}")
-        values = table[expectation.column]
         of_faces = "split" in table  # and not of groups, which are no rows of the manifest
+        values = table[expectation.column].map(
+            lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
+        )
         offenders = [
-            Offender(row if of_faces else None, table["id"][row], _shown(values[row]))
-            for row in rows
+            Offender(row if of_faces else None, table["id"][row], values[row]) for row in rows
         ]
         yield Check(name, expectation.description, offenders)
 
 
 def _check_columns(faces: pd.DataFrame) -> Check:
-    missing = [Offender(None, column, "missing") for column in COLUMNS if column not in faces]
-    unexpected = [Offender(None, column, "unexpected") for column in faces if column not in COLUMNS]
-    words = f"The manifest has the columns {', '.join(COLUMNS)}."
-    return Check("columns", words, missing + unexpected)
+    offenders = [
+        Offender(None, column, "missing" if column in COLUMNS else "unexpected")
+        for column in faces.columns.symmetric_difference(COLUMNS)
+    ]
+    return Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", offenders)
 
 
 def _in_set(column: str, values: Iterable[object], words: str) -> Any:
@@ -157,15 +157,13 @@ def _face_expectations(
     return expectations
 
 
-def _counted(
-    counts: pd.DataFrame, settings: ValidateSettings
-) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
-    """Tables of numbers of faces (``id``, ``faces``), each with what is expected of it."""
+def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
+    """Whether there are enough faces; what fails is a class in a split, or a split."""
     lowest = settings.minimum_per_class
     groups = [f"{label} in {split}" for split in counts for label in counts.index]
     table = pd.DataFrame({"id": groups, "faces": counts.to_numpy().T.ravel()})
     words = f"Each class has {lowest:,} faces or more in each split."
-    yield table, {"faces_per_class": _at_least("faces", lowest, words)}
+    yield from _check(table, {"faces_per_class": _at_least("faces", lowest, words)})
     # The validation part was held out of train and counts with it.
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
     for split, found, wanted, note in (
@@ -175,26 +173,7 @@ def _counted(
         if wanted:
             table = pd.DataFrame({"id": [split], "faces": [found]})
             words = f"There are {wanted:,} {split} faces{note}."
-            yield table, {f"{split}_faces": _in_set("faces", [wanted], words)}
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a table: {error}") from error
-
-
-def _open_images(path: Path) -> np.ndarray:
-    try:
-        images: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read as an array of faces: {error}") from error
-    if images.dtype.kind not in "ui" or images.ndim < 3:
-        raise UserError(
-            f"{path} holds {images.dtype} {list(images.shape)}; expected uint8 [N, 100, 100, 3]"
-        )
-    return images
+            yield from _check(table, {f"{split}_faces": _in_set("faces", [wanted], words)})
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
@@ -213,18 +192,10 @@ def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
 
 def contrast(face: np.ndarray) -> float:
     """Standard deviation of a face's pixels, mean over its channels, in grey levels."""
-    height, width = face.shape[:2]
-    return float(face.reshape(height * width, -1).std(axis=0, dtype=np.float64).mean())
+    return float(face.std(axis=(0, 1), dtype=np.float64).mean())
 
 
 def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
     """For each row all values that its key has (``train + test``); none for an empty key."""
-
-    def joined(found: pd.Series) -> str:
-        return " + ".join(sorted(set(found), key=lambda v: ([*SPLITS, v].index(v), v)))
-
-    return keys.map(values.groupby(keys).agg(joined)).where(keys != "", None)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    joined = values.groupby(keys).agg(lambda found: " + ".join(found.unique()))
+    return keys.map(joined).where(keys != "", None)

@@ -38,16 +38,12 @@ def write_verdict(validation: Validation, path: Path) -> None:
 
 def write_report(validation: Validation, directory: Path, title: str) -> None:
     """Write the page ``index.html``, which needs no network, and ``offenders.csv`` beside it."""
-
-    def thumbnail(row: int | None) -> str | None:
-        return None if row is None else _data_uri(validation.images[row])
-
     text = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     template = Template(text, autoescape=True, trim_blocks=True)
     with replacing(directory) as part:
         part.mkdir(parents=True)
         page = template.render(
-            data=validation, title=title, offenders=OFFENDERS, shown=SHOWN, thumbnail=thumbnail
+            data=validation, title=title, offenders=OFFENDERS, shown=SHOWN, thumbnail=_thumbnail
         )
         write_text(part / PAGE, page)
         offenders = [(check.name, *o) for check in validation.failed for o in check.offenders]
@@ -55,16 +51,15 @@ def write_report(validation: Validation, directory: Path, title: str) -> None:
 
 
 def raise_if_failed(validation: Validation, directory: Path) -> None:
-    """Stop a pipeline whose data is not fit.
-
-    Raises:
-        UserError: a check failed; names the check and its first offenders.
-    """
+    """Raise UserError with each failed check and its first offenders, if there are any."""
     if not validation.failed:
         return
     parts = []
     for check in validation.failed:
-        named = ", ".join(_named(offender) for offender in check.offenders[:NAMED])
+        named = ", ".join(
+            ("" if row is None else f"row {row} ") + f"{face} = {value}"
+            for row, face, value in check.offenders[:NAMED]
+        )
         more = len(check.offenders) - NAMED
         rest = f" and {more:,} more" if more > 0 else ""
         parts.append(f"{check.name}: {named}{rest} (expected: {check.expected.rstrip('.')})")
@@ -74,15 +69,10 @@ def raise_if_failed(validation: Validation, directory: Path) -> None:
     )
 
 
-def _named(offender: Offender) -> str:
-    row = "" if offender.row is None else f"row {offender.row} "
-    return f"{row}{offender.id} = {offender.value}"
-
-
-def _data_uri(face: np.ndarray) -> str | None:
-    """A face as a PNG in a data URI; None for an array that is no picture."""
-    if face.dtype != np.uint8 or face.ndim != 3 or face.shape[2] != 3:
+def _thumbnail(images: np.ndarray, row: int | None) -> str | None:
+    """A face as a PNG in a data URI; None for a group of faces, or if they are no pictures."""
+    if row is None or images.dtype != np.uint8:
         return None
     content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(face)).save(content, "PNG")
+    Image.fromarray(images[row]).save(content, "PNG")
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
