@@ -29,10 +29,6 @@ def variation(**changes: Any) -> Variation:
     return Variation(**values | changes)
 
 
-def test_nothing_changes_without_a_variation() -> None:
-    torch.testing.assert_close(vary(picture(), variation()), picture(), rtol=0, atol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("degrees", "flip", "expected"),
     [

@@ -65,16 +65,6 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path
     check_that_it_resumes(training(epochs=3), tmp_path, stop_after=1)
 
 
-def test_bimap_is_orthonormal_after_steps_and_centers_moved() -> None:
-    trainer = ExtractorTrainer(sections.pretrain(), num_classes=3, seed=1, device=CPU)
-    images, labels = faces(8).batch(torch.arange(8))
-    for _ in range(3):
-        trainer.train_step(standardise(images), labels)
-    weight = trainer.network.extractor.bimap.weight.detach()
-    torch.testing.assert_close(weight.mT @ weight, torch.eye(8), rtol=0, atol=1e-5)
-    assert bool((trainer.center_loss.centers.abs().sum(dim=1) > 0).all())
-
-
 def test_divergence_stops_before_the_update() -> None:
     trainer = ExtractorTrainer(sections.pretrain(), num_classes=3, seed=1, device=CPU)
     images, labels = faces(8).batch(torch.arange(8))
