@@ -1,6 +1,5 @@
 """RCAN and Meta-SR: what each pixel is made of."""
 
-
 import pytest
 import torch
 

@@ -15,7 +15,6 @@ from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import Means
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
@@ -179,7 +178,7 @@ def train_extractor(
         score=f"validation/{settings.selection}",
         schedule=Schedule(settings.epochs, validation_every=1, unit=batches),
         run=run,
-        means=Means(_sum_of_shares),
+        mean=_sum_of_shares,
     )
     return network
 
