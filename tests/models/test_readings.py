@@ -176,7 +176,7 @@ def test_extractor_starts_from_normals_cut_at_two_deviations() -> None:
     torch.manual_seed(1)
     network = extractor("paper")  # the release's settings are the same, see below
     below = math.erf(1 / math.sqrt(2)) / math.erf(2 / math.sqrt(2))  # of those cut at 2
-    for weight in network.decayed_weights():
+    for weight in covpool.layer_weights(network):
         values = weight.detach().flatten()[::7] / 0.1
         assert values.abs().max() <= 2
         share = (values.abs() < 1).double().mean()

@@ -28,11 +28,7 @@ class Generator(nn.Module):
         self.conv_body = SameConv(filters, filters, 3)
         self.conv_hr = SameConv(filters, filters, tail)
         self.conv_last = SameConv(filters, 1, tail)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        start_from_he_normals(self)
         with torch.no_grad():
             for module in self.body.modules():
                 if isinstance(module, nn.Conv2d):
@@ -93,6 +89,15 @@ class ChannelAffine(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         return self.gamma * values + self.beta
+
+
+def start_from_he_normals(network: nn.Module) -> None:
+    """Draw the weights of all convolutions and linear layers; their biases become 0."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 class SameConv(nn.Conv2d):

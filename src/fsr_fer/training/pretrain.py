@@ -12,7 +12,7 @@ from fsr_fer.common.distributed import gather, require_enough, share, weighted, 
 from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.covpool import CovPoolFER, layer_weights, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
@@ -50,6 +50,30 @@ class CenterLoss(nn.Module):
             self.centers[label] += part * (members.mean(dim=0) - self.centers[label])
 
 
+def update(
+    network: CovPoolFER,
+    optimizer: TensorFlowAdam,
+    loss: Tensor,
+    terms: dict[str, Tensor],
+    logits: Tensor,
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """Minimise ``loss`` by a step; returns its ``terms`` and the accuracy in percent.
+
+    Raises:
+        FloatingPointError: a term or the gradient is not finite; nothing was updated.
+    """
+    correct = (logits.argmax(dim=1) == labels).float().mean()
+    terms = terms | {"train/accuracy": correct.double() * 100}
+    optimizer.zero_grad()
+    weighted(loss, len(labels)).backward()
+    # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
+    network.extractor.bimap.project_gradient()
+    terms = optimizer.step_if_finite(terms, "train", len(labels))
+    network.extractor.bimap.retract()
+    return terms
+
+
 class ExtractorTrainer:
     """CovPoolFER, its class centers and its optimizer; ``train_step`` does one update."""
 
@@ -67,7 +91,7 @@ class ExtractorTrainer:
             learning_rate=settings.learning_rate,
             epsilon=settings.adam_epsilon,
             weight_decay=settings.weight_decay,
-            decayed=self.network.decayed_weights(),
+            decayed=layer_weights(self.network),
         )
         self.state: dict[str, Stateful] = {
             "network": self.network,
@@ -87,19 +111,9 @@ class ExtractorTrainer:
         embedding, logits = self._wrapped(faces)
         cross_entropy = functional.cross_entropy(logits, labels)
         center = self.center_loss(embedding, labels)
-        correct = (logits.argmax(dim=1) == labels).float().mean()
-        terms = {
-            "train/cross_entropy": cross_entropy,
-            "train/center": center,
-            "train/accuracy": correct.double() * 100,
-        }
+        terms = {"train/cross_entropy": cross_entropy, "train/center": center}
         loss = cross_entropy + self.settings.center_loss_weight * center
-        self.optimizer.zero_grad()
-        weighted(loss, len(labels)).backward()
-        # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-        self.network.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
-        self.network.extractor.bimap.retract()
+        terms = update(self.network, self.optimizer, loss, terms, logits, labels)
         self.center_loss.move(gather(embedding), gather(labels), self.settings.center_rate)
         return terms
 

@@ -42,19 +42,17 @@ def scale_of(key: str) -> int | None:
     return int(scale) if scale else None
 
 
-def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> MetaSr:
+def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> Rcan | MetaSr:
     """What meta_sr_retrained starts from: the network in the file ``meta_sr``, or a new one.
 
     Raises:
         UserError: the file is no Meta-SR.
     """
     if settings.retrained_from == "nothing":
-        network = new_network("meta_sr_retrained", settings, seed)
-    else:
-        trained = load_network(meta_sr, MetaSr)
-        network = MetaSr(trained.settings)
-        network.load_state_dict(trained.state_dict())
-    assert isinstance(network, MetaSr)
+        return new_network("meta_sr_retrained", settings, seed)
+    trained = load_network(meta_sr, MetaSr)
+    network = MetaSr(trained.settings)
+    network.load_state_dict(trained.state_dict())
     return network
 
 
