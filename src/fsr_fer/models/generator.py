@@ -21,7 +21,6 @@ class Generator(nn.Module):
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.long_skip = settings.long_skip
         filters, tail = settings.filters, settings.tail_kernel
         self.conv_first = SameConv(1, filters, 3)
         self.body = nn.Sequential(*(ResidualInResidual(settings) for _ in range(settings.blocks)))
@@ -40,7 +39,7 @@ class Generator(nn.Module):
         first = self.conv_first(lr_features)
         trunk = first + self.conv_body(self.body(first))
         output: Tensor = self.conv_last(functional.leaky_relu(self.conv_hr(trunk), LEAK))
-        return lr_features + output if self.long_skip else output
+        return lr_features + output if self.settings.long_skip else output
 
 
 class ResidualInResidual(nn.Module):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +20,6 @@ from fsr_fer.models.weights import load_network
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.settings import SrSettings, SuperResolutionSettings
-
-Network = TypeVar("Network", bound=nn.Module)
 
 META_SR_FACTORS = tuple(tenths / 10 for tenths in range(11, 41))
 """What the official Meta-SR was trained for: 1.1, 1.2, ..., 4.0."""
@@ -83,8 +80,8 @@ def natural_image_setup(
 
 
 def train_sr(
-    network: Network, source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
-) -> Network:
+    network: nn.Module, source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
+) -> nn.Module:
     """Train ``network`` and return it as it was when best on the held-out pictures, in eval mode.
 
     ``network(small, size)`` takes float [B, 3, n, n] of 0..255 and gives [B, 3, size, size].
