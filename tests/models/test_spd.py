@@ -30,11 +30,6 @@ def test_covariance_equals_numpy_plus_ridge() -> None:
         np.testing.assert_allclose(result[face].numpy(), expected, atol=1e-12)
 
 
-def test_covariance_of_one_position_is_refused() -> None:
-    with pytest.raises(ValueError, match="two positions"):
-        covariance_pool(torch.zeros(1, 3, 1, 1), ridge=0.0)
-
-
 def test_log_eig_of_a_diagonal_matrix_clips_then_takes_logs() -> None:
     matrix = torch.diag(torch.tensor([1e-7, 1.0, math.e, 1e6], dtype=torch.float64))[None]
     logs = torch.tensor([math.log(LOW), 0.0, 1.0, math.log(HIGH)], dtype=torch.float64)

@@ -169,12 +169,11 @@ def validate(
 
     ``pictures`` are the faces at full size ("hr") and downsampled by each scale, restored ("x2").
     """
-    training, rows = network.training, np.arange(len(labels))
+    rows = np.arange(len(labels))
     predicted = {
         size: classify(network, LabelledFaces(images, rows, labels), device)
         for size, images in pictures.items()
     }
-    network.train(training)
     values = accuracies(labels, predicted)
     total, of_class = (values[f"validation/{s}"] for s in ("total_accuracy", "mean_class_accuracy"))
     return values | {"validation/both": (total + of_class) / 2}

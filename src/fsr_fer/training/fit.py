@@ -58,10 +58,10 @@ def fit(
     """Train and leave ``network`` as it was when best on the validation data, in eval mode.
 
     ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` is given
-    their means since the validation before and returns further numbers; a higher ``score`` among
-    them is better. At each validation both are recorded and the ``state``, all that changes, is
-    saved; a run that resumes from there ends with the same bytes. Of several processes the first
-    one saves and records.
+    their means since the validation before and returns further numbers, with ``network`` in eval
+    mode; a higher ``score`` among them is better. At each validation both are recorded and the
+    ``state``, all that changes, is saved; a run that resumes from there ends with the same bytes.
+    Of several processes the first one saves and records.
 
     Raises:
         UserError: the training diverged; the message names the iteration.
@@ -92,7 +92,10 @@ def fit(
                 continue
             values = {name: mean([float(term) for term in terms]) for name, terms in seen.items()}
             seen.clear()
+            training = network.training
+            network.eval()
             values |= validate(values)
+            network.train(training)
         except FloatingPointError as error:
             raise UserError(
                 f"training diverged at iteration {iteration}: {error}. "

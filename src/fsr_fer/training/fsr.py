@@ -242,12 +242,10 @@ def validate(
     Several processes share the faces; all of them get the accuracies.
     """
     own = pairs.take(share(len(pairs)))
-    generator.eval()
     predicted = {
         f"x{scale}": gather(_predicted(own, scale, generator, classifier, device)).numpy()
         for scale in own.lr
     }
-    generator.train()
     return accuracies(pairs.labels, predicted)
 
 

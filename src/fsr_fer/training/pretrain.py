@@ -120,8 +120,7 @@ class ExtractorTrainer:
 
 @torch.no_grad()
 def classify(network: CovPoolFER, faces: LabelledFaces, device: torch.device) -> np.ndarray:
-    """Predicted class of every face of a split, int64 [N]; the network is left in eval mode."""
-    network.eval()
+    """Predicted class of every face of a split, int64 [N], by a network in eval mode."""
     predicted = []
     for positions in torch.arange(len(faces)).split(128):
         images, _ = faces.batch(positions)
@@ -177,7 +176,6 @@ def train_extractor(
                 f"train/cross_entropy = {cross_entropy:.3g} on average, a guess has {guess:.3g}"
             )
         predicted = gather(torch.from_numpy(classify(network, held_out, run.device))).numpy()
-        network.train()
         return {
             "train/learning_rate": optimizer.learning_rate,
             "validation/total_accuracy": total_accuracy(validation.labels, predicted),

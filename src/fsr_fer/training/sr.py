@@ -9,8 +9,6 @@ from torch.nn import functional
 
 from fsr_fer.common.distributed import require_one_process
 from fsr_fer.common.random_streams import stream, stream_seed
-from fsr_fer.data.natural import NaturalPictures
-from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.data.super_resolution_pairs import Pairs, Patches, WholeFaces
 from fsr_fer.evaluation.restoration import psnr
 from fsr_fer.models.image_tensors import as_picture, as_values
@@ -55,28 +53,14 @@ def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> Rcan |
 
 @torch.no_grad()
 def mean_psnr(network: nn.Module, held_out: Sequence[Pairs], device: torch.device) -> float:
-    """Mean over the pictures of PSNR in dB, on 8-bit RGB; the network is left as it was."""
-    training = network.training
-    network.eval()
+    """Mean over the pictures of PSNR in dB, on 8-bit RGB."""
     values = []
     for pairs in held_out:
         size = pairs.full.shape[1]
         restored = as_picture(network(as_values(pairs.small.to(device)), size)).cpu()
         errors = (restored.float() - pairs.full.float()).square().flatten(1).mean(dim=1)
         values += [psnr(float(error)) for error in errors]
-    network.train(training)
     return sum(values) / len(values)
-
-
-def natural_image_setup(
-    key: str, pictures: NaturalPictures, natural: NaturalSettings, settings: SrSettings, seed: int
-) -> tuple[Patches, SuperResolutionSettings]:
-    """A network's training data and settings; ``key`` as in ``new_network``."""
-    scale = scale_of(key)
-    if scale is None:
-        patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, seed)
-        return patches, settings.meta_sr_training
-    return Patches(pictures, (scale,), natural.rcan_patch_pixels, seed), settings.rcan_training
 
 
 def train_sr(
