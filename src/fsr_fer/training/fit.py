@@ -58,8 +58,8 @@ def fit(
     """Train and leave ``network`` as it was when best on the validation data, in eval mode.
 
     ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` is given
-    their means since the validation before and returns further numbers, with ``network`` in eval
-    mode; a higher ``score`` among them is better. At each validation both are recorded and the
+    their means since the validation before, the network in eval mode, and returns further
+    numbers; a higher ``score`` among them is better. At each validation both are recorded and the
     ``state``, all that changes, is saved; a run that resumes from there ends with the same bytes.
     Of several processes the first one saves and records.
 
@@ -90,7 +90,7 @@ def fit(
                 seen[name].append(value)
             if not schedule.validates_after(iteration):
                 continue
-            values = {name: mean([float(term) for term in terms]) for name, terms in seen.items()}
+            values = {name: mean([float(t) for t in terms]) for name, terms in seen.items()}
             seen.clear()
             training = network.training
             network.eval()

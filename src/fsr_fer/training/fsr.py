@@ -279,8 +279,7 @@ def train_fsr(
     """Train G against D and return G as it was when best on the validation faces.
 
     Plain and re-weighted runs of one seed start from the same weights and see the same faces in
-    the same order. Several processes share each batch and the validation faces; the result is that
-    of one, but for rounding.
+    the same order.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.

@@ -40,8 +40,8 @@ def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[
 
     ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
     """
-    totals = {f"validation/{size}": total_accuracy(labels, c) for size, c in predicted.items()}
-    scales = [classes for size, classes in predicted.items() if size != HR]
+    totals = {f"validation/{s}": total_accuracy(labels, c) for s, c in predicted.items()}
+    scales = [c for size, c in predicted.items() if size != HR]
     return totals | {
         "validation/total_accuracy": mean([total_accuracy(labels, c) for c in scales]),
         "validation/mean_class_accuracy": mean([mean_class_accuracy(labels, c) for c in scales]),

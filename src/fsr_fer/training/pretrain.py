@@ -138,9 +138,6 @@ def train_extractor(
 ) -> CovPoolFER:
     """Train CovPoolFER and return it as it was at the epoch best on the validation faces.
 
-    Several processes share each batch and the validation faces; the result is that of one, but for
-    rounding.
-
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.
     """
