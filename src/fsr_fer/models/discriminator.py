@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from fsr_fer.models.generator import LEAK, start_from_he_normals
+from fsr_fer.models.generator import LEAK, he_init
 from fsr_fer.models.settings import DiscriminatorSettings
 
 
@@ -39,7 +39,7 @@ class Discriminator(nn.Module):
             nn.Linear(settings.hidden_dim, 1),
         )
         # Torch's own initialisation leaves the output almost constant and the penalty nil.
-        start_from_he_normals(self)
+        he_init(self)
 
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = self.classifier(self.features(features).flatten(1)).squeeze(1)

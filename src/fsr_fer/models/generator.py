@@ -27,7 +27,7 @@ class Generator(nn.Module):
         self.conv_body = SameConv(filters, filters, 3)
         self.conv_hr = SameConv(filters, filters, tail)
         self.conv_last = SameConv(filters, 1, tail)
-        start_from_he_normals(self)
+        he_init(self)
         with torch.no_grad():
             for module in self.body.modules():
                 if isinstance(module, nn.Conv2d):
@@ -90,8 +90,8 @@ class ChannelAffine(nn.Module):
         return self.gamma * values + self.beta
 
 
-def start_from_he_normals(network: nn.Module) -> None:
-    """Draw the weights of all convolutions and linear layers; their biases become 0."""
+def he_init(network: nn.Module) -> None:
+    """He normal weights for all convolutions and linear layers, biases 0."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(module.weight)

@@ -239,7 +239,7 @@ def validate(
 ) -> dict[str, float]:
     """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
 
-    Several processes share the faces; all of them get the accuracies.
+    Of several processes all get them.
     """
     own = pairs.take(share(len(pairs)))
     predicted = {
