@@ -6,8 +6,8 @@ Networks are built on torch's meta device where only shapes count: nothing is st
 import itertools
 import json
 import math
-from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -111,7 +111,7 @@ def test_generator_of_the_paper_layer_by_layer() -> None:
         *[(1, 32, 3, 3), (1,)],
     ]
     assert count(network) == 1_099_105
-    assert not network.long_skip
+    assert not network.settings.long_skip
     assert gigaflops(network, 1, 1, DIM, DIM) == pytest.approx(36.0, abs=0.05)
 
 
@@ -127,7 +127,7 @@ def test_generator_of_the_release_layer_by_layer() -> None:
     assert [tuple(c.weight.shape) for c in (network.conv_hr, network.conv_last)] == [
         *[(32, 32, 8, 8), (1, 32, 8, 8)]
     ]
-    assert not network.long_skip
+    assert not network.settings.long_skip
     assert network(torch.empty(2, 1, 16, 16, device="meta")).shape == (2, 1, 16, 16)
     # Counted from the release: about 1.155 million parameters and 18.9 G multiply-adds.
     assert count(network) == pytest.approx(1.155e6, rel=5e-3)
@@ -176,7 +176,7 @@ def test_extractor_starts_from_normals_cut_at_two_deviations() -> None:
     torch.manual_seed(1)
     network = extractor("paper")  # the release's settings are the same, see below
     below = math.erf(1 / math.sqrt(2)) / math.erf(2 / math.sqrt(2))  # of those cut at 2
-    for weight in network.decayed_weights():
+    for weight in covpool.layer_weights(network):
         values = weight.detach().flatten()[::7] / 0.1
         assert values.abs().max() <= 2
         share = (values.abs() < 1).double().mean()
@@ -218,14 +218,7 @@ def test_discriminator_starts_from_he_normals(reading: str) -> None:
 
 
 def test_the_readings_differ_where_the_sources_do_and_nowhere_else() -> None:
-    def flat(section: dict[str, Any], start: str = "") -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for key, value in section.items():
-            name = start + key
-            values |= flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
-        return values
-
-    paper, released = flat(PROFILES["paper"]), flat(PROFILES["released"])
+    paper, released = (pd.json_normalize(PROFILES[r]).to_dict("records")[0] for r in READINGS)
     keys = paper.keys() | released.keys()
     different = {key for key in keys if paper.get(key) != released.get(key)}
     assert different == {

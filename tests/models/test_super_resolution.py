@@ -1,7 +1,5 @@
 """RCAN and Meta-SR: what each pixel is made of."""
 
-import math
-
 import pytest
 import torch
 
@@ -90,10 +88,3 @@ def test_rows_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = network.enlarge(features, 100)
     monkeypatch.setattr("fsr_fer.models.meta_sr.VALUES_AT_ONCE", 20_000)
     torch.testing.assert_close(network.enlarge(features, 100), whole)
-
-
-def test_the_meta_network_sees_only_sizes_and_offsets() -> None:
-    # Equal offsets at another ratio give other kernels: 1/r comes first.
-    network = meta_sr()
-    assert not torch.allclose(network.kernels(5, 10)[0, 0], network.kernels(4, 16)[0, 0])
-    assert network.kernels(34, 100).shape[:2] == (100 // math.gcd(34, 100),) * 2

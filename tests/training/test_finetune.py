@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from fsr_fer.training.fit import Run
 from fsr_fer.training.settings import SizesSettings
 from tests import sections
 from tests.training.recording import (
-    check_that_divergence_updates_nothing,
     check_that_it_resumes,
     recorded,
 )
@@ -149,11 +147,6 @@ def test_learning_rate_falls_along_half_a_cosine() -> None:
     half = math.sqrt(0.5)
     expected = [1.0, 0.6 + 0.4 * half, 0.6, 0.6 - 0.4 * half, 0.2]
     assert rates == pytest.approx(expected)
-
-
-def test_divergence_stops_before_the_update() -> None:
-    broken = trainer()
-    check_that_divergence_updates_nothing(broken.student, partial(broken.train_step, *batch()))
 
 
 def test_a_network_that_meets_nan_within_stops_in_one_line() -> None:

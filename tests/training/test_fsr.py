@@ -18,7 +18,7 @@ from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
 from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
 from tests import sections
-from tests.training.recording import check_that_it_resumes, recorded
+from tests.training.recording import check_that_it_resumes
 
 DIM, CLASSES, CPU = 8, 3, torch.device("cpu")
 
@@ -62,16 +62,6 @@ def state(network: nn.Module) -> dict[str, Tensor]:
 
 def changed(network: nn.Module, before: dict[str, Tensor]) -> set[str]:
     return {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
-
-
-def test_a_step_names_its_terms() -> None:
-    terms = step(trainer(reweight=sections.reweight()), *batch(), diagnose=True)
-    assert set(terms) == {
-        *("g/gan", "g/perceptual", "g/feature_l2", "g/total", "g/weight", "g/gradient_norm"),
-        *("g/slope_gan", "g/slope_perceptual", "g/slope_feature_l2"),
-        *("d/real", "d/fake", "d/penalty", "d/slope", "d/total", "d/gradient_norm"),
-    }
-    assert all(math.isfinite(value) for value in terms.values())
 
 
 def test_a_step_changes_every_weight_of_both_players_and_nothing_of_the_classifier() -> None:
@@ -125,15 +115,6 @@ def test_bfloat16_is_the_same_step_more_coarsely_and_keeps_weights_and_losses_in
         assert all(t.dtype == torch.float32 for name, t in tensors if name != "steps")
 
 
-def test_discriminator_learns_low_on_real_and_high_on_fake() -> None:
-    subject = trainer(settings=sections.fsr(learning_rate=1e-3))
-    lr, hr, labels, interpolation = batch()
-    for _ in range(60):
-        terms = step(subject, lr, hr + 1.0, labels, interpolation)
-    assert terms["d/real"] < terms["d/fake"]
-    assert terms["d/total"] < 0
-
-
 def test_generator_alone_overfits_a_batch_with_l2() -> None:
     settings = sections.fsr(
         generator=sections.generator(filters=16, growth=8), learning_rate=2e-3, beta1=0.9
@@ -146,28 +127,6 @@ def test_generator_alone_overfits_a_batch_with_l2() -> None:
     for _ in range(400):
         last = step(subject, lr, hr, labels, interpolation)["g/feature_l2"]
     assert last < 0.05 * first
-
-
-def test_weights_scale_the_generators_loss_per_face() -> None:
-    subject = trainer(sections.losses(gan_weight=0.0), sections.reweight(probability_from="lr"))
-    lr, hr, labels, interpolation = batch()
-    with torch.no_grad():
-        sr = subject.generator(lr)
-        probability = subject.classifier(lr)[1].softmax(1)[torch.arange(4), labels]
-        per_face = (sr - hr).square().sum(dim=(1, 2, 3)) + (
-            subject.classifier.embedding(sr) - subject.classifier.embedding(hr)
-        ).square().sum(1)
-    terms = step(subject, lr, hr, labels, interpolation)
-    expected = ((1.5 - probability) * per_face).mean().item()
-    assert terms["g/total"] == pytest.approx(expected, rel=1e-5)
-    assert terms["g/weight"] == pytest.approx((1.5 - probability).mean().item(), rel=1e-5)
-
-
-def test_discriminator_is_weighted_only_when_asked() -> None:
-    results = []
-    for choice in (None, sections.reweight(), sections.reweight(discriminator=True)):
-        results.append(step(trainer(reweight=choice), *batch())["d/total"])
-    assert results[0] == results[1] != results[2]
 
 
 @pytest.mark.parametrize(
@@ -223,9 +182,3 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_curves(
     tmp_path: Path, stop_after: int
 ) -> None:
     check_that_it_resumes(training(l2_iterations=2), tmp_path, stop_after)
-
-
-def test_same_seed_same_weights() -> None:
-    first, _ = recorded(training())
-    second, _ = recorded(training())
-    assert all(torch.equal(first[name], second[name]) for name in first)

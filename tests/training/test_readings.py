@@ -124,17 +124,13 @@ def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
     assert taken == pytest.approx(warm_up + [0.02] * 6 + [0.01] * 6)  # D, D, G per iteration
 
 
-def test_the_release_starts_with_forty_thousand_iterations_of_l2() -> None:
-    assert fsr_settings("released").l2_iterations == 40_000
-    assert fsr_settings("paper").l2_iterations == 0
-
-
 @pytest.mark.parametrize("reading", READINGS)
 def test_constants_of_the_losses(reading: str) -> None:
     loss, weights, fsr = loss_settings(reading), reweight_settings(reading), fsr_settings(reading)
     assert (loss.penalty_k, loss.penalty_p, loss.feature_l2_reduction) == (2, 6, "sum")
     assert (weights.sigma, weights.probability_from) == (1.5, "sr")
     assert (fsr.beta1, fsr.batch_size, fsr.discriminator_steps) == (0, 16, 1)
+    assert fsr.l2_iterations == (0 if reading == "paper" else 40_000)
     terms = (loss.gan_weight, loss.feature_l2_weight, loss.perceptual_weight)
     choice = (weights.r, weights.detach, weights.discriminator)
     assert terms == ((1, 1, 1) if reading == "paper" else (1, 0.01, 10))
@@ -324,11 +320,15 @@ def test_the_extractors_first_step() -> None:
     embedding, logits = network(faces)
     centers = subject.center_loss.centers.normal_(generator=generator).clone()
     loss = -logits.log_softmax(dim=1)[torch.arange(FACES), labels].mean()
-    loss = loss + 0.01 * ((embedding - centers[labels]) ** 2).sum() / (FACES * 8)
+    center = ((embedding - centers[labels]) ** 2).sum() / (FACES * 8)
+    loss = loss + 0.01 * center
     names, parameters = zip(*network.named_parameters(), strict=True)
     gradients = dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
     leave_gradients(subject.network)
-    subject.train_step(faces, labels)
+    terms = subject.train_step(faces, labels)
+    cross_entropy = functional.cross_entropy(logits, labels).item()
+    assert terms["train/cross_entropy"].item() == pytest.approx(cross_entropy, rel=1e-6)
+    assert terms["train/center"].item() == pytest.approx(center.item(), rel=1e-6)
     for label, center in enumerate(subject.center_loss.centers):
         members = embedding[labels == label].detach()
         mean = members.mean(dim=0)
@@ -348,17 +348,3 @@ def test_the_extractors_first_step() -> None:
             q, r = torch.linalg.qr(after)
             after = q * r.diagonal().sign()
         torch.testing.assert_close(moved[name].detach(), after.detach(), rtol=1e-9, atol=1e-12)
-
-
-def test_cross_entropy_and_center_are_reported_as_they_are() -> None:
-    subject = ExtractorTrainer(sections.pretrain(), CLASSES, seed=1, device=CPU)
-    faces = torch.randn(FACES, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-    labels = torch.arange(FACES) % CLASSES
-    embedding, logits = copy.deepcopy(subject.network)(faces)
-    values = subject.train_step(faces, labels)
-    assert values["train/cross_entropy"].item() == pytest.approx(
-        functional.cross_entropy(logits, labels).item(), rel=1e-6
-    )
-    assert values["train/center"].item() == pytest.approx(
-        embedding.square().mean().item(), rel=1e-6
-    )

@@ -91,14 +91,10 @@ class FeatureExtractor(nn.Module):
             BetaNorm(width, settings.batch_norm_momentum) for width in settings.widths
         )
         self.bimap = BiMap(settings.widths[-1], settings.bimap_dim)
-        _init_weights(self.conv_weights())
+        _init_weights(self)
 
     def forward(self, faces: Tensor) -> Tensor:
         return self.second_order(self.maps(faces))
-
-    def conv_weights(self) -> list[Tensor]:
-        """Weights of the convolutions, first to last."""
-        return [conv.weight for conv in self.convs if isinstance(conv, nn.Conv2d)]
 
     def maps(self, faces: Tensor) -> Tensor:
         """The convolutions alone, [B, 3, H, W] -> [B, C, H // 8, W // 8]."""
@@ -128,7 +124,7 @@ class ExpressionClassifier(nn.Module):
         self.bottleneck = nn.Linear(settings.hidden_dim, settings.embedding_dim, bias=False)
         self.bottleneck_norm = BetaNorm(settings.embedding_dim, settings.batch_norm_momentum)
         self.logits = nn.Linear(settings.embedding_dim, num_classes)
-        _init_weights([self.hidden.weight, self.bottleneck.weight, self.logits.weight])
+        _init_weights(self)
         nn.init.zeros_(self.logits.bias)
 
     def embedding(self, features: Tensor) -> Tensor:
@@ -159,11 +155,10 @@ class CovPoolFER(nn.Module):
         embedding, logits = self.classifier(self.extractor(faces))
         return embedding, logits
 
-    def decayed_weights(self) -> list[Tensor]:
-        """Weights of all convolutions and linear layers: what weight decay applies to."""
-        classifier = self.classifier
-        layers = [classifier.hidden, classifier.bottleneck, classifier.logits]
-        return [*self.extractor.conv_weights(), *(layer.weight for layer in layers)]
+
+def layer_weights(network: nn.Module) -> list[Tensor]:
+    """Weights of all convolutions and linear layers: what weight decay applies to."""
+    return [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
 def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
@@ -176,6 +171,6 @@ def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
     return functional.conv2d(values, weight, shift, padding=conv.padding)
 
 
-def _init_weights(weights: list[Tensor]) -> None:
-    for weight in weights:
+def _init_weights(network: nn.Module) -> None:
+    for weight in layer_weights(network):
         nn.init.trunc_normal_(weight, std=INIT_STD, a=-2 * INIT_STD, b=2 * INIT_STD)

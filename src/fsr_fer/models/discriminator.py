@@ -2,9 +2,8 @@
 
 from torch import Tensor, nn
 
+from fsr_fer.models.generator import LEAK, he_init
 from fsr_fer.models.settings import DiscriminatorSettings
-
-LEAK = 0.2
 
 
 class Discriminator(nn.Module):
@@ -40,11 +39,7 @@ class Discriminator(nn.Module):
             nn.Linear(settings.hidden_dim, 1),
         )
         # Torch's own initialisation leaves the output almost constant and the penalty nil.
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        he_init(self)
 
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = self.classifier(self.features(features).flatten(1)).squeeze(1)

@@ -3,9 +3,8 @@
 Names of parameters are those of the published weights (model_1000.pt).
 """
 
-from __future__ import annotations
-
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -144,8 +143,7 @@ class MetaSr(nn.Module):
             self._kernels[key] = kernels
         return kernels
 
-    def train(self, mode: bool = True) -> MetaSr:
+    def train(self, mode: bool = True) -> Self:
         """As torch's; what was kept for other weights is forgotten."""
         self._kernels.clear()
-        super().train(mode)
-        return self
+        return super().train(mode)

@@ -1,7 +1,5 @@
 """Sizes of the networks, as params.yaml gives them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

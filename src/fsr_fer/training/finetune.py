@@ -22,13 +22,13 @@ from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.predictions import HR
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.covpool import CovPoolFER, layer_weights, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.pretrain import classify
+from fsr_fer.training.pretrain import classify, update
 from fsr_fer.training.settings import FinetuneSettings, SizesSettings
 
 ADAM_EPSILON = 1e-5
@@ -90,7 +90,7 @@ class FinetuneTrainer:
             learning_rate=settings.learning_rate,
             epsilon=ADAM_EPSILON,
             weight_decay=settings.weight_decay,
-            decayed=self.student.decayed_weights(),
+            decayed=layer_weights(self.student),
         )
         self.state: dict[str, Stateful] = {
             "student": self.student,
@@ -114,14 +114,7 @@ class FinetuneTrainer:
         terms = {"train/cross_entropy": cross_entropy}
         terms |= self._teacher_terms(features, embedding, logits, full)
         loss = torch.stack(list(terms.values())).sum()
-        correct = (logits.argmax(dim=1) == labels).float().mean()
-        terms["train/accuracy"] = correct.double() * 100
-        self.optimizer.zero_grad()
-        loss.backward()
-        # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-        self.student.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
-        self.student.extractor.bimap.retract()
+        terms = update(self.student, self.optimizer, loss, terms, logits, labels)
         self._update_ema()
         return terms
 
@@ -167,29 +160,21 @@ def _frozen(network: CovPoolFER, device: torch.device) -> CovPoolFER:
     return copy.deepcopy(network).to(device).eval().requires_grad_(False)
 
 
-def faces_at_all_sizes(
-    faces: LabelledFaces, scales: Sequence[int], settings: DownsampleSettings
-) -> dict[str, np.ndarray]:
-    """All faces of a split at full size ("hr") and downsampled by each scale, restored ("x2")."""
-    full = np.ascontiguousarray(faces.images[faces.rows])
-    return {HR: full} | {
-        f"x{scale}": restore(downsample(full, scale, settings), scale, settings) for scale in scales
-    }
-
-
 def validate(
     network: CovPoolFER,
     pictures: Mapping[str, np.ndarray],
     labels: np.ndarray,
     device: torch.device,
 ) -> dict[str, float]:
-    """Accuracies in percent on held-out faces: total at each size, both kinds' mean over scales."""
-    training, rows = network.training, np.arange(len(labels))
+    """Accuracies in percent on held-out faces: total at each size, both kinds' mean over scales.
+
+    ``pictures`` are by size: "hr", and "x2" for faces downsampled and restored.
+    """
+    rows = np.arange(len(labels))
     predicted = {
         size: classify(network, LabelledFaces(images, rows, labels), device)
         for size, images in pictures.items()
     }
-    network.train(training)
     values = accuracies(labels, predicted)
     total, of_class = (values[f"validation/{s}"] for s in ("total_accuracy", "mean_class_accuracy"))
     return values | {"validation/both": (total + of_class) / 2}
@@ -219,7 +204,11 @@ def finetune(
     shares = np.bincount(train.labels, minlength=classes) / len(train)
     log_shares = torch.from_numpy(np.log(np.maximum(shares, 1 / len(train)))).float()
     trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device)
-    pictures = faces_at_all_sizes(validation, scales, downsampling)
+    full = np.ascontiguousarray(validation.images[validation.rows])
+    pictures = {HR: full}
+    for scale in scales:
+        small = downsample(full, scale, downsampling)
+        pictures[f"x{scale}"] = restore(small, scale, downsampling)
     batch_size = min(settings.batch_size, len(train))
     batches = len(train) // batch_size
     total = settings.epochs * batches
@@ -234,8 +223,8 @@ def finetune(
         positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
         images, labels = train.batch(positions)
         generator = stream(run.seed, purpose, "augment", iteration)
-        full = vary(images.float(), draw_variation(settings.augment, generator, batch_size))
-        faces = full.round().to(torch.uint8)
+        varied = vary(images.float(), draw_variation(settings.augment, generator, batch_size))
+        faces = varied.round().to(torch.uint8)
         sizes = draw_sizes(settings.sizes, scales, generator, batch_size)
         small = torch.from_numpy(degrade(faces.numpy(), sizes, downsampling))
         return trainer.train_step(

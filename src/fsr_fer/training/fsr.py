@@ -239,15 +239,13 @@ def validate(
 ) -> dict[str, float]:
     """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
 
-    Several processes share the faces; all of them get the accuracies.
+    Of several processes all get them.
     """
     own = pairs.take(share(len(pairs)))
-    generator.eval()
     predicted = {
         f"x{scale}": gather(_predicted(own, scale, generator, classifier, device)).numpy()
         for scale in own.lr
     }
-    generator.train()
     return accuracies(pairs.labels, predicted)
 
 
@@ -281,8 +279,7 @@ def train_fsr(
     """Train G against D and return G as it was when best on the validation faces.
 
     Plain and re-weighted runs of one seed start from the same weights and see the same faces in
-    the same order. Several processes share each batch and the validation faces; the result is that
-    of one, but for rounding.
+    the same order.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.

@@ -12,10 +12,9 @@ from fsr_fer.common.distributed import gather, require_enough, share, weighted, 
 from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.covpool import CovPoolFER, layer_weights, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import Means
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
@@ -51,6 +50,30 @@ class CenterLoss(nn.Module):
             self.centers[label] += part * (members.mean(dim=0) - self.centers[label])
 
 
+def update(
+    network: CovPoolFER,
+    optimizer: TensorFlowAdam,
+    loss: Tensor,
+    terms: dict[str, Tensor],
+    logits: Tensor,
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """Minimise ``loss`` by a step; returns its ``terms`` and the accuracy in percent.
+
+    Raises:
+        FloatingPointError: a term or the gradient is not finite; nothing was updated.
+    """
+    correct = (logits.argmax(dim=1) == labels).float().mean()
+    terms = terms | {"train/accuracy": correct.double() * 100}
+    optimizer.zero_grad()
+    weighted(loss, len(labels)).backward()
+    # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
+    network.extractor.bimap.project_gradient()
+    terms = optimizer.step_if_finite(terms, "train", len(labels))
+    network.extractor.bimap.retract()
+    return terms
+
+
 class ExtractorTrainer:
     """CovPoolFER, its class centers and its optimizer; ``train_step`` does one update."""
 
@@ -68,7 +91,7 @@ class ExtractorTrainer:
             learning_rate=settings.learning_rate,
             epsilon=settings.adam_epsilon,
             weight_decay=settings.weight_decay,
-            decayed=self.network.decayed_weights(),
+            decayed=layer_weights(self.network),
         )
         self.state: dict[str, Stateful] = {
             "network": self.network,
@@ -88,27 +111,16 @@ class ExtractorTrainer:
         embedding, logits = self._wrapped(faces)
         cross_entropy = functional.cross_entropy(logits, labels)
         center = self.center_loss(embedding, labels)
-        correct = (logits.argmax(dim=1) == labels).float().mean()
-        terms = {
-            "train/cross_entropy": cross_entropy,
-            "train/center": center,
-            "train/accuracy": correct.double() * 100,
-        }
+        terms = {"train/cross_entropy": cross_entropy, "train/center": center}
         loss = cross_entropy + self.settings.center_loss_weight * center
-        self.optimizer.zero_grad()
-        weighted(loss, len(labels)).backward()
-        # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-        self.network.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
-        self.network.extractor.bimap.retract()
+        terms = update(self.network, self.optimizer, loss, terms, logits, labels)
         self.center_loss.move(gather(embedding), gather(labels), self.settings.center_rate)
         return terms
 
 
 @torch.no_grad()
 def classify(network: CovPoolFER, faces: LabelledFaces, device: torch.device) -> np.ndarray:
-    """Predicted class of every face of a split, int64 [N]; the network is left in eval mode."""
-    network.eval()
+    """Predicted class of every face of a split, int64 [N], by a network in eval mode."""
     predicted = []
     for positions in torch.arange(len(faces)).split(128):
         images, _ = faces.batch(positions)
@@ -125,9 +137,6 @@ def train_extractor(
     run: Run,
 ) -> CovPoolFER:
     """Train CovPoolFER and return it as it was at the epoch best on the validation faces.
-
-    Several processes share each batch and the validation faces; the result is that of one, but for
-    rounding.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.
@@ -164,7 +173,6 @@ def train_extractor(
                 f"train/cross_entropy = {cross_entropy:.3g} on average, a guess has {guess:.3g}"
             )
         predicted = gather(torch.from_numpy(classify(network, held_out, run.device))).numpy()
-        network.train()
         return {
             "train/learning_rate": optimizer.learning_rate,
             "validation/total_accuracy": total_accuracy(validation.labels, predicted),
@@ -179,7 +187,7 @@ def train_extractor(
         score=f"validation/{settings.selection}",
         schedule=Schedule(settings.epochs, validation_every=1, unit=batches),
         run=run,
-        means=Means(_sum_of_shares),
+        mean=_sum_of_shares,
     )
     return network
 
