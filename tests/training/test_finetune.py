@@ -14,6 +14,7 @@ from torch import Tensor
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError, build
 from fsr_fer.data.downsampling import downsample, restore
+from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.finetune import (
@@ -27,10 +28,7 @@ from fsr_fer.training.finetune import (
 from fsr_fer.training.fit import Run
 from fsr_fer.training.settings import SizesSettings
 from tests import sections
-from tests.training.recording import (
-    check_that_it_resumes,
-    recorded,
-)
+from tests.training.recording import check_that_it_resumes, recorded
 from tests.training.test_pretrain import faces
 
 CPU = torch.device("cpu")
@@ -181,8 +179,9 @@ def test_training_learns_and_another_repeat_is_another_training() -> None:
 
 
 def test_validation_means_are_over_the_scales_without_full_size() -> None:
-    pictures = {"hr": faces(12).images, "x2": faces(12).images, "x8": faces(12).images[::-1].copy()}
-    values = validate(network(), pictures, faces(12).labels, CPU)
+    same = faces(12)
+    other = LabelledFaces(same.images[::-1].copy(), same.rows, same.labels)
+    values = validate(network(), {"hr": same, "x2": same, "x8": other}, CPU)
     mean = (values["validation/x2"] + values["validation/x8"]) / 2
     assert values["validation/total_accuracy"] == pytest.approx(mean)
     both = (values["validation/total_accuracy"] + values["validation/mean_class_accuracy"]) / 2

@@ -12,20 +12,25 @@ from torch import Tensor, nn
 
 from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
-from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.covpool import CovPoolFER, ExpressionClassifier
 from fsr_fer.models.generator import Generator
 from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
-from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings import (
+    FsrSettings,
+    FsrVariantSettings,
+    LossSettings,
+    ReweightSettings,
+)
 from tests import sections
 from tests.training.recording import check_that_it_resumes
 
 DIM, CLASSES, CPU = 8, 3, torch.device("cpu")
 
 
-def classifier() -> nn.Module:
+def classifier() -> ExpressionClassifier:
     torch.manual_seed(5)
-    return CovPoolFER(sections.extractor(), CLASSES).eval().classifier
+    return CovPoolFER(sections.extractor(), CLASSES).classifier
 
 
 def trainer(
@@ -35,9 +40,8 @@ def trainer(
 ) -> FsrTrainer:
     return FsrTrainer(
         settings or sections.fsr(),
-        loss or sections.losses(),
-        reweight,
-        classifier(),  # type: ignore[arg-type]
+        FsrVariantSettings(losses=loss or sections.losses(), reweight=reweight),
+        classifier(),
         feature_dim=DIM,
         seed=1,
         device=CPU,
@@ -172,9 +176,9 @@ def pairs(count: int) -> FeaturePairs:
 
 
 def training(**changes: Any) -> Callable[[Run], Generator]:
-    settings = sections.fsr(**changes)
-    parts = classifier(), settings, sections.losses(), sections.reweight()
-    return lambda run: train_fsr(pairs(12), pairs(9), *parts, run)  # type: ignore[arg-type]
+    variant = FsrVariantSettings(losses=sections.losses(), reweight=sections.reweight())
+    parts = classifier(), sections.fsr(**changes), variant
+    return lambda run: train_fsr(pairs(12), pairs(9), *parts, run)
 
 
 @pytest.mark.parametrize("stop_after", [0, 2, 4])

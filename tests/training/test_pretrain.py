@@ -16,10 +16,7 @@ from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
 from fsr_fer.training.pretrain import CenterLoss, ExtractorTrainer, train_extractor
 from tests import sections
-from tests.training.recording import (
-    check_that_it_resumes,
-    recorded,
-)
+from tests.training.recording import check_that_it_resumes, recorded
 
 CPU = torch.device("cpu")
 

@@ -26,7 +26,13 @@ from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
-from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
+from fsr_fer.training.settings import (
+    FsrSettings,
+    FsrVariantSettings,
+    LossSettings,
+    PretrainSettings,
+    ReweightSettings,
+)
 from tests import ROOT, sections
 from tests.training.test_fsr import batch, classifier, step
 from tests.training.test_fsr import trainer as fsr_trainer
@@ -111,15 +117,9 @@ def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
         learning_rate_milestones=(2,),
         discriminator_steps=2,
     )
-    train_fsr(
-        told_apart(12),
-        told_apart(12),
-        classifier(),  # type: ignore[arg-type]
-        settings,
-        sections.losses(),
-        None,
-        Run("fsr", 1, CPU),
-    )
+    variant = FsrVariantSettings(losses=sections.losses(), reweight=None)
+    faces = told_apart(12)
+    train_fsr(faces, faces, classifier(), settings, variant, Run("fsr", 1, CPU))
     warm_up = [0.04 * 0.5 ** (i / 2) for i in range(3)]  # G alone
     assert taken == pytest.approx(warm_up + [0.02] * 6 + [0.01] * 6)  # D, D, G per iteration
 

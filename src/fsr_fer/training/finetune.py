@@ -22,7 +22,7 @@ from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.manifest import IMAGE_SIZE
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.predictions import HR
-from fsr_fer.models.covpool import CovPoolFER, layer_weights, standardise
+from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
@@ -81,16 +81,15 @@ class FinetuneTrainer:
     ) -> None:
         self.settings = settings
         self.log_shares = log_shares.to(device)
-        self.student = copy.deepcopy(pretrained).to(device).train().requires_grad_(True)
-        self.ema = _frozen(pretrained, device)
-        self.pretrained = _frozen(pretrained, device)
+        self.pretrained = pretrained.to(device).eval().requires_grad_(False)
+        self.ema = copy.deepcopy(pretrained)
+        self.student = copy.deepcopy(pretrained).train().requires_grad_(True)
         self.kept = self.ema if settings.ema_decay > 0 else self.student
         self.optimizer = TensorFlowAdam(
-            self.student.parameters(),
+            self.student,
             learning_rate=settings.learning_rate,
             epsilon=ADAM_EPSILON,
             weight_decay=settings.weight_decay,
-            decayed=layer_weights(self.student),
         )
         self.state: dict[str, Stateful] = {
             "student": self.student,
@@ -156,26 +155,15 @@ class FinetuneTrainer:
         self.ema.extractor.bimap.retract()
 
 
-def _frozen(network: CovPoolFER, device: torch.device) -> CovPoolFER:
-    return copy.deepcopy(network).to(device).eval().requires_grad_(False)
-
-
 def validate(
-    network: CovPoolFER,
-    pictures: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    device: torch.device,
+    network: CovPoolFER, held_out: Mapping[str, LabelledFaces], device: torch.device
 ) -> dict[str, float]:
-    """Accuracies in percent on held-out faces: total at each size, both kinds' mean over scales.
+    """Accuracies in percent: total at each size, both kinds' mean over scales, and theirs.
 
-    ``pictures`` are by size: "hr", and "x2" for faces downsampled and restored.
+    ``held_out`` are the same faces by size: "hr", and "x2" for those downsampled and restored.
     """
-    rows = np.arange(len(labels))
-    predicted = {
-        size: classify(network, LabelledFaces(images, rows, labels), device)
-        for size, images in pictures.items()
-    }
-    values = accuracies(labels, predicted)
+    predicted = {size: classify(network, faces, device) for size, faces in held_out.items()}
+    values = accuracies(held_out[HR].labels, predicted)
     total, of_class = (values[f"validation/{s}"] for s in ("total_accuracy", "mean_class_accuracy"))
     return values | {"validation/both": (total + of_class) / 2}
 
@@ -204,11 +192,11 @@ def finetune(
     shares = np.bincount(train.labels, minlength=classes) / len(train)
     log_shares = torch.from_numpy(np.log(np.maximum(shares, 1 / len(train)))).float()
     trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device)
+    rows, held_out = np.arange(len(validation)), {HR: validation}
     full = np.ascontiguousarray(validation.images[validation.rows])
-    pictures = {HR: full}
     for scale in scales:
-        small = downsample(full, scale, downsampling)
-        pictures[f"x{scale}"] = restore(small, scale, downsampling)
+        restored = restore(downsample(full, scale, downsampling), scale, downsampling)
+        held_out[f"x{scale}"] = LabelledFaces(restored, rows, validation.labels)
     batch_size = min(settings.batch_size, len(train))
     batches = len(train) // batch_size
     total = settings.epochs * batches
@@ -235,7 +223,7 @@ def finetune(
 
     def validated(means: dict[str, float]) -> dict[str, float]:
         rate = {"train/learning_rate": trainer.optimizer.learning_rate}
-        return rate | validate(trainer.kept, pictures, validation.labels, run.device)
+        return rate | validate(trainer.kept, held_out, run.device)
 
     fit(
         trainer.kept,

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
 from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
-from fsr_fer.data.face_stream import batches_of
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
@@ -17,7 +16,7 @@ from fsr_fer.training import losses
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
 
 VALIDATION_BATCH = 64
 
@@ -38,15 +37,15 @@ class FsrTrainer:
     def __init__(
         self,
         settings: FsrSettings,
-        loss_settings: LossSettings,
-        reweight: ReweightSettings | None,
+        variant: FsrVariantSettings,
         classifier: ExpressionClassifier,
         *,
         feature_dim: int,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.settings, self.losses, self.reweight = settings, loss_settings, reweight
+        self.settings, self.losses, self.reweight = settings, variant.losses, variant.reweight
+        self.device = device
         if device.type == "cuda" and settings.precision != "float32":
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
         self.classifier = classifier.to(device).eval().requires_grad_(False)
@@ -59,7 +58,7 @@ class FsrTrainer:
             network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator_optimizer, self.discriminator_optimizer = (
             TensorFlowAdam(
-                network.parameters(),
+                network,
                 learning_rate=settings.learning_rate,
                 beta1=settings.beta1,
                 beta2=settings.beta2,
@@ -85,7 +84,7 @@ class FsrTrainer:
         """
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
-        terms: dict[str, Tensor] = {}
+        terms = dict[str, Tensor]()
         if self.losses.gan_weight > 0:
             for interpolation in batch.interpolation:
                 terms |= self._update_discriminator(batch, sr_features.detach(), interpolation)
@@ -97,9 +96,8 @@ class FsrTrainer:
         Raises:
             FloatingPointError: the loss or the gradient is not finite; G was not updated.
         """
-        loss = losses.feature_l2(
-            self._restore(batch.lr), batch.hr, self.losses.feature_l2_reduction
-        ).mean()
+        sr_features = self._restore(batch.lr)
+        loss = losses.feature_l2(sr_features, batch.hr, self.losses.feature_l2_reduction).mean()
         self.generator_optimizer.zero_grad()
         weighted(loss, len(batch.labels)).backward()
         return self.generator_optimizer.step_if_finite(
@@ -126,9 +124,8 @@ class FsrTrainer:
         penalty = losses.gradient_penalty(
             squared_norm, self.losses.penalty_k, self.losses.penalty_p
         )
-        weights = torch.ones_like(real)
-        if self.reweight is not None and self.reweight.discriminator:
-            weights = self._weights(batch.lr, sr_features, batch.labels).detach()
+        reweighted = self.reweight is not None and self.reweight.discriminator
+        weights = self._weights(batch, sr_features) if reweighted else 1.0
         loss = (weights * losses.discriminator_gan(real, fake) + penalty).mean()
         terms = {
             "d/real": real.mean(),
@@ -148,13 +145,7 @@ class FsrTrainer:
         self.discriminator.requires_grad_(False)
         # The losses see a copy of F_sr; its gradient then goes through G once, whatever they were.
         seen = sr_features.detach().requires_grad_(True)
-        parts = self._generator_terms(batch.hr, seen)
-        if self.reweight is None:
-            weights = torch.ones_like(batch.labels, dtype=seen.dtype)
-        else:
-            weights = self._weights(batch.lr, seen, batch.labels)
-            if self.reweight.detach:
-                weights = weights.detach()
+        parts, weights = self._generator_terms(batch.hr, seen), self._weights(batch, seen)
         loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
         terms = {f"g/{name}": part.mean() for name, part in parts.items()}
         if diagnose:
@@ -184,23 +175,42 @@ class FsrTrainer:
             )
         return parts
 
-    def _weights(self, lr_features: Tensor, sr_features: Tensor, labels: Tensor) -> Tensor:
-        """Equation 11's weight of each face, [B]."""
-        assert self.reweight is not None
-        source = sr_features if self.reweight.probability_from == "sr" else lr_features
-        _, logits = self.classifier(source)
-        return losses.classification_weights(logits, labels, self.reweight.sigma, self.reweight.r)
+    def _weights(self, batch: Batch, sr_features: Tensor) -> Tensor:
+        """Equation 11's weight of each face, [B]; 1 without re-weighting."""
+        reweight = self.reweight
+        if reweight is None:
+            return torch.ones_like(batch.labels, dtype=sr_features.dtype)
+        _, logits = self.classifier(sr_features if reweight.probability_from == "sr" else batch.lr)
+        weights = losses.classification_weights(logits, batch.labels, reweight.sigma, reweight.r)
+        return weights.detach() if reweight.detach else weights
 
     def set_learning_rate(self, iteration: int) -> None:
         """Follow the schedule of the L2 phase, or from its end on that of the training proper."""
         settings, position = self.settings, iteration - self.settings.l2_iterations
         if position < 0:
             halvings = iteration / settings.l2_decay_iterations
-            self.generator_optimizer.learning_rate = settings.l2_learning_rate * 0.5**halvings
-            return
-        rate = stepped_learning_rate(settings, position)
-        self.generator_optimizer.learning_rate = rate
-        self.discriminator_optimizer.learning_rate = rate
+            rate = settings.l2_learning_rate * 0.5**halvings
+        else:
+            rate = stepped_learning_rate(settings, position)
+        self.generator_optimizer.learning_rate = self.discriminator_optimizer.learning_rate = rate
+
+    @torch.inference_mode()
+    def validate(self, pairs: FeaturePairs) -> dict[str, float]:
+        """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
+
+        Of several processes all get them.
+        """
+        own = pairs.take(share(len(pairs)))
+        predicted = {}
+        for scale in own.lr:
+            parts = []
+            for faces in torch.arange(len(own)).split(VALIDATION_BATCH):
+                packed, labels = own.read(faces.numpy(), np.full(len(faces), scale))
+                lr_features, _, _ = as_maps(packed, labels, self.device)
+                _, logits = self.classifier(self.generator(lr_features))
+                parts.append(logits.argmax(dim=1).cpu())
+            predicted[f"x{scale}"] = gather(torch.cat(parts)).numpy()
+        return accuracies(pairs.labels, predicted)
 
 
 def _gradient_norm(part: Tensor, features: Tensor) -> Tensor:
@@ -231,49 +241,12 @@ class BatchSampler:
         return Batch(*as_maps(packed, labels, self.device), interpolation[:, own].to(self.device))
 
 
-def validate(
-    generator: Generator,
-    classifier: ExpressionClassifier,
-    pairs: FeaturePairs,
-    device: torch.device,
-) -> dict[str, float]:
-    """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
-
-    Of several processes all get them.
-    """
-    own = pairs.take(share(len(pairs)))
-    predicted = {
-        f"x{scale}": gather(_predicted(own, scale, generator, classifier, device)).numpy()
-        for scale in own.lr
-    }
-    return accuracies(pairs.labels, predicted)
-
-
-@torch.inference_mode()
-def _predicted(
-    pairs: FeaturePairs,
-    scale: int,
-    generator: Generator,
-    classifier: ExpressionClassifier,
-    device: torch.device,
-) -> Tensor:
-    """The class of each face at one scale, int64 [N], on the CPU."""
-    parts = [torch.empty(0, dtype=torch.int64)]
-    for batch in batches_of(len(pairs), VALIDATION_BATCH):
-        faces = np.arange(batch.start, batch.stop)
-        lr_features, _, _ = as_maps(*pairs.read(faces, np.full(len(faces), scale)), device)
-        _, logits = classifier(generator(lr_features))
-        parts.append(logits.argmax(dim=1).cpu())
-    return torch.cat(parts)
-
-
 def train_fsr(
     train: FeaturePairs,
     validation: FeaturePairs,
     classifier: ExpressionClassifier,
     settings: FsrSettings,
-    loss_settings: LossSettings,
-    reweight: ReweightSettings | None,
+    variant: FsrVariantSettings,
     run: Run,
 ) -> Generator:
     """Train G against D and return G as it was when best on the validation faces.
@@ -287,8 +260,7 @@ def train_fsr(
     require_enough(settings.batch_size)
     trainer = FsrTrainer(
         settings,
-        loss_settings,
-        reweight,
+        variant,
         classifier,
         feature_dim=train.dim,
         seed=run.seed,
@@ -305,7 +277,7 @@ def train_fsr(
         return trainer.train_step(batch, diagnose=schedule.validates_after(iteration))
 
     def validated(means: dict[str, float]) -> dict[str, float]:
-        return validate(trainer.generator, trainer.classifier, validation, run.device)
+        return trainer.validate(validation)
 
     fit(
         trainer.generator,

@@ -40,9 +40,11 @@ def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[
 
     ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
     """
-    totals = {f"validation/{s}": total_accuracy(labels, c) for s, c in predicted.items()}
-    scales = [c for size, c in predicted.items() if size != HR]
-    return totals | {
-        "validation/total_accuracy": mean([total_accuracy(labels, c) for c in scales]),
-        "validation/mean_class_accuracy": mean([mean_class_accuracy(labels, c) for c in scales]),
+    totals = {size: total_accuracy(labels, classes) for size, classes in predicted.items()}
+    scales = [size for size in predicted if size != HR]
+    return {f"validation/{size}": total for size, total in totals.items()} | {
+        "validation/total_accuracy": mean([totals[s] for s in scales]),
+        "validation/mean_class_accuracy": mean(
+            [mean_class_accuracy(labels, predicted[s]) for s in scales]
+        ),
     }

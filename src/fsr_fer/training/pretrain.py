@@ -12,7 +12,7 @@ from fsr_fer.common.distributed import gather, require_enough, share, weighted, 
 from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
-from fsr_fer.models.covpool import CovPoolFER, layer_weights, standardise
+from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
@@ -87,11 +87,10 @@ class ExtractorTrainer:
         self.network.to(device).train()
         self.center_loss = CenterLoss(num_classes, settings.extractor.embedding_dim).to(device)
         self.optimizer = TensorFlowAdam(
-            self.network.parameters(),
+            self.network,
             learning_rate=settings.learning_rate,
             epsilon=settings.adam_epsilon,
             weight_decay=settings.weight_decay,
-            decayed=layer_weights(self.network),
         )
         self.state: dict[str, Stateful] = {
             "network": self.network,

@@ -75,13 +75,9 @@ def train_sr(
     """
     require_one_process()
     network.to(run.device).train()
-    optimizer = TensorFlowAdam(
-        [p for p in network.parameters() if p.requires_grad],
-        learning_rate=settings.learning_rate,
-    )
-    held_out = source.held_out(
-        stream(run.seed, run.name, "validation"), settings.validation_pictures
-    )
+    optimizer = TensorFlowAdam(network, learning_rate=settings.learning_rate)
+    generator = stream(run.seed, run.name, "validation")
+    held_out = source.held_out(generator, settings.validation_pictures)
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         halvings = iteration // settings.learning_rate_halving
