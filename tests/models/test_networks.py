@@ -44,11 +44,6 @@ def test_discriminator_starts_with_a_slope_worth_penalising() -> None:
     assert gradient.flatten(1).norm(dim=1).mean() > 0.1
 
 
-def test_discriminator_refuses_a_map_it_cannot_halve() -> None:
-    with pytest.raises(ValueError, match="cannot be halved 5 times"):
-        Discriminator(discriminator(filters=(8, 8, 8, 8, 8)), feature_dim=48)
-
-
 def test_standardise_by_hand() -> None:
     image = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
     image[0, 0, 0, 0] = 240

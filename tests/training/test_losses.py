@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from fsr_fer.training import losses
 
@@ -44,6 +46,22 @@ def test_penalty_reaches_the_critics_weights_but_not_the_generator() -> None:
     assert weight.grad.tolist() == [600.0, 300.0]
 
 
+def test_penalty_differentiates_twice_like_finite_differences() -> None:
+    torch.manual_seed(0)
+    hr, sr = torch.randn(2, 3, 4, dtype=torch.float64)
+    interpolation = torch.rand(3, dtype=torch.float64)
+
+    def penalty(weight: Tensor) -> Tensor:
+        def critic(x: Tensor) -> Tensor:
+            return functional.softplus(x @ weight).sum(dim=1)
+
+        squared = losses.squared_gradient_norm(critic, hr, sr, interpolation)
+        return losses.gradient_penalty(squared, k=2.0, p=6.0).mean()
+
+    weight = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(penalty, (weight,))
+
+
 def test_perceptual_and_l2_by_hand() -> None:
     first = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
     second = torch.tensor([[4.0, 6.0], [0.0, 1.0]])
@@ -59,6 +77,13 @@ def test_weights_by_hand(r: float, expected: list[float]) -> None:
     logits = torch.tensor([[0.0, 0.0], [3.0, 1.0]]).clamp_min(1).log()
     weights = losses.classification_weights(logits, torch.tensor([0, 1]), sigma=1.5, r=r)
     torch.testing.assert_close(weights, torch.tensor(expected))
+
+
+def test_weight_falls_as_the_face_gets_easier_and_stays_positive() -> None:
+    logits = torch.stack([torch.linspace(-20, 20, 41), torch.zeros(41)], dim=1)
+    weights = losses.classification_weights(logits, torch.zeros(41, dtype=torch.int64), 1.5, 1.0)
+    assert bool((weights.diff() <= 0).all())
+    assert weights[[0, -1]].tolist() == pytest.approx([1.5, 0.5])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

@@ -14,13 +14,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, settings: DiscriminatorSettings, feature_dim: int) -> None:
         super().__init__()
-        halvings = len(settings.filters)
-        side = feature_dim >> halvings
-        if side < 1 or side << halvings != feature_dim:
-            raise ValueError(
-                f"discriminator.filters has {halvings} numbers, but maps of {feature_dim} "
-                f"cannot be halved {halvings} times"
-            )
+        side = feature_dim >> len(settings.filters)
         layers: list[nn.Module] = []
         channels = 1
         # Not in place: the gradient penalty differentiates through these twice.

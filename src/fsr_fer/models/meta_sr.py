@@ -54,21 +54,20 @@ class PositionToWeight(nn.Module):
         )
 
     def forward(self, positions: Tensor) -> Tensor:
-        """Positions [P, 3] as ``pixel_positions`` gives them -> kernels [P, 9 * filters, 3]."""
+        """Positions as ``pixel_positions`` gives them -> kernels [..., 9 * filters, 3]."""
         kernels: Tensor = self.meta_block(positions)
-        return kernels.view(len(positions), -1, 3)
+        return kernels.unflatten(-1, (-1, 3))
 
 
-def pixel_positions(small: int, full: int) -> Tensor:
-    """(1/r, row offset, column offset) of each output pixel, row by row, float32 [full^2, 3].
+def pixel_positions(small: int, full: int, pixels: int) -> Tensor:
+    """(1/r, row offset, column offset) of the first output pixels, float32 [pixels, pixels, 3].
 
     r = full / small. Row i reads input row (i * small) // full and lies ((i * small) % full) / full
     of a pixel below it: in whole numbers, since floating point floors wrongly at some sizes.
     """
-    offsets = (torch.arange(full) * small % full).float() / full
+    offsets = (torch.arange(pixels) * small % full).float() / full
     rows, columns = torch.meshgrid(offsets, offsets, indexing="ij")
-    inverse = torch.full_like(rows, small / full)
-    return torch.stack([inverse, rows, columns], dim=-1).view(-1, 3)
+    return torch.stack([torch.full_like(rows, small / full), rows, columns], dim=-1)
 
 
 class MetaSr(nn.Module):
@@ -110,15 +109,15 @@ class MetaSr(nn.Module):
         one product of matrices per output pixel, some rows of pixels at a time.
         """
         size, batch = features.shape[-1], len(features)
-        patches = functional.unfold(features, 3, padding=1)  # [B, K, n * n], K = 9 * filters
-        patches = patches.permute(2, 0, 1)  # input pixel, face, value
-        read = torch.arange(full, device=features.device) * size // full
+        # Input pixel, face, value of 9 * filters.
+        patches = functional.unfold(features, 3, padding=1).permute(2, 0, 1)
+        pixels = torch.arange(full, device=features.device)
         kernels = self.kernels(size, full)
         cycle = len(kernels)
-        phase = torch.arange(full, device=features.device) % cycle
+        read, phase = pixels * size // full, pixels % cycle
         rows_at_once = max(1, VALUES_AT_ONCE // (full * batch * patches.shape[-1]))
         parts = []
-        for rows in torch.arange(full, device=features.device).split(rows_at_once):
+        for rows in pixels.split(rows_at_once):
             # index_select: its gradient adds rows, that of plain indexing value after value.
             taken = patches.index_select(0, (read[rows, None] * size + read).flatten())
             which = (phase[rows, None] * cycle + phase).flatten()
@@ -135,10 +134,8 @@ class MetaSr(nn.Module):
         key = (size, full)
         if key in self._kernels and not self.training:
             return self._kernels[key]
-        positions = pixel_positions(size, full).to(self.SFENet1.weight)
         cycle = full // math.gcd(size, full)
-        distinct = positions.view(full, full, 3)[:cycle, :cycle].reshape(-1, 3)
-        kernels: Tensor = self.P2W(distinct).view(cycle, cycle, -1, 3)
+        kernels: Tensor = self.P2W(pixel_positions(size, full, cycle).to(self.SFENet1.weight))
         if not self.training:
             self._kernels[key] = kernels
         return kernels
