@@ -76,7 +76,6 @@ def training_step(
             reweight=build(ReweightSettings, values["reweight"], "reweight"),
         ),
         CovPoolFER(extractor, 7).classifier,
-        feature_dim=extractor.bimap_dim,
         seed=0,
         device=device,
     )

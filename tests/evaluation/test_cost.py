@@ -12,6 +12,7 @@ from fsr_fer.evaluation.cost import Work, cost_of, eigen_flop, work_of, work_of_
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
+from fsr_fer.models.image_tensors import Restorer
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import (
@@ -20,7 +21,6 @@ from fsr_fer.models.settings import (
     MetaSrSettings,
     RcanSettings,
 )
-from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from tests import ROOT, sections
 

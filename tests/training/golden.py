@@ -124,7 +124,6 @@ def fsr_steps(reading: str) -> dict[str, Any]:
             ),
         }[reading],
         classifier,
-        feature_dim=DIM,
         seed=0,
         device=CPU,
     )

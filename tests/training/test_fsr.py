@@ -42,7 +42,6 @@ def trainer(
         settings or sections.fsr(),
         FsrVariantSettings(losses=loss or sections.losses(), reweight=reweight),
         classifier(),
-        feature_dim=DIM,
         seed=1,
         device=CPU,
     )

@@ -39,6 +39,9 @@ def standardise(images: Tensor) -> Tensor:
 class BetaNorm(nn.Module):
     """Batch normalisation with a learned shift and no learned scale, over dimension 1."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, features: int, momentum: float) -> None:
         super().__init__()
         self.momentum = momentum
@@ -51,8 +54,8 @@ class BetaNorm(nn.Module):
             return self._over_all_processes(values)
         return functional.batch_norm(
             values,
-            self.get_buffer("running_mean"),
-            self.get_buffer("running_var"),
+            self.running_mean,
+            self.running_var,
             bias=self.beta,
             training=self.training,
             momentum=self.momentum,
@@ -71,8 +74,8 @@ class BetaNorm(nn.Module):
         variance = SumOverAll.apply(centred.square().sum(rest)) / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1)
-            self.get_buffer("running_mean").lerp_(mean, self.momentum)
-            self.get_buffer("running_var").lerp_(unbiased, self.momentum)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
         return centred * (variance + BATCH_NORM_EPS).rsqrt().view(shape) + self.beta.view(shape)
 
 
@@ -165,8 +168,8 @@ def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
     """What ``norm(conv(values))`` is in eval mode, in one convolution."""
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, BetaNorm)
-    factor = (norm.get_buffer("running_var") + BATCH_NORM_EPS).rsqrt()
-    shift = norm.beta - norm.get_buffer("running_mean") * factor
+    factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()
+    shift = norm.beta - norm.running_mean * factor
     weight = conv.weight * factor[:, None, None, None]
     return functional.conv2d(values, weight, shift, padding=conv.padding)
 

@@ -41,10 +41,7 @@ class GeneratorSettings:
 class DiscriminatorSettings:
     """The discriminator: ESRGAN's without batch normalisation."""
 
-    filters: Annotated[
-        tuple[int, ...],
-        Range("one number above 0 per halving", _all_positive),
-    ]
+    filters: Annotated[tuple[int, ...], Range("one number above 0 per halving", _all_positive)]
     bias: bool
     hidden_dim: PositiveInt
 

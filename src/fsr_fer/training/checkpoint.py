@@ -43,10 +43,7 @@ class Checkpoint:
         Raises:
             UserError: the file is damaged.
         """
-        if self.folder is None:
-            return None
-        path = self.folder / STATE
-        if not path.exists():
+        if self.folder is None or not (path := self.folder / STATE).exists():
             return None
         try:
             with safe_open(path, framework="pt") as file:

@@ -98,11 +98,7 @@ class FinetuneTrainer:
         }
 
     def train_step(self, small: Tensor, full: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One update from the same faces downsampled and at full size, standardised [B, 3, H, W].
-
-        Raises:
-            FloatingPointError: a term or the gradient is not finite; nothing was updated.
-        """
+        """One ``update`` from the same faces, small and full-size, standardised [B, 3, H, W]."""
         features = self.student.extractor(small)
         embedding, logits = self.student.classifier(features)
         # Logit adjustment: the classes' frequencies are added in training alone.

@@ -1,5 +1,6 @@
 """Generator and discriminator trained on stored features (paper, sections 3.2 to 3.4)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,15 +33,16 @@ class Batch:
 
 
 class FsrTrainer:
-    """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration."""
+    """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration.
+
+    A player whose term or gradient is not finite is not updated: FloatingPointError names it.
+    """
 
     def __init__(
         self,
         settings: FsrSettings,
         variant: FsrVariantSettings,
         classifier: ExpressionClassifier,
-        *,
-        feature_dim: int,
         seed: int,
         device: torch.device,
     ) -> None:
@@ -52,7 +54,8 @@ class FsrTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))
             self.generator = Generator(settings.generator)
-            self.discriminator = Discriminator(settings.discriminator, feature_dim)
+            dim = math.isqrt(classifier.hidden.in_features)
+            self.discriminator = Discriminator(settings.discriminator, dim)
         for network in (self.generator, self.discriminator):
             # What the convolution kernels of CPUs and GPUs alike are fastest in.
             network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -78,9 +81,6 @@ class FsrTrainer:
         """Update D, then G; returns the terms of both.
 
         With ``diagnose`` the gradient norm that each of G's terms has at F_sr is returned too.
-
-        Raises:
-            FloatingPointError: a player's term or gradient is not finite; it was not updated.
         """
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
@@ -91,11 +91,7 @@ class FsrTrainer:
         return terms | self._update_generator(batch, sr_features, diagnose)
 
     def l2_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Update G alone with the feature L2 loss (the release's first phase).
-
-        Raises:
-            FloatingPointError: the loss or the gradient is not finite; G was not updated.
-        """
+        """Update G alone with the feature L2 loss (the release's first phase)."""
         sr_features = self._restore(batch.lr)
         loss = losses.feature_l2(sr_features, batch.hr, self.losses.feature_l2_reduction).mean()
         self.generator_optimizer.zero_grad()
@@ -258,14 +254,7 @@ def train_fsr(
         UserError: the training diverged, or there are more processes than faces in a batch.
     """
     require_enough(settings.batch_size)
-    trainer = FsrTrainer(
-        settings,
-        variant,
-        classifier,
-        feature_dim=train.dim,
-        seed=run.seed,
-        device=run.device,
-    )
+    trainer = FsrTrainer(settings, variant, classifier, run.seed, run.device)
     sampler = BatchSampler(train, settings, run.seed, run.device)
     schedule = Schedule(settings.l2_iterations + settings.iterations, settings.validation_every)
 
@@ -276,14 +265,11 @@ def train_fsr(
             return trainer.l2_step(batch)
         return trainer.train_step(batch, diagnose=schedule.validates_after(iteration))
 
-    def validated(means: dict[str, float]) -> dict[str, float]:
-        return trainer.validate(validation)
-
     fit(
         trainer.generator,
         trainer.state,
         train_step,
-        validated,
+        lambda _: trainer.validate(validation),
         score="validation/total_accuracy",
         schedule=schedule,
         run=run,

@@ -100,12 +100,9 @@ class ExtractorTrainer:
         self._wrapped = wrap(self.network)
 
     def train_step(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One update from standardised faces [B, 3, H, W] and labels int64 [B]; returns its terms.
+        """One ``update`` from standardised faces [B, 3, H, W] and labels int64 [B].
 
         Where several processes share a batch these are the faces of this one.
-
-        Raises:
-            FloatingPointError: a term or the gradient is not finite; nothing was updated.
         """
         embedding, logits = self._wrapped(faces)
         cross_entropy = functional.cross_entropy(logits, labels)

@@ -90,14 +90,11 @@ def train_sr(
         loss.backward()
         return optimizer.step_if_finite({"train/l1": loss}, "train", len(full))
 
-    def validate(means: dict[str, float]) -> dict[str, float]:
-        return {"validation/psnr": mean_psnr(network, held_out, run.device)}
-
     fit(
         network,
         {"network": network, "optimizer": optimizer},
         train_step,
-        validate,
+        lambda _: {"validation/psnr": mean_psnr(network, held_out, run.device)},
         score="validation/psnr",
         schedule=Schedule(settings.iterations, settings.validation_every),
         run=run,
