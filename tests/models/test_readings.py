@@ -194,27 +194,18 @@ def test_extractor_starts_from_normals_cut_at_two_deviations() -> None:
 
 
 @pytest.mark.parametrize(("reading", "scale"), [("paper", 0.1), ("released", 1.0)])
-def test_generator_starts_from_he_normals(reading: str, scale: float) -> None:
+def test_both_players_start_from_he_normals(reading: str, scale: float) -> None:
     torch.manual_seed(1)
     network = generator(reading)
     inside = {id(module) for module in network.body.modules()}
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+    for module in (*network.modules(), *discriminator(reading).modules()):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
             he = math.sqrt(2 / fan_in(module.weight))
             assert_normal(module.weight, he * (scale if id(module) in inside else 1.0))
             assert module.bias is None or not module.bias.any()
         if hasattr(module, "gamma"):
             assert bool((module.gamma == 1).all())
             assert not module.beta.any()
-
-
-@pytest.mark.parametrize("reading", READINGS)
-def test_discriminator_starts_from_he_normals(reading: str) -> None:
-    torch.manual_seed(1)
-    for module in discriminator(reading).modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            assert_normal(module.weight, math.sqrt(2 / fan_in(module.weight)))
-            assert module.bias is None or not module.bias.any()
 
 
 def test_the_readings_differ_where_the_sources_do_and_nowhere_else() -> None:

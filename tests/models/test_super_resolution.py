@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fsr_fer.models.image_tensors import as_picture
-from fsr_fer.models.meta_sr import MetaSr, pixel_positions
+from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 
@@ -34,16 +34,6 @@ def test_meta_upscale_is_the_loop_over_pixels(size: int, full: int) -> None:
             patch = padded[:, :, row : row + 3, column : column + 3]
             expected[:, :, i, j] = torch.einsum("bcyx,cyxo->bo", patch, kernel)
     torch.testing.assert_close(network.enlarge(features, full), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_positions_are_whole_number_arithmetic_at_all_our_sizes() -> None:
-    for size in (50, 34, 25, 20, 17, 15, 13):
-        positions = pixel_positions(size, 100, 100).double()
-        for i in (0, 1, 7, 50, 99):
-            exact = (i * size) % 100 / 100
-            assert positions[i, 3, 1] == pytest.approx(exact, abs=1e-7)
-            assert positions[3, i, 2] == pytest.approx(exact, abs=1e-7)
-        assert positions[..., 0].unique().item() == pytest.approx(size / 100)
 
 
 def test_kept_kernels_follow_the_weights() -> None:

@@ -22,8 +22,8 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.spd import BiMap, orthonormal
 from fsr_fer.training.fsr import Batch, FsrTrainer
 from fsr_fer.training.pretrain import ExtractorTrainer
-from fsr_fer.training.settings import FsrVariantSettings
 from tests import sections
+from tests.training.test_fsr import variant
 
 GOLDEN = Path(__file__).with_name("golden.json")
 TOLERANCE = 1e-7
@@ -114,11 +114,9 @@ def fsr_steps(reading: str) -> dict[str, Any]:
             learning_rate=1e-3,
         ),
         {
-            "plain": FsrVariantSettings(losses=sections.losses(), reweight=None),
-            "reweighted": FsrVariantSettings(
-                losses=sections.losses(), reweight=sections.reweight()
-            ),
-            "released": FsrVariantSettings(
+            "plain": variant(reweight=None),
+            "reweighted": variant(reweight=sections.reweight()),
+            "released": variant(
                 losses=sections.losses(perceptual_weight=10.0, feature_l2_weight=0.01),
                 reweight=sections.reweight(r=2.0, detach=False, discriminator=True),
             ),

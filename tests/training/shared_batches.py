@@ -40,7 +40,7 @@ def generated(batch: int, steps_of_d: int, reweighted: bool) -> dict[str, Tensor
     """Penalty, re-weighting and the L2 phase included."""
     weights = sections.reweight(detach=False, discriminator=True, r=2.0) if reweighted else None
     settings = sections.fsr(learning_rate=1e-2, discriminator_steps=steps_of_d)
-    trainer = test_fsr.trainer(None, weights, settings)
+    trainer = test_fsr.trainer(settings, reweight=weights)
     own = share(batch)
     generator = torch.Generator().manual_seed(0)
     for step in range(STEPS):

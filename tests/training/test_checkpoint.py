@@ -9,7 +9,7 @@ import torch
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.random_streams import EpochOrder, stream
 from fsr_fer.pipeline.runs import live_curves
-from fsr_fer.training.checkpoint import Checkpoint, exclusive, prefixed, unprefixed
+from fsr_fer.training.checkpoint import Checkpoint, exclusive
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -56,11 +56,6 @@ def test_only_one_process_at_a_time(tmp_path: Path) -> None:
         pass
     with exclusive(folder):
         pass
-
-
-def test_prefixes_round_trip() -> None:
-    tensors = {"a": torch.ones(1), "b.c": torch.zeros(1)}
-    assert unprefixed("x", prefixed("x", tensors) | prefixed("xy", tensors)).keys() == {"a", "b.c"}
 
 
 def test_streams_depend_on_their_place_alone() -> None:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError, build
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
@@ -147,14 +146,6 @@ def test_learning_rate_falls_along_half_a_cosine() -> None:
     assert rates == pytest.approx(expected)
 
 
-def test_a_network_that_meets_nan_within_stops_in_one_line() -> None:
-    broken = network()
-    broken.extractor.bimap.weight.fill_(math.nan)
-    message = r"^training diverged at iteration 0: .*learning_rate usually"
-    with pytest.raises(UserError, match=message):
-        recorded(training(broken))
-
-
 def training(pretrained: CovPoolFER | None = None, **changes: Any) -> Callable[[Run], CovPoolFER]:
     averaging = {"teacher": sections.teacher(network="ema"), "ema_decay": 0.8}
     settings = sections.finetune(**averaging | changes)
@@ -189,8 +180,6 @@ def test_validation_means_are_over_the_scales_without_full_size() -> None:
 
 
 def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(SettingsError, match="ema_decay"):
-        sections.finetune(teacher=sections.teacher(network="ema"))
     with pytest.raises(SettingsError, match="any_size_share"):
         sections.sizes(full_size_share=0.8, any_size_share=0.3)
     with pytest.raises(SettingsError, match="smallest_pixels"):

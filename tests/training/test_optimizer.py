@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from tests import sections
+from fsr_fer.training.optimizer import TensorFlowAdam
 
 
 def test_adam_follows_tensorflows_rule_by_hand() -> None:
@@ -44,11 +43,3 @@ def test_a_non_finite_gradient_updates_nothing() -> None:
         optimizer.step_if_finite({"g/total": torch.tensor(1.0)}, "g", 1)
     assert layer.weight.tolist() == before
     assert not any(tensor.any() for tensor in optimizer.state_dict().values())
-
-
-@pytest.mark.parametrize(
-    ("position", "expected"), [(0, 1.0), (2, 1.0), (3, 0.1), (4, 0.1), (5, 0.01), (99, 0.01)]
-)
-def test_learning_rate_table(position: int, expected: float) -> None:
-    settings = sections.pretrain(learning_rate=1.0, learning_rate_milestones=(3, 5))
-    assert stepped_learning_rate(settings, position) == pytest.approx(expected)

@@ -26,15 +26,9 @@ from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
-from fsr_fer.training.settings import (
-    FsrSettings,
-    FsrVariantSettings,
-    LossSettings,
-    PretrainSettings,
-    ReweightSettings,
-)
+from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
 from tests import ROOT, sections
-from tests.training.test_fsr import batch, classifier, step
+from tests.training.test_fsr import batch, classifier, step, variant
 from tests.training.test_fsr import trainer as fsr_trainer
 
 PARAMS = read_yaml(ROOT / "params.yaml")
@@ -63,37 +57,24 @@ reweight_settings = partial(settings, ReweightSettings, "reweight")
 # Schedules
 
 
-@pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize(
-    ("epoch", "rate"),
-    [(0, 0.1), (119, 0.1), (120, 1e-2), (239, 1e-2), (240, 1e-3), (499, 1e-3), (500, 1e-4)],
-)
-def test_pretrains_rate_at_every_milestone(reading: str, epoch: int, rate: float) -> None:
-    settings = pretrain_settings(reading)
-    assert stepped_learning_rate(settings, epoch) == pytest.approx(rate, rel=1e-12)
-    assert settings.epochs == 800
-
-
-@pytest.mark.parametrize(
-    ("reading", "first", "milestones"),
+    ("reading", "of", "first", "factor", "milestones"),
     [
-        ("paper", 2e-4, (20_000, 50_000, 100_000, 200_000)),
-        ("released", 2e-5, (20_000, 100_000, 200_000)),
+        ("paper", pretrain_settings, 0.1, 0.1, (120, 240, 500)),
+        ("released", pretrain_settings, 0.1, 0.1, (120, 240, 500)),
+        ("paper", fsr_settings, 2e-4, 0.5, (20_000, 50_000, 100_000, 200_000)),
+        ("released", fsr_settings, 2e-5, 0.5, (20_000, 100_000, 200_000)),
     ],
 )
-def test_fsrs_rate_halves_at_every_milestone(
-    reading: str, first: float, milestones: tuple[int, ...]
+def test_the_rate_falls_at_every_milestone(
+    reading: str, of: Any, first: float, factor: float, milestones: tuple[int, ...]
 ) -> None:
-    settings = fsr_settings(reading)
-
-    def rate(position: int) -> float:
-        return stepped_learning_rate(settings, position)
-
+    rate = partial(stepped_learning_rate, of(reading))
     assert rate(0) == pytest.approx(first, rel=1e-12)
-    for halvings, milestone in enumerate(milestones):
-        assert rate(milestone - 1) == pytest.approx(first / 2**halvings, rel=1e-12)
-        assert rate(milestone) == pytest.approx(first / 2 ** (halvings + 1), rel=1e-12)
-    assert rate(10**9) == pytest.approx(first / 2 ** len(milestones), rel=1e-12)
+    for reached, milestone in enumerate(milestones):
+        assert rate(milestone - 1) == pytest.approx(first * factor**reached, rel=1e-12)
+        assert rate(milestone) == pytest.approx(first * factor ** (reached + 1), rel=1e-12)
+    assert rate(10**9) == pytest.approx(first * factor ** len(milestones), rel=1e-12)
 
 
 def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
@@ -117,9 +98,8 @@ def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
         learning_rate_milestones=(2,),
         discriminator_steps=2,
     )
-    variant = FsrVariantSettings(losses=sections.losses(), reweight=None)
     faces = told_apart(12)
-    train_fsr(faces, faces, classifier(), settings, variant, Run("fsr", 1, CPU))
+    train_fsr(faces, faces, classifier(), settings, variant(), Run("fsr", 1, CPU))
     warm_up = [0.04 * 0.5 ** (i / 2) for i in range(3)]  # G alone
     assert taken == pytest.approx(warm_up + [0.02] * 6 + [0.01] * 6)  # D, D, G per iteration
 
@@ -202,7 +182,8 @@ def leave_gradients(network: nn.Module) -> None:
 
 
 def trainer(reading: str, weights: ReweightSettings | None) -> FsrTrainer:
-    subject = fsr_trainer(loss_settings(reading), weights, sections.fsr(learning_rate=1e-3))
+    settings = sections.fsr(learning_rate=1e-3)
+    subject = fsr_trainer(settings, losses=loss_settings(reading), reweight=weights)
     leave_gradients(subject.generator)
     leave_gradients(subject.discriminator)
     return subject
@@ -291,8 +272,9 @@ def test_every_player_has_tensorflows_adam_with_its_default_epsilon() -> None:
 
 
 def test_weight_decay_is_on_convolutions_and_linear_layers_alone() -> None:
-    settings = pretrain_settings("paper")
-    assert (settings.weight_decay, settings.adam_epsilon) == (0.05, 0.1)
+    for settings in map(pretrain_settings, READINGS):
+        constants = settings.weight_decay, settings.adam_epsilon, settings.epochs
+        assert constants == (0.05, 0.1, 800)
     subject = ExtractorTrainer(sections.pretrain(weight_decay=0.05), CLASSES, seed=1, device=CPU)
     optimizer = subject.optimizer
     decay = dict(zip(map(id, optimizer.parameters), optimizer.decays, strict=True))
