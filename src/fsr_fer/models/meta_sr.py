@@ -17,46 +17,23 @@ VALUES_AT_ONCE = 2**24
 """Of patches that are laid out for products at a time: 64 MiB. It bounds memory, nothing else."""
 
 
-class _DenseConv(nn.Module):
-    """A convolution whose output is appended to its input."""
-
-    def __init__(self, inputs: int, growth: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(conv3(inputs, growth), nn.ReLU())
-
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.cat([values, self.conv(values)], dim=1)
-
-
 class ResidualDenseBlock(nn.Module):
     """RDB: densely connected convolutions, fused by a 1x1 one, around a skip."""
 
     def __init__(self, settings: MetaSrSettings) -> None:
         super().__init__()
         filters, growth, layers = settings.filters, settings.growth, settings.layers
-        self.convs = nn.Sequential(
-            *(_DenseConv(filters + layer * growth, growth) for layer in range(layers))
-        )
+        self.convs = nn.ModuleList()
+        for layer in range(layers):
+            conv = nn.Sequential(conv3(filters + layer * growth, growth), nn.ReLU())
+            self.convs.append(nn.ModuleDict({"conv": conv}))
         self.LFF = nn.Conv2d(filters + layers * growth, filters, kernel_size=1)
 
     def forward(self, values: Tensor) -> Tensor:
-        return values + self.LFF(self.convs(values))
-
-
-class PositionToWeight(nn.Module):
-    """P2W: how an output pixel lies on its input pixel -> the kernel that makes it."""
-
-    def __init__(self, settings: MetaSrSettings) -> None:
-        super().__init__()
-        outputs = 9 * settings.filters * 3
-        self.meta_block = nn.Sequential(
-            nn.Linear(3, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, outputs)
-        )
-
-    def forward(self, positions: Tensor) -> Tensor:
-        """Positions as ``pixel_positions`` gives them -> kernels [..., 9 * filters, 3]."""
-        kernels: Tensor = self.meta_block(positions)
-        return kernels.unflatten(-1, (-1, 3))
+        seen = values
+        for conv in self.convs:
+            seen = torch.cat([seen, conv.get_submodule("conv")(seen)], dim=1)
+        return values + self.LFF(seen)
 
 
 def pixel_positions(small: int, full: int, pixels: int) -> Tensor:
@@ -83,7 +60,12 @@ class MetaSr(nn.Module):
         self.GFF = nn.Sequential(
             nn.Conv2d(blocks * filters, filters, kernel_size=1), conv3(filters, filters)
         )
-        self.P2W = PositionToWeight(settings)
+        # P2W: how an output pixel lies on its input pixel -> the kernel that makes it.
+        outputs = 9 * filters * 3
+        positions_to_kernels = nn.Sequential(
+            nn.Linear(3, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, outputs)
+        )
+        self.P2W = nn.ModuleDict({"meta_block": positions_to_kernels})
         self._kernels: dict[tuple[int, int], Tensor] = {}
 
     def forward(self, small: Tensor, full: int) -> Tensor:
@@ -135,7 +117,8 @@ class MetaSr(nn.Module):
         if key in self._kernels and not self.training:
             return self._kernels[key]
         cycle = full // math.gcd(size, full)
-        kernels: Tensor = self.P2W(pixel_positions(size, full, cycle).to(self.SFENet1.weight))
+        positions = pixel_positions(size, full, cycle).to(self.SFENet1.weight)
+        kernels: Tensor = self.P2W["meta_block"](positions).unflatten(-1, (-1, 3))
         if not self.training:
             self._kernels[key] = kernels
         return kernels

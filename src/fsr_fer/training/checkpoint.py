@@ -83,8 +83,4 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Those of ``tensors`` that ``prefixed`` put under ``prefix``, under their own names."""
     start = prefix + "."
-    return {
-        name.removeprefix(start): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(start)
-    }
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

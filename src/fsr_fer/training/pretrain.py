@@ -1,7 +1,6 @@
 """CovPoolFER trained on full-size faces; it is frozen ever after."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -183,11 +182,7 @@ def train_extractor(
         score=f"validation/{settings.selection}",
         schedule=Schedule(settings.epochs, validation_every=1, unit=batches),
         run=run,
-        mean=_sum_of_shares,
+        # Divided before it is summed: the last digits of the recorded curves are of that.
+        mean=lambda values: sum(value / len(values) for value in values),
     )
     return network
-
-
-def _sum_of_shares(values: Sequence[float]) -> float:
-    """The mean, divided before it is summed: the last digits of the recorded curves are of that."""
-    return sum(value / len(values) for value in values)
