@@ -37,29 +37,19 @@ def shapes_of(network: torch.nn.Module) -> published.Shapes:
 
 
 @pytest.mark.parametrize(
-    ("scale", "tensors", "parameters"),
-    [
-        (2, 1632, 15_444_667),
-        (3, 1632, 15_629_307),
-        (4, 1634, 15_592_379),
-        (8, 1636, 15_740_091),
-    ],
+    ("scale", "count"), [(2, 15_444_667), (3, 15_629_307), (4, 15_592_379), (8, 15_740_091)]
 )
-def test_rcan_at_full_size_has_the_published_names_and_shapes(
-    scale: int, tensors: int, parameters: int
-) -> None:
+def test_rcan_at_full_size_has_the_published_names_and_shapes(scale: int, count: int) -> None:
     with torch.device("meta"):
         network = Rcan(FULL_RCAN, scale)
     assert shapes_of(network) == published.rcan(scale)
-    assert len(network.state_dict()) == tensors
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
 def test_meta_sr_at_full_size_has_the_published_names_and_shapes() -> None:
     with torch.device("meta"):
         network = MetaSr(FULL_META_SR)
     assert shapes_of(network) == published.meta_sr()
-    assert len(network.state_dict()) == 304
     assert sum(parameter.numel() for parameter in network.parameters()) == 22_419_096
     assert sum(parameter.numel() for parameter in network.P2W.parameters()) == 445_120
 

@@ -91,11 +91,6 @@ def test_extractors_convolutions_at_work(reading: str) -> None:
     maps = network.maps(torch.empty(1, 3, 100, 100, device="meta"))
     assert sides == [100, 50, 25, 25, 12, 12]
     assert maps.shape == (1, 256, 12, 12)
-    # Layers 1 to 6: 2 x 9 x inputs x outputs x positions.
-    flops = [34.6e6, 276.5e6, 138.2e6, 184.3e6, 84.9e6, 169.9e6]
-    for conv, side, expected in zip(network.convs, sides, flops, strict=True):
-        assert isinstance(conv, nn.Conv2d)
-        assert 2 * conv.weight.numel() * side**2 == pytest.approx(expected, rel=2e-3)
 
 
 def test_generator_of_the_paper_layer_by_layer() -> None:

@@ -1,4 +1,4 @@
-"""CovPoolFER's training: centers, selection, resuming, divergence."""
+"""CovPoolFER's training: learning, selection, resuming, divergence."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,28 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
-from fsr_fer.training.pretrain import CenterLoss, train_extractor
+from fsr_fer.training.pretrain import train_extractor
 from tests import sections
 from tests.training.recording import check_that_it_resumes, recorded
-
-CPU = torch.device("cpu")
-
-
-def test_centers_move_as_if_face_by_face_for_equal_faces() -> None:
-    loss = CenterLoss(2, 3)
-    loss.move(torch.ones(30, 3), torch.zeros(30, dtype=torch.int64), rate=0.1)
-    expected = 0.0
-    for _ in range(30):
-        expected += 0.1 * (1 - expected)
-    torch.testing.assert_close(loss.centers[0], torch.full((3,), expected))
-    assert loss.centers[1].abs().max() == 0
 
 
 def faces(count: int, classes: int = 3) -> LabelledFaces:

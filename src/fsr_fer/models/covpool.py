@@ -97,7 +97,8 @@ class FeatureExtractor(nn.Module):
         _init_weights(self)
 
     def forward(self, faces: Tensor) -> Tensor:
-        return self.second_order(self.maps(faces))
+        covariance = covariance_pool(self.maps(faces), COVARIANCE_RIDGE)
+        return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)
 
     def maps(self, faces: Tensor) -> Tensor:
         """The convolutions alone, [B, 3, H, W] -> [B, C, H // 8, W // 8]."""
@@ -110,11 +111,6 @@ class FeatureExtractor(nn.Module):
                 values = functional.max_pool2d(values, 2)
             values = functional.relu(values)
         return values
-
-    def second_order(self, maps: Tensor) -> Tensor:
-        """Covariance, BiMap, ReEig and LogEig: [B, C, H, W] -> [B, d, d]."""
-        covariance = covariance_pool(maps, COVARIANCE_RIDGE)
-        return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)
 
 
 class ExpressionClassifier(nn.Module):

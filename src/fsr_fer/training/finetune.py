@@ -1,9 +1,7 @@
 """The pretrained extractor trained further on faces of all sizes: no generator, no extra cost.
 
-The paper restores the features of a small face behind a frozen extractor. Here the extractor itself
-learns on, from faces of all sizes. ``mixed_resolution`` is what a practitioner would try first;
-``best`` adds feature super-resolution's idea, that the prediction for the full-size face teaches
-the one for the small face. Both are this one training with other settings.
+A practitioner would first try ``mixed_resolution``. ``self_distillation`` adds the idea of feature
+super-resolution: the prediction for the full-size face teaches the one for the small face.
 """
 
 import copy

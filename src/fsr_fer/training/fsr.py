@@ -80,7 +80,7 @@ class FsrTrainer:
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
         """Update D, then G; returns the terms of both.
 
-        With ``diagnose`` the gradient norm that each of G's terms has at F_sr is returned too.
+        With ``diagnose`` the mean norm of each of G's terms' gradients at F_sr is returned too.
         """
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
@@ -94,11 +94,10 @@ class FsrTrainer:
         """Update G alone with the feature L2 loss (the release's first phase)."""
         sr_features = self._restore(batch.lr)
         loss = losses.feature_l2(sr_features, batch.hr, self.losses.feature_l2_reduction).mean()
+        terms = {"g/feature_l2": loss}
         self.generator_optimizer.zero_grad()
         weighted(loss, len(batch.labels)).backward()
-        return self.generator_optimizer.step_if_finite(
-            {"g/feature_l2": loss}, "g", len(batch.labels)
-        )
+        return self.generator_optimizer.step_if_finite(terms, "g", len(batch.labels))
 
     def _restore(self, lr_features: Tensor) -> Tensor:
         """F_sr in the dtype of F_lr, computed in the precision that the settings name."""
@@ -117,9 +116,8 @@ class FsrTrainer:
         squared_norm = losses.squared_gradient_norm(
             discriminator, batch.hr, sr_features, interpolation
         )
-        penalty = losses.gradient_penalty(
-            squared_norm, self.losses.penalty_k, self.losses.penalty_p
-        )
+        k, p = self.losses.penalty_k, self.losses.penalty_p
+        penalty = losses.gradient_penalty(squared_norm, k, p)
         reweighted = self.reweight is not None and self.reweight.discriminator
         weights = self._weights(batch, sr_features) if reweighted else 1.0
         loss = (weights * losses.discriminator_gan(real, fake) + penalty).mean()
@@ -145,7 +143,9 @@ class FsrTrainer:
         loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
         terms = {f"g/{name}": part.mean() for name, part in parts.items()}
         if diagnose:
-            terms |= {f"g/slope_{name}": _gradient_norm(part, seen) for name, part in parts.items()}
+            for name, part in parts.items():
+                (slope,) = torch.autograd.grad(part.sum(), seen, retain_graph=True)
+                terms[f"g/slope_{name}"] = slope.flatten(1).norm(dim=1).mean()
         terms |= {"g/total": loss, "g/weight": weights.mean()}
         (gradient,) = torch.autograd.grad(weighted(loss, len(batch.labels)), seen)
         self.generator_optimizer.zero_grad()
@@ -162,13 +162,11 @@ class FsrTrainer:
             with torch.no_grad():
                 hr_embedding = self.classifier.embedding(hr_features)
             sr_embedding = self.classifier.embedding(sr_features)
-            parts["perceptual"] = weights.perceptual_weight * losses.perceptual(
-                sr_embedding, hr_embedding
-            )
+            distance = losses.perceptual(sr_embedding, hr_embedding)
+            parts["perceptual"] = weights.perceptual_weight * distance
         if weights.feature_l2_weight > 0:
-            parts["feature_l2"] = weights.feature_l2_weight * losses.feature_l2(
-                sr_features, hr_features, weights.feature_l2_reduction
-            )
+            distance = losses.feature_l2(sr_features, hr_features, weights.feature_l2_reduction)
+            parts["feature_l2"] = weights.feature_l2_weight * distance
         return parts
 
     def _weights(self, batch: Batch, sr_features: Tensor) -> Tensor:
@@ -207,12 +205,6 @@ class FsrTrainer:
                 parts.append(logits.argmax(dim=1).cpu())
             predicted[f"x{scale}"] = gather(torch.cat(parts)).numpy()
         return accuracies(pairs.labels, predicted)
-
-
-def _gradient_norm(part: Tensor, features: Tensor) -> Tensor:
-    """Mean norm over the faces of a term's gradient at F_sr."""
-    (gradient,) = torch.autograd.grad(part.sum(), features, retain_graph=True)
-    return gradient.flatten(1).norm(dim=1).mean()
 
 
 class BatchSampler:
