@@ -45,6 +45,7 @@ from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
+from fsr_fer.models.image_tensors import Restorer
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import (
@@ -53,7 +54,6 @@ from fsr_fer.models.settings import (
     MetaSrSettings,
     RcanSettings,
 )
-from fsr_fer.models.super_resolution import Restorer
 
 RESULTS = Path(__file__).with_suffix(".json")
 BATCHES = (1, 64)

@@ -30,7 +30,12 @@ from fsr_fer.common.settings import build
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.settings import ExtractorSettings
 from fsr_fer.training.fsr import Batch, FsrTrainer
-from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings import (
+    FsrSettings,
+    FsrVariantSettings,
+    LossSettings,
+    ReweightSettings,
+)
 
 RESULTS = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")
@@ -66,10 +71,11 @@ def training_step(
     torch.manual_seed(0)
     trainer = FsrTrainer(
         settings,
-        build(LossSettings, values["losses"], "losses"),
-        build(ReweightSettings, values["reweight"], "reweight"),
+        FsrVariantSettings(
+            losses=build(LossSettings, values["losses"], "losses"),
+            reweight=build(ReweightSettings, values["reweight"], "reweight"),
+        ),
         CovPoolFER(extractor, 7).classifier,
-        feature_dim=extractor.bimap_dim,
         seed=0,
         device=device,
     )

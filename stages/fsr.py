@@ -19,15 +19,13 @@ def main(variant: str) -> Stage | None:
     manifest = read_manifest(paths.manifest, stage.class_names)
     network = load_network(paths.network(), CovPoolFER)
     train, validation = open_pairs(paths.data / "features/train", manifest, stage.scales)
-    chosen = stage.settings(FsrVariantSettings, f"fsr_variants.{variant}")
     with training_run(stage, f"fsr {variant}") as run:
         generator = train_fsr(
             train,
             validation,
             network.classifier,
             stage.settings(FsrSettings),
-            chosen.losses,
-            chosen.reweight,
+            stage.settings(FsrVariantSettings, f"fsr_variants.{variant}"),
             run,
         )
         barrier()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
 from fsr_fer.data.settings import NaturalSettings
+from fsr_fer.data.super_resolution_pairs import Patches
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network, save_network
@@ -11,7 +12,7 @@ from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.training.settings import SrSettings
-from fsr_fer.training.sr import natural_image_setup, new_network, train_sr
+from fsr_fer.training.sr import META_SR_FACTORS, new_network, scale_of, train_sr
 
 IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
@@ -25,10 +26,14 @@ def main(key: str) -> Stage:
     if settings.weights == "imported":
         save_network(target, load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr))
         return stage
+    natural = stage.settings(NaturalSettings)
     pictures = open_pictures(stage.paths.data / "natural")
-    patches, training = natural_image_setup(
-        key, pictures, stage.settings(NaturalSettings), settings, stage.seed
-    )
+    if scale := scale_of(key):
+        patches = Patches(pictures, (scale,), natural.rcan_patch_pixels, stage.seed)
+        training = settings.rcan_training
+    else:
+        patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, stage.seed)
+        training = settings.meta_sr_training
     network = new_network(key, settings, stage.seed)
     with training_run(stage, f"sr {key}") as run:
         train_sr(network, patches, training, run)

@@ -17,13 +17,8 @@ def main() -> Stage:
     """Write ``models/<profile>/sr_faces`` and the curves beside the metrics."""
     stage = load_stage("sr_faces")
     settings, paths = stage.settings(SrSettings), stage.paths
-    train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
-    faces = WholeFaces(
-        train,
-        validation,
-        stage.scales,
-        stage.settings(DownsampleSettings),
-    )
+    train, validation = open_faces_of(paths.dataset, stage.class_names)
+    faces = WholeFaces(train, validation, stage.scales, stage.settings(DownsampleSettings))
     network = network_to_retrain(paths.network("sr/meta_sr"), settings, stage.seed)
     with training_run(stage, f"sr {KEY}") as run:
         train_sr(network, faces, settings.meta_sr_retrained_training, run)

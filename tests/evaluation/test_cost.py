@@ -11,6 +11,7 @@ from fsr_fer.evaluation.cost import cost_of, work_of, work_of_module
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
+from fsr_fer.models.image_tensors import Restorer
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import (
@@ -19,7 +20,6 @@ from fsr_fer.models.settings import (
     MetaSrSettings,
     RcanSettings,
 )
-from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from tests import ROOT, sections
 

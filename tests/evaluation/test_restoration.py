@@ -9,10 +9,9 @@ import torch
 
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.evaluation.restoration import fidelity, write_restored
-from fsr_fer.models.image_tensors import as_picture, as_values
+from fsr_fer.models.image_tensors import Restorer, as_picture, as_values
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.settings import MetaSrSettings
-from fsr_fer.models.super_resolution import Restorer
 from tests.training.test_pretrain import faces
 
 

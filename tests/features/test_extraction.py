@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.face_stream import Faces
-from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.features import extraction
 from fsr_fer.features.extraction import write_features
 from fsr_fer.features.packing import unpack
@@ -17,7 +15,6 @@ from fsr_fer.resize import imresize
 from tests import sections
 
 CPU = torch.device("cpu")
-SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +49,6 @@ def test_written_features_are_the_extractors(
     read = unpack(torch.from_numpy(written[36:44]).to(torch.float32))
     torch.testing.assert_close(read, expected, rtol=0, atol=tolerance)
     assert [path.name for path in tmp_path.iterdir()] == ["hr.npy"]
-
-
-def test_features_of_small_faces_are_those_of_the_restored_ones(
-    tmp_path: Path, extractor: FeatureExtractor, images: np.ndarray
-) -> None:
-    small = downsample(images, 6, SMALL)
-    rows = np.arange(70)
-    direct = write(extractor, Faces(small, rows, (6, SMALL)), tmp_path / "a.npy")
-    restored = write(extractor, Faces(restore(small, 6, SMALL), rows), tmp_path / "b.npy")
-    np.testing.assert_array_equal(direct, restored)
 
 
 @pytest.mark.parametrize("processes", [2, 3, 4])

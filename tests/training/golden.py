@@ -23,6 +23,7 @@ from fsr_fer.models.spd import BiMap, orthonormal
 from fsr_fer.training.fsr import Batch, FsrTrainer
 from fsr_fer.training.pretrain import ExtractorTrainer
 from tests import sections
+from tests.training.test_fsr import variant
 
 GOLDEN = Path(__file__).with_name("golden.json")
 TOLERANCE = 1e-7
@@ -112,16 +113,15 @@ def fsr_steps(reading: str) -> dict[str, Any]:
             discriminator=sections.discriminator(bias=not released),
             learning_rate=1e-3,
         ),
-        sections.losses(perceptual_weight=10.0, feature_l2_weight=0.01)
-        if released
-        else sections.losses(),
         {
-            "plain": None,
-            "reweighted": sections.reweight(),
-            "released": sections.reweight(r=2.0, detach=False, discriminator=True),
+            "plain": variant(reweight=None),
+            "reweighted": variant(reweight=sections.reweight()),
+            "released": variant(
+                losses=sections.losses(perceptual_weight=10.0, feature_l2_weight=0.01),
+                reweight=sections.reweight(r=2.0, detach=False, discriminator=True),
+            ),
         }[reading],
         classifier,
-        feature_dim=DIM,
         seed=0,
         device=CPU,
     )

@@ -1,6 +1,5 @@
 """Trainings that are recorded, interrupted and resumed."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
 
@@ -29,16 +27,6 @@ def recorded(
 
     run = Run("test", 7, torch.device("cpu"), checkpoint or Checkpoint(), record)
     return train(run).state_dict(), records
-
-
-def check_that_divergence_updates_nothing(network: CovPoolFER, step: Callable[[], object]) -> None:
-    """A step with a logit that is not finite is stopped and named."""
-    with torch.no_grad():
-        network.classifier.logits.bias[0] = math.inf
-    before = network.classifier.hidden.weight.detach().clone()
-    with pytest.raises(FloatingPointError, match=r"^train/cross_entropy = .*nothing was updated"):
-        step()
-    assert torch.equal(network.classifier.hidden.weight.detach(), before)
 
 
 def check_that_it_resumes(train: Train, folder: Path, stop_after: int) -> None:

@@ -15,11 +15,10 @@ from torch import Tensor
 from fsr_fer.common.distributed import barrier, is_first, share
 from fsr_fer.training.checkpoint import Checkpoint, prefixed
 from fsr_fer.training.fit import Run, Stateful
-from fsr_fer.training.fsr import Batch, train_fsr
+from fsr_fer.training.fsr import Batch
 from fsr_fer.training.pretrain import ExtractorTrainer, train_extractor
 from tests import sections
-from tests.training.test_fsr import classifier, pairs
-from tests.training.test_fsr import trainer as fsr_trainer
+from tests.training import test_fsr
 from tests.training.test_pretrain import faces
 
 STEPS, DIM, CLASSES, CPU = 20, 8, 3, torch.device("cpu")
@@ -41,7 +40,7 @@ def generated(batch: int, steps_of_d: int, reweighted: bool) -> dict[str, Tensor
     """Penalty, re-weighting and the L2 phase included."""
     weights = sections.reweight(detach=False, discriminator=True, r=2.0) if reweighted else None
     settings = sections.fsr(learning_rate=1e-2, discriminator_steps=steps_of_d)
-    trainer = fsr_trainer(None, weights, settings)
+    trainer = test_fsr.trainer(settings, reweight=weights)
     own = share(batch)
     generator = torch.Generator().manual_seed(0)
     for step in range(STEPS):
@@ -75,16 +74,8 @@ def trained() -> Iterator[tuple[str, dict[str, Tensor]]]:
 
 def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
     """A training in float32 as far as ``iterations``, from what is in ``folder``."""
-    network = train_fsr(
-        pairs(12),
-        pairs(9),
-        classifier(),  # type: ignore[arg-type]
-        sections.fsr(iterations=iterations, learning_rate=1e-2),
-        sections.losses(),
-        sections.reweight(),
-        Run("fsr", 4, CPU, Checkpoint(folder)),
-    )
-    return network.state_dict()
+    train = test_fsr.training(iterations=iterations, learning_rate=1e-2)
+    return train(Run("fsr", 4, CPU, Checkpoint(folder))).state_dict()
 
 
 def part_of_pretrain(folder: Path, epochs: int) -> dict[str, Tensor]:

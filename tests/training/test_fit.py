@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fsr_fer.common.errors import UserError
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run, Schedule, fit
-from fsr_fer.training.log import Means, require_finite
+from fsr_fer.training.log import require_finite
 from tests.training.recording import recorded
 
 
@@ -73,11 +73,3 @@ def test_all_that_is_not_finite_is_named() -> None:
     terms = {"g/gan": torch.tensor(float("inf")), "g/weight": torch.tensor(1.0)}
     with pytest.raises(FloatingPointError, match=r"^g/gan = inf, d/real = nan; nothing was"):
         require_finite(terms | {"d/real": torch.tensor(float("nan"))})
-
-
-def test_means_start_anew_once_taken() -> None:
-    means = Means()
-    means.add({"a": torch.tensor(1.0)})
-    means.add({"a": torch.tensor(2.0), "b": torch.tensor(5.0)})
-    assert means.take() == {"a": 1.5, "b": 5.0}
-    assert means.take() == {}

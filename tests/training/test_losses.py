@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fsr_fer.training import losses
 
@@ -11,16 +12,6 @@ def test_gan_terms_are_equations_7_and_8_to_the_letter() -> None:
     real, fake = torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.5])
     assert losses.generator_gan(fake).tolist() == [4.0, 0.5]
     assert losses.discriminator_gan(real, fake).tolist() == [-3.0, -2.5]
-
-
-def test_gradient_norm_of_a_linear_critic_is_its_weight_wherever_it_is_taken() -> None:
-    weight = torch.arange(6, dtype=torch.float64).view(1, 2, 3)
-    hr, sr = torch.randn(2, 4, 1, 2, 3, dtype=torch.float64)
-    interpolation = torch.tensor([0.0, 0.3, 0.7, 1.0], dtype=torch.float64)
-    squared = losses.squared_gradient_norm(
-        lambda x: (weight * x).flatten(1).sum(1), hr, sr, interpolation
-    )
-    torch.testing.assert_close(squared, torch.full((4,), 55.0, dtype=torch.float64))
 
 
 def test_gradient_is_taken_at_the_interpolated_point_per_face() -> None:
@@ -57,22 +48,17 @@ def test_penalty_reaches_the_critics_weights_but_not_the_generator() -> None:
 
 def test_penalty_differentiates_twice_like_finite_differences() -> None:
     torch.manual_seed(0)
-    critic = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Softplus(), torch.nn.Linear(5, 1))
-    critic.double()
-    hr, sr, interpolation = (
-        torch.randn(3, 4, dtype=torch.float64),
-        torch.randn(3, 4, dtype=torch.float64),
-        torch.rand(3, dtype=torch.float64),
-    )
+    hr, sr = torch.randn(2, 3, 4, dtype=torch.float64)
+    interpolation = torch.rand(3, dtype=torch.float64)
 
     def penalty(weight: Tensor) -> Tensor:
-        def score(x: Tensor) -> Tensor:
-            return torch.func.functional_call(critic, {"0.weight": weight}, (x,)).squeeze(1)
+        def critic(x: Tensor) -> Tensor:
+            return functional.softplus(x @ weight).sum(dim=1)
 
-        squared = losses.squared_gradient_norm(score, hr, sr, interpolation)
+        squared = losses.squared_gradient_norm(critic, hr, sr, interpolation)
         return losses.gradient_penalty(squared, k=2.0, p=6.0).mean()
 
-    weight = critic[0].weight.detach().clone().requires_grad_(True)
+    weight = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(penalty, (weight,))
 
 
@@ -94,25 +80,10 @@ def test_weights_by_hand(r: float, expected: list[float]) -> None:
 
 
 def test_weight_falls_as_the_face_gets_easier_and_stays_positive() -> None:
-    ease = torch.linspace(-20, 20, 41)
-    logits = torch.stack([ease, torch.zeros(41)], dim=1)
+    logits = torch.stack([torch.linspace(-20, 20, 41), torch.zeros(41)], dim=1)
     weights = losses.classification_weights(logits, torch.zeros(41, dtype=torch.int64), 1.5, 1.0)
     assert bool((weights.diff() <= 0).all())
-    assert weights[0].item() == pytest.approx(1.5)
-    assert weights[-1].item() == pytest.approx(0.5)
-
-
-class Steep(torch.nn.Module):
-    """A critic with this slope everywhere, made of a layer that autocast runs in bfloat16."""
-
-    def __init__(self, slope: float) -> None:
-        super().__init__()
-        self.layer = torch.nn.Linear(16, 1, bias=False)
-        torch.nn.init.constant_(self.layer.weight, slope / 4)
-
-    def forward(self, features: Tensor) -> Tensor:
-        result: Tensor = self.layer(features.flatten(1)).squeeze(1)
-        return result
+    assert weights[[0, -1]].tolist() == pytest.approx([1.5, 0.5])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -121,27 +92,22 @@ def test_the_sixth_power_is_float32_whatever_the_networks_run_in(
     dtype: torch.dtype, autocast: bool
 ) -> None:
     slope = 24.0  # 2 * 24^6 is 3.8e8, and float16 ends at 65504
-    critic = Steep(slope)
+    critic = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 1, bias=False))
+    torch.nn.init.constant_(critic[1].weight, slope / 4)
     hr, sr = torch.linspace(-1, 1, 64).view(2, 2, 1, 4, 4).to(dtype)
     interpolation = torch.tensor([0.25, 0.5], dtype=dtype)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         squared = losses.squared_gradient_norm(critic, hr, sr, interpolation)
         penalty = losses.gradient_penalty(squared, k=2.0, p=6.0)
-        difference = losses.discriminator_gan(critic(hr.float()), critic(sr.float()))
+        difference = losses.discriminator_gan(critic(hr.float()), critic(sr.float())).squeeze(1)
         loss = (difference + penalty).mean()
     loss.backward()
     assert squared.dtype == penalty.dtype == difference.dtype == loss.dtype == torch.float32
     torch.testing.assert_close(penalty, torch.full((2,), 2 * slope**6), rtol=1e-5, atol=0)
-    gradient = critic.layer.weight.grad
+    gradient = critic[1].weight.grad
     assert gradient is not None
     # d/dw 2 |w|^6 = 12 |w|^4 w, each of the 16 weights being |w| / 4; the rest is below 1.
     torch.testing.assert_close(gradient, torch.full_like(gradient, 3 * slope**5), rtol=1e-2, atol=1)
-
-
-def test_a_half_would_overflow_where_the_penalty_does_not() -> None:
-    squared = torch.tensor([24.0**2], dtype=torch.float16)
-    assert torch.isinf(2 * squared**3)
-    assert torch.isfinite(losses.gradient_penalty(squared, k=2.0, p=6.0))
 
 
 def test_every_term_is_at_least_float32() -> None:
@@ -150,6 +116,7 @@ def test_every_term_is_at_least_float32() -> None:
         found = [
             losses.generator_gan(values),
             losses.discriminator_gan(values, values),
+            losses.gradient_penalty(values[:, 0], k=2.0, p=6.0),
             losses.perceptual(values, values),
             losses.feature_l2(values, values, "sum"),
             losses.feature_l2(values, values, "mean"),

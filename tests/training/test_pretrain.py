@@ -1,38 +1,20 @@
-"""CovPoolFER's training: centers, selection, resuming, divergence."""
+"""CovPoolFER's training: learning, selection, resuming, divergence."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.labelled_faces import LabelledFaces
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
-from fsr_fer.training.pretrain import CenterLoss, ExtractorTrainer, train_extractor
+from fsr_fer.training.pretrain import train_extractor
 from tests import sections
-from tests.training.recording import (
-    check_that_divergence_updates_nothing,
-    check_that_it_resumes,
-    recorded,
-)
-
-CPU = torch.device("cpu")
-
-
-def test_centers_move_as_if_face_by_face_for_equal_faces() -> None:
-    loss = CenterLoss(2, 3)
-    loss.move(torch.ones(30, 3), torch.zeros(30, dtype=torch.int64), rate=0.1)
-    expected = 0.0
-    for _ in range(30):
-        expected += 0.1 * (1 - expected)
-    torch.testing.assert_close(loss.centers[0], torch.full((3,), expected))
-    assert loss.centers[1].abs().max() == 0
+from tests.training.recording import check_that_it_resumes, recorded
 
 
 def faces(count: int, classes: int = 3) -> LabelledFaces:
@@ -63,23 +45,6 @@ def test_training_learns_and_selects_on_validation() -> None:
 
 def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
     check_that_it_resumes(training(epochs=3), tmp_path, stop_after=1)
-
-
-def test_bimap_is_orthonormal_after_steps_and_centers_moved() -> None:
-    trainer = ExtractorTrainer(sections.pretrain(), num_classes=3, seed=1, device=CPU)
-    images, labels = faces(8).batch(torch.arange(8))
-    for _ in range(3):
-        trainer.train_step(standardise(images), labels)
-    weight = trainer.network.extractor.bimap.weight.detach()
-    torch.testing.assert_close(weight.mT @ weight, torch.eye(8), rtol=0, atol=1e-5)
-    assert bool((trainer.center_loss.centers.abs().sum(dim=1) > 0).all())
-
-
-def test_divergence_stops_before_the_update() -> None:
-    trainer = ExtractorTrainer(sections.pretrain(), num_classes=3, seed=1, device=CPU)
-    images, labels = faces(8).batch(torch.arange(8))
-    step = partial(trainer.train_step, standardise(images), labels)
-    check_that_divergence_updates_nothing(trainer.network, step)
 
 
 def test_a_training_worse_than_guessing_is_stopped_though_all_is_finite(tmp_path: Path) -> None:

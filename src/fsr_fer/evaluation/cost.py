@@ -18,7 +18,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.downsampling import small_side
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predictions import HR
-from fsr_fer.models.super_resolution import Restorer
+from fsr_fer.models.image_tensors import Restorer
 
 _EIGH = torch.ops.aten._linalg_eigh
 META = torch.device("meta")

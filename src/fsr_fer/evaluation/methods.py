@@ -15,9 +15,9 @@ from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
+from fsr_fer.models.image_tensors import Restorer
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.super_resolution import Restorer
 from fsr_fer.models.weights import load_network
 
 

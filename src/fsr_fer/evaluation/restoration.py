@@ -12,7 +12,7 @@ from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
-from fsr_fer.models.super_resolution import Restorer
+from fsr_fer.models.image_tensors import Restorer
 
 
 def write_restored(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fsr_fer.common.distributed import barrier, is_first, share
 from fsr_fer.common.files import PART_SUFFIX, replacing
@@ -37,9 +36,6 @@ def write_features(
     own = batches[share(len(batches))]
     shape = len(faces), triangle_size(extractor.settings.bimap_dim)
 
-    def features(images: Tensor) -> Tensor:
-        return pack(extractor(standardise(images)))
-
     part = path.with_name(path.name + PART_SUFFIX)
     with replacing(path) if is_first() else contextlib.nullcontext():
         if is_first():
@@ -49,7 +45,7 @@ def write_features(
         with open(part, "r+b") as file:
             before = own[0].start if own else 0
             file.seek((before - shape[0]) * shape[1] * dtype.itemsize, os.SEEK_END)
-            made = computed(faces, own, features, device)
+            made = computed(faces, own, lambda few: pack(extractor(standardise(few))), device)
             for rows in progress(made, total=len(own), desc=desc):
                 file.write(rows.numpy().astype(dtype).tobytes())
         barrier()

@@ -12,11 +12,6 @@ def triangle_size(dim: int) -> int:
     return dim * (dim + 1) // 2
 
 
-def dim_of(size: int) -> int:
-    """The inverse of ``triangle_size``."""
-    return math.isqrt(2 * size)  # as d^2 < d (d + 1) < (d + 1)^2
-
-
 def pack(matrices: Tensor) -> Tensor:
     """Upper triangles of symmetric matrices, row by row: [B, d, d] -> [B, d * (d + 1) / 2]."""
     flat, _ = _positions(matrices.shape[1], matrices.device)
@@ -25,7 +20,7 @@ def pack(matrices: Tensor) -> Tensor:
 
 def unpack(triangles: Tensor) -> Tensor:
     """Symmetric matrices from their upper triangles, [B, d * (d + 1) / 2] -> [B, d, d]."""
-    dim = dim_of(triangles.shape[1])
+    dim = math.isqrt(2 * triangles.shape[1])  # as d^2 < d (d + 1) < (d + 1)^2
     _, square = _positions(dim, triangles.device)
     return triangles.index_select(1, square).view(-1, dim, dim)
 

@@ -1,10 +1,9 @@
 """Features of the same faces at full size and small, as the generator's training reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.features.packing import dim_of, unpack
+from fsr_fer.features.packing import unpack
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,9 @@ class FeaturePairs:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def dim(self) -> int:
-        """D of the [d, d] log-matrices."""
-        return dim_of(self.hr.shape[1])
-
-    def take(self, positions: np.ndarray | slice) -> FeaturePairs:
+    def take(self, positions: np.ndarray | slice) -> Self:
         """Some of the faces; nothing is read yet."""
-        return FeaturePairs(self.hr, self.lr, self.rows[positions], self.labels[positions])
+        return replace(self, rows=self.rows[positions], labels=self.labels[positions])
 
     def read(self, faces: np.ndarray, scales: np.ndarray) -> tuple[Tensor, Tensor]:
         """Packed features as they are stored, [2, B, P] (small, then full size), and labels [B].
@@ -63,12 +57,12 @@ def open_pairs(
         UserError: a file is missing, cut off, or holds other faces than the manifest.
     """
     rows = manifest.rows("train", "validation")
-    hr, *lr = (open_array(folder / f"{size}.npy") for size in ("hr", *(f"x{s}" for s in scales)))
-    for size, array in zip(("hr", *scales), (hr, *lr), strict=True):
+    hr = open_array(folder / "hr.npy")
+    lr = {scale: open_array(folder / f"x{scale}.npy") for scale in scales}
+    for size, array in ("hr", hr), *lr.items():
         if len(array) != len(rows):
             raise UserError(f"{folder}: {size} has {len(array)} faces, the manifest {len(rows)}")
-    by_scale = dict(zip(scales, lr, strict=True))
-    pairs = FeaturePairs(hr, by_scale, np.arange(len(rows)), manifest.labels[rows])
+    pairs = FeaturePairs(hr, lr, np.arange(len(rows)), manifest.labels[rows])
     held_out = np.isin(rows, manifest.rows("validation"))
     return pairs.take(~held_out), pairs.take(held_out)
 

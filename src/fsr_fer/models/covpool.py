@@ -39,6 +39,9 @@ def standardise(images: Tensor) -> Tensor:
 class BetaNorm(nn.Module):
     """Batch normalisation with a learned shift and no learned scale, over dimension 1."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, features: int, momentum: float) -> None:
         super().__init__()
         self.momentum = momentum
@@ -51,8 +54,8 @@ class BetaNorm(nn.Module):
             return self._over_all_processes(values)
         return functional.batch_norm(
             values,
-            self.get_buffer("running_mean"),
-            self.get_buffer("running_var"),
+            self.running_mean,
+            self.running_var,
             bias=self.beta,
             training=self.training,
             momentum=self.momentum,
@@ -71,8 +74,8 @@ class BetaNorm(nn.Module):
         variance = SumOverAll.apply(centred.square().sum(rest)) / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1)
-            self.get_buffer("running_mean").lerp_(mean, self.momentum)
-            self.get_buffer("running_var").lerp_(unbiased, self.momentum)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
         return centred * (variance + BATCH_NORM_EPS).rsqrt().view(shape) + self.beta.view(shape)
 
 
@@ -91,14 +94,11 @@ class FeatureExtractor(nn.Module):
             BetaNorm(width, settings.batch_norm_momentum) for width in settings.widths
         )
         self.bimap = BiMap(settings.widths[-1], settings.bimap_dim)
-        _init_weights(self.conv_weights())
+        _init_weights(self)
 
     def forward(self, faces: Tensor) -> Tensor:
-        return self.second_order(self.maps(faces))
-
-    def conv_weights(self) -> list[Tensor]:
-        """Weights of the convolutions, first to last."""
-        return [conv.weight for conv in self.convs if isinstance(conv, nn.Conv2d)]
+        covariance = covariance_pool(self.maps(faces), COVARIANCE_RIDGE)
+        return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)
 
     def maps(self, faces: Tensor) -> Tensor:
         """The convolutions alone, [B, 3, H, W] -> [B, C, H // 8, W // 8]."""
@@ -112,11 +112,6 @@ class FeatureExtractor(nn.Module):
             values = functional.relu(values)
         return values
 
-    def second_order(self, maps: Tensor) -> Tensor:
-        """Covariance, BiMap, ReEig and LogEig: [B, C, H, W] -> [B, d, d]."""
-        covariance = covariance_pool(maps, COVARIANCE_RIDGE)
-        return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)
-
 
 class ExpressionClassifier(nn.Module):
     """What follows the log-matrix: C() up to the embedding, and the logits above it."""
@@ -128,7 +123,7 @@ class ExpressionClassifier(nn.Module):
         self.bottleneck = nn.Linear(settings.hidden_dim, settings.embedding_dim, bias=False)
         self.bottleneck_norm = BetaNorm(settings.embedding_dim, settings.batch_norm_momentum)
         self.logits = nn.Linear(settings.embedding_dim, num_classes)
-        _init_weights([self.hidden.weight, self.bottleneck.weight, self.logits.weight])
+        _init_weights(self)
         nn.init.zeros_(self.logits.bias)
 
     def embedding(self, features: Tensor) -> Tensor:
@@ -159,23 +154,22 @@ class CovPoolFER(nn.Module):
         embedding, logits = self.classifier(self.extractor(faces))
         return embedding, logits
 
-    def decayed_weights(self) -> list[Tensor]:
-        """Weights of all convolutions and linear layers: what weight decay applies to."""
-        classifier = self.classifier
-        layers = [classifier.hidden, classifier.bottleneck, classifier.logits]
-        return [*self.extractor.conv_weights(), *(layer.weight for layer in layers)]
+
+def layer_weights(network: nn.Module) -> list[Tensor]:
+    """Weights of all convolutions and linear layers: what weight decay applies to."""
+    return [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
 def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
     """What ``norm(conv(values))`` is in eval mode, in one convolution."""
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, BetaNorm)
-    factor = (norm.get_buffer("running_var") + BATCH_NORM_EPS).rsqrt()
-    shift = norm.beta - norm.get_buffer("running_mean") * factor
+    factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()
+    shift = norm.beta - norm.running_mean * factor
     weight = conv.weight * factor[:, None, None, None]
     return functional.conv2d(values, weight, shift, padding=conv.padding)
 
 
-def _init_weights(weights: list[Tensor]) -> None:
-    for weight in weights:
+def _init_weights(network: nn.Module) -> None:
+    for weight in layer_weights(network):
         nn.init.trunc_normal_(weight, std=INIT_STD, a=-2 * INIT_STD, b=2 * INIT_STD)

@@ -2,9 +2,8 @@
 
 from torch import Tensor, nn
 
+from fsr_fer.models.generator import LEAK, he_init
 from fsr_fer.models.settings import DiscriminatorSettings
-
-LEAK = 0.2
 
 
 class Discriminator(nn.Module):
@@ -15,13 +14,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, settings: DiscriminatorSettings, feature_dim: int) -> None:
         super().__init__()
-        halvings = len(settings.filters)
-        side = feature_dim >> halvings
-        if side < 1 or side << halvings != feature_dim:
-            raise ValueError(
-                f"discriminator.filters has {halvings} numbers, but maps of {feature_dim} "
-                f"cannot be halved {halvings} times"
-            )
+        side = feature_dim >> len(settings.filters)
         layers: list[nn.Module] = []
         channels = 1
         # Not in place: the gradient penalty differentiates through these twice.
@@ -40,11 +33,7 @@ class Discriminator(nn.Module):
             nn.Linear(settings.hidden_dim, 1),
         )
         # Torch's own initialisation leaves the output almost constant and the penalty nil.
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        he_init(self)
 
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = self.classifier(self.features(features).flatten(1)).squeeze(1)

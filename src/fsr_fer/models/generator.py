@@ -21,18 +21,13 @@ class Generator(nn.Module):
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.long_skip = settings.long_skip
         filters, tail = settings.filters, settings.tail_kernel
         self.conv_first = SameConv(1, filters, 3)
         self.body = nn.Sequential(*(ResidualInResidual(settings) for _ in range(settings.blocks)))
         self.conv_body = SameConv(filters, filters, 3)
         self.conv_hr = SameConv(filters, filters, tail)
         self.conv_last = SameConv(filters, 1, tail)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        he_init(self)
         with torch.no_grad():
             for module in self.body.modules():
                 if isinstance(module, nn.Conv2d):
@@ -44,7 +39,7 @@ class Generator(nn.Module):
         first = self.conv_first(lr_features)
         trunk = first + self.conv_body(self.body(first))
         output: Tensor = self.conv_last(functional.leaky_relu(self.conv_hr(trunk), LEAK))
-        return lr_features + output if self.long_skip else output
+        return lr_features + output if self.settings.long_skip else output
 
 
 class ResidualInResidual(nn.Module):
@@ -93,6 +88,15 @@ class ChannelAffine(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         return self.gamma * values + self.beta
+
+
+def he_init(network: nn.Module) -> None:
+    """He normal weights for all convolutions and linear layers, biases 0."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 class SameConv(nn.Conv2d):

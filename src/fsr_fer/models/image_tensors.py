@@ -1,7 +1,9 @@
-"""Colours around zero: what RCAN and Meta-SR share."""
+"""Pictures as RCAN and Meta-SR take and give them, and colours around zero within."""
 
 import torch
 from torch import Tensor, nn
+
+from fsr_fer.common.settings import FULL_SIZE
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's train images, 0 to 1; both official models were trained with it."""
@@ -16,11 +18,8 @@ class MeanShift(nn.Conv2d):
 
     def __init__(self, sign: int) -> None:
         super().__init__(3, 3, kernel_size=1)
-        with torch.no_grad():
-            self.weight.copy_(torch.eye(3)[:, :, None, None])
-            assert self.bias is not None
-            self.bias.copy_(sign * 255 * torch.tensor(DIV2K_MEAN))
-        self.requires_grad_(False)
+        self.weight = nn.Parameter(torch.eye(3)[:, :, None, None], requires_grad=False)
+        self.bias = nn.Parameter(sign * 255 * torch.tensor(DIV2K_MEAN), requires_grad=False)
 
 
 def conv3(inputs: int, outputs: int) -> nn.Conv2d:
@@ -37,3 +36,14 @@ def as_picture(values: Tensor) -> Tensor:
 def as_values(pictures: Tensor) -> Tensor:
     """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] of 0..255."""
     return pictures.permute(0, 3, 1, 2).float()
+
+
+class Restorer(nn.Module):
+    """Rcan or MetaSr on pictures: small faces uint8 [B, n, n, 3] -> uint8 [B, 100, 100, 3]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, small: Tensor) -> Tensor:
+        return as_picture(self.network(as_values(small), FULL_SIZE))

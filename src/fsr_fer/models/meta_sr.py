@@ -3,9 +3,8 @@
 Names of parameters are those of the published weights (model_1000.pt).
 """
 
-from __future__ import annotations
-
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -18,58 +17,34 @@ VALUES_AT_ONCE = 2**24
 """Of patches that are laid out for products at a time: 64 MiB. It bounds memory, nothing else."""
 
 
-class _DenseConv(nn.Module):
-    """A convolution whose output is appended to its input."""
-
-    def __init__(self, inputs: int, growth: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(conv3(inputs, growth), nn.ReLU())
-
-    def forward(self, values: Tensor) -> Tensor:
-        return torch.cat([values, self.conv(values)], dim=1)
-
-
 class ResidualDenseBlock(nn.Module):
     """RDB: densely connected convolutions, fused by a 1x1 one, around a skip."""
 
     def __init__(self, settings: MetaSrSettings) -> None:
         super().__init__()
         filters, growth, layers = settings.filters, settings.growth, settings.layers
-        self.convs = nn.Sequential(
-            *(_DenseConv(filters + layer * growth, growth) for layer in range(layers))
-        )
+        self.convs = nn.ModuleList()
+        for layer in range(layers):
+            conv = nn.Sequential(conv3(filters + layer * growth, growth), nn.ReLU())
+            self.convs.append(nn.ModuleDict({"conv": conv}))
         self.LFF = nn.Conv2d(filters + layers * growth, filters, kernel_size=1)
 
     def forward(self, values: Tensor) -> Tensor:
-        return values + self.LFF(self.convs(values))
+        seen = values
+        for conv in self.convs:
+            seen = torch.cat([seen, conv.get_submodule("conv")(seen)], dim=1)
+        return values + self.LFF(seen)
 
 
-class PositionToWeight(nn.Module):
-    """P2W: how an output pixel lies on its input pixel -> the kernel that makes it."""
-
-    def __init__(self, settings: MetaSrSettings) -> None:
-        super().__init__()
-        outputs = 9 * settings.filters * 3
-        self.meta_block = nn.Sequential(
-            nn.Linear(3, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, outputs)
-        )
-
-    def forward(self, positions: Tensor) -> Tensor:
-        """Positions [P, 3] as ``pixel_positions`` gives them -> kernels [P, 9 * filters, 3]."""
-        kernels: Tensor = self.meta_block(positions)
-        return kernels.view(len(positions), -1, 3)
-
-
-def pixel_positions(small: int, full: int) -> Tensor:
-    """(1/r, row offset, column offset) of each output pixel, row by row, float32 [full^2, 3].
+def pixel_positions(small: int, full: int, pixels: int) -> Tensor:
+    """(1/r, row offset, column offset) of the first output pixels, float32 [pixels, pixels, 3].
 
     r = full / small. Row i reads input row (i * small) // full and lies ((i * small) % full) / full
     of a pixel below it: in whole numbers, since floating point floors wrongly at some sizes.
     """
-    offsets = (torch.arange(full) * small % full).float() / full
+    offsets = (torch.arange(pixels) * small % full).float() / full
     rows, columns = torch.meshgrid(offsets, offsets, indexing="ij")
-    inverse = torch.full_like(rows, small / full)
-    return torch.stack([inverse, rows, columns], dim=-1).view(-1, 3)
+    return torch.stack([torch.full_like(rows, small / full), rows, columns], dim=-1)
 
 
 class MetaSr(nn.Module):
@@ -85,7 +60,12 @@ class MetaSr(nn.Module):
         self.GFF = nn.Sequential(
             nn.Conv2d(blocks * filters, filters, kernel_size=1), conv3(filters, filters)
         )
-        self.P2W = PositionToWeight(settings)
+        # P2W: how an output pixel lies on its input pixel -> the kernel that makes it.
+        outputs = 9 * filters * 3
+        positions_to_kernels = nn.Sequential(
+            nn.Linear(3, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, outputs)
+        )
+        self.P2W = nn.ModuleDict({"meta_block": positions_to_kernels})
         self._kernels: dict[tuple[int, int], Tensor] = {}
 
     def forward(self, small: Tensor, full: int) -> Tensor:
@@ -111,15 +91,15 @@ class MetaSr(nn.Module):
         one product of matrices per output pixel, some rows of pixels at a time.
         """
         size, batch = features.shape[-1], len(features)
-        patches = functional.unfold(features, 3, padding=1)  # [B, K, n * n], K = 9 * filters
-        patches = patches.permute(2, 0, 1)  # input pixel, face, value
-        read = torch.arange(full, device=features.device) * size // full
+        # Input pixel, face, value of 9 * filters.
+        patches = functional.unfold(features, 3, padding=1).permute(2, 0, 1)
+        pixels = torch.arange(full, device=features.device)
         kernels = self.kernels(size, full)
         cycle = len(kernels)
-        phase = torch.arange(full, device=features.device) % cycle
+        read, phase = pixels * size // full, pixels % cycle
         rows_at_once = max(1, VALUES_AT_ONCE // (full * batch * patches.shape[-1]))
         parts = []
-        for rows in torch.arange(full, device=features.device).split(rows_at_once):
+        for rows in pixels.split(rows_at_once):
             # index_select: its gradient adds rows, that of plain indexing value after value.
             taken = patches.index_select(0, (read[rows, None] * size + read).flatten())
             which = (phase[rows, None] * cycle + phase).flatten()
@@ -136,16 +116,14 @@ class MetaSr(nn.Module):
         key = (size, full)
         if key in self._kernels and not self.training:
             return self._kernels[key]
-        positions = pixel_positions(size, full).to(self.SFENet1.weight)
         cycle = full // math.gcd(size, full)
-        distinct = positions.view(full, full, 3)[:cycle, :cycle].reshape(-1, 3)
-        kernels: Tensor = self.P2W(distinct).view(cycle, cycle, -1, 3)
+        positions = pixel_positions(size, full, cycle).to(self.SFENet1.weight)
+        kernels: Tensor = self.P2W["meta_block"](positions).unflatten(-1, (-1, 3))
         if not self.training:
             self._kernels[key] = kernels
         return kernels
 
-    def train(self, mode: bool = True) -> MetaSr:
+    def train(self, mode: bool = True) -> Self:
         """As torch's; what was kept for other weights is forgotten."""
         self._kernels.clear()
-        super().train(mode)
-        return self
+        return super().train(mode)

@@ -4,10 +4,9 @@ Read are state dicts of tensors alone: a file that would run code when opened is
 the names of the authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
 """
 
-import functools
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ from fsr_fer.models.image_tensors import MeanShift
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import MetaSrSettings, RcanSettings
-from fsr_fer.models.weights import check_tensors, fill_network
+from fsr_fer.models.weights import check_tensors
 
 Kind = Literal["rcan", "meta-sr"]
 
@@ -41,13 +40,13 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
     if kind == "rcan" and any(name.startswith("conv_first") for name in tensors):
         tensors = _from_basicsr(path, tensors)
     try:
-        make = _rcan(path, tensors) if kind == "rcan" else _meta_sr(path, tensors)
+        with torch.device("meta"):  # sizes are checked before any memory is taken
+            network = _rcan(path, tensors) if kind == "rcan" else _meta_sr(path, tensors)
     except SettingsError as error:
         raise UserError(f"{path} is no such network: {error}") from None
-    with torch.device("meta"):  # sizes are checked before any memory is taken
-        check_tensors(path, make(), tensors)
-    network = make()
-    fill_network(path, network, tensors)
+    check_tensors(path, network, tensors)
+    network.load_state_dict(tensors, assign=True)
+    network.eval().requires_grad_(False)
     return f"rcan_x{network.scale}" if isinstance(network, Rcan) else "meta_sr", network
 
 
@@ -126,7 +125,7 @@ def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _rcan(path: Path, tensors: dict[str, Tensor]) -> Callable[[], Rcan]:
+def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:
     filters = _filters(path, tensors, "head.0.weight")
     squeezed = _filters(path, tensors, "body.0.body.0.body.3.conv_du.0.weight")
     factor = _filters(path, tensors, "tail.0.0.weight") // filters
@@ -138,10 +137,10 @@ def _rcan(path: Path, tensors: dict[str, Tensor]) -> Callable[[], Rcan]:
         filters=filters,
         reduction=filters // squeezed,
     )
-    return functools.partial(Rcan, settings, 3 if factor == 9 else 2**doublings)
+    return Rcan(settings, 3 if factor == 9 else 2**doublings)
 
 
-def _meta_sr(path: Path, tensors: dict[str, Tensor]) -> Callable[[], MetaSr]:
+def _meta_sr(path: Path, tensors: dict[str, Tensor]) -> MetaSr:
     settings = MetaSrSettings(
         filters=_filters(path, tensors, "SFENet1.weight"),
         growth=_filters(path, tensors, "RDBs.0.convs.0.conv.0.weight"),
@@ -149,7 +148,7 @@ def _meta_sr(path: Path, tensors: dict[str, Tensor]) -> Callable[[], MetaSr]:
         layers=_count(path, tensors, r"RDBs\.0\.convs\.(\d+)\."),
         hidden=_filters(path, tensors, "P2W.meta_block.0.weight"),
     )
-    return functools.partial(MetaSr, settings)
+    return MetaSr(settings)
 
 
 def _count(path: Path, tensors: Mapping[str, Tensor], pattern: str, step: int = 1) -> int:

@@ -89,10 +89,6 @@ class Rcan(nn.Module):
         self.tail = nn.Sequential(upsampler(filters, scale), conv3(filters, 3))
 
     def forward(self, small: Tensor, full: int) -> Tensor:
-        if self.scale * small.shape[-1] < full:
-            raise ValueError(
-                f"{small.shape[-1]} pixels enlarged {self.scale} times are below {full}"
-            )
         shallow = self.head(self.sub_mean(small))
         restored: Tensor = self.add_mean(self.tail(shallow + self.body(shallow)))
         return restored[..., :full, :full]

@@ -1,7 +1,5 @@
 """Sizes of the networks, as params.yaml gives them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -43,10 +41,7 @@ class GeneratorSettings:
 class DiscriminatorSettings:
     """The discriminator: ESRGAN's without batch normalisation."""
 
-    filters: Annotated[
-        tuple[int, ...],
-        Range("one number above 0 per halving", _all_positive),
-    ]
+    filters: Annotated[tuple[int, ...], Range("one number above 0 per halving", _all_positive)]
     bias: bool
     hidden_dim: PositiveInt
 

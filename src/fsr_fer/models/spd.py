@@ -14,12 +14,9 @@ from torch.autograd.function import once_differentiable
 def covariance_pool(maps: Tensor, ridge: float) -> Tensor:
     """Covariance of the channels over all positions, [B, C, H, W] -> [B, C, C].
 
-    Centred, divided by H*W - 1, plus ``ridge * trace * I`` (CovPoolFER). One position has no
-    covariance: ValueError.
+    Centred, divided by H*W - 1, plus ``ridge * trace * I`` (CovPoolFER).
     """
     batch, channels, height, width = maps.shape
-    if height * width < 2:
-        raise ValueError(f"maps of {height}x{width} have no covariance; two positions are needed")
     values = maps.reshape(batch, channels, height * width)
     values = values - values.mean(dim=2, keepdim=True)
     covariance = values @ values.mT / (height * width - 1)
@@ -57,8 +54,7 @@ class BiMap(nn.Module):
     def project_gradient(self) -> None:
         """Replace the gradient g by its tangent part, g - W sym(W^T g)."""
         gradient = self.weight.grad
-        if gradient is None:
-            return
+        assert gradient is not None
         product = self.weight.mT @ gradient
         gradient -= self.weight @ (product + product.mT) / 2
 

@@ -80,19 +80,9 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
     else:
         network = kind(settings)
     assert isinstance(network, kind)
-    fill_network(path, network, tensors)
-    return network
-
-
-def fill_network(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put tensors into a network, all of them, and freeze it in eval mode.
-
-    Raises:
-        UserError: one is missing, too many, of another shape or not finite; it is named.
-    """
     check_tensors(path, network, tensors)
-    network.load_state_dict(dict(tensors))
-    network.eval().requires_grad_(False)
+    network.load_state_dict(tensors)
+    return network.eval().requires_grad_(False)
 
 
 def check_tensors(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:

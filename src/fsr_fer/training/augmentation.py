@@ -1,9 +1,8 @@
 """Augmentation of train faces: rotated, mirrored, shifted, zoomed, partly hidden."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -28,9 +27,9 @@ class Variation:
     shifts: Tensor
     holes: Tensor
 
-    def of(self, part: slice) -> Variation:
+    def of(self, part: slice) -> Self:
         """That of a part of the batch."""
-        return Variation(*(values[part] for values in vars(self).values()))
+        return type(self)(*(values[part] for values in vars(self).values()))
 
 
 def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces: int) -> Variation:
@@ -64,13 +63,8 @@ def vary(images: Tensor, variation: Variation) -> Tensor:
     down = variation.shifts[:, 1].to(varied) * 2 / height
     a, b = mirror * cosine * reach, -sine * reach
     c, d = mirror * sine * reach, cosine * reach
-    matrix = torch.stack(
-        [
-            torch.stack([a, b, -(a * right + b * down)], dim=1),
-            torch.stack([c, d, -(c * right + d * down)], dim=1),
-        ],
-        dim=1,
-    )
+    rows = [a, b, -(a * right + b * down), c, d, -(c * right + d * down)]
+    matrix = torch.stack(rows, dim=1).view(-1, 2, 3)
     grid = functional.affine_grid(matrix, list(varied.shape), align_corners=False)
     varied = functional.grid_sample(varied, grid, mode="bicubic", align_corners=False)
     hidden = _inside(variation.holes.to(varied), height, width)

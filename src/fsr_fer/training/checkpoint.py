@@ -43,10 +43,7 @@ class Checkpoint:
         Raises:
             UserError: the file is damaged.
         """
-        if self.folder is None:
-            return None
-        path = self.folder / STATE
-        if not path.exists():
+        if self.folder is None or not (path := self.folder / STATE).exists():
             return None
         try:
             with safe_open(path, framework="pt") as file:
@@ -86,8 +83,4 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Those of ``tensors`` that ``prefixed`` put under ``prefix``, under their own names."""
     start = prefix + "."
-    return {
-        name.removeprefix(start): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(start)
-    }
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}

@@ -1,9 +1,7 @@
 """The pretrained extractor trained further on faces of all sizes: no generator, no extra cost.
 
-The paper restores the features of a small face behind a frozen extractor. Here the extractor itself
-learns on, from faces of all sizes. ``mixed_resolution`` is what a practitioner would try first;
-``best`` adds feature super-resolution's idea, that the prediction for the full-size face teaches
-the one for the small face. Both are this one training with other settings.
+A practitioner would first try ``mixed_resolution``. ``self_distillation`` adds the idea of feature
+super-resolution: the prediction for the full-size face teaches the one for the small face.
 """
 
 import copy
@@ -28,7 +26,7 @@ from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.pretrain import classify
+from fsr_fer.training.pretrain import classify, update
 from fsr_fer.training.settings import FinetuneSettings, SizesSettings
 
 ADAM_EPSILON = 1e-5
@@ -81,16 +79,15 @@ class FinetuneTrainer:
     ) -> None:
         self.settings = settings
         self.log_shares = log_shares.to(device)
-        self.student = copy.deepcopy(pretrained).to(device).train().requires_grad_(True)
-        self.ema = _frozen(pretrained, device)
-        self.pretrained = _frozen(pretrained, device)
+        self.pretrained = pretrained.to(device).eval().requires_grad_(False)
+        self.ema = copy.deepcopy(pretrained)
+        self.student = copy.deepcopy(pretrained).train().requires_grad_(True)
         self.kept = self.ema if settings.ema_decay > 0 else self.student
         self.optimizer = TensorFlowAdam(
-            self.student.parameters(),
+            self.student,
             learning_rate=settings.learning_rate,
             epsilon=ADAM_EPSILON,
             weight_decay=settings.weight_decay,
-            decayed=self.student.decayed_weights(),
         )
         self.state: dict[str, Stateful] = {
             "student": self.student,
@@ -99,11 +96,7 @@ class FinetuneTrainer:
         }
 
     def train_step(self, small: Tensor, full: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One update from the same faces downsampled and at full size, standardised [B, 3, H, W].
-
-        Raises:
-            FloatingPointError: a term or the gradient is not finite; nothing was updated.
-        """
+        """One ``update`` from the same faces, small and full-size, standardised [B, 3, H, W]."""
         features = self.student.extractor(small)
         embedding, logits = self.student.classifier(features)
         # Logit adjustment: the classes' frequencies are added in training alone.
@@ -114,14 +107,7 @@ class FinetuneTrainer:
         terms = {"train/cross_entropy": cross_entropy}
         terms |= self._teacher_terms(features, embedding, logits, full)
         loss = torch.stack(list(terms.values())).sum()
-        correct = (logits.argmax(dim=1) == labels).float().mean()
-        terms["train/accuracy"] = correct.double() * 100
-        self.optimizer.zero_grad()
-        loss.backward()
-        # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-        self.student.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
-        self.student.extractor.bimap.retract()
+        terms = update(self.student, self.optimizer, loss, terms, logits, labels)
         self._update_ema()
         return terms
 
@@ -163,34 +149,15 @@ class FinetuneTrainer:
         self.ema.extractor.bimap.retract()
 
 
-def _frozen(network: CovPoolFER, device: torch.device) -> CovPoolFER:
-    return copy.deepcopy(network).to(device).eval().requires_grad_(False)
-
-
-def faces_at_all_sizes(
-    faces: LabelledFaces, scales: Sequence[int], settings: DownsampleSettings
-) -> dict[str, np.ndarray]:
-    """All faces of a split at full size ("hr") and downsampled by each scale, restored ("x2")."""
-    full = np.ascontiguousarray(faces.images[faces.rows])
-    return {HR: full} | {
-        f"x{scale}": restore(downsample(full, scale, settings), scale, settings) for scale in scales
-    }
-
-
 def validate(
-    network: CovPoolFER,
-    pictures: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    device: torch.device,
+    network: CovPoolFER, held_out: Mapping[str, LabelledFaces], device: torch.device
 ) -> dict[str, float]:
-    """Accuracies in percent on held-out faces: total at each size, both kinds' mean over scales."""
-    training, rows = network.training, np.arange(len(labels))
-    predicted = {
-        size: classify(network, LabelledFaces(images, rows, labels), device)
-        for size, images in pictures.items()
-    }
-    network.train(training)
-    values = accuracies(labels, predicted)
+    """Accuracies in percent: total at each size, both kinds' mean over scales, and theirs.
+
+    ``held_out`` are the same faces by size: "hr", and "x2" for those downsampled and restored.
+    """
+    predicted = {size: classify(network, faces, device) for size, faces in held_out.items()}
+    values = accuracies(held_out[HR].labels, predicted)
     total, of_class = (values[f"validation/{s}"] for s in ("total_accuracy", "mean_class_accuracy"))
     return values | {"validation/both": (total + of_class) / 2}
 
@@ -219,7 +186,11 @@ def finetune(
     shares = np.bincount(train.labels, minlength=classes) / len(train)
     log_shares = torch.from_numpy(np.log(np.maximum(shares, 1 / len(train)))).float()
     trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device)
-    pictures = faces_at_all_sizes(validation, scales, downsampling)
+    rows, held_out = np.arange(len(validation)), {HR: validation}
+    full = np.ascontiguousarray(validation.images[validation.rows])
+    for scale in scales:
+        restored = restore(downsample(full, scale, downsampling), scale, downsampling)
+        held_out[f"x{scale}"] = LabelledFaces(restored, rows, validation.labels)
     batch_size = min(settings.batch_size, len(train))
     batches = len(train) // batch_size
     total = settings.epochs * batches
@@ -234,8 +205,8 @@ def finetune(
         positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
         images, labels = train.batch(positions)
         generator = stream(run.seed, purpose, "augment", iteration)
-        full = vary(images.float(), draw_variation(settings.augment, generator, batch_size))
-        faces = full.round().to(torch.uint8)
+        varied = vary(images.float(), draw_variation(settings.augment, generator, batch_size))
+        faces = varied.round().to(torch.uint8)
         sizes = draw_sizes(settings.sizes, scales, generator, batch_size)
         small = torch.from_numpy(degrade(faces.numpy(), sizes, downsampling))
         return trainer.train_step(
@@ -246,7 +217,7 @@ def finetune(
 
     def validated(means: dict[str, float]) -> dict[str, float]:
         rate = {"train/learning_rate": trainer.optimizer.learning_rate}
-        return rate | validate(trainer.kept, pictures, validation.labels, run.device)
+        return rate | validate(trainer.kept, held_out, run.device)
 
     fit(
         trainer.kept,

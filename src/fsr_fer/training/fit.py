@@ -1,9 +1,9 @@
 """The loop of every training: steps, validation, the best network, a checkpoint of it all."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,11 @@ from fsr_fer.common.distributed import from_first, is_first
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
-from fsr_fer.training.log import Means, Recorder, no_record
+from fsr_fer.training.log import Recorder, mean, no_record
+from fsr_fer.training.optimizer import TensorFlowAdam
+
+Stateful = nn.Module | TensorFlowAdam
+"""What has to be saved to resume from."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,6 @@ class Schedule:
         return done % (self.validation_every * self.unit) == 0 or done == self.length * self.unit
 
 
-class Stateful(Protocol):
-    """A network, an optimizer: what has to be saved to resume from."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> object: ...
-
-
 def fit(
     network: nn.Module,
     state: Mapping[str, Stateful],
@@ -57,31 +53,31 @@ def fit(
     score: str,
     schedule: Schedule,
     run: Run,
-    means: Means | None = None,
+    mean: Callable[[Sequence[float]], float] = mean,
 ) -> None:
     """Train and leave ``network`` as it was when best on the validation data, in eval mode.
 
     ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` is given
-    their means since the validation before and returns further numbers; a higher ``score`` among
-    them is better. At each validation both are recorded and the ``state``, all that changes, is
-    saved; a run that resumes from there ends with the same bytes. Of several processes the first
-    one saves and records.
+    their means since the validation before, the network in eval mode, and returns further
+    numbers; a higher ``score`` among them is better. At each validation both are recorded and the
+    ``state``, all that changes, is saved; a run that resumes from there ends with the same bytes.
+    Of several processes the first one saves and records.
 
     Raises:
         UserError: the training diverged; the message names the iteration.
     """
     checkpoint = run.checkpoint if is_first() else Checkpoint()
     record = run.record if is_first() else no_record
-    means = means or Means()
     done, best_score, best = 0, -math.inf, dict[str, Tensor]()
     history: list[tuple[int, dict[str, float]]] = []
+    seen = defaultdict[str, list[Tensor]](list)  # terms since the validation before
     if saved := from_first(checkpoint.load()):
         tensors, progressed = saved
         for name, part in state.items():
             part.load_state_dict(unprefixed(f"now.{name}", tensors))
         best = unprefixed("best", tensors)
         done, best_score = progressed["done"], progressed["best"]
-        history = [(step, values) for step, values in progressed["history"]]
+        history = progressed["history"]
     for step, values in history:
         record(step, values)
 
@@ -90,11 +86,16 @@ def fit(
     shown = progress(iterations, total=total, desc=run.name, initial=first)
     for iteration in shown if is_first() else iterations:
         try:
-            means.add(train_step(iteration))
+            for name, value in train_step(iteration).items():
+                seen[name].append(value)
             if not schedule.validates_after(iteration):
                 continue
-            values = means.take()
+            values = {name: mean([float(t) for t in terms]) for name, terms in seen.items()}
+            seen.clear()
+            training = network.training
+            network.eval()
             values |= validate(values)
+            network.train(training)
         except FloatingPointError as error:
             raise UserError(
                 f"training diverged at iteration {iteration}: {error}. "

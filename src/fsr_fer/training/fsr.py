@@ -1,5 +1,6 @@
 """Generator and discriminator trained on stored features (paper, sections 3.2 to 3.4)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,6 @@ from torch import Tensor
 
 from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
 from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
-from fsr_fer.data.face_stream import batches_of
 from fsr_fer.features.pairs import FeaturePairs, as_maps
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
@@ -17,7 +17,7 @@ from fsr_fer.training import losses
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.settings import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
 
 VALIDATION_BATCH = 64
 
@@ -33,33 +33,35 @@ class Batch:
 
 
 class FsrTrainer:
-    """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration."""
+    """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration.
+
+    A player whose term or gradient is not finite is not updated: FloatingPointError names it.
+    """
 
     def __init__(
         self,
         settings: FsrSettings,
-        loss_settings: LossSettings,
-        reweight: ReweightSettings | None,
+        variant: FsrVariantSettings,
         classifier: ExpressionClassifier,
-        *,
-        feature_dim: int,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.settings, self.losses, self.reweight = settings, loss_settings, reweight
+        self.settings, self.losses, self.reweight = settings, variant.losses, variant.reweight
+        self.device = device
         if device.type == "cuda" and settings.precision != "float32":
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
         self.classifier = classifier.to(device).eval().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))
             self.generator = Generator(settings.generator)
-            self.discriminator = Discriminator(settings.discriminator, feature_dim)
+            dim = math.isqrt(classifier.hidden.in_features)
+            self.discriminator = Discriminator(settings.discriminator, dim)
         for network in (self.generator, self.discriminator):
             # What the convolution kernels of CPUs and GPUs alike are fastest in.
             network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator_optimizer, self.discriminator_optimizer = (
             TensorFlowAdam(
-                network.parameters(),
+                network,
                 learning_rate=settings.learning_rate,
                 beta1=settings.beta1,
                 beta2=settings.beta2,
@@ -78,33 +80,24 @@ class FsrTrainer:
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
         """Update D, then G; returns the terms of both.
 
-        With ``diagnose`` the gradient norm that each of G's terms has at F_sr is returned too.
-
-        Raises:
-            FloatingPointError: a player's term or gradient is not finite; it was not updated.
+        With ``diagnose`` the mean norm of each of G's terms' gradients at F_sr is returned too.
         """
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
-        terms: dict[str, Tensor] = {}
+        terms = dict[str, Tensor]()
         if self.losses.gan_weight > 0:
             for interpolation in batch.interpolation:
                 terms |= self._update_discriminator(batch, sr_features.detach(), interpolation)
         return terms | self._update_generator(batch, sr_features, diagnose)
 
     def l2_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Update G alone with the feature L2 loss (the release's first phase).
-
-        Raises:
-            FloatingPointError: the loss or the gradient is not finite; G was not updated.
-        """
-        loss = losses.feature_l2(
-            self._restore(batch.lr), batch.hr, self.losses.feature_l2_reduction
-        ).mean()
+        """Update G alone with the feature L2 loss (the release's first phase)."""
+        sr_features = self._restore(batch.lr)
+        loss = losses.feature_l2(sr_features, batch.hr, self.losses.feature_l2_reduction).mean()
+        terms = {"g/feature_l2": loss}
         self.generator_optimizer.zero_grad()
         weighted(loss, len(batch.labels)).backward()
-        return self.generator_optimizer.step_if_finite(
-            {"g/feature_l2": loss}, "g", len(batch.labels)
-        )
+        return self.generator_optimizer.step_if_finite(terms, "g", len(batch.labels))
 
     def _restore(self, lr_features: Tensor) -> Tensor:
         """F_sr in the dtype of F_lr, computed in the precision that the settings name."""
@@ -123,12 +116,10 @@ class FsrTrainer:
         squared_norm = losses.squared_gradient_norm(
             discriminator, batch.hr, sr_features, interpolation
         )
-        penalty = losses.gradient_penalty(
-            squared_norm, self.losses.penalty_k, self.losses.penalty_p
-        )
-        weights = torch.ones_like(real)
-        if self.reweight is not None and self.reweight.discriminator:
-            weights = self._weights(batch.lr, sr_features, batch.labels).detach()
+        k, p = self.losses.penalty_k, self.losses.penalty_p
+        penalty = losses.gradient_penalty(squared_norm, k, p)
+        reweighted = self.reweight is not None and self.reweight.discriminator
+        weights = self._weights(batch, sr_features) if reweighted else 1.0
         loss = (weights * losses.discriminator_gan(real, fake) + penalty).mean()
         terms = {
             "d/real": real.mean(),
@@ -148,17 +139,13 @@ class FsrTrainer:
         self.discriminator.requires_grad_(False)
         # The losses see a copy of F_sr; its gradient then goes through G once, whatever they were.
         seen = sr_features.detach().requires_grad_(True)
-        parts = self._generator_terms(batch.hr, seen)
-        if self.reweight is None:
-            weights = torch.ones_like(batch.labels, dtype=seen.dtype)
-        else:
-            weights = self._weights(batch.lr, seen, batch.labels)
-            if self.reweight.detach:
-                weights = weights.detach()
+        parts, weights = self._generator_terms(batch.hr, seen), self._weights(batch, seen)
         loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
         terms = {f"g/{name}": part.mean() for name, part in parts.items()}
         if diagnose:
-            terms |= {f"g/slope_{name}": _gradient_norm(part, seen) for name, part in parts.items()}
+            for name, part in parts.items():
+                (slope,) = torch.autograd.grad(part.sum(), seen, retain_graph=True)
+                terms[f"g/slope_{name}"] = slope.flatten(1).norm(dim=1).mean()
         terms |= {"g/total": loss, "g/weight": weights.mean()}
         (gradient,) = torch.autograd.grad(weighted(loss, len(batch.labels)), seen)
         self.generator_optimizer.zero_grad()
@@ -175,38 +162,49 @@ class FsrTrainer:
             with torch.no_grad():
                 hr_embedding = self.classifier.embedding(hr_features)
             sr_embedding = self.classifier.embedding(sr_features)
-            parts["perceptual"] = weights.perceptual_weight * losses.perceptual(
-                sr_embedding, hr_embedding
-            )
+            distance = losses.perceptual(sr_embedding, hr_embedding)
+            parts["perceptual"] = weights.perceptual_weight * distance
         if weights.feature_l2_weight > 0:
-            parts["feature_l2"] = weights.feature_l2_weight * losses.feature_l2(
-                sr_features, hr_features, weights.feature_l2_reduction
-            )
+            distance = losses.feature_l2(sr_features, hr_features, weights.feature_l2_reduction)
+            parts["feature_l2"] = weights.feature_l2_weight * distance
         return parts
 
-    def _weights(self, lr_features: Tensor, sr_features: Tensor, labels: Tensor) -> Tensor:
-        """Equation 11's weight of each face, [B]."""
-        assert self.reweight is not None
-        source = sr_features if self.reweight.probability_from == "sr" else lr_features
-        _, logits = self.classifier(source)
-        return losses.classification_weights(logits, labels, self.reweight.sigma, self.reweight.r)
+    def _weights(self, batch: Batch, sr_features: Tensor) -> Tensor:
+        """Equation 11's weight of each face, [B]; 1 without re-weighting."""
+        reweight = self.reweight
+        if reweight is None:
+            return torch.ones_like(batch.labels, dtype=sr_features.dtype)
+        _, logits = self.classifier(sr_features if reweight.probability_from == "sr" else batch.lr)
+        weights = losses.classification_weights(logits, batch.labels, reweight.sigma, reweight.r)
+        return weights.detach() if reweight.detach else weights
 
     def set_learning_rate(self, iteration: int) -> None:
         """Follow the schedule of the L2 phase, or from its end on that of the training proper."""
         settings, position = self.settings, iteration - self.settings.l2_iterations
         if position < 0:
             halvings = iteration / settings.l2_decay_iterations
-            self.generator_optimizer.learning_rate = settings.l2_learning_rate * 0.5**halvings
-            return
-        rate = stepped_learning_rate(settings, position)
-        self.generator_optimizer.learning_rate = rate
-        self.discriminator_optimizer.learning_rate = rate
+            rate = settings.l2_learning_rate * 0.5**halvings
+        else:
+            rate = stepped_learning_rate(settings, position)
+        self.generator_optimizer.learning_rate = self.discriminator_optimizer.learning_rate = rate
 
+    @torch.inference_mode()
+    def validate(self, pairs: FeaturePairs) -> dict[str, float]:
+        """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
 
-def _gradient_norm(part: Tensor, features: Tensor) -> Tensor:
-    """Mean norm over the faces of a term's gradient at F_sr."""
-    (gradient,) = torch.autograd.grad(part.sum(), features, retain_graph=True)
-    return gradient.flatten(1).norm(dim=1).mean()
+        Of several processes all get them.
+        """
+        own = pairs.take(share(len(pairs)))
+        predicted = {}
+        for scale in own.lr:
+            parts = []
+            for faces in torch.arange(len(own)).split(VALIDATION_BATCH):
+                packed, labels = own.read(faces.numpy(), np.full(len(faces), scale))
+                lr_features, _, _ = as_maps(packed, labels, self.device)
+                _, logits = self.classifier(self.generator(lr_features))
+                parts.append(logits.argmax(dim=1).cpu())
+            predicted[f"x{scale}"] = gather(torch.cat(parts)).numpy()
+        return accuracies(pairs.labels, predicted)
 
 
 class BatchSampler:
@@ -231,72 +229,24 @@ class BatchSampler:
         return Batch(*as_maps(packed, labels, self.device), interpolation[:, own].to(self.device))
 
 
-def validate(
-    generator: Generator,
-    classifier: ExpressionClassifier,
-    pairs: FeaturePairs,
-    device: torch.device,
-) -> dict[str, float]:
-    """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
-
-    Several processes share the faces; all of them get the accuracies.
-    """
-    own = pairs.take(share(len(pairs)))
-    generator.eval()
-    predicted = {
-        f"x{scale}": gather(_predicted(own, scale, generator, classifier, device)).numpy()
-        for scale in own.lr
-    }
-    generator.train()
-    return accuracies(pairs.labels, predicted)
-
-
-@torch.inference_mode()
-def _predicted(
-    pairs: FeaturePairs,
-    scale: int,
-    generator: Generator,
-    classifier: ExpressionClassifier,
-    device: torch.device,
-) -> Tensor:
-    """The class of each face at one scale, int64 [N], on the CPU."""
-    parts = [torch.empty(0, dtype=torch.int64)]
-    for batch in batches_of(len(pairs), VALIDATION_BATCH):
-        faces = np.arange(batch.start, batch.stop)
-        lr_features, _, _ = as_maps(*pairs.read(faces, np.full(len(faces), scale)), device)
-        _, logits = classifier(generator(lr_features))
-        parts.append(logits.argmax(dim=1).cpu())
-    return torch.cat(parts)
-
-
 def train_fsr(
     train: FeaturePairs,
     validation: FeaturePairs,
     classifier: ExpressionClassifier,
     settings: FsrSettings,
-    loss_settings: LossSettings,
-    reweight: ReweightSettings | None,
+    variant: FsrVariantSettings,
     run: Run,
 ) -> Generator:
     """Train G against D and return G as it was when best on the validation faces.
 
     Plain and re-weighted runs of one seed start from the same weights and see the same faces in
-    the same order. Several processes share each batch and the validation faces; the result is that
-    of one, but for rounding.
+    the same order.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.
     """
     require_enough(settings.batch_size)
-    trainer = FsrTrainer(
-        settings,
-        loss_settings,
-        reweight,
-        classifier,
-        feature_dim=train.dim,
-        seed=run.seed,
-        device=run.device,
-    )
+    trainer = FsrTrainer(settings, variant, classifier, run.seed, run.device)
     sampler = BatchSampler(train, settings, run.seed, run.device)
     schedule = Schedule(settings.l2_iterations + settings.iterations, settings.validation_every)
 
@@ -307,14 +257,11 @@ def train_fsr(
             return trainer.l2_step(batch)
         return trainer.train_step(batch, diagnose=schedule.validates_after(iteration))
 
-    def validated(means: dict[str, float]) -> dict[str, float]:
-        return validate(trainer.generator, trainer.classifier, validation, run.device)
-
     fit(
         trainer.generator,
         trainer.state,
         train_step,
-        validated,
+        lambda _: trainer.validate(validation),
         score="validation/total_accuracy",
         schedule=schedule,
         run=run,

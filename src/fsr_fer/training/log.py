@@ -40,31 +40,11 @@ def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[
 
     ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
     """
-    scales = {size: classes for size, classes in predicted.items() if size != HR}
-    return {
-        **{f"validation/{size}": total_accuracy(labels, c) for size, c in predicted.items()},
-        "validation/total_accuracy": mean([total_accuracy(labels, c) for c in scales.values()]),
+    totals = {size: total_accuracy(labels, classes) for size, classes in predicted.items()}
+    scales = [size for size in predicted if size != HR]
+    return {f"validation/{size}": total for size, total in totals.items()} | {
+        "validation/total_accuracy": mean([totals[s] for s in scales]),
         "validation/mean_class_accuracy": mean(
-            [mean_class_accuracy(labels, c) for c in scales.values()]
+            [mean_class_accuracy(labels, predicted[s]) for s in scales]
         ),
     }
-
-
-class Means:
-    """Means of the steps' terms since they were last asked for."""
-
-    def __init__(self, mean: Callable[[Sequence[float]], float] = mean) -> None:
-        self._mean = mean
-        self._seen: dict[str, list[Tensor]] = {}
-
-    def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Take note of a step's terms, detached tensors without dimensions."""
-        for name, value in terms.items():
-            self._seen.setdefault(name, []).append(value)
-
-    def take(self) -> dict[str, float]:
-        """The mean of each over the steps that had it, and a new start."""
-        seen, self._seen = self._seen, {}
-        return {
-            name: self._mean([float(value) for value in values]) for name, values in seen.items()
-        }

@@ -1,11 +1,12 @@
 """Adam as TensorFlow defines it, which is what both trainings of the paper were run with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from fsr_fer.common.distributed import mean_over_all
+from fsr_fer.models.covpool import layer_weights
 from fsr_fer.training.log import require_finite
 from fsr_fer.training.settings import FsrSettings, PretrainSettings
 
@@ -16,27 +17,26 @@ class TensorFlowAdam:
     step = rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Torch divides v by
     1 - beta2^t before it adds epsilon; with CovPoolFER's epsilon of 0.1 its first steps would be
     some thirty times larger. ``weight_decay`` adds that multiple of the weight to the gradient of
-    those in ``decayed``, as an L2 term in the loss does. The defaults are TensorFlow's.
+    convolutions and linear layers, as an L2 term in the loss does. The defaults are TensorFlow's.
 
     No torch.optim.Optimizer: making one of these takes seconds (it imports torch's compiler).
     """
 
     def __init__(
         self,
-        parameters: Iterable[nn.Parameter],
+        network: nn.Module,
         *,
         learning_rate: float,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
-        decayed: Iterable[Tensor] = (),
     ) -> None:
-        self.parameters: list[Tensor] = list(parameters)
+        self.parameters: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
         self.learning_rate = learning_rate
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        chosen = {id(weight) for weight in decayed}
-        self.decays = [weight_decay if id(p) in chosen else 0.0 for p in self.parameters]
+        decayed = {id(weight) for weight in layer_weights(network)}
+        self.decays = [weight_decay if id(p) in decayed else 0.0 for p in self.parameters]
         self.means = [torch.zeros_like(p) for p in self.parameters]
         self.squares = [torch.zeros_like(p) for p in self.parameters]
         self.steps = 0
@@ -83,18 +83,16 @@ class TensorFlowAdam:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything a resumed run needs, by name; the tensors are the live ones."""
-        tensors = {"steps": torch.tensor(self.steps)}
-        for index, (average, square) in enumerate(zip(self.means, self.squares, strict=True)):
-            tensors |= {f"{index}.mean": average, f"{index}.square": square}
-        return tensors
+        means = {f"{index}.mean": tensor for index, tensor in enumerate(self.means)}
+        squares = {f"{index}.square": tensor for index, tensor in enumerate(self.squares)}
+        return {"steps": torch.tensor(self.steps)} | means | squares
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Bring back what ``state_dict`` gave."""
         self.steps = int(state["steps"])
-        for index, (average, square) in enumerate(zip(self.means, self.squares, strict=True)):
-            average.copy_(state[f"{index}.mean"])
-            square.copy_(state[f"{index}.square"])
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state[name])
 
 
 def stepped_learning_rate(settings: PretrainSettings | FsrSettings, position: int) -> float:

@@ -1,7 +1,6 @@
 """CovPoolFER trained on full-size faces; it is frozen ever after."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import Means
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
@@ -51,6 +49,30 @@ class CenterLoss(nn.Module):
             self.centers[label] += part * (members.mean(dim=0) - self.centers[label])
 
 
+def update(
+    network: CovPoolFER,
+    optimizer: TensorFlowAdam,
+    loss: Tensor,
+    terms: dict[str, Tensor],
+    logits: Tensor,
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """Minimise ``loss`` by a step; returns its ``terms`` and the accuracy in percent.
+
+    Raises:
+        FloatingPointError: a term or the gradient is not finite; nothing was updated.
+    """
+    correct = (logits.argmax(dim=1) == labels).float().mean()
+    terms = terms | {"train/accuracy": correct.double() * 100}
+    optimizer.zero_grad()
+    weighted(loss, len(labels)).backward()
+    # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
+    network.extractor.bimap.project_gradient()
+    terms = optimizer.step_if_finite(terms, "train", len(labels))
+    network.extractor.bimap.retract()
+    return terms
+
+
 class ExtractorTrainer:
     """CovPoolFER, its class centers and its optimizer; ``train_step`` does one update."""
 
@@ -64,11 +86,10 @@ class ExtractorTrainer:
         self.network.to(device).train()
         self.center_loss = CenterLoss(num_classes, settings.extractor.embedding_dim).to(device)
         self.optimizer = TensorFlowAdam(
-            self.network.parameters(),
+            self.network,
             learning_rate=settings.learning_rate,
             epsilon=settings.adam_epsilon,
             weight_decay=settings.weight_decay,
-            decayed=self.network.decayed_weights(),
         )
         self.state: dict[str, Stateful] = {
             "network": self.network,
@@ -78,37 +99,23 @@ class ExtractorTrainer:
         self._wrapped = wrap(self.network)
 
     def train_step(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One update from standardised faces [B, 3, H, W] and labels int64 [B]; returns its terms.
+        """One ``update`` from standardised faces [B, 3, H, W] and labels int64 [B].
 
         Where several processes share a batch these are the faces of this one.
-
-        Raises:
-            FloatingPointError: a term or the gradient is not finite; nothing was updated.
         """
         embedding, logits = self._wrapped(faces)
         cross_entropy = functional.cross_entropy(logits, labels)
         center = self.center_loss(embedding, labels)
-        correct = (logits.argmax(dim=1) == labels).float().mean()
-        terms = {
-            "train/cross_entropy": cross_entropy,
-            "train/center": center,
-            "train/accuracy": correct.double() * 100,
-        }
+        terms = {"train/cross_entropy": cross_entropy, "train/center": center}
         loss = cross_entropy + self.settings.center_loss_weight * center
-        self.optimizer.zero_grad()
-        weighted(loss, len(labels)).backward()
-        # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-        self.network.extractor.bimap.project_gradient()
-        terms = self.optimizer.step_if_finite(terms, "train", len(labels))
-        self.network.extractor.bimap.retract()
+        terms = update(self.network, self.optimizer, loss, terms, logits, labels)
         self.center_loss.move(gather(embedding), gather(labels), self.settings.center_rate)
         return terms
 
 
 @torch.no_grad()
 def classify(network: CovPoolFER, faces: LabelledFaces, device: torch.device) -> np.ndarray:
-    """Predicted class of every face of a split, int64 [N]; the network is left in eval mode."""
-    network.eval()
+    """Predicted class of every face of a split, int64 [N], by a network in eval mode."""
     predicted = []
     for positions in torch.arange(len(faces)).split(128):
         images, _ = faces.batch(positions)
@@ -125,9 +132,6 @@ def train_extractor(
     run: Run,
 ) -> CovPoolFER:
     """Train CovPoolFER and return it as it was at the epoch best on the validation faces.
-
-    Several processes share each batch and the validation faces; the result is that of one, but for
-    rounding.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.
@@ -164,7 +168,6 @@ def train_extractor(
                 f"train/cross_entropy = {cross_entropy:.3g} on average, a guess has {guess:.3g}"
             )
         predicted = gather(torch.from_numpy(classify(network, held_out, run.device))).numpy()
-        network.train()
         return {
             "train/learning_rate": optimizer.learning_rate,
             "validation/total_accuracy": total_accuracy(validation.labels, predicted),
@@ -179,11 +182,7 @@ def train_extractor(
         score=f"validation/{settings.selection}",
         schedule=Schedule(settings.epochs, validation_every=1, unit=batches),
         run=run,
-        means=Means(_sum_of_shares),
+        # Divided before it is summed: the last digits of the recorded curves are of that.
+        mean=lambda values: sum(value / len(values) for value in values),
     )
     return network
-
-
-def _sum_of_shares(values: Sequence[float]) -> float:
-    """The mean, divided before it is summed: the last digits of the recorded curves are of that."""
-    return sum(value / len(values) for value in values)

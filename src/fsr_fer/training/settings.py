@@ -1,7 +1,5 @@
 """How networks are trained, as params.yaml says."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal
 

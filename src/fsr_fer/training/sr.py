@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +9,6 @@ from torch.nn import functional
 
 from fsr_fer.common.distributed import require_one_process
 from fsr_fer.common.random_streams import stream, stream_seed
-from fsr_fer.data.natural import NaturalPictures
-from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.data.super_resolution_pairs import Pairs, Patches, WholeFaces
 from fsr_fer.evaluation.restoration import psnr
 from fsr_fer.models.image_tensors import as_picture, as_values
@@ -21,8 +18,6 @@ from fsr_fer.models.weights import load_network
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.settings import SrSettings, SuperResolutionSettings
-
-Network = TypeVar("Network", bound=nn.Module)
 
 META_SR_FACTORS = tuple(tenths / 10 for tenths in range(11, 41))
 """What the official Meta-SR was trained for: 1.1, 1.2, ..., 4.0."""
@@ -42,51 +37,35 @@ def scale_of(key: str) -> int | None:
     return int(scale) if scale else None
 
 
-def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> MetaSr:
+def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> Rcan | MetaSr:
     """What meta_sr_retrained starts from: the network in the file ``meta_sr``, or a new one.
 
     Raises:
         UserError: the file is no Meta-SR.
     """
     if settings.retrained_from == "nothing":
-        network = new_network("meta_sr_retrained", settings, seed)
-    else:
-        trained = load_network(meta_sr, MetaSr)
-        network = MetaSr(trained.settings)
-        network.load_state_dict(trained.state_dict())
-    assert isinstance(network, MetaSr)
+        return new_network("meta_sr_retrained", settings, seed)
+    trained = load_network(meta_sr, MetaSr)
+    network = MetaSr(trained.settings)
+    network.load_state_dict(trained.state_dict())
     return network
 
 
 @torch.no_grad()
 def mean_psnr(network: nn.Module, held_out: Sequence[Pairs], device: torch.device) -> float:
-    """Mean over the pictures of PSNR in dB, on 8-bit RGB; the network is left as it was."""
-    training = network.training
-    network.eval()
+    """Mean over the pictures of PSNR in dB, on 8-bit RGB."""
     values = []
     for pairs in held_out:
         size = pairs.full.shape[1]
         restored = as_picture(network(as_values(pairs.small.to(device)), size)).cpu()
         errors = (restored.float() - pairs.full.float()).square().flatten(1).mean(dim=1)
         values += [psnr(float(error)) for error in errors]
-    network.train(training)
     return sum(values) / len(values)
 
 
-def natural_image_setup(
-    key: str, pictures: NaturalPictures, natural: NaturalSettings, settings: SrSettings, seed: int
-) -> tuple[Patches, SuperResolutionSettings]:
-    """A network's training data and settings; ``key`` as in ``new_network``."""
-    scale = scale_of(key)
-    if scale is None:
-        patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, seed)
-        return patches, settings.meta_sr_training
-    return Patches(pictures, (scale,), natural.rcan_patch_pixels, seed), settings.rcan_training
-
-
 def train_sr(
-    network: Network, source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
-) -> Network:
+    network: nn.Module, source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
+) -> nn.Module:
     """Train ``network`` and return it as it was when best on the held-out pictures, in eval mode.
 
     ``network(small, size)`` takes float [B, 3, n, n] of 0..255 and gives [B, 3, size, size].
@@ -96,13 +75,9 @@ def train_sr(
     """
     require_one_process()
     network.to(run.device).train()
-    optimizer = TensorFlowAdam(
-        [p for p in network.parameters() if p.requires_grad],
-        learning_rate=settings.learning_rate,
-    )
-    held_out = source.held_out(
-        stream(run.seed, run.name, "validation"), settings.validation_pictures
-    )
+    optimizer = TensorFlowAdam(network, learning_rate=settings.learning_rate)
+    generator = stream(run.seed, run.name, "validation")
+    held_out = source.held_out(generator, settings.validation_pictures)
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         halvings = iteration // settings.learning_rate_halving
@@ -115,14 +90,11 @@ def train_sr(
         loss.backward()
         return optimizer.step_if_finite({"train/l1": loss}, "train", len(full))
 
-    def validate(means: dict[str, float]) -> dict[str, float]:
-        return {"validation/psnr": mean_psnr(network, held_out, run.device)}
-
     fit(
         network,
         {"network": network, "optimizer": optimizer},
         train_step,
-        validate,
+        lambda _: {"validation/psnr": mean_psnr(network, held_out, run.device)},
         score="validation/psnr",
         schedule=Schedule(settings.iterations, settings.validation_every),
         run=run,
