@@ -1,7 +1,7 @@
 """CovPoolFER: second-order features of a face and the classifier above them.
 
-Acharya et al. 2018, with the layers and constants of their code. Split where FSR-FER splits it:
-``extractor`` ends at the log-matrix F (equations 1 and 2), ``classifier`` holds C() and the logits.
+Acharya et al. 2018, layers and constants as in their code. ``extractor`` ends at the log-matrix F
+(equations 1 and 2), ``classifier`` holds C() and the logits.
 """
 
 import torch
@@ -27,8 +27,7 @@ def standardise(images: Tensor) -> Tensor:
 
     (x - mean) / max(std, 1 / sqrt(n)) over all n = 3*H*W values, population std.
     """
-    # In the order the pixels lie in memory, which is also the layout that convolutions are fastest
-    # in; the view with the channels first comes last.
+    # In the pixels' order in memory, which convolutions are fastest in.
     values = images.flatten(1).to(torch.float32)
     values = values - values.mean(dim=1, keepdim=True)
     root = values.shape[1] ** 0.5

@@ -1,7 +1,7 @@
 """Published weights of RCAN and Meta-SR, brought to our names and checked to the last tensor.
 
-Read are state dicts of tensors alone: a file that would run code when opened is refused. Known are
-the names of the authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
+Read are state dicts of tensors alone; a file with code in it is refused. Known are the names of the
+authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
 """
 
 import pickle

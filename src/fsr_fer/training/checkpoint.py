@@ -1,8 +1,7 @@
 """Where an interrupted training goes on from.
 
-A checkpoint lies outside DVC's outputs, which DVC deletes before a stage runs, in a folder named by
-a key made of everything the result depends on. A run with other params, data or code has another
-key and never sees it.
+It lies outside DVC's outputs, which DVC deletes before a stage runs, in a folder named by a key of
+all the result depends on: a run with other params, data or code never sees it.
 """
 
 import contextlib
@@ -57,8 +56,8 @@ class Checkpoint:
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process alone.
 
-    Killing ``dvc`` can leave the training it started running; a second one must not write beside
-    it. The lock is the operating system's, so it ends with the process whatever happens.
+    Killing ``dvc`` can leave a training running; a second one must not write beside it. The lock is
+    the operating system's: it ends with the process.
 
     Raises:
         UserError: another process holds it.

@@ -1,12 +1,13 @@
-"""The pretrained extractor trained further on faces of all sizes: no generator, no extra cost.
+"""The pretrained extractor trained further on faces of all sizes.
 
-A practitioner would first try ``mixed_resolution``. ``self_distillation`` adds the idea of feature
-super-resolution: the prediction for the full-size face teaches the one for the small face.
+``mixed_resolution`` would be tried first; ``self_distillation`` adds a teacher: the prediction for
+the full-size face.
 """
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ ADAM_EPSILON = 1e-5
 def draw_sizes(
     settings: SizesSettings, scales: Sequence[int], generator: torch.Generator, faces: int
 ) -> Tensor:
-    """The size of each face, int64 [faces]: 0 full size, 2.. a scale, -8.. that many pixels.
+    """Sizes, int64 [faces]: 0 full size, 2.. a scale, -8.. that many pixels.
 
     Scales are equally likely, pixels logarithmically uniform.
     """
@@ -50,7 +51,7 @@ def draw_sizes(
 
 
 def degrade(faces: np.ndarray, sizes: Tensor, settings: DownsampleSettings) -> np.ndarray:
-    """Each face downsampled and restored, uint8 [B, 100, 100, 3] -> same; ``sizes`` as drawn."""
+    """Faces downsampled and restored, uint8 [B, 100, 100, 3] -> same."""
     degraded = faces.copy()
     for size in sizes.unique().tolist():
         chosen = (sizes == size).numpy()
@@ -58,9 +59,9 @@ def degrade(faces: np.ndarray, sizes: Tensor, settings: DownsampleSettings) -> n
             small = downsample(faces[chosen], size, settings)
             degraded[chosen] = restore(small, size, settings)
         elif size < 0:
-            small = imresize(faces[chosen], output_shape=(-size, -size), boundary=settings.boundary)
-            full = (FULL_SIZE, FULL_SIZE)
-            degraded[chosen] = imresize(small, output_shape=full, boundary=settings.boundary)
+            resize = partial(imresize, boundary=settings.boundary)
+            small = resize(faces[chosen], output_shape=(-size, -size))
+            degraded[chosen] = resize(small, output_shape=(FULL_SIZE, FULL_SIZE))
     return degraded
 
 
@@ -96,7 +97,7 @@ class FinetuneTrainer:
         }
 
     def train_step(self, small: Tensor, full: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One ``update`` from the same faces, small and full-size, standardised [B, 3, H, W]."""
+        """One ``update`` from faces small and full-size, standardised [B, 3, H, W]."""
         features = self.student.extractor(small)
         embedding, logits = self.student.classifier(features)
         # Logit adjustment: the classes' frequencies are added in training alone.
@@ -114,7 +115,7 @@ class FinetuneTrainer:
     def _teacher_terms(
         self, features: Tensor, embedding: Tensor, logits: Tensor, full: Tensor
     ) -> dict[str, Tensor]:
-        """Weighted distances of the student on small faces to the teacher on full-size ones."""
+        """Weighted distances to the teacher, who sees the full-size faces."""
         settings, terms = self.settings.teacher, {}
         if settings.network == "none":
             return {}
@@ -152,14 +153,11 @@ class FinetuneTrainer:
 def validate(
     network: CovPoolFER, held_out: Mapping[str, LabelledFaces], device: torch.device
 ) -> dict[str, float]:
-    """Accuracies in percent: total at each size, both kinds' mean over scales, and theirs.
-
-    ``held_out`` are the same faces by size: "hr", and "x2" for those downsampled and restored.
-    """
+    """``accuracies`` of the same faces by size ("hr", "x2", ...), and the mean of both kinds."""
     predicted = {size: classify(network, faces, device) for size, faces in held_out.items()}
     values = accuracies(held_out[HR].labels, predicted)
-    total, of_class = (values[f"validation/{s}"] for s in ("total_accuracy", "mean_class_accuracy"))
-    return values | {"validation/both": (total + of_class) / 2}
+    both = values["validation/total_accuracy"] + values["validation/mean_class_accuracy"]
+    return values | {"validation/both": both / 2}
 
 
 def cosine_learning_rate(initial: float, final: float, position: int, total: int) -> float:
@@ -176,7 +174,7 @@ def finetune(
     scales: Sequence[int],
     run: Run,
 ) -> CovPoolFER:
-    """Train a copy of ``pretrained`` on faces of all sizes; returned is the best on validation.
+    """Train a copy of ``pretrained``; returned is the best on validation.
 
     Raises:
         UserError: the training diverged, or torchrun has started several processes.

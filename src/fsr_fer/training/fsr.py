@@ -29,13 +29,13 @@ class Batch:
     lr: Tensor  # [B, 1, d, d], features of the downsampled faces
     hr: Tensor  # [B, 1, d, d], of the same faces at full size
     labels: Tensor  # int64 [B]
-    interpolation: Tensor  # [discriminator_steps, B] in [0, 1], where D's gradient is penalised
+    interpolation: Tensor  # [discriminator_steps, B], 0 to 1: where D is penalised
 
 
 class FsrTrainer:
     """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration.
 
-    A player whose term or gradient is not finite is not updated: FloatingPointError names it.
+    FloatingPointError: a player's term or gradient is not finite; it was not updated.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class FsrTrainer:
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
         """Update D, then G; returns the terms of both.
 
-        With ``diagnose`` the mean norm of each of G's terms' gradients at F_sr is returned too.
+        With ``diagnose`` also the mean norm of each term's gradient at F_sr.
         """
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
@@ -137,7 +137,7 @@ class FsrTrainer:
     ) -> dict[str, Tensor]:
         """Equations 10 and 11: G minimises w_i (L_gan + L_p + L_2), on average."""
         self.discriminator.requires_grad_(False)
-        # The losses see a copy of F_sr; its gradient then goes through G once, whatever they were.
+        # The losses see a copy of F_sr; its gradient then goes through G once.
         seen = sr_features.detach().requires_grad_(True)
         parts, weights = self._generator_terms(batch.hr, seen), self._weights(batch, seen)
         loss = (weights * torch.stack(list(parts.values())).sum(dim=0)).mean()
@@ -153,7 +153,7 @@ class FsrTrainer:
         return self.generator_optimizer.step_if_finite(terms, "g", len(batch.labels))
 
     def _generator_terms(self, hr_features: Tensor, sr_features: Tensor) -> dict[str, Tensor]:
-        """The weighted terms of equation 10 per face, [B] each; those of weight 0 are left out."""
+        """Equation 10's weighted terms, [B] each; those of weight 0 are left out."""
         weights, parts = self.losses, {}
         if weights.gan_weight > 0:
             scores = self.discriminator(sr_features)
@@ -179,7 +179,7 @@ class FsrTrainer:
         return weights.detach() if reweight.detach else weights
 
     def set_learning_rate(self, iteration: int) -> None:
-        """Follow the schedule of the L2 phase, or from its end on that of the training proper."""
+        """Follow the L2 phase's schedule, from its end on the training's own."""
         settings, position = self.settings, iteration - self.settings.l2_iterations
         if position < 0:
             halvings = iteration / settings.l2_decay_iterations
@@ -190,10 +190,7 @@ class FsrTrainer:
 
     @torch.inference_mode()
     def validate(self, pairs: FeaturePairs) -> dict[str, float]:
-        """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
-
-        Of several processes all get them.
-        """
+        """``accuracies`` on held-out faces; of several processes all get them."""
         own = pairs.take(share(len(pairs)))
         predicted = {}
         for scale in own.lr:
@@ -208,7 +205,7 @@ class FsrTrainer:
 
 
 class BatchSampler:
-    """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
+    """Epochs of all faces, the scale of each at random (paper, section 4.2)."""
 
     def __init__(
         self, pairs: FeaturePairs, settings: FsrSettings, seed: int, device: torch.device
@@ -239,8 +236,7 @@ def train_fsr(
 ) -> Generator:
     """Train G against D and return G as it was when best on the validation faces.
 
-    Plain and re-weighted runs of one seed start from the same weights and see the same faces in
-    the same order.
+    Runs of one seed start from the same weights and see the same faces in the same order.
 
     Raises:
         UserError: the training diverged, or there are more processes than faces in a batch.

@@ -36,7 +36,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Validation accuracies in percent: total at each size, both kinds' mean over the scales.
+    """In percent: total at each size, both kinds' mean over the scales.
 
     ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
     """

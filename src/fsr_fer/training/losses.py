@@ -2,9 +2,8 @@
 
 Every function returns one value per face, [B]; the training step weighs, sums and averages them.
 Signs follow equations 7 and 8 to the letter: the discriminator ends low on real features and high
-on generated ones. Whatever half precision a network was run in, these are float32 or wider: the
-sixth power of a gradient norm of 7 is beyond float16, and D(F_hr) - D(F_sr) is a small difference
-of nearly equal numbers.
+on generated ones. All are float32 or wider: the sixth power of a gradient norm of 7 is beyond
+float16, and D(F_hr) - D(F_sr) is a small difference of nearly equal numbers.
 """
 
 from collections.abc import Callable

@@ -39,9 +39,9 @@ class CenterLoss(nn.Module):
     def move(self, embedding: Tensor, labels: Tensor, rate: float) -> None:
         """Move each class center towards its faces' embeddings.
 
-        As if each face of the batch moved it by ``rate`` of the way to their mean, one after
-        another. The original adds all moves up at once, which overshoots without bound as soon as a
-        class fills more than 2 / rate places of a batch (20 of 128 at the published 0.1).
+        As if each face moved it by ``rate`` of the way to their mean, one after another. The
+        original adds all moves up, which overshoots without bound if a class fills more than
+        2 / rate places of a batch (20 of 128 at the published 0.1).
         """
         for label in labels.unique():
             members = embedding[labels == label]
