@@ -92,13 +92,13 @@ def test_the_text_names_everything_once(finished: Path) -> None:
     lines = as_text(traced(finished, "accuracy.plain.x2")).splitlines()
     assert lines[0].startswith("accuracy.plain.x2 = ")
     assert max(map(len, lines)) <= 100
-    assert lines.count("shrink (2)") == 1
+    assert lines.count("shrink@2 3") == 1
     for part in (
         "  in metrics/tiny/accuracy.json",
         "  without other methods' stages, which report reads: fsr-fer trace report",
-        "  cmd     python stages/step.py data/tiny/prepared data/tiny/small/x2.csv 2 (and 3)",
-        "  params  sharpen: sigma 0.15, keep true",
-        "  params  other: 1; profiles.tiny.train: epochs 4, rates [0.5, 0.002]",
+        "  cmd     python stages/step.py data/tiny/prepared data/tiny/small/x2.csv 2",
+        "  params  sharpen.sigma 0.15; sharpen.keep true",
+        "  params  other 1; profiles.tiny.train.epochs 4; profiles.tiny.train.rates [0.5, 0.002]",
     ):
         assert part in lines, part
     assert not any("ran " in line for line in lines)
@@ -171,7 +171,7 @@ def test_the_record_of_a_run_is_found_again(
     run = {s["name"]: s["run"] for s in traced(pipeline, "report")["stages"]}
     assert [name for name, found in run.items() if found] == ["shrink@2"]
     assert run["shrink@2"]["versions"]["numpy"]
-    line = f"  ran     2: 1970-01-01 00:00:00 UTC, {run['shrink@2']['seconds']} s, cpu, "
+    line = f"  ran     shrink@2: 1970-01-01 00:00:00 UTC, {run['shrink@2']['seconds']} s, cpu, "
     assert line in as_text(traced(pipeline, "report"))
     assert last_seconds(pipeline) == {"shrink@2": run["shrink@2"]["seconds"]}
     # Another result, or another input, is another run: the record does not speak of it.

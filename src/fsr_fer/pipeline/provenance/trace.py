@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import itertools
 import json
 import os
 import textwrap
@@ -18,8 +17,8 @@ from fsr_fer.pipeline.provenance.record import record_of
 from fsr_fer.pipeline.provenance.revision import Revision, holds
 
 Stages = Mapping[str, Mapping[str, Any]]
-WIDTH, LONGEST_PARAMS = 100, 12
-"""What is printed at most: columns, lines of params of a kind of stage."""
+WIDTH, MOST_PARAMS = 100, 60
+"""What is printed at most: columns, new params of a stage."""
 
 
 def trace(revision: Revision, words: str) -> dict[str, Any]:
@@ -158,24 +157,19 @@ def as_text(found: Mapping[str, Any]) -> str:
     for group in groups.values():
         lines += ["", *_group(group, seen)]
     files = {file for stage in found["stages"] for file in stage["code"]["files"]}
-    if files:
-        lines += ["", "code behind it"]
-    for folder, paths in itertools.groupby(sorted(files, key=os.path.split), os.path.dirname):
-        lines += _wrapped(f"{folder}/", " ".join(map(os.path.basename, paths)))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", *_wrapped("code", " ".join(sorted(files)))] if files else [])])
 
 
 def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
-    first = group[0]
-    name = first["name"] if len(group) == 1 else first["name"].partition("@")[0]
-    yield f"{name} ({len(group)})" if len(group) > 1 else name
-    others = " ".join(stage["name"].partition("@")[2] for stage in group[1:])
-    yield from _wrapped("cmd", first["cmd"] + (f" (and {others})" if others else ""))
-    params = _wrapped("params", "; ".join(_values(first["params"], seen)))
-    if len(params) > LONGEST_PARAMS:
-        params = _wrapped("params", f"{', '.join(first['params'])} (values: --json)")
-    if first["params"]:
-        yield from params
+    """Stages with the same params: those of the first, a param only where it is new."""
+    first, *others = group
+    yield " ".join([first["name"], *(stage["name"].partition("@")[2] for stage in others)])
+    yield from _wrapped("cmd", first["cmd"])
+    params = {key: json.dumps(value) for key, value in flat(first["params"]).items()}
+    new = [f"{key} {value}" for key, value in params.items() if f"{key} {value}" not in seen]
+    seen.update(new)
+    shown = "; ".join(new) if len(new) <= MOST_PARAMS else f"{len(new)} values, see --json"
+    yield from _wrapped("params", shown) if new else ()
     for kind in ("deps", "outs"):
         paths = {entry["path"]: entry.get("md5", "") for stage in group for entry in stage[kind]}
         for path, md5 in paths.items():
@@ -184,26 +178,15 @@ def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
         yield f"  code    {first['code']['fingerprint']}"
     for stage in group:
         if run := stage["run"]:
-            item = f"{stage['name'].partition('@')[2]}: " if len(group) > 1 else ""
             when = run["started"].replace("T", " ").removesuffix("+00:00")
             how = f"{run['seconds']} s, {run['device']}, {run['machine']}"
-            yield f"  ran     {item}{when} UTC, {how}"
-
-
-def _values(params: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
-    """Each param's values, where they were not printed before."""
-    for key, value in params.items():
-        inner = flat(value) if isinstance(value, Mapping) else {"": value}
-        text = f"{key}: " + ", ".join(f"{k} {json.dumps(v)}".strip() for k, v in inner.items())
-        yield f"{key} (above)" if text in seen else text
-        seen.add(text)
+            yield f"  ran     {stage['name']}: {when} UTC, {how}"
 
 
 def _wrapped(label: str, text: str) -> list[str]:
     return textwrap.wrap(
-        f"{label:<7} {text}",
+        f"  {label:<7} {text}",
         WIDTH,
-        initial_indent="  ",
         subsequent_indent=" " * 10,
         break_long_words=False,
         break_on_hyphens=False,
