@@ -115,6 +115,20 @@ def test_truncated_pictures_are_refused(kind: str) -> None:
         decode_picture(content[: len(content) // 2])
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_jpeg_without_the_data_of_its_last_rows_is_refused(
+    share: float, progressive: bool
+) -> None:
+    """It ends with the right mark, so that libjpeg fills the rest with grey and says nothing."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 44, 3), dtype=np.uint8)
+    content = encoded(noise, "JPEG", progressive=progressive)
+    assert decode_picture(content).shape == (60, 44, 3)
+    with pytest.raises(PictureError, match="cut off"):
+        decode_picture(content[: int(share * len(content))] + b"\xff\xd9")
+    assert decode_picture(content + b"more").shape == (60, 44, 3)
+
+
 @pytest.mark.parametrize("shape", [(140, 100), (100, 141), (100, 100)])
 def test_the_middle_square_counts(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)

@@ -42,6 +42,8 @@ def decode_picture(data: bytes) -> np.ndarray:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 picture.load()
+                if picture.format == "JPEG" and _is_cut(data, picture):
+                    raise PictureError("is cut off: pixels at its end have no data")
                 upright = ImageOps.exif_transpose(picture)
                 bmp = picture.format == "BMP" and upright.mode == "RGBA"
                 if bmp and not np.asarray(upright)[:, :, 3].any():
@@ -53,6 +55,18 @@ def decode_picture(data: bytes) -> np.ndarray:
         raise PictureError("is not a picture in a format that can be read") from None
     except Exception as error:  # damaged bytes make decoders fail in every way there is
         raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _is_cut(data: bytes, picture: Image.Image) -> bool:
+    """Whether a JPEG's data end before its pixels do; libjpeg then fills these in silence.
+
+    More data before the end mark are left over, except by a decoder that still waits for some.
+    """
+    end = data.rfind(b"\xff\xd9")
+    end = len(data) if end < 0 else end
+    longer = data[:end] + bytes(range(1, 200)) + data[end:]
+    with Image.open(io.BytesIO(longer), formats=["JPEG"]) as other:
+        return bool(other.tobytes() != picture.tobytes())
 
 
 def to_face(rgb: np.ndarray) -> np.ndarray:
