@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.report.face_grids import CELL, LEFT, TOP, ZOOM, example_rows, restored_grid
+from fsr_fer.report.face_grids import (
+    CELL,
+    LEFT,
+    TOP,
+    ZOOM,
+    example_rows,
+    font_of,
+    restored_grid,
+)
 from fsr_fer.report.page import in_units
 from tests.report.conftest import build_inputs, save, write
 
@@ -198,3 +206,12 @@ def test_full_page_shows_cost_calibration_and_restored_faces(written_full):
     assert "rcan––28.130.8765––––" in squeezed
     for name in ("cost.svg", "restored.png"):
         assert (written_full.directory / name).stat().st_size > 1000
+
+
+def test_names_in_pictures_are_drawn_in_a_font_that_has_them(capsys):
+    assert font_of("happiness").getname()[0] == "Aileron"  # Pillow's own
+    assert font_of("joie \u00e9norme").getname()[0] == "DejaVu Sans"
+    assert capsys.readouterr().out == ""
+    for nobody_has in ("\U0010fffd", "\U0010fffc"):
+        font_of(nobody_has)
+    assert capsys.readouterr().out.count("note: no font here has all characters of the names") == 1

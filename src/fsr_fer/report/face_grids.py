@@ -1,10 +1,13 @@
 """Grids of faces: the same bytes for the same faces, every pixel of a face to be seen."""
 
+import functools
 import io
 from collections.abc import Sequence
 from itertools import islice, zip_longest
 
 import numpy as np
+from matplotlib.font_manager import findfont, fontManager
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
 from fsr_fer.common.arrays import open_faces
@@ -69,6 +72,25 @@ def restored_grid(inputs: ReportInputs) -> bytes | None:
     return _grid(["small face", "bicubic", *names, inputs.title(HR)], lines)
 
 
+@functools.cache
+def font_of(text: str) -> ImageFont.FreeTypeFont:
+    """Pillow's own font if it has all characters of a text, else the first of the system's."""
+    own = ImageFont.load_default(size=11 * ZOOM)
+    assert isinstance(own, ImageFont.FreeTypeFont)
+    system = sorted(font.fname for font in fontManager.ttflist if "LastResort" not in font.fname)
+    needed = {ord(character) for character in text if not character.isspace()}
+    for place in (own.path, findfont("DejaVu Sans"), *system):
+        if needed <= FT2Font(place).get_charmap().keys():
+            return own if place is own.path else ImageFont.truetype(place, 11 * ZOOM)
+    _note_boxes()
+    return own
+
+
+@functools.cache  # once is enough
+def _note_boxes() -> None:
+    print("note: no font here has all characters of the names; in pictures of faces some are boxes")
+
+
 def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
     """The face in this row of the manifest, uint8 [h, w, 3]."""
     file = "dataset/images.npy" if size == HR else f"downsample/{size}.npy"
@@ -85,10 +107,10 @@ def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:
     """A PNG of titled lines of faces, uint8 [h, w, 3] up to 100 x 100; None is a dash."""
     size = (ZOOM * (LEFT + CELL * len(heads)), ZOOM * (TOP + CELL * len(lines)))
     picture = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=11 * ZOOM)
+    draw = ImageDraw.Draw(picture)
 
     def write(x: float, y: float, text: str, anchor: str) -> None:
-        draw.text((x * ZOOM, y * ZOOM), text, "black", font, anchor)
+        draw.text((x * ZOOM, y * ZOOM), text, "black", font_of(text), anchor)
 
     for column, head in enumerate(heads):
         write(LEFT + column * CELL + FULL_SIZE / 2, TOP - 8, head, "ms")

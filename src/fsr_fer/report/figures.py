@@ -5,6 +5,7 @@ which replaces the figures' own legends.
 """
 
 import io
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -124,6 +125,8 @@ def _plot(
 def _svg(figure: Figure) -> bytes:
     figure.axes[0].legend(loc="best").set_gid("legend")
     content = io.BytesIO()
+    # The browser draws the letters, in whatever font has them.
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()
