@@ -1,0 +1,143 @@
+"""Any bytes give every reader a result, or the user one line: never a traceback."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.images import PictureError, decode_picture
+from fsr_fer.data.sources import open_source
+from fsr_fer.evaluation.predictions import parse_predictions
+from fsr_fer.models.published_weights import read_official
+from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.weights import load_network
+from fsr_fer.pipeline.graph import resolve_graph
+from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.provenance.revision import Revision
+from fsr_fer.report.diff.results import Results
+from tests import ROOT
+
+CLASSES = ("happy", "sad")
+Example = tuple[bytes, Callable[[Path], object]]
+
+
+def picture(format: str) -> bytes:
+    content = io.BytesIO()
+    Image.effect_noise((9, 7), 60).save(content, format)
+    return content.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+def saved(value: object) -> bytes:
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()
+
+
+def beside(name: str, read: Callable[[Path], object]) -> Callable[[Path], object]:
+    """A reader of a folder in which the bytes have this name."""
+
+    def read_folder(path: Path) -> object:
+        target = path.parent / "folder" / name
+        target.parent.mkdir(parents=True)
+        path.replace(target)
+        return read(path.parent / "folder")
+
+    return read_folder
+
+
+READERS: dict[str, Example] = {
+    "RAF-DB's list": (
+        b"train_1.jpg 1\ntest_1.jpg 7\n",
+        beside("EmoLabel/list_patition_label.txt", lambda p: open_source("rafdb", p, CLASSES)),
+    ),
+    "labels.csv": (
+        b"image,label,split\n1.jpg,happy,train\n2.jpg,sad,test\n",
+        beside("labels.csv", lambda folder: open_source("csv", folder, CLASSES)),
+    ),
+    "zip of folders": (
+        zipped({"train/happy/1": picture("png"), "test/sad/1": picture("png")}),
+        lambda path: open_source("folder", path, CLASSES),
+    ),
+    **{
+        kind: (picture(kind), lambda path: decode_picture(path.read_bytes()))
+        for kind in ("png", "jpeg", "bmp", "gif", "tiff", "webp")
+    },
+    "published weights": (
+        saved({"head.0.weight": torch.ones(4, 3, 3, 3)}),
+        lambda path: read_official("rcan", path),
+    ),
+    "safetensors": (
+        save({"weight": torch.ones(2)}, {"fsr_fer": "{}"}),
+        lambda path: load_network(path, Rcan),
+    ),
+    "params.yaml": ((ROOT / "params.yaml").read_bytes(), read_params),
+    "dvc.yaml": (
+        (ROOT / "dvc.yaml").read_bytes(),
+        lambda path: resolve_graph(path.parent, path.read_bytes(), b"profile: a\nscales: [2]\n"),
+    ),
+    "dvc.lock": (
+        b"schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: y\n      md5: z\n",
+        beside("dvc.lock", lambda folder: Revision(folder).lock),
+    ),
+    "accuracy.json": (
+        b'{"bicubic": {"hr": 91.5, "x2": 1e1}}',
+        beside(
+            "metrics/small/accuracy.json",
+            lambda folder: Results(revision=Revision(folder), profile="small").accuracy,
+        ),
+    ),
+    "predictions": (
+        b"id,label,hr,x2\n1,happy,happy,sad\n2,sad,sad,sad\n",
+        lambda path: parse_predictions(path.read_bytes(), "x.csv", CLASSES),
+    ),
+}
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """Some bytes of a file replaced, left out or said twice; or any bytes at all."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=200))
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(content)))
+        end = min(len(content), start + draw(st.integers(0, 12)))
+        middle = draw(st.sampled_from([b"", content[start:end] * 2, draw(st.binary(max_size=8))]))
+        content = content[:start] + middle + content[end:]
+    return content
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_any_bytes_are_read_or_refused_in_one_line(
+    kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    example, read = READERS[kind]
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(damaged(example))
+    def check(content: bytes) -> None:
+        path = tmp_path_factory.mktemp("any") / "file"
+        path.write_bytes(content)
+        said = ""
+        try:
+            read(path)
+        except (UserError, PictureError) as error:
+            said = str(error)
+        assert "\n" not in said
+
+    check()
