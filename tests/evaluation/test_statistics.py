@@ -142,12 +142,6 @@ def test_calibration_error_worked_out_by_hand():
     assert error == pytest.approx(100 * abs(1.31 / 2 - 0.5))
 
 
-def test_confidence_that_is_always_right_or_wrong():
-    labels = np.array([0, 1, 1, 0])
-    assert expected_calibration_error(labels, labels, np.ones(4), bins=15) == 0.0
-    assert expected_calibration_error(labels, 1 - labels, np.ones(4), bins=15) == 100.0
-
-
 @pytest.mark.parametrize("excess", [0.03, 0.1])
 def test_calibration_intervals_hold_the_error_of_the_population(excess):
     """Percentiles of the resamples all but never hold the first one: they lie above it."""

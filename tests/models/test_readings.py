@@ -80,19 +80,6 @@ def test_extractor_layer_by_layer(reading: str) -> None:
     assert covpool.BATCH_NORM_EPS == 1e-3
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_extractors_convolutions_at_work(reading: str) -> None:
-    with torch.device("meta"):
-        network = extractor(reading).eval().extractor
-    sides = []
-    for conv in network.convs:
-        conv.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
-    network.train()  # in eval mode convolutions and their norms are one
-    maps = network.maps(torch.empty(1, 3, 100, 100, device="meta"))
-    assert sides == [100, 50, 25, 25, 12, 12]
-    assert maps.shape == (1, 256, 12, 12)
-
-
 def test_generator_of_the_paper_layer_by_layer() -> None:
     with torch.device("meta"):
         network = generator("paper")

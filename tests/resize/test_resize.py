@@ -193,12 +193,6 @@ def test_chunks_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 # What holds of every resize
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_scale_one_is_identity(dtype: type) -> None:
-    image = random_image(3, 11, 17, 3).astype(dtype)
-    np.testing.assert_array_equal(imresize(image, 1), image)
-
-
 @pytest.mark.parametrize("scale", SCALES)
 def test_constant_stays_constant(scale: float) -> None:
     levels = np.broadcast_to(np.array([0, 1, 127, 255], np.uint8), (21, 34, 4))
@@ -305,11 +299,8 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
         (IMAGE.astype(np.int32), {"scale": 2}, TypeError, "dtype int32; expected uint8"),
         (torch.zeros(4, 4, dtype=torch.float16), {"scale": 2}, TypeError, "dtype float16"),
         (IMAGE[0, 0], {"scale": 2}, ValueError, r"shape \(3,\); expected \[H, W\]"),
-        (IMAGE[:0], {"scale": 2}, ValueError, r"shape \(0, 8, 3\)"),
-        (IMAGE, {}, ValueError, "expected one of the two"),
         (IMAGE, {"scale": 2, "output_shape": (4, 4)}, ValueError, "expected one of the two"),
         (IMAGE, {"scale": 0}, ValueError, "scale is 0"),
-        (IMAGE, {"scale": float("nan")}, ValueError, "scale is nan"),
         (IMAGE, {"scale": (2, 2)}, TypeError, r"scale is \(2, 2\); expected one number"),
         (IMAGE, {"output_shape": (0, 4)}, ValueError, r"output_shape is \(0, 4\)"),
         (IMAGE, {"output_shape": (4, 4, 3)}, ValueError, "expected two sides"),
@@ -325,10 +316,7 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
         (IMAGE, {"scale": 10**400}, ValueError, "expected 1.52588e-05 to 1,048,576"),
         (IMAGE, {"scale": 1e-7}, ValueError, "scale is 1e-07; expected 1.5"),
         (IMAGE, {"scale": 2**18}, ValueError, "pixels would get 2,097,152; expected at most 1,"),
-        (IMAGE, {"output_shape": (True, True)}, TypeError, r"expected \(height, width\)"),
         (IMAGE, {"output_shape": (np.True_, 4)}, TypeError, r"expected \(height, width\)"),
-        (IMAGE, {"scale": np.True_}, TypeError, "expected one number"),
-        (IMAGE, {"output_shape": (10**400, 3)}, ValueError, "expected two sides of 1 to 1,048,576"),
         (np.zeros((2**17, 1)), {"output_shape": (1, 1)}, ValueError, "a scale from 1.5"),
     ],
 )

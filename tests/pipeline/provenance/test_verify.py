@@ -12,7 +12,6 @@ from fsr_fer.common.files import write_json
 from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.profiles import effective_values, read_yaml
-from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.replay import replay
 from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.provenance.verify import verify
@@ -205,14 +204,6 @@ def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None
         pytest.raises(UserError, match=r"replay of report: `.*report.py` ended with 1: no ink"),
     ):
         replay(pipeline, "report")
-
-
-def test_hashes_are_dvcs(finished: Path) -> None:
-    with contextlib.chdir(finished):
-        for entry in Revision(finished).lock.values():
-            for path in [*entry["deps"], *entry["outs"]]:
-                assert hashes_of([Path(path["path"])]) == {path["path"]: path["md5"]}
-        assert hashes_of([Path("nothing")]) == {"nothing": "missing"}
 
 
 def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
