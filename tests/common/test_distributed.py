@@ -8,6 +8,7 @@ import pytest
 
 from fsr_fer.common import distributed
 from fsr_fer.common.errors import UserError
+from tests.pipeline.provenance.conftest import shell
 
 SCRIPT = """
 from pathlib import Path
@@ -73,8 +74,7 @@ def test_a_process_whose_part_is_done_ends_before_its_interpreter_does(tmp_path:
         "fsr_fer.pipeline.run_stage.require_own_code = lambda stage: None\n"
         "run_stage(lambda: None)\n"
     )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert result.returncode == 0, result.stderr
+    shell(tmp_path, sys.executable, "-c", program)
 
 
 def among(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:

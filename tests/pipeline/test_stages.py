@@ -19,7 +19,6 @@ from safetensors.torch import load_file
 
 from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.stage import load_stage
-from fsr_fer.training.checkpoint import Checkpoint
 from tests import ROOT
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -312,22 +311,6 @@ def test_what_changes_while_a_stage_runs_is_not_recorded(
     (folder / "stages/edits.py").write_text(program)
     said = message_of(stage(folder, "edits"))
     assert said.startswith(f"error: {file} has changed while pretrain ran; `dvc repro`")
-
-
-def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_is_kept(
-    folder: Path,
-) -> None:
-    # Good until the first milestone, where the rate rises instead of falling.
-    rises = {"learning_rate_milestones": [1], "learning_rate_factor": 100.0}
-    change_params(folder, "fsr", {"iterations": 40, "validation_every": 1} | rises)
-    assert stage(folder, "settings").returncode == 0
-    said = message_of(stage(folder, "fsr", "reweighted"))
-    assert re.match(r"error: training diverged at iteration \d+: [dg]/\w+ = ", said)
-    assert "A lower learning_rate usually helps" in said
-    (kept,) = (folder / ".ckpt").rglob("state.safetensors")
-    tensors, progress = Checkpoint(kept.parent).load() or ({}, {})
-    assert progress["done"] >= 1
-    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
 def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> None:
