@@ -173,7 +173,6 @@ def test_a_profiles_own_values_replace_common_ones(params: dict[str, Any]) -> No
     chosen = values["fsr_variants"]["reweighted"]
     reweight, losses = chosen["reweight"], chosen["losses"]
     assert (reweight["sigma"], reweight["r"], reweight["discriminator"]) == (1.5, 2.0, True)
-    assert (losses["gan_weight"], losses["feature_l2_weight"]) == (1.0, 0.01)
     assert losses["perceptual_weight"] == 10.0
     l2 = values["fsr_variants"]["l2"]
     assert l2 == {"losses": losses | {"perceptual_weight": 0.0}, "reweight": None}
