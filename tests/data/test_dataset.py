@@ -11,7 +11,7 @@ from fsr_fer.data.dataset import build_dataset, hold_out
 from fsr_fer.data.listing import SourceName
 from fsr_fer.data.manifest import Manifest, pixel_sha256, read_manifest
 from tests import ROOT
-from tests.data.raw_faces import CLASSES, face_pixels, run_import
+from tests.data.raw_faces import CLASSES, face_pixels
 
 OPEN_FACES = ROOT.parent / "shared/data/open-faces"
 
@@ -54,15 +54,6 @@ def test_train_comes_before_test_in_the_order_of_the_source(rafdb: Path, tmp_pat
     assert list(manifest.ids) == expected
     assert manifest.splits[12:] == ("test",) * 6
     assert set(manifest.splits[:12]) == {"train", "validation"}
-
-
-def test_an_import_gives_the_same_bytes_as_the_original(rafdb: Path, tmp_path: Path) -> None:
-    run_import("rafdb", rafdb, tmp_path / "raw")
-    original, imported = tmp_path / "one/images.npy", tmp_path / "two/images.npy"
-    one = build("rafdb", rafdb, original.parent)
-    two = build("rafdb", tmp_path / "raw", imported.parent)
-    assert original.read_bytes() == imported.read_bytes()
-    assert (one.ids, one.splits) == (two.ids, two.splits)
 
 
 def test_a_validation_split_of_the_source_is_kept(class_folders: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.face_stream import Faces, batches_of, computed
-from fsr_fer.resize import imresize
 from tests import sections
+from tests.data.test_downsampling import faces
 
 CPU = torch.device("cpu")
 SMALL = sections.downsample()
@@ -40,11 +40,10 @@ def test_results_come_in_order() -> None:
 
 
 def test_small_faces_are_put_back_to_full_size_and_rows_chosen() -> None:
-    coarse = np.random.default_rng(0).integers(0, 256, (9, 20, 20, 3)).astype(np.uint8)
-    small = downsample(imresize(coarse, output_shape=(100, 100)), 6, SMALL)
+    small = downsample(faces(9), 6, SMALL)
     rows = np.array([7, 2, 3])
-    (faces,) = computed(Faces(small, rows, (6, SMALL)), [slice(0, 3)], lambda faces: faces, CPU)
-    np.testing.assert_array_equal(faces.numpy(), restore(small[rows], 6, SMALL))
+    (made,) = computed(Faces(small, rows, (6, SMALL)), [slice(0, 3)], lambda faces: faces, CPU)
+    np.testing.assert_array_equal(made.numpy(), restore(small[rows], 6, SMALL))
 
 
 def test_an_error_comes_at_its_place_and_ends_the_threads() -> None:
@@ -69,8 +68,8 @@ def test_no_more_is_read_ahead_than_a_few_batches_and_threads_are_left_as_they_w
             return super().read(batch)
 
     source = numbered(200)
-    faces = Watched(source.images, source.rows)
-    made = computed(faces, batches_of(200, 4), lambda faces: faces[:, 0, 0, 0], CPU)
+    watched = Watched(source.images, source.rows)
+    made = computed(watched, batches_of(200, 4), lambda faces: faces[:, 0, 0, 0], CPU)
     for taken, _ in enumerate(made, start=1):
         assert len(read) - taken <= threads + 3
         if taken == 20:

@@ -10,17 +10,16 @@ import torch
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
 from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
-from fsr_fer.resize import imresize
 from tests import sections
+from tests.data.test_downsampling import faces
 from tests.report.conftest import build_manifest
 
-SMALL = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
+SMALL = sections.downsample(form="scale", restore="resize")
 SCALES = (2, 6)
 NUM_FACES = 110
 TEST = np.arange(10, NUM_FACES, 2)
@@ -37,8 +36,7 @@ def manifest() -> Manifest:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Full-size faces, small ones of all, and restored ones of the test faces at x6 alone."""
     folder = tmp_path_factory.mktemp("faces")
-    coarse = np.random.default_rng(0).integers(0, 256, (NUM_FACES, 20, 20, 3)).astype(np.uint8)
-    images = imresize(coarse, output_shape=(100, 100))
+    images = faces(NUM_FACES)
     np.save(folder / "images.npy", images)
     for name in ("small", "restored"):
         (folder / name).mkdir()
@@ -67,9 +65,9 @@ def predicted(
     network: CovPoolFER,
     generator: Generator | None = None,
 ) -> PredictionTable:
-    faces = open_test_faces(data / "images.npy", data / name, SCALES, manifest, SMALL)
+    opened = open_test_faces(data / "images.npy", data / name, SCALES, manifest, SMALL)
     method = Method(network=network, generator=generator)
-    return predict_test_faces("mine", method, faces, manifest, torch.device("cpu"))
+    return predict_test_faces("mine", method, opened, manifest, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("has_generator", [False, True])
@@ -110,9 +108,7 @@ def test_a_method_for_other_classes_is_one_line(
     data: Path, network: CovPoolFER, manifest: Manifest
 ) -> None:
     other = dataclasses.replace(manifest, class_names=("c", "b", "a"))
-    with pytest.raises(
-        UserError, match=r"^mine was trained on the classes \('a', 'b', 'c'\), not "
-    ):
+    with pytest.raises(UserError, match=r"^mine was trained on the classes \('a', 'b', 'c'\), "):
         predicted(data, "small", other, network)
 
 

@@ -11,8 +11,8 @@ from fsr_fer.features import extraction
 from fsr_fer.features.extraction import write_features
 from fsr_fer.features.packing import unpack
 from fsr_fer.models.covpool import CovPoolFER, FeatureExtractor, standardise
-from fsr_fer.resize import imresize
 from tests import sections
+from tests.data.test_downsampling import faces
 
 CPU = torch.device("cpu")
 
@@ -25,8 +25,7 @@ def extractor() -> FeatureExtractor:
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    coarse = np.random.default_rng(0).integers(0, 256, (70, 20, 20, 3)).astype(np.uint8)
-    return imresize(coarse, output_shape=(100, 100))
+    return faces(70)
 
 
 def write(
@@ -60,8 +59,8 @@ def test_several_processes_write_the_same_bytes_as_one(
     processes: int,
 ) -> None:
     """The first process waits for the others, which here do their part while it waits."""
-    faces, alone, path = Faces(images, np.arange(70)), tmp_path / "alone.npy", tmp_path / "x.npy"
-    write(extractor, faces, alone)
+    every, alone, path = Faces(images, np.arange(70)), tmp_path / "alone.npy", tmp_path / "x.npy"
+    write(extractor, every, alone)
     rank, waits = 0, 0
 
     def barrier() -> None:
@@ -73,7 +72,7 @@ def test_several_processes_write_the_same_bytes_as_one(
         if waits == 1:
             for other in reversed(range(1, processes)):
                 rank = other
-                write_features(extractor, faces, path, np.dtype("float32"), CPU)
+                write_features(extractor, every, path, np.dtype("float32"), CPU)
             rank = 0
 
     def share(total: int) -> slice:
@@ -82,7 +81,7 @@ def test_several_processes_write_the_same_bytes_as_one(
     monkeypatch.setattr(extraction, "barrier", barrier)
     monkeypatch.setattr(extraction, "share", share)
     monkeypatch.setattr(extraction, "is_first", lambda: rank == 0)
-    write_features(extractor, faces, path, np.dtype("float32"), CPU)
+    write_features(extractor, every, path, np.dtype("float32"), CPU)
     assert waits == 2
     assert path.read_bytes() == alone.read_bytes()
 

@@ -80,19 +80,6 @@ def test_extractor_layer_by_layer(reading: str) -> None:
     assert covpool.BATCH_NORM_EPS == 1e-3
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_extractors_convolutions_at_work(reading: str) -> None:
-    with torch.device("meta"):
-        network = extractor(reading).eval().extractor
-    sides = []
-    for conv in network.convs:
-        conv.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
-    network.train()  # in eval mode convolutions and their norms are one
-    maps = network.maps(torch.empty(1, 3, 100, 100, device="meta"))
-    assert sides == [100, 50, 25, 25, 12, 12]
-    assert maps.shape == (1, 256, 12, 12)
-
-
 def test_generator_of_the_paper_layer_by_layer() -> None:
     with torch.device("meta"):
         network = generator("paper")
@@ -163,10 +150,6 @@ def assert_normal(weight: Tensor, std: float) -> None:
         assert (found - share).abs() < 5 * math.sqrt(share * (1 - share) / n)
 
 
-def fan_in(weight: Tensor) -> int:
-    return math.prod(weight.shape[1:])
-
-
 def test_extractor_starts_from_normals_cut_at_two_deviations() -> None:
     torch.manual_seed(1)
     network = extractor("paper")  # the release's settings are the same, see below
@@ -195,7 +178,7 @@ def test_both_players_start_from_he_normals(reading: str, scale: float) -> None:
     inside = {id(module) for module in network.body.modules()}
     for module in (*network.modules(), *discriminator(reading).modules()):
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            he = math.sqrt(2 / fan_in(module.weight))
+            he = math.sqrt(2 / module.weight[0].numel())
             assert_normal(module.weight, he * (scale if id(module) in inside else 1.0))
             assert module.bias is None or not module.bias.any()
         if hasattr(module, "gamma"):

@@ -15,7 +15,7 @@ from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
 from tests import ROOT
 
-SRC = ROOT / "src"
+SRC = ROOT / "src/fsr_fer"
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 NODES = {name: node.get("do", node) for name, node in STAGES.items()}
 FIRST = ("code", "settings")
@@ -149,7 +149,7 @@ def test_code_changes_the_stages_that_reach_it_and_no_others(code: Path) -> None
 def test_the_core_imports_torch_numpy_and_safetensors_only() -> None:
     core = ["resize", "models", "training", "features"]
     allowed = {"torch", "numpy", "safetensors", "fsr_fer"}
-    for file in sorted({file for name in core for file in _files(name)}):
+    for file in (file for name in core for file in (SRC / name).glob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -158,8 +158,3 @@ def test_the_core_imports_torch_numpy_and_safetensors_only() -> None:
                 names = [node.module or ""]
             for library in {name.split(".")[0] for name in names}:
                 assert library in allowed or library in sys.stdlib_module_names, (file, library)
-
-
-def _files(name: str) -> list[Path]:
-    path = SRC / "fsr_fer" / name
-    return sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]

@@ -50,31 +50,22 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
     [
         ("profile", "smal", r"profile is 'smal'; known: small, open_faces"),
         ("seed", -1, r"seed is -1; allowed: 0 or more"),
-        ("seed", 1.5, r"seed is 1\.5"),
         ("scales", [], r"scales is \[\]; allowed: one factor or more"),
         ("scales", [2, 34], "scales is 34; allowed: whole numbers from 2 to 33, which leaves 4"),
         ("scales", [2, 2], r"scales is \[2, 2\]; allowed: each factor once"),
-        ("scales", [1], r"scales is 1; allowed: whole numbers from 2"),
         ("scales", [2.5], r"scales\[0\] is 2\.5; allowed: a whole number"),
         ("reweight.sigma", 1.0, r"reweight\.sigma is 1\.0; allowed: above 1"),
         ("reweight.sigma", "high", r"reweight\.sigma is 'high'; allowed: a number"),
-        ("reweight.sigma", True, r"reweight\.sigma is True; allowed: a number"),
         ("reweight.sigma", float("nan"), r"reweight\.sigma is nan; allowed: a number"),
-        ("reweight.r", 0.9, r"reweight\.r is 0\.9; allowed: 1 or more"),
         ("reweight.sigm", 1.5, r"reweight\.sigm is not a known key; known: sigma, r,"),
-        ("reweight.detach", "yes", r"reweight\.detach is 'yes'; allowed: true or false"),
-        ("losses.feature_l2_reduction", "avg", r"is 'avg'; allowed: one of sum, mean"),
-        ("downsample.boundary", "mirror", r"is 'mirror'; allowed: one of symmetric, replicate"),
         ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
         ("review.largest_drop_of_mean", -1, r"drop_of_mean is -1\.0; allowed: 0 or more"),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
-        ("pretrain.epochs", 0, r"pretrain\.epochs is 0; allowed: above 0"),
         ("pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),
         ("pretrain.extractor.widths", [8], r"widths is \[8\]; allowed: six"),
         ("pretrain.extractor.bimap_dim", 65, r"at most the last of widths, 64"),
         ("pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
         ("pretrain.learning_rate_milestones", [9, 3], r"increasing numbers above 0"),
-        ("fsr.generator.blocks", -1, r"generator\.blocks is -1"),
         ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 to below 1"),
         ("dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
         ("dataset.class_names", ["a", "a"], r"allowed: each name once"),
@@ -84,21 +75,16 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("dataset.class_names", ["a", "b/c"], r"'b/c'; allowed: a name that a folder can have"),
         ("dataset.class_names", ["a", ".b"], r"'.b'; allowed: a name that a folder can have"),
         ("dataset.class_names", ["a", "b\u200b"], r"allowed: no character U\+200B"),
-        ("dataset.class_names", ["a", "b\u00a0c"], r"allowed: no character U\+00A0"),
-        ("dataset.class_names", ["a", "b\nc"], r"allowed: no character U\+000A"),
         ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
         ("profiles.paper.losses", {"gan": 1.0}, r"profiles\.paper\.losses\.gan is not a known"),
         ("profiles.paper.fsr", None, r"profiles\.paper\.fsr is None; expected a section"),
-        ("profiles.paper.seed", -1, r"profiles\.paper\.seed is -1; allowed: 0 or more"),
         ("profiles.paper.bset", 3, r"paper\.bset is not a known key; known: .*finetune"),
         ("profiles.released.based_on", "pape", r"based_on is 'pape'; allowed: one of small, open"),
         ("profiles.paper.based_on", "released", r"based_on is 'paper'; allowed: one of small"),
         ("finetune", {}, r"finetune is \{\}; expected a section per method"),
-        ("finetune", 3, r"finetune is 3; expected a section per method"),
         ("profiles.paper.finetune", 3, r"paper\.finetune is 3; expected a section per method"),
         ("fsr_variants", 3, r"fsr_variants is 3; expected a section per method"),
         ("fsr_variants.l2", 3, r"fsr_variants\.l2 is 3; allowed: a section in which"),
-        ("methods", [], r"methods is \[\]; expected a section per method"),
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: above 0"),
@@ -187,20 +173,12 @@ def test_a_profiles_own_values_replace_common_ones(params: dict[str, Any]) -> No
     chosen = values["fsr_variants"]["reweighted"]
     reweight, losses = chosen["reweight"], chosen["losses"]
     assert (reweight["sigma"], reweight["r"], reweight["discriminator"]) == (1.5, 2.0, True)
-    assert (losses["gan_weight"], losses["feature_l2_weight"]) == (1.0, 0.01)
     assert losses["perceptual_weight"] == 10.0
     l2 = values["fsr_variants"]["l2"]
     assert l2 == {"losses": losses | {"perceptual_weight": 0.0}, "reweight": None}
     assert values["fsr"]["l2_iterations"] == 40_000  # its own
     assert values["pretrain"]["epochs"] == 800  # paper's
     assert values["fsr"]["generator"]["growth"] == 16  # the default's
-
-
-def test_what_a_profile_replaces_has_no_effect_on_it(params: dict[str, Any]) -> None:
-    params["profile"] = "paper"
-    before = effective_values(params)
-    params["pretrain"]["epochs"] = 7
-    assert effective_values(params) == before
 
 
 def test_an_edit_that_the_profile_replaces_is_named(params: dict[str, Any]) -> None:
@@ -297,9 +275,8 @@ def test_the_fingerprint_changes_with_values_inputs_and_code(project: Path) -> N
     inputs = Path("data/small/features/train/hr.npy")
     inputs.parent.mkdir(parents=True)
     inputs.write_bytes(b"1")
-    keys = [load_stage("fsr", "plain").fingerprint(), load_stage("fsr", "plain").fingerprint()]
+    keys = [load_stage("fsr", name).fingerprint() for name in ("plain", "plain", "reweighted")]
     assert keys[0] == keys[1]
-    keys = [keys[0], load_stage("fsr", "reweighted").fingerprint()]
     inputs.write_bytes(b"2")
     keys.append(load_stage("fsr", "plain").fingerprint())
     add_to_losses("NEW = 1")

@@ -17,11 +17,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from fsr_fer.models.covpool import CovPoolFER
-from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.stage import load_stage
-from fsr_fer.training.checkpoint import Checkpoint
 from tests import ROOT
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -108,6 +105,10 @@ def change_params(folder: Path, section: str, values: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
+def each(script: str, *items: str) -> list[tuple[str, ...]]:
+    return [(script, item) for item in items]
+
+
 def run_all(folder: Path) -> None:
     """Run every stage, those that do not wait for each other side by side."""
     groups: list[list[tuple[str, ...]]] = [
@@ -116,24 +117,10 @@ def run_all(folder: Path) -> None:
         [("synthesize", "small"), ("natural",)],
         [("dataset",)],
         [("validate",)],
-        [
-            ("pretrain",),
-            *(("downsample", scale) for scale in ("2", "8")),
-            *(("sr", network) for network in SR_NETWORKS),
-        ],
-        [
-            *(("features", resolution) for resolution in ("hr", "2", "8")),
-            *(("finetune", row) for row in FINETUNED),
-            ("sr_faces",),
-        ],
-        [
-            *(("restore", row) for row in RESTORED),
-            *(("fsr", row) for row in FSR_VARIANTS),
-        ],
-        [
-            *(("evaluate", method) for method in METHODS),
-            ("cost",),
-        ],
+        [("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],
+        [*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("sr_faces",)],
+        [*each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
+        [*each("evaluate", *METHODS), ("cost",)],
         [("report",)],
     ]
     with ThreadPoolExecutor(2) as pool:
@@ -161,21 +148,12 @@ def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
     page = (finished / "data/small/report/index.html").read_text()
     assert "fsr_reweighted" in page
     assert json.loads((finished / "metrics/small/validation.json").read_text())["passed"]
-    for curves in ("pretrain", "fsr/plain", "finetune/self_distillation", "sr/rcan_x8"):
-        assert list((finished / f"metrics/small/{curves}/plots/metrics").rglob("*.tsv"))
-
-
-def test_cost_is_counted_for_every_row_and_size(finished: Path) -> None:
     cost = json.loads((finished / "metrics/small/cost.json").read_text())
     assert set(cost) == set(METHODS)
-    for counts in cost.values():
-        kinds = {"parameters", "flop_per_face", "eigen_flop_per_face", "flop_once"}
-        assert set(counts) == kinds
-        assert all(set(values) == {"hr", "x2", "x8"} for values in counts.values())
-    flop = {row: counts["flop_per_face"] for row, counts in cost.items()}
-    assert flop["self_distillation"] == flop["mixed_resolution"] == flop["bicubic"]
-    assert flop["fsr_plain"]["hr"] == flop["bicubic"]["hr"]
-    assert flop["fsr_plain"]["x8"] > flop["bicubic"]["x8"]
+    assert set(cost["rcan"]["flop_per_face"]) == {"hr", "x2", "x8"}
+    assert not list((finished / ".ckpt").rglob("*.safetensors"))
+    for curves in ("pretrain", "fsr/plain", "finetune/self_distillation", "sr/rcan_x8"):
+        assert list((finished / f"metrics/small/{curves}/plots/metrics").rglob("*.tsv"))
 
 
 def test_all_declared_outputs_are_made(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,10 +195,6 @@ def test_every_run_is_recorded(finished: Path) -> None:
         assert "missing" not in record["outs"].values()
 
 
-def test_finished_stages_leave_no_checkpoint(finished: Path) -> None:
-    assert not list((finished / ".ckpt").rglob("*.safetensors"))
-
-
 def torchrun(folder: Path, script: str, *arguments: str) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     result = run_python(folder, *launcher, "-m", f"stages.{script}", *arguments)
@@ -248,17 +222,7 @@ def test_a_training_by_several_processes_is_that_of_one(folder: Path) -> None:
     assert list((folder / "metrics/small/fsr/plain").rglob("*.tsv"))
 
 
-def test_a_method_whose_network_knows_other_classes_is_one_line(folder: Path) -> None:
-    path = folder / "models/small/finetune/self_distillation.safetensors"
-    network = load_network(path, CovPoolFER)
-    network.class_names = network.class_names[::-1]
-    save_network(path, network)
-    said = message_of(stage(folder, "evaluate", "self_distillation"))
-    assert said.startswith("error: self_distillation was trained on the classes ('neutral', ")
-
-
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, kill: signal.Signals) -> None:
+def test_an_interrupted_training_says_so_and_goes_on_to_the_same_weights(folder: Path) -> None:
     path = folder / "models/small/fsr/plain.safetensors"
     expected = path.read_bytes()
     path.unlink()
@@ -274,9 +238,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, kill: signa
         if process.poll() is not None or time.monotonic() > deadline:
             break  # it was faster than we: the run is complete, and the check below still holds
         time.sleep(0.005)
-    process.send_signal(kill)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate()
-    if kill == signal.SIGINT and process.returncode:
+    if process.returncode:
         assert process.returncode == 130
         assert said.strip() == "interrupted; `dvc repro` goes on from here"
     result = stage(folder, "fsr", "plain")
@@ -284,30 +248,12 @@ def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, kill: signa
     assert path.read_bytes() == expected
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"sigma": 0.9}, "params.yaml: reweight.sigma is 0.9; allowed: above 1"),
-        ({"simga": 1.5}, "params.yaml: reweight.simga is not a known key; known:"),
-    ],
-)
-def test_a_mistake_in_params_is_one_line(
-    folder: Path, change: dict[str, float], message: str
-) -> None:
-    change_params(folder, "reweight", change)
-    assert message_of(stage(folder, "settings")).startswith(f"error: {message}")
+def test_a_mistake_in_params_is_one_line(folder: Path) -> None:
+    change_params(folder, "reweight", {"sigma": 0.9})
+    message = "error: params.yaml: reweight.sigma is 0.9; allowed: above 1"
+    assert message_of(stage(folder, "settings")).startswith(message)
     stale = "error: settings.json is not of this params.yaml"
     assert message_of(stage(folder, "cost")).startswith(stale)
-
-
-def test_a_missing_import_says_how_to_get_it(folder: Path) -> None:
-    text = (folder / "params.yaml").read_text().replace("profile: small", "profile: paper", 1)
-    (folder / "params.yaml").write_text(text)
-    assert stage(folder, "settings").returncode == 0
-    result = stage(folder, "dataset")
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: data/raw/paper does not exist; ")
-    assert "fsr-fer import" in result.stderr
 
 
 def test_an_unknown_device_is_one_line(finished: Path) -> None:
@@ -365,37 +311,6 @@ def test_what_changes_while_a_stage_runs_is_not_recorded(
     (folder / "stages/edits.py").write_text(program)
     said = message_of(stage(folder, "edits"))
     assert said.startswith(f"error: {file} has changed while pretrain ran; `dvc repro`")
-
-
-@pytest.mark.parametrize(
-    ("command", "changes", "message"),
-    [
-        (
-            ("pretrain",),
-            {"epochs": 3, "learning_rate": 0.05},
-            r"error: training diverged at iteration \d+: train/\w+ = ",
-        ),
-        (
-            ("fsr", "reweighted"),
-            {"iterations": 40, "validation_every": 1},
-            r"error: training diverged at iteration \d+: [dg]/\w+ = ",
-        ),
-    ],
-)
-def test_a_rate_a_hundred_times_too_large_is_one_line_and_the_checkpoint_before_is_kept(
-    folder: Path, command: tuple[str, ...], changes: dict[str, Any], message: str
-) -> None:
-    # Good until the first milestone, where the rate rises instead of falling.
-    rises = {"learning_rate_milestones": [1], "learning_rate_factor": 100.0}
-    change_params(folder, command[0], changes | rises)
-    assert stage(folder, "settings").returncode == 0
-    said = message_of(stage(folder, *command))
-    assert re.match(message, said)
-    assert "A lower learning_rate usually helps" in said
-    (kept,) = (folder / ".ckpt").rglob("state.safetensors")
-    tensors, progress = Checkpoint(kept.parent).load() or ({}, {})
-    assert progress["done"] >= 1
-    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
 def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> None:

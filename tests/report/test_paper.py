@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fsr_fer.report.paper import SIZES, TEST_FACES, not_comparable, paper_rows
+from fsr_fer.report.paper import SIZES, not_comparable, paper_rows
 from tests import ROOT
 
 PAPER = ROOT.parent / "shared/paper.txt"
@@ -19,24 +19,6 @@ def test_cells_equal_the_papers_text():
     printed = {line[0]: [cell.replace("-", "") for cell in line[1:]] for line in lines}
     assert rows == {name: (printed[name] + [""] * 8)[:8] for name in rows}
     assert sum(cell != "" for row in rows.values() for cell in row) == 4 + 4 * 7 + 2 * 8
-
-
-def test_no_number_of_faces_gives_the_five_cells_that_docs_name():
-    """docs/results.md says which; 81.22 alone has two decimals, cut off from 81.226."""
-    shares = {f"{100 * faces / TEST_FACES:.3f}" for faces in range(TEST_FACES + 1)}
-    assert {
-        (row["printed_name"], size, row[size])
-        for row in paper_rows()
-        for size in SIZES[:-1]
-        if row[size] and row[size] not in shares
-    } == {
-        ("Bicubic", "x8", "40.264"),
-        ("Meta-SR", "x4", "81.305"),
-        ("Meta-SR (re-trained)", "x8", "64.003"),
-        ("w/o re-weighting", "x3", "81.169"),
-        ("w/o re-weighting", "x4", "78.196"),
-        ("w/ re-weighting", "x3", "81.22"),
-    }
 
 
 def test_printed_means_are_those_of_the_printed_cells():

@@ -1,6 +1,5 @@
 """imresize against MATLAB's own pictures, and against a plain reference on everything else."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,6 +16,7 @@ from fsr_fer import imresize
 from fsr_fer.resize import arrays, kernel, tensors
 from fsr_fer.resize.weights import Axis, build_pass, contributions
 from tests import ROOT
+from tests.pipeline.provenance.conftest import shell
 from tests.resize.reference import random_image, reference_resize, stripes_on_halves
 
 MATLAB = ROOT.parent / "shared/data/matlab"
@@ -193,18 +193,6 @@ def test_chunks_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 # What holds of every resize
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_scale_one_is_identity(dtype: type) -> None:
-    image = random_image(3, 11, 17, 3).astype(dtype)
-    np.testing.assert_array_equal(imresize(image, 1), image)
-
-
-@pytest.mark.parametrize("scale", SCALES)
-def test_constant_stays_constant(scale: float) -> None:
-    levels = np.broadcast_to(np.array([0, 1, 127, 255], np.uint8), (21, 34, 4))
-    assert (imresize(levels, scale) == levels[0, 0]).all()
-
-
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
 def test_batches_and_channels_do_not_mix(channels: int) -> None:
     images = np.stack([random_image(seed, 23, 31, channels) for seed in range(3)])
@@ -291,8 +279,7 @@ def test_needs_numpy_alone() -> None:
         "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
         "print(*sorted(new - set(sys.stdlib_module_names) - {'numpy', 'fsr_fer'}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert shell(ROOT, sys.executable, "-c", code).strip() == ""
 
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -305,11 +292,8 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
         (IMAGE.astype(np.int32), {"scale": 2}, TypeError, "dtype int32; expected uint8"),
         (torch.zeros(4, 4, dtype=torch.float16), {"scale": 2}, TypeError, "dtype float16"),
         (IMAGE[0, 0], {"scale": 2}, ValueError, r"shape \(3,\); expected \[H, W\]"),
-        (IMAGE[:0], {"scale": 2}, ValueError, r"shape \(0, 8, 3\)"),
-        (IMAGE, {}, ValueError, "expected one of the two"),
         (IMAGE, {"scale": 2, "output_shape": (4, 4)}, ValueError, "expected one of the two"),
         (IMAGE, {"scale": 0}, ValueError, "scale is 0"),
-        (IMAGE, {"scale": float("nan")}, ValueError, "scale is nan"),
         (IMAGE, {"scale": (2, 2)}, TypeError, r"scale is \(2, 2\); expected one number"),
         (IMAGE, {"output_shape": (0, 4)}, ValueError, r"output_shape is \(0, 4\)"),
         (IMAGE, {"output_shape": (4, 4, 3)}, ValueError, "expected two sides"),
@@ -325,10 +309,7 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
         (IMAGE, {"scale": 10**400}, ValueError, "expected 1.52588e-05 to 1,048,576"),
         (IMAGE, {"scale": 1e-7}, ValueError, "scale is 1e-07; expected 1.5"),
         (IMAGE, {"scale": 2**18}, ValueError, "pixels would get 2,097,152; expected at most 1,"),
-        (IMAGE, {"output_shape": (True, True)}, TypeError, r"expected \(height, width\)"),
         (IMAGE, {"output_shape": (np.True_, 4)}, TypeError, r"expected \(height, width\)"),
-        (IMAGE, {"scale": np.True_}, TypeError, "expected one number"),
-        (IMAGE, {"output_shape": (10**400, 3)}, ValueError, "expected two sides of 1 to 1,048,576"),
         (np.zeros((2**17, 1)), {"output_shape": (1, 1)}, ValueError, "a scale from 1.5"),
     ],
 )

@@ -16,10 +16,10 @@ from fsr_fer.common.distributed import barrier, is_first, share
 from fsr_fer.training.checkpoint import Checkpoint, prefixed
 from fsr_fer.training.fit import Run, Stateful
 from fsr_fer.training.fsr import Batch
-from fsr_fer.training.pretrain import ExtractorTrainer, train_extractor
+from fsr_fer.training.pretrain import ExtractorTrainer
 from tests import sections
 from tests.training import test_fsr
-from tests.training.test_pretrain import faces
+from tests.training.golden import float64
 
 STEPS, DIM, CLASSES, CPU = 20, 8, 3, torch.device("cpu")
 
@@ -62,14 +62,11 @@ def tensors_of(state: dict[str, Stateful]) -> dict[str, Tensor]:
 
 def trained() -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Everything under test; batches of odd sizes fall into unequal parts."""
-    torch.set_default_dtype(torch.float64)
-    try:
+    with float64():
         yield "pretrain 8", pretrained(8)
         yield "pretrain 7", pretrained(7)
         yield "plain 4", generated(4, 1, reweighted=False)
         yield "reweighted 5", generated(5, 2, reweighted=True)
-    finally:
-        torch.set_default_dtype(torch.float32)
 
 
 def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
@@ -78,22 +75,13 @@ def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
     return train(Run("fsr", 4, CPU, Checkpoint(folder))).state_dict()
 
 
-def part_of_pretrain(folder: Path, epochs: int) -> dict[str, Tensor]:
-    """A training in float32 as far as ``epochs``, from what is in ``folder``."""
-    settings = sections.pretrain(epochs=epochs, batch_size=7)
-    run = Run("pretrain", 7, CPU, Checkpoint(folder))
-    return train_extractor(faces(24), faces(13), settings, CLASSES, run).state_dict()
-
-
 def main(folder: Path) -> None:
     """Leave the weights of the first process in ``folder``, and go on where others stopped."""
     tensors: dict[str, Tensor] = {}
     for name, found in trained():
         tensors |= prefixed(name, found)
     tensors |= prefixed("fsr resumed", part_of_fsr(folder / "fsr by one", 6))
-    tensors |= prefixed("pretrain resumed", part_of_pretrain(folder / "pretrain by one", 1))
     part_of_fsr(folder / "fsr by two", 2)
-    part_of_pretrain(folder / "pretrain by two", 1)
     if is_first():
         copied = {name: t.detach().clone().contiguous() for name, t in tensors.items()}
         save_file(copied, folder / "weights.safetensors")

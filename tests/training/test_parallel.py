@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fsr_fer.training.checkpoint import STATE, prefixed, unprefixed
+from fsr_fer.training.checkpoint import prefixed, unprefixed
 from tests import ROOT
 from tests.training import shared_batches
 
@@ -19,7 +19,6 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two processes made, also of what one had begun."""
     folder = tmp_path_factory.mktemp("shared")
     shared_batches.part_of_fsr(folder / "fsr by one", 2)
-    shared_batches.part_of_pretrain(folder / "pretrain by one", 1)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
         [*launcher, "--nproc-per-node=2", "-m", "tests.training.shared_batches", str(folder)],
@@ -60,16 +59,3 @@ def test_a_checkpoint_of_one_process_is_gone_on_from_by_two_and_back(
     for key, tensor in expected.items():
         assert same(resumed[key], tensor, 1e-4), key
         assert same(back[key], tensor, 1e-4), key
-
-
-def test_what_one_number_of_processes_saved_is_what_another_loads(by_two: Path) -> None:
-    """To the bit; going on would show float32's rounding, which CovPoolFER's logarithms enlarge."""
-    loaded = unprefixed("pretrain resumed", load_file(by_two / "weights.safetensors"))
-    for folder, found in (
-        (by_two / "pretrain by one", loaded),
-        (by_two / "pretrain by two", None),
-    ):
-        found = found or shared_batches.part_of_pretrain(folder, 1)
-        saved = unprefixed("best", load_file(folder / STATE))
-        assert saved.keys() == found.keys()
-        assert all(saved[key].equal(found[key]) for key in saved)

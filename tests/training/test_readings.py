@@ -28,6 +28,7 @@ from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
 from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
 from tests import ROOT, sections
+from tests.training.golden import float64
 from tests.training.test_fsr import batch, classifier, step, variant
 from tests.training.test_fsr import trainer as fsr_trainer
 
@@ -39,9 +40,8 @@ CPU, DIM, CLASSES, FACES = torch.device("cpu"), 8, 3, 5
 
 @pytest.fixture(autouse=True)
 def in_float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    with float64():
+        yield
 
 
 def settings(kind: type[T], section: str, reading: str) -> T:

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.files import write_json
 from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.git import git_refusal
-from fsr_fer.pipeline.profiles import effective_values, read_yaml
-from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.replay import replay
 from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.provenance.verify import verify
@@ -21,6 +18,7 @@ from tests.conftest import Run
 from tests.pipeline.provenance.conftest import commit, init, shell
 from tests.pipeline.provenance.mutations import chosen, read, relock, write
 from tests.pipeline.provenance.test_trace import record
+from tests.pipeline.test_params import refresh
 
 
 def verdict(root: Path) -> tuple[list[str], list[str]]:
@@ -152,10 +150,7 @@ def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     first = (ROOT / "dvc.yaml").read_text().split("  # --- data ---")[0]
     (tmp_path / "dvc.yaml").write_text(first.replace("python -m stages.", "true "))
     monkeypatch.chdir(tmp_path)
-    code_fingerprint.forget()
-    names = code_fingerprint.stage_names()
-    write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
-    write_json(Path("settings.json"), effective_values(read_yaml(Path("params.yaml"))))
+    refresh()
     init(tmp_path)
     shell(tmp_path, "dvc", "commit", "-q", "-f")
     commit(tmp_path, "first")
@@ -205,14 +200,6 @@ def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None
         pytest.raises(UserError, match=r"replay of report: `.*report.py` ended with 1: no ink"),
     ):
         replay(pipeline, "report")
-
-
-def test_hashes_are_dvcs(finished: Path) -> None:
-    with contextlib.chdir(finished):
-        for entry in Revision(finished).lock.values():
-            for path in [*entry["deps"], *entry["outs"]]:
-                assert hashes_of([Path(path["path"])]) == {path["path"]: path["md5"]}
-        assert hashes_of([Path("nothing")]) == {"nothing": "missing"}
 
 
 def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
