@@ -48,9 +48,9 @@ def paired(
 def summarise(
     tables: Mapping[str, Mapping[int, PredictionTable]], scales: Sequence[int], confidence: float
 ) -> dict[str, Any]:
-    """All scores and all pairs: score -> method -> column, and score -> "first - second" -> column.
+    """Scores by score, method and column; pairs by score, "later - earlier" method and column.
 
-    ``tables`` are method -> seed -> predictions; a pair is a later method minus an earlier one.
+    ``tables`` are method -> seed -> predictions.
     """
     scores: dict[str, Any] = {}
     pairs: dict[str, Any] = {}
