@@ -25,8 +25,9 @@ def review(
     first = find_revision(root, before or "HEAD")
     last = find_revision(root, after or "HEAD") if dots else Revision(root)
     params = last.values("params.yaml")
+    profiles = params.get("profiles", {})
     name = profile or str(params.get("profile"))
-    if name not in (profiles := params.get("profiles", {})):
+    if name not in profiles:
         known = ", ".join(profiles) or "none"
         raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
     results = Results(revision=last, profile=name)

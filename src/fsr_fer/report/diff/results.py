@@ -133,7 +133,7 @@ class Results:
         return {key for key, value in wanted.items() if found.get(key) != value}
 
     def _other_code(self) -> set[str]:
-        """Stages that did not run the code of code.json, or in the workspace that of here."""
+        """Stages that did not run the code of code.json, or, in the workspace, the code here."""
         other = set()
         for stage in self.revision.lock.values():
             ran = stage.get("params", {}).get(CODE_FILE.name, {})
