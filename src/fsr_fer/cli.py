@@ -13,7 +13,7 @@ import typer
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
 
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import that differs.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 app = typer.Typer(
@@ -69,13 +69,13 @@ def import_command(
     source: Literal["rafdb", "csv", "folder"],
     path: Annotated[str, typer.Argument(help="The folder that holds them, or a zip.")],
     profile: Annotated[
-        str | None, typer.Option(help="Whose faces they are [default: the first of this source].")
+        str | None, typer.Option(help="Whose faces they are [default: the first fitting].")
     ] = None,
     numbered_from: Annotated[
-        int | None, typer.Option(help="Classes are numbers: class_names, counted from this.")
+        int | None, typer.Option(help="Classes are numbers, counted from this.")
     ] = None,
     test_fraction: Annotated[
-        float | None, typer.Option(min=0.01, max=0.5, help="There is no test split: draw one.")
+        float | None, typer.Option(min=0.01, max=0.5, help="Draw a test split.")
     ] = None,
     force: Force = False,
 ) -> None:
@@ -285,10 +285,10 @@ def diff_command(
     profile: Annotated[
         str | None, typer.Option(help="Profile to compare [default: the later one's].")
     ] = None,
-    markdown: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+    markdown: Annotated[bool, typer.Option("--md", help="For a pull request.")] = False,
     as_json: Json = False,
     fail_below: Annotated[
-        bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids such a fall.")
+        bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids it.")
     ] = False,
 ) -> None:
     """Show what a change does to the results, and if it is noise.

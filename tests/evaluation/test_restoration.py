@@ -20,7 +20,9 @@ def test_restored_faces_are_the_chosen_ones_in_order(tmp_path: Path) -> None:
     network = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4)).eval()
     small = np.ascontiguousarray(faces(20).images[:, ::8, ::8])
     rows = np.array([19, 3, 4, 11, 0, 7, 8, 9, 10, 2])
-    write_restored(Restorer(network), Faces(small, rows), tmp_path / "x8.npy", torch.device("cpu"))
+    write_restored(
+        Restorer(network), Faces(small, rows), tmp_path / "x8.npy", torch.device("cpu"), ""
+    )
     restored = np.load(tmp_path / "x8.npy")
     with torch.inference_mode():
         expected = as_picture(network(as_values(torch.from_numpy(small[rows])), 100))

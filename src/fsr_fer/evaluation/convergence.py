@@ -31,8 +31,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Everything the study says, from variant -> seed -> curve and -> mean test accuracy.
 
-    The plain run's last validation accuracy is the target of both of a pair; one that never
-    reached it is counted as if at the validation that would have come next.
+    The target of a pair is the plain run's last validation accuracy; one that never reached
+    it counts as if at the validation that would have come next.
     """
     seeds = list(curves["plain"])
     points = curves["plain"][seeds[0]]
@@ -74,7 +74,7 @@ def summarise(
 
 
 def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -> dict[str, Any]:
-    """How many times faster: the pairs' geometric mean, with a t interval of the logarithms."""
+    """How many times faster: geometric mean, with a t interval of the logarithms."""
     logs = [math.log(a / b) for a, b in zip(plain, reweighted, strict=True)]
     of_logs = over_seeds(logs, confidence)
     return {

@@ -44,7 +44,7 @@ def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
 def work_of_module(
     module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
 ) -> tuple[int, int]:
-    """Operations of a network on an input, and those that only the first of its shape costs.
+    """Operations of a network on an input, and those only for the first of its shape.
 
     Meta-SR keeps the kernels that it makes for a size. Nothing is computed but shapes.
     """

@@ -1,4 +1,4 @@
-"""The methods of the table: each predicts the expression of a face, all in the same way."""
+"""The methods of the table: each predicts the expression of a face."""
 
 import functools
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from fsr_fer.models.weights import load_network
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """Networks in eval mode; the generator, if there is one, restores small faces' features."""
+    """Networks in eval mode; a generator restores the features of small faces."""
 
     network: CovPoolFER
     generator: Generator | None = None
 
     def logits(self, faces: Tensor, small: bool) -> Tensor:
-        """Logits [B, classes] of faces uint8 [B, 100, 100, 3], which were ``small`` or not."""
+        """Logits [B, classes] of uint8 [B, 100, 100, 3], which were ``small`` or not."""
         features = self.network.extractor(standardise(faces))
         if self.generator is not None and small:
             features = self.generator(features[:, None])
@@ -69,8 +69,8 @@ def load_restorers(
 ) -> dict[int, Restorer]:
     """What brings small faces to full size, by scale; empty for methods that use bicubic.
 
-    Below ``models/sr`` or ``models/sr_faces`` lies one network for all scales, NAME.safetensors,
-    or one for each of some, NAME_x2.safetensors and so on.
+    In ``models/sr`` or ``models/sr_faces`` is one network for all scales, NAME.safetensors, or
+    one for each of some, NAME_x2.safetensors and so on.
 
     Raises:
         UserError: no network is there, or one cannot be read.

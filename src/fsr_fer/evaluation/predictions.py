@@ -1,4 +1,4 @@
-"""What each method predicts for each test face: the files every statistic is computed from."""
+"""What each method predicts for each test face: the files behind every statistic."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ class PredictionTable:
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def at(self, size: str, scales: Sequence[int]) -> np.ndarray:
-        """Predicted classes at one size, int64 [1, N], or for ``MEAN`` at all scales, [S, N]."""
+        """Predicted classes at a size, int64 [1, N], or for ``MEAN`` at all scales, [S, N]."""
         sizes = [f"x{scale}" for scale in scales] if size == MEAN else [size]
         return np.stack([self.predicted[name] for name in sizes])
 

@@ -1,4 +1,4 @@
-"""Small faces restored by image super-resolution, and how near the full-size ones they are."""
+"""Small faces restored by image super-resolution: files, PSNR and SSIM."""
 
 import itertools
 import math
@@ -17,9 +17,9 @@ from fsr_fer.models.image_tensors import Restorer
 
 
 def write_restored(
-    restorer: Restorer, faces: Faces, path: Path, device: torch.device, desc: str = "restore"
+    restorer: Restorer, faces: Faces, path: Path, device: torch.device, desc: str
 ) -> None:
-    """Restore faces, uint8 [N, n, n, 3], into a ``.npy`` file of uint8 [N, 100, 100, 3]."""
+    """Restore uint8 [N, n, n, 3] into a ``.npy`` file of uint8 [N, 100, 100, 3]."""
     restorer.to(device).eval()
     # Fewer at once than elsewhere: these networks keep much of each face.
     batches = batches_of(len(faces), batch_size(device, cpu=8, gpu=64))

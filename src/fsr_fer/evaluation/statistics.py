@@ -40,7 +40,7 @@ def times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Numbers of faces, int64 [num_classes, num_classes]: rows true, columns predicted."""
+    """Numbers of faces, int64 [K, K]: rows true, columns predicted."""
     cells = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
@@ -57,9 +57,9 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile bootstrap over faces of a score; ``level`` is between 0 and 1.
 
-    With another method's predictions as ``reference``: of score(predicted) - score(reference).
-    Faces of one class that gain the same number of correct predictions are interchangeable:
-    drawing how often each such kind comes up (a multinomial) is drawing faces.
+    With a ``reference``, another method's predictions, of the difference of the scores. Faces
+    of one class that gain the same are interchangeable: drawing how often each such kind
+    comes up (a multinomial) is drawing faces.
     """
     gained = times_correct(labels, predicted)
     if reference is not None:
@@ -97,7 +97,7 @@ def calibration_interval(
     resamples: int,
     seed: Seed,
 ) -> Interval:
-    """Basic bootstrap over faces of the expected calibration error; ``level`` is between 0 and 1.
+    """Basic bootstrap over faces of the expected calibration error; ``level`` is a share.
 
     Chance alone makes gaps: a sample's error is above the population's, a resample's above that
     again. Percentiles mirrored at the sample's error (2 e - q) make up for it.
@@ -114,7 +114,7 @@ def calibration_interval(
 
 
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """Numbers of faces that only ``first`` and only ``second`` has correct; all int64 [N]."""
+    """How many faces only ``first`` and only ``second`` has correct; int64 [N]."""
     gained = times_correct(labels, first) - times_correct(labels, second)
     return int((gained > 0).sum()), int((gained < 0).sum())
 

@@ -48,7 +48,7 @@ def sizes_grid(inputs: ReportInputs) -> bytes:
 
 
 def restored_grid(inputs: ReportInputs) -> bytes | None:
-    """The examples upsampled by bicubic and each method that restores (figure 5); a PNG."""
+    """The examples as bicubic and each method restores them (figure 5); a PNG."""
     names = [name for name in inputs.methods if (inputs.data / "restored" / name).exists()]
     sizes = [size for size in SHOWN_SCALES if size in inputs.scale_names]
     if not names or not sizes:

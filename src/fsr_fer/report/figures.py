@@ -58,7 +58,7 @@ def style(number: int) -> Style:
 
 @own_settings
 def accuracy_figure(table: Table, titles: Mapping[str, str], banded: Collection[str]) -> bytes:
-    """Accuracy at the titled sizes as SVG (paper, figure 4); ``banded`` methods show intervals."""
+    """Accuracy by size as SVG (paper, figure 4); ``banded`` methods show intervals."""
     figure = Figure(figsize=(6.2, 4.2))
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
     axes = figure.add_subplot()

@@ -87,7 +87,7 @@ class ReportInputs:
 
 
 def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """PSNR and SSIM by method and size; each METHOD.json in ``folder`` has bicubic's too."""
+    """PSNR and SSIM by method and size; each METHOD.json has bicubic's too."""
     found: dict[str, dict[str, Any]] = {}
     for name in methods:
         if (path := folder / f"{name}.json").exists():

@@ -84,7 +84,7 @@ def in_units(number: float) -> str:
 
 
 def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:
-    """A figure as part of the page; the file's name in front keeps its ids unique there."""
+    """A figure as part of the page; its ids begin with the file's name."""
     text = pictures[filename].decode("utf-8")
     prefix = filename.removesuffix("svg")
     svg = text[text.index("<svg") :]

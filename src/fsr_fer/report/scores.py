@@ -58,8 +58,8 @@ class Calibration(NamedTuple):
 class Scores:
     """All scores of all methods; a method has no key for a size it lacks.
 
-    Keys are in this order: the reference, the score, the method, the size ("hr", ..., "mean").
-    ``confusion`` is int64 [K, K], rows true, columns predicted.
+    Keys are in this order: reference, score, method, size. ``confusion`` is int64 [K, K], rows
+    true, columns predicted.
     """
 
     tables: Mapping[Score, Mapping[str, Mapping[str, Estimate]]]
@@ -107,7 +107,7 @@ def compute_scores(inputs: ReportInputs) -> Scores:
 
 
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
-    """How intervals are made; the seed is the run's and the size's factor, for the mean 0."""
+    """How intervals are made; the seed is the run's and the size's factor."""
     settings = inputs.evaluate
     seed = (inputs.seed, inputs.factors.get(size, 0))
     return {"level": settings.confidence, "resamples": settings.resamples, "seed": seed}
@@ -143,7 +143,7 @@ def _differences(
     for name, first in inputs.methods.items():
         if name == reference:
             continue
-        table[name] = {}
+        row = table[name] = {}
         for size in common_sizes([first, second], inputs.scales):
             estimate = _estimate(inputs, size, score, first, second)
             cell = Difference(*estimate, significant=estimate.low > 0 or estimate.high < 0)
@@ -151,8 +151,9 @@ def _differences(
                 only = discordant(first.labels, first.predicted[size], second.predicted[size])
                 tested[name, size] = mcnemar_exact(*only)
                 cell = cell._replace(method_only=only[0], reference_only=only[1])
-            table[name][size] = cell
+            row[size] = cell
     for (name, size), p_value in zip(tested, holm(list(tested.values())), strict=True):
+        row = table[name]
         significant = p_value < 1 - inputs.evaluate.confidence
-        table[name][size] = table[name][size]._replace(p_value=p_value, significant=significant)
+        row[size] = row[size]._replace(p_value=p_value, significant=significant)
     return table

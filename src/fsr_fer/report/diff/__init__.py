@@ -14,7 +14,7 @@ __all__ = ["Comparison", "review"]
 def review(
     root: Path, revisions: str, profile: str | None, *, gate: bool
 ) -> tuple[Comparison, list[str] | None]:
-    """Compare ``REV`` with the workspace, or ``A..B`` (an empty side is HEAD), on a profile.
+    """Compare ``REV`` with the workspace, or ``A..B`` (an empty side is HEAD).
 
     With ``gate`` the reasons why the change should not pass come too.
 

@@ -1,4 +1,4 @@
-"""Two revisions side by side: accuracies, causes of differences, and whether they are noise."""
+"""Two revisions side by side: accuracies, and causes and noise of differences."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

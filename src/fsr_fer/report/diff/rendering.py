@@ -1,4 +1,4 @@
-"""A comparison as text for the terminal, Markdown for a pull request, JSON for programs."""
+"""A comparison as text, as Markdown for a pull request, as JSON for programs."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ def as_text(comparison: Comparison, reasons: Sequence[str] | None) -> str:
 
 
 def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
-    """For a pull request, whose names must not become markup: sentences are inline code."""
+    """For a pull request. Its names must not become markup: sentences are code."""
     rows = [
         [_code(row[0][0]), *("<br>".join(map(_bold, cell)) for cell in row[1:])]
         for row in _rows(comparison)
@@ -52,7 +52,7 @@ def _table(comparison: Comparison, rows: list[list[str]], form: str) -> str:
 
 
 def _rows(comparison: Comparison) -> Iterator[list[list[str]]]:
-    """A row for each method; a cell's lines: before, after and difference, or one number."""
+    """Rows of cells: lines of before, after and difference, or one number."""
     for name, cells in comparison.table.items():
         shown = [cells.get(column, Cell()) for column in comparison.columns]
         title = [name] if all(c.before == c.after for c in shown) else [name, "", "* not noise"]

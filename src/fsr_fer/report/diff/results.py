@@ -43,7 +43,7 @@ class Results:
 
     @cached_property
     def accuracy(self) -> dict[str, dict[str, float]]:
-        """Percent by method and column, nothing if there are no results; UserError if damaged."""
+        """Percent by method and column, if there are results; UserError if damaged."""
         table = self.revision.values(self._metrics)
         rows = [row if isinstance(row, dict) else {"": None} for row in table.values()]
         numbers = [value for row in rows for value in row.values()]
@@ -87,7 +87,7 @@ class Results:
 
     @cached_property
     def test_faces(self) -> list[tuple[str, str, str]] | None:
-        """Id, label and pixels' hash of each test face; None if nobody has them any more."""
+        """Id, label and hash of each test face; None if nobody has them any more."""
         content = self._output(Paths(self.profile).manifest.as_posix())
         if content is None:
             return None
@@ -133,7 +133,7 @@ class Results:
         return {key for key, value in wanted.items() if found.get(key) != value}
 
     def _other_code(self) -> set[str]:
-        """Stages that did not run the code of code.json, or, in the workspace, the code here."""
+        """Stages that ran other code than that of code.json or, in the workspace, of here."""
         other = set()
         for stage in self.revision.lock.values():
             ran = stage.get("params", {}).get(CODE_FILE.name, {})
