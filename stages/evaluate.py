@@ -19,7 +19,7 @@ def main(name: str) -> Stage:
         stage.paths.images,
         stage.paths.data / settings.faces,
         stage.scales,
-        manifest,
+        manifest.rows("test"),
         stage.settings(DownsampleSettings),
     )
     method = load_method(settings, stage.paths.models)

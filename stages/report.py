@@ -9,7 +9,7 @@ from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.report.inputs import read_fidelity, read_output
+from fsr_fer.report.inputs import read_fidelity
 
 
 def main() -> Stage:
@@ -23,7 +23,7 @@ def main() -> Stage:
         scales=stage.scales,
         manifest=read_manifest(paths.manifest, class_names),
         methods={
-            name: parse_predictions(read_output(file), file, class_names)
+            name: parse_predictions(file.read_bytes(), file, class_names)
             for name, file in files.items()
         },
         data=paths.data,
@@ -32,7 +32,7 @@ def main() -> Stage:
         example_faces=stage.settings(ReportSettings).example_faces,
         seed=stage.seed,
         settings=stage.values,
-        cost=json.loads(read_output(paths.metrics / "cost.json")),
+        cost=json.loads((paths.metrics / "cost.json").read_bytes()),
         fidelity=read_fidelity(list(files), paths.metrics / "restoration"),
     )
     write_report(inputs, paths.data / "report", paths.metrics)

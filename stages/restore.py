@@ -1,7 +1,6 @@
-"""Restore the small test faces with image super-resolution: ``python -m stages.restore METHOD``."""
+"""Restore the small test faces: ``python -m stages.restore METHOD``."""
 
 import numpy as np
-import torch
 
 from fsr_fer.common.arrays import open_faces
 from fsr_fer.common.device import choose_device
@@ -17,28 +16,23 @@ from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(name: str) -> Stage:
-    """Write ``data/<profile>/restored/<name>`` and how near its faces come to the full-size ones.
-
-    A method has the scales that it has a network for.
-    """
+    """Write ``data/<profile>/restored/<name>`` and how near full-size faces these are."""
     stage = load_stage("restore", name)
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
-    test, device, threads = manifest.rows("test"), choose_device(), torch.get_num_threads()
+    test, device = manifest.rows("test"), choose_device()
     downsample = stage.settings(DownsampleSettings)
+    settings = stage.settings(MethodSettings, f"methods.{name}")
     full = Faces(open_faces(stage.paths.images), test)
     values: dict[str, dict[str, dict[str, float]]] = {name: {}, "bicubic": {}}
-    restorers = load_restorers(
-        stage.settings(MethodSettings, f"methods.{name}"), stage.paths.models, stage.scales
-    )
+    restorers = load_restorers(settings, stage.paths.models, stage.scales)
     for scale, restorer in restorers.items():
         small = open_faces(stage.paths.downsampled(scale))
         path = stage.paths.restored(name, scale)
-        desc = f"restore {name} x{scale}"
-        write_restored(restorer, Faces(small, test), path, device, desc)
+        write_restored(restorer, Faces(small, test), path, device, f"restore {name} x{scale}")
         restored = Faces(open_faces(path), np.arange(len(test)))
-        values[name][f"x{scale}"] = fidelity(full, restored, threads)
         bicubic = Faces(small, test, (scale, downsample))
-        values["bicubic"][f"x{scale}"] = fidelity(full, bicubic, threads)
+        values[name][f"x{scale}"] = fidelity(full, restored)
+        values["bicubic"][f"x{scale}"] = fidelity(full, bicubic)
     write_json(stage.paths.metrics / f"restoration/{name}.json", values)
     return stage
 

@@ -13,7 +13,7 @@ import typer
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
 
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import that differs.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ app.add_typer(weights_app, name="weights")
 
 
 def main() -> None:
-    """Run a command; a user's mistake is one line on stderr and exit code 1, no traceback."""
+    """Run a command; a user's mistake is one line on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not know every character
             stream.reconfigure(errors="replace")
@@ -41,8 +41,6 @@ def main() -> None:
         app()
     except BrokenPipeError:  # `fsr-fer trace ... | head`
         os._exit(1)
-    except RecursionError:
-        _fail("a file is nested too deep to be read")
     except OSError as error:
         if not (line := refusal(error)):
             raise
@@ -71,19 +69,17 @@ def import_command(
     source: Literal["rafdb", "csv", "folder"],
     path: Annotated[str, typer.Argument(help="The folder that holds them, or a zip.")],
     profile: Annotated[
-        str | None, typer.Option(help="Whose faces they are [default: the first of this source].")
+        str | None, typer.Option(help="Whose faces they are [default: the first fitting].")
     ] = None,
     numbered_from: Annotated[
-        int | None, typer.Option(help="Classes are numbers: class_names, counted from this.")
+        int | None, typer.Option(help="Classes are numbers, counted from this.")
     ] = None,
     test_fraction: Annotated[
-        float | None, typer.Option(min=0.01, max=0.5, help="There is no test split: draw one.")
+        float | None, typer.Option(min=0.01, max=0.5, help="Draw a test split.")
     ] = None,
     force: Force = False,
 ) -> None:
-    """Check your faces, pack them and track them with DVC.
-
-    They come to data/raw/PROFILE.
+    """Check your faces, pack them in data/raw/PROFILE and track them with DVC.
 
     \b
     rafdb   RAF-DB as downloaded: EmoLabel/list_patition_label.txt and
@@ -92,9 +88,8 @@ def import_command(
             beside it, in images/ or in images.zip
     folder  split/class/picture, for example train/happiness/1.jpg
 
-    Splits are train, test and, if you have one, validation. Pictures of any size, mode and
-    orientation will do. If anything is wrong, all of it is listed in import-problems.csv and
-    nothing is imported.
+    Splits are train, test and perhaps validation. Pictures of any size, mode and orientation
+    will do. If anything is wrong, import-problems.csv lists it and nothing is imported.
     """  # noqa: D301
     from fsr_fer.data.importing import import_faces
     from fsr_fer.pipeline.params import read_params
@@ -140,9 +135,8 @@ def weights_import_command(
 ) -> None:
     """Check published weights and put them in place.
 
-    A state dict is checked tensor by tensor and written below data/raw/weights; code in the file is
-    never run. The `sr` stages use it once `sr.weights` of the profile is `imported`; RCAN has a
-    file for each scale.
+    Code in the file is never run. The `sr` stages use the weights once `sr.weights` of the
+    profile is `imported`; RCAN has a file for each scale.
     """
     from fsr_fer.common.files import replacing
     from fsr_fer.models.published_weights import read_official
@@ -169,11 +163,7 @@ def weights_import_command(
 
 @app.command("check")
 def check_command() -> None:
-    """Check everything params.yaml says.
-
-    All profiles are checked, nothing is run. A dvc.lock that an interrupt cut off is told too, for
-    `dvc repro` does not get past it.
-    """
+    """Check params.yaml with all its profiles, and that DVC can read dvc.lock."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -191,7 +181,7 @@ def check_command() -> None:
             COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, LOCK_FILE.name))
         except Invalid as error:
             raise UserError(
-                f"{LOCK_FILE} is nothing that DVC can read: {error}; `git checkout {LOCK_FILE}`"
+                f"DVC cannot read {LOCK_FILE}: {error}; `git checkout {LOCK_FILE}`"
             ) from None
     if refusal := git_refusal(root):
         raise UserError(
@@ -257,9 +247,8 @@ def verify_command(
 ) -> None:
     """Ask whether dvc.lock is true.
 
-    DVC reads every byte anew, and Git is asked. A difference is one line and exit code 1. Results
-    that are newer than the last commit are no difference if their runs were recorded on this
-    machine; a note names them.
+    DVC reads every byte anew, and Git is asked. A difference is one line and exit code 1.
+    Results newer than the last commit are only a note if their runs were recorded here.
     """
     from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.provenance.replay import replay as run_again
@@ -296,16 +285,16 @@ def diff_command(
     profile: Annotated[
         str | None, typer.Option(help="Profile to compare [default: the later one's].")
     ] = None,
-    markdown: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
+    markdown: Annotated[bool, typer.Option("--md", help="For a pull request.")] = False,
     as_json: Json = False,
     fail_below: Annotated[
-        bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids such a fall.")
+        bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids it.")
     ] = False,
 ) -> None:
     """Show what a change does to the results, and if it is noise.
 
-    Accuracies, params, data and code of two commits, branches, tags or experiments. Differences are
-    tested face by face on the stored predictions of both.
+    Accuracies, params, data and code of two commits, branches, tags or experiments.
+    Differences are tested face by face on the stored predictions of both.
     """
     from fsr_fer.report.diff import rendering, review
 
@@ -314,9 +303,9 @@ def diff_command(
     root = tracking.find_root(Path.cwd())
     os.chdir(root)
     comparison, reasons = review(root, revisions, profile, gate=fail_below)
-    render = rendering.as_text
-    if markdown or as_json:
-        render = rendering.as_markdown if markdown else rendering.as_json
+    render = rendering.as_markdown if markdown else rendering.as_text
+    if as_json:
+        render = rendering.as_json
     typer.echo(render(comparison, reasons), nl=False)
     if reasons:
         raise UserError(f"gate: {'; '.join(reasons)}")
@@ -328,10 +317,7 @@ def studies_command(
         bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")
     ] = False,
 ) -> None:
-    """Run the studies over seeds that are missing.
-
-    Studies are experiments, in studies.yaml. Results are written to metrics/studies/.
-    """
+    """Run the studies in studies.yaml that are missing in metrics/studies/."""
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root(Path.cwd())
@@ -346,10 +332,9 @@ def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tupl
 
     params = read_params(path)
     datasets = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
-    fitting = [name for name, dataset in datasets.items() if dataset["source"] == source]
-    name = wanted or next(iter(fitting), "")
-    if name not in fitting:
-        what = "no profile" if wanted is None else f"no profile {wanted!r}"
-        known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())
-        raise UserError(f"{path.name} has {what} with dataset.source: {source}; it has {known}")
-    return name, datasets[name]["class_names"]
+    for name, dataset in datasets.items():
+        if dataset["source"] == source and wanted in (None, name):
+            return name, dataset["class_names"]
+    what = "no profile" if wanted is None else f"no profile {wanted!r}"
+    known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())
+    raise UserError(f"{path.name} has {what} with dataset.source: {source}; it has {known}")

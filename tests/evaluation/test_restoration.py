@@ -20,7 +20,9 @@ def test_restored_faces_are_the_chosen_ones_in_order(tmp_path: Path) -> None:
     network = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4)).eval()
     small = np.ascontiguousarray(faces(20).images[:, ::8, ::8])
     rows = np.array([19, 3, 4, 11, 0, 7, 8, 9, 10, 2])
-    write_restored(Restorer(network), Faces(small, rows), tmp_path / "x8.npy", torch.device("cpu"))
+    write_restored(
+        Restorer(network), Faces(small, rows), tmp_path / "x8.npy", torch.device("cpu"), ""
+    )
     restored = np.load(tmp_path / "x8.npy")
     with torch.inference_mode():
         expected = as_picture(network(as_values(torch.from_numpy(small[rows])), 100))
@@ -32,10 +34,10 @@ def test_restored_faces_are_the_chosen_ones_in_order(tmp_path: Path) -> None:
 def test_fidelity_against_values_by_hand() -> None:
     full = np.full((3, 100, 100, 3), 100, np.uint8)
     brighter = full + 10
-    result = fidelity(Faces(full, np.arange(3)), Faces(brighter, np.arange(3)), threads=2)
+    result = fidelity(Faces(full, np.arange(3)), Faces(brighter, np.arange(3)))
     assert result["psnr"] == pytest.approx(20 * math.log10(255 / 10), abs=1e-3)
     # Flat windows: only the luminance term (2ab + c1) / (a^2 + b^2 + c1), c1 = (0.01 * 255)^2.
     c1 = (0.01 * 255) ** 2
     assert result["ssim"] == pytest.approx((2 * 100 * 110 + c1) / (100**2 + 110**2 + c1), abs=1e-4)
-    equal = fidelity(Faces(full, np.arange(3)), Faces(full, np.arange(3)), threads=1)
+    equal = fidelity(Faces(full, np.arange(3)), Faces(full, np.arange(3)))
     assert equal == {"psnr": round(10 * math.log10(255**2 * 30000), 3), "ssim": 1}

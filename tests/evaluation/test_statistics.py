@@ -26,7 +26,7 @@ PREDICTED = np.array([0, 0, 0, 1, 2, 0, 1, 0, 2, 2])  # recalls 4/6, 1/2, 2/2
 RANDOM = np.random.default_rng(7)
 MANY_LABELS = RANDOM.integers(0, 3, 500)
 MANY_PREDICTED = np.where(RANDOM.random(500) < 0.8, MANY_LABELS, (MANY_LABELS + 1) % 3)
-SETTINGS = {"confidence": 0.95, "resamples": 4000, "seed": (1, 2)}
+SETTINGS = {"level": 0.95, "resamples": 4000, "seed": (1, 2)}
 
 
 def total_interval(*predicted, **options):

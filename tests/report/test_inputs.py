@@ -3,10 +3,7 @@
 import json
 from dataclasses import replace
 
-import pytest
-
-from fsr_fer.common.errors import UserError
-from fsr_fer.report.inputs import read_fidelity, read_output
+from fsr_fer.report.inputs import read_fidelity
 
 
 def test_bicubic_has_the_sizes_of_all_methods(tmp_path):
@@ -18,11 +15,6 @@ def test_bicubic_has_the_sizes_of_all_methods(tmp_path):
     found = read_fidelity(["rcan", "meta_sr", "fsr_plain"], tmp_path)
     assert list(found) == ["bicubic", "rcan", "meta_sr"]
     assert list(found["bicubic"]) == ["x2", "x3"]
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"cost\.json: no such file; `dvc repro` writes it"):
-        read_output(tmp_path / "cost.json")
 
 
 def test_operations_are_sums_and_their_mean_is_over_the_scales(inputs):

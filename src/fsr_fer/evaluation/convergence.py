@@ -1,7 +1,7 @@
-"""Does re-weighting make training faster or better? The claims of the paper's section 4.3, tried.
+"""Does re-weighting make training faster or better? The paper's section 4.3, tried.
 
-Every seed trains a plain and a re-weighted generator, a pair, from the same weights on the same
-faces in the same order. Accuracies are percent.
+Every seed trains a plain and a re-weighted generator, a pair, from the same weights on the
+same faces in the same order. Accuracies are percent.
 """
 
 import math
@@ -31,10 +31,11 @@ def summarise(
 ) -> dict[str, Any]:
     """Everything the study says, from variant -> seed -> curve and -> mean test accuracy.
 
-    The plain run's last validation accuracy is the target that both of a pair must reach; one that
-    never did is counted as if at the validation that would have come next.
+    The target of a pair is the plain run's last validation accuracy; one that never reached
+    it counts as if at the validation that would have come next.
     """
     seeds = list(curves["plain"])
+    points = curves["plain"][seeds[0]]
     steps: dict[str, list[int]] = {variant: [] for variant in VARIANTS}
     missed = 0
     for seed in seeds:
@@ -43,7 +44,8 @@ def summarise(
             curve = curves[variant][seed]
             reached = [point["step"] for point in curve if point[SCORE] >= target]
             missed += not reached
-            steps[variant].append(int(min(reached, default=curve[-1]["step"] + curve[0]["step"])))
+            never = curve[-1]["step"] + curve[0]["step"]
+            steps[variant].append(int(min(reached, default=never)))
     recorded = {
         v: [[point[SCORE] for point in curves[v][seed]] for seed in seeds] for v in VARIANTS
     }
@@ -55,8 +57,8 @@ def summarise(
     return {
         "confidence": confidence,
         "seeds": seeds,
-        "iterations": int(curves["plain"][seeds[0]][-1]["step"]),
-        "validated_every": int(curves["plain"][seeds[0]][0]["step"]),
+        "iterations": int(points[-1]["step"]),
+        "validated_every": int(points[0]["step"]),
         "steps_to_plains_last_accuracy": {
             **{v: over_seeds(steps[v], confidence) | {"values": steps[v]} for v in VARIANTS},
             "reweighted_never_did": missed,
@@ -72,7 +74,7 @@ def summarise(
 
 
 def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -> dict[str, Any]:
-    """How many times faster: geometric mean over the pairs, with a t interval of the logarithms."""
+    """How many times faster: geometric mean, with a t interval of the logarithms."""
     logs = [math.log(a / b) for a, b in zip(plain, reweighted, strict=True)]
     of_logs = over_seeds(logs, confidence)
     return {

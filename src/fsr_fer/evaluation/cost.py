@@ -25,7 +25,7 @@ META = torch.device("meta")
 
 
 def work_of(compute: Callable[[], object]) -> tuple[int, int]:
-    """Operations of products in what ``compute`` does, and those of eigendecompositions apart."""
+    """Operations of what ``compute`` does: products, and eigendecompositions apart."""
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={_EIGH: _eigh}) as counter:
         compute()
     counts = dict(counter.get_flop_counts().get("Global", {}))
@@ -34,10 +34,9 @@ def work_of(compute: Callable[[], object]) -> tuple[int, int]:
 
 
 def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
-    """Operations of symmetric eigendecompositions with vectors, [..., n, n]: 9 n^3 each.
+    """9 n^3 each, of [..., n, n]: symmetric QR (Golub and Van Loan, 4th edition, 8.3.5).
 
-    The symmetric QR algorithm (Golub and Van Loan, Matrix Computations, 4th edition, 8.3.5). What
-    LAPACK and cuSOLVER do differs by a factor of about two either way, so it is kept apart.
+    LAPACK and cuSOLVER differ by a factor of about two either way, so it is kept apart.
     """
     return math.prod(shape[:-2]) * 9 * shape[-1] ** 3
 
@@ -45,10 +44,9 @@ def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
 def work_of_module(
     module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
 ) -> tuple[int, int]:
-    """Operations of a network on an input of this shape; nothing is computed but shapes.
+    """Operations of a network on an input, and those only for the first of its shape.
 
-    The second number are those that only the first input of this shape costs: Meta-SR keeps the
-    kernels that it makes for a size.
+    Meta-SR keeps the kernels that it makes for a size. Nothing is computed but shapes.
     """
     shell = copy.deepcopy(module).to(META).eval()
     values = torch.empty(shape, dtype=dtype, device=META)
@@ -61,9 +59,8 @@ def cost_of(
 ) -> dict[str, dict[str, int]]:
     """Counts of a method, by kind and by column ("hr", "x2", ...) where it exists.
 
-    ``flop_per_face`` leaves out eigendecompositions (``eigen_flop_per_face``) and what is done once
-    for all faces of a size (``flop_once``). A method with ``restorers``, which bring small faces to
-    full size, exists at their scales alone.
+    ``flop_once`` is for all faces of a size. A method with ``restorers``, which bring small
+    faces to full size, exists at their scales alone.
     """
     face = torch.zeros(1, FULL_SIZE, FULL_SIZE, 3, dtype=torch.uint8)
     flop, eigen = work_of(lambda: method.logits(face, small=False))

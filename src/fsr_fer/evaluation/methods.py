@@ -1,4 +1,4 @@
-"""The methods of the table: each predicts the expression of a face, all in the same way."""
+"""The methods of the table: each predicts the expression of a face."""
 
 import functools
 from collections.abc import Sequence
@@ -23,20 +23,13 @@ from fsr_fer.models.weights import load_network
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """The networks that predict an expression from a face at full size, in eval mode.
-
-    Small faces are brought to full size before. The generator, if there is one, works on their
-    features.
-    """
+    """Networks in eval mode; a generator restores the features of small faces."""
 
     network: CovPoolFER
     generator: Generator | None = None
 
     def logits(self, faces: Tensor, small: bool) -> Tensor:
-        """Logits [B, classes] of faces uint8 [B, 100, 100, 3], on their device.
-
-        Of faces that were not ``small`` there is nothing for the generator to restore.
-        """
+        """Logits [B, classes] of uint8 [B, 100, 100, 3], which were ``small`` or not."""
         features = self.network.extractor(standardise(faces))
         if self.generator is not None and small:
             features = self.generator(features[:, None])
@@ -44,9 +37,9 @@ class Method:
         return logits
 
     def predict(
-        self, faces: Faces, small: bool, device: torch.device, desc: str = "predict"
+        self, faces: Faces, small: bool, device: torch.device, desc: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The most probable class of each face, int64 [N], and its probability, float64 [N]."""
+        """Each face's most probable class, int64 [N], and its probability, float64 [N]."""
         self.network.to(device)
         if self.generator is not None:
             self.generator.to(device)
@@ -58,7 +51,7 @@ class Method:
 
 
 def load_method(settings: MethodSettings, models: Path) -> Method:
-    """A method's networks below ``models``: an extractor, or a generator for the pretrained one.
+    """A method's networks: an extractor, or a generator for the pretrained one.
 
     Raises:
         UserError: a network is missing or cannot be read.
@@ -76,7 +69,7 @@ def load_restorers(
 ) -> dict[int, Restorer]:
     """What brings small faces to full size, by scale; empty for methods that use bicubic.
 
-    Below ``models/sr`` or ``models/sr_faces`` lies one network for all scales, NAME.safetensors, or
+    In ``models/sr`` or ``models/sr_faces`` is one network for all scales, NAME.safetensors, or
     one for each of some, NAME_x2.safetensors and so on.
 
     Raises:

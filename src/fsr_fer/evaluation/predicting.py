@@ -9,7 +9,6 @@ import torch
 from fsr_fer.common.arrays import open_faces
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
-from fsr_fer.data.downsampling import small_side
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
@@ -21,34 +20,25 @@ def open_test_faces(
     images_path: Path,
     folder: Path,
     scales: Sequence[int],
-    manifest: Manifest,
+    rows: np.ndarray,
     downsample: DownsampleSettings,
 ) -> dict[str, Faces]:
-    """The test faces at full size ("hr") and at each scale that ``folder`` has ("x2", ...).
+    """The test faces, ``rows``, at full size ("hr") and each scale that ``folder`` has.
 
-    ``images_path`` holds all faces of the manifest at full size. The ``x<scale>.npy`` in ``folder``
-    are either small ones of them all, which are put back to full size as ``downsample`` says, or
+    Its x2.npy, ... are small ones of all faces, which ``downsample`` brings to full size, or
     restored ones of the test faces alone.
 
     Raises:
-        UserError: a file holds other faces, or the folder has none of the scales.
+        UserError: the folder has none of the scales.
     """
-    rows = manifest.rows("test")
     opened = {HR: Faces(open_faces(images_path), rows)}
     for scale in scales:
         path = folder / f"x{scale}.npy"
         if not path.exists():
             continue
         images = open_faces(path)
-        full = images.shape[1] == FULL_SIZE
-        expected = (len(rows), FULL_SIZE) if full else (len(manifest), small_side(scale))
-        if images.shape[:2] != expected:
-            raise UserError(
-                f"{path} holds {len(images)} faces of {images.shape[1]} pixels; expected "
-                f"{expected[0]} of {expected[1]}"
-            )
-        if full:
-            opened[f"x{scale}"] = Faces(images, np.arange(len(rows)))
+        if images.shape[1] == FULL_SIZE:
+            opened[f"x{scale}"] = Faces(images, np.arange(len(images)))
         else:
             opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
     if len(opened) == 1:
@@ -63,13 +53,14 @@ def predict_test_faces(
     manifest: Manifest,
     device: torch.device,
 ) -> PredictionTable:
-    """What the method of this name predicts for the faces that ``open_test_faces`` opened.
+    """What the method predicts for the faces that ``open_test_faces`` opened.
 
     Raises:
         UserError: it was trained on other classes than the manifest's.
     """
-    if (known := method.network.class_names) != manifest.class_names:
-        raise UserError(f"{name} was trained on the classes {known}, not {manifest.class_names}")
+    known, wanted = method.network.class_names, manifest.class_names
+    if known != wanted:
+        raise UserError(f"{name} was trained on the classes {known}, not {wanted}")
     rows = manifest.rows("test")
     predicted, confidence = {}, {}
     for column, some in faces.items():
@@ -78,7 +69,7 @@ def predict_test_faces(
     return PredictionTable(
         ids=tuple(manifest.ids[row] for row in rows),
         labels=manifest.labels[rows],
-        class_names=manifest.class_names,
+        class_names=wanted,
         predicted=predicted,
         confidence=confidence,
     )

@@ -1,4 +1,4 @@
-"""What each method predicts for each test face: the files every statistic is computed from."""
+"""What each method predicts for each test face: the files behind every statistic."""
 
 import csv
 import io
@@ -12,22 +12,22 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_csv
 
 HR = "hr"
-"""Column of the full-size face; x2, x3, ... are those of the faces downsampled by 2, 3, ..."""
+"""Column of the full-size face; x2, x3, ... are those of faces downsampled by 2, 3, ..."""
 
 MEAN = "mean"
-"""Column of a table of scores: over all scales, full size left out (paper, table 2: "avg")."""
+"""Column of scores: over all scales without full size (paper, table 2: "avg")."""
 
 CONFIDENCE = ".confidence"
-"""Follows the name of the column that it belongs to."""
+"""Ending of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionTable:
     """The class a method predicts for each test face, at full size and at each scale.
 
-    ``labels`` (int64 [N]) and each array of ``predicted`` (int64 [N], keyed "hr", "x2", ...) hold
-    positions in ``class_names``. ``confidence`` (float64 [N], 0 to 1, same keys or none) is the
-    probability that the method gives to the class it predicts.
+    ``labels`` (int64 [N]) and ``predicted`` (int64 [N], keyed "hr", "x2", ...) hold positions in
+    ``class_names``, ``confidence`` (float64 [N], same keys or none) the predicted class's
+    probability, 0 to 1.
     """
 
     ids: tuple[str, ...]
@@ -37,16 +37,14 @@ class PredictionTable:
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def at(self, size: str, scales: Sequence[int]) -> np.ndarray:
-        """Predicted classes at one size, int64 [1, N], or for ``MEAN`` at all S scales, [S, N]."""
+        """Predicted classes at a size, int64 [1, N], or for ``MEAN`` at all scales, [S, N]."""
         sizes = [f"x{scale}" for scale in scales] if size == MEAN else [size]
         return np.stack([self.predicted[name] for name in sizes])
 
     def write(self, path: Path) -> None:
-        """Write ``id,label,hr,x2,...`` with class names as values.
-
-        ``hr.confidence,x2.confidence,...`` follow, with 3 decimals.
-        """
-        header = ["id", "label", *self.predicted, *(name + CONFIDENCE for name in self.confidence)]
+        """Write ``id,label,hr,x2,...`` as class names, then ``hr.confidence,...``."""
+        header = ["id", "label", *self.predicted]
+        header += [name + CONFIDENCE for name in self.confidence]
         names = [
             [self.class_names[position] for position in column]
             for column in (self.labels, *self.predicted.values())
@@ -71,7 +69,7 @@ def by_size(columns: Collection[str]) -> list[str]:
 def parse_predictions(
     content: bytes, path: Path | str, class_names: tuple[str, ...]
 ) -> PredictionTable:
-    """The table in the content of the file ``path``, as ``PredictionTable.write`` wrote it.
+    """The table in the content of ``path``, which ``PredictionTable.write`` wrote.
 
     Raises:
         UserError: it holds no predictions, or a class that is none of ``class_names``.

@@ -1,5 +1,6 @@
-"""Small faces restored by image super-resolution, and how near they come to the full-size ones."""
+"""Small faces restored by image super-resolution: files, PSNR and SSIM."""
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +17,11 @@ from fsr_fer.models.image_tensors import Restorer
 
 
 def write_restored(
-    restorer: Restorer, faces: Faces, path: Path, device: torch.device, desc: str = "restore"
+    restorer: Restorer, faces: Faces, path: Path, device: torch.device, desc: str
 ) -> None:
-    """Restore small faces, uint8 [N, n, n, 3], into a ``.npy`` file of uint8 [N, 100, 100, 3]."""
+    """Restore uint8 [N, n, n, 3] into a ``.npy`` file of uint8 [N, 100, 100, 3]."""
     restorer.to(device).eval()
-    # Fewer at once than elsewhere: these networks work at full size and keep much of each face.
+    # Fewer at once than elsewhere: these networks keep much of each face.
     batches = batches_of(len(faces), batch_size(device, cpu=8, gpu=64))
     made = computed(faces, batches, restorer, device)
     shape = (len(faces), FULL_SIZE, FULL_SIZE, 3)
@@ -29,11 +30,8 @@ def write_restored(
             append(pictures.numpy())
 
 
-def fidelity(full: Faces, restored: Faces, threads: int) -> dict[str, float]:
-    """Mean PSNR in dB and SSIM over the faces, both on 8-bit RGB.
-
-    SSIM (scikit-image) is that of 7x7 windows, the mean over the three channels.
-    """
+def fidelity(full: Faces, restored: Faces) -> dict[str, float]:
+    """Mean PSNR in dB and SSIM (7x7 windows) over the faces, both on 8-bit RGB."""
     from skimage.metrics import mean_squared_error, structural_similarity
 
     def compare(batch: slice) -> list[tuple[float, float]]:
@@ -43,12 +41,10 @@ def fidelity(full: Faces, restored: Faces, threads: int) -> dict[str, float]:
             values.append((psnr(mean_squared_error(a, b)), ssim))
         return values
 
-    with ThreadPoolExecutor(threads) as pool:
-        values = [v for part in pool.map(compare, batches_of(len(full), 32)) for v in part]
-    return {
-        "psnr": round(fmean(psnr for psnr, _ in values), 3),
-        "ssim": round(fmean(ssim for _, ssim in values), 4),
-    }
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        parts = pool.map(compare, batches_of(len(full), 32))
+        psnrs, ssims = zip(*itertools.chain.from_iterable(parts), strict=True)
+    return {"psnr": round(fmean(psnrs), 3), "ssim": round(fmean(ssims), 4)}
 
 
 def psnr(squared_error: float) -> float:

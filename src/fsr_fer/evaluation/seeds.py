@@ -36,7 +36,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 def paired(
     second: Sequence[float], first: Sequence[float], confidence: float
 ) -> dict[str, float | list[float]]:
-    """``over_seeds`` and ``sign_flip_p`` of the differences second - first, seed by seed."""
+    """``over_seeds`` and ``sign_flip_p`` of second - first, seed by seed."""
     differences = [b - a for a, b in zip(first, second, strict=True)]
     return {
         **over_seeds(differences, confidence),
@@ -48,9 +48,9 @@ def paired(
 def summarise(
     tables: Mapping[str, Mapping[int, PredictionTable]], scales: Sequence[int], confidence: float
 ) -> dict[str, Any]:
-    """All scores and all pairs: score -> method -> column, and score -> "first - second" -> column.
+    """Scores by score, method, column; pairs by score, "later - earlier" method, column.
 
-    ``tables`` are method -> seed -> predictions; a pair is a later method minus an earlier one.
+    ``tables`` are method -> seed -> predictions.
     """
     scores: dict[str, Any] = {}
     pairs: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from fsr_fer.common.settings import NotNegativeFloat, Range
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSettings:
-    """A row of the table: a network below ``models/<profile>``, the folder of its small faces."""
+    """A method: a network below ``models/<profile>``, the folder of its small faces."""
 
     model: str
     faces: str

@@ -13,7 +13,6 @@ Score = Literal["total_accuracy", "mean_class_accuracy"]
 SCORES: tuple[Score, ...] = ("total_accuracy", "mean_class_accuracy")
 Seed = int | Sequence[int]
 
-
 Interval = tuple[float, float]
 """Bounds, the lower one first."""
 
@@ -21,7 +20,8 @@ Interval = tuple[float, float]
 def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
     """The score of these predictions, percent."""
     correct = np.bincount(labels, weights=times_correct(labels, predicted))
-    return float(_score(correct, np.bincount(labels) * len(np.atleast_2d(predicted)), score))
+    made = np.bincount(labels) * len(np.atleast_2d(predicted))
+    return float(_score(correct, made, score))
 
 
 def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
@@ -30,7 +30,7 @@ def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean of the recalls of the classes that occur in ``labels``; each class counts the same."""
+    """Mean recall of the classes that occur in ``labels``."""
     return observed(labels, predicted, "mean_class_accuracy")
 
 
@@ -40,7 +40,7 @@ def times_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Numbers of faces, int64 [num_classes, num_classes]: rows true, columns predicted."""
+    """Numbers of faces, int64 [K, K]: rows true, columns predicted."""
     cells = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
@@ -51,30 +51,37 @@ def bootstrap_interval(
     reference: np.ndarray | None = None,
     *,
     score: Score,
-    confidence: float,
+    level: float,
     resamples: int,
     seed: Seed,
 ) -> Interval:
-    """Percentile bootstrap over faces of a score; ``confidence`` is between 0 and 1.
+    """Percentile bootstrap over faces of a score; ``level`` is between 0 and 1.
 
-    With ``reference``, what another method predicts for the same faces: of score(predicted) -
-    score(reference).
+    With a ``reference``, another method's predictions, of the difference of the scores. Faces
+    of one class that gain the same are interchangeable: drawing how often each such kind
+    comes up (a multinomial) is drawing faces.
     """
     gained = times_correct(labels, predicted)
     if reference is not None:
         gained -= times_correct(labels, reference)
-    scores = _resampled(labels, gained, len(np.atleast_2d(predicted)), score, resamples, seed)
-    return _percentiles(scores, confidence)
+    values, value_index = np.unique(gained, return_inverse=True)
+    num_classes = int(labels.max()) + 1
+    cells = num_classes * values.size
+    kinds = np.bincount(labels * values.size + value_index, minlength=cells)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(labels.size, kinds / labels.size, size=resamples)
+    drawn = drawn.reshape(resamples, num_classes, values.size)
+    made = drawn.sum(axis=-1) * len(np.atleast_2d(predicted))
+    return _percentiles(_score(drawn @ values, made, score), level)
 
 
 def expected_calibration_error(
     labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, *, bins: int
 ) -> float:
-    """How far confidence is from accuracy, percent; all int64 or float64 [N], confidence 0 to 1.
+    """How far confidence (float64 [N], 0 to 1) is from accuracy, percent.
 
-    Equal-width bins of the confidence, each closed above; in each the difference of mean confidence
-    and accuracy, without its sign, weighted by the share of faces in it (Naeini et al., AAAI 2015;
-    Guo et al., ICML 2017).
+    The mean over equal-width bins of the confidence, each closed above, of |mean confidence -
+    accuracy|, weighted by faces (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
     """
     gaps = np.bincount(*_gaps(labels, predicted, confidence, bins), minlength=bins)
     return 100.0 * float(np.abs(gaps).sum()) / labels.size
@@ -90,11 +97,10 @@ def calibration_interval(
     resamples: int,
     seed: Seed,
 ) -> Interval:
-    """Basic bootstrap over faces of the expected calibration error; ``level`` is between 0 and 1.
+    """Basic bootstrap over faces of the expected calibration error; ``level`` is a share.
 
-    Chance alone makes gaps: a sample's error is above that of all faces, a resample's above that
-    again. Percentiles mirrored at the sample's error (2 e - q) make up for it; the interval may lie
-    below the error.
+    Chance alone makes gaps: a sample's error is above the population's, a resample's above that
+    again. Percentiles mirrored at the sample's error (2 e - q) make up for it.
     """
     bin_of, gaps = _gaps(labels, predicted, confidence, bins)
     gap = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
@@ -108,16 +114,13 @@ def calibration_interval(
 
 
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """Numbers of faces that only ``first`` and that only ``second`` has correct; all int64 [N]."""
-    first_correct, second_correct = first == labels, second == labels
-    return int((first_correct > second_correct).sum()), int((second_correct > first_correct).sum())
+    """How many faces only ``first`` and only ``second`` has correct; int64 [N]."""
+    gained = times_correct(labels, first) - times_correct(labels, second)
+    return int((gained > 0).sum()), int((gained < 0).sum())
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:
-    """P-value (0 to 1) of the two-sided exact McNemar test on the ``discordant`` faces.
-
-    That of ``first_only + second_only`` tosses of a fair coin one side comes up as rarely as here.
-    """
+    """P-value (0 to 1) of the two-sided exact McNemar test on the ``discordant`` faces."""
     from scipy.special import bdtr
 
     rarer = min(first_only, second_only)
@@ -127,8 +130,8 @@ def mcnemar_exact(first_only: int, second_only: int) -> float:
 def sign_flip(gained: np.ndarray) -> float:
     """Two-sided exact p-value of sum(gained) if each sign were a fair coin's; int64 [N].
 
-    With one gained or lost each, this is McNemar's test. Sums of positive terms only, so that small
-    p-values stay true.
+    With one gained or lost each, this is McNemar's test. Positive terms only are summed, so that
+    small p-values stay true.
     """
     sizes = np.abs(gained)
     chances = np.ones(1)  # of 0, 1, 2, ... as the sum of those sizes whose coin shows heads
@@ -142,7 +145,7 @@ def sign_flip(gained: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment (Scand. J. Stat. 6, 1979) for having made all these tests, same order."""
+    """Holm's adjustment (Scand. J. Stat. 6, 1979) for all these tests, in their order."""
     ascending = np.argsort(p_values)
     times = np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))
@@ -153,14 +156,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _gaps(
     labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, bins: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bin of each face's confidence, and the confidence less 1 if its prediction is correct."""
+    """Bin of each face's confidence, and confidence minus correctness (0 or 1)."""
     # Rounded, or 0.7 of 10 bins would be above the seventh's end.
     bin_of = np.ceil(np.round(confidence * bins, 9)).astype(np.int64).clip(min=1) - 1
     return bin_of, confidence - (predicted == labels)
 
 
 def _score(correct: np.ndarray, all_made: np.ndarray, score: Score) -> np.ndarray:
-    """Percent from the numbers of correct and of all predictions per class, [..., K] -> [...]."""
+    """Percent from correct and all predictions per class, [..., K] -> [...]."""
     if score == "total_accuracy":
         return 100.0 * correct.sum(axis=-1) / all_made.sum(axis=-1)
     present = all_made > 0
@@ -168,23 +171,6 @@ def _score(correct: np.ndarray, all_made: np.ndarray, score: Score) -> np.ndarra
     return 100.0 * recall.sum(axis=-1) / present.sum(axis=-1)
 
 
-def _resampled(
-    labels: np.ndarray, gained: np.ndarray, scales: int, score: Score, resamples: int, seed: Seed
-) -> np.ndarray:
-    """Scores of ``resamples`` draws of N faces with replacement, float64 [resamples].
-
-    ``gained`` (int64 [N]) are the correct predictions a face adds. Faces of one class that add the
-    same are interchangeable: drawing how often each such kind comes up (a multinomial) is the same.
-    """
-    values, value_index = np.unique(gained, return_inverse=True)
-    num_classes = int(labels.max()) + 1
-    kinds = np.bincount(labels * values.size + value_index, minlength=num_classes * values.size)
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(labels.size, kinds / labels.size, size=resamples)
-    drawn = drawn.reshape(resamples, num_classes, values.size)
-    return _score(drawn @ values, drawn.sum(axis=-1) * scales, score)
-
-
-def _percentiles(scores: np.ndarray, confidence: float) -> Interval:
-    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
+def _percentiles(scores: np.ndarray, level: float) -> Interval:
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -15,10 +15,7 @@ __all__ = ["ReportInputs", "write_report"]
 
 
 def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path) -> None:
-    """Write the page and what it shows into ``directory``, the metrics into the other folder.
-
-    The page is ``index.html``; beside it lie the figures and what ``write_details`` writes. See
-    ``write_metrics`` for the metrics.
+    """Write index.html, figures and details into ``directory``, and the metrics.
 
     Raises:
         UserError: a picture that the report shows is missing.

@@ -17,12 +17,12 @@ from fsr_fer.evaluation.predictions import HR
 from fsr_fer.report.inputs import ReportInputs
 
 ZOOM = 2
-"""Each face pixel is drawn as 2x2, so that text beside it stays sharp on dense screens."""
+"""Each face pixel is drawn as 2x2: text stays sharp on dense screens."""
 
 CELL, LEFT, TOP = FULL_SIZE + 14, 96, 28
 
 SHOWN_SCALES = ("x4", "x8")
-"""Sizes at which the grid of restored faces shows each face, of those that the profile has."""
+"""Sizes in the grid of restored faces, of those that the profile has."""
 
 Line = tuple[str, Sequence[np.ndarray | None]]
 
@@ -40,7 +40,7 @@ def example_rows(inputs: ReportInputs) -> list[int]:
 
 
 def sizes_grid(inputs: ReportInputs) -> bytes:
-    """Each example at every size, above in true size, below upsampled (paper, figure 3); a PNG."""
+    """Each example at every size, true and upsampled (paper, figure 3); a PNG."""
     labels, names = inputs.manifest.labels, inputs.manifest.class_names
     lines: list[Line] = []
     for row in example_rows(inputs):
@@ -51,10 +51,7 @@ def sizes_grid(inputs: ReportInputs) -> bytes:
 
 
 def restored_grid(inputs: ReportInputs) -> bytes | None:
-    """The examples upsampled by bicubic and by each method that restores faces; a PNG.
-
-    After the paper's figure 5. None if no method restores faces or a profile has no such scale.
-    """
+    """The examples as bicubic and each method restores them (figure 5); a PNG."""
     names = [name for name in inputs.methods if (inputs.data / "restored" / name).exists()]
     sizes = [size for size in SHOWN_SCALES if size in inputs.scale_names]
     if not names or not sizes:

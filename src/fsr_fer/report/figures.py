@@ -1,7 +1,7 @@
-"""The figures: the same bytes for the same numbers, on white ground, readable without colour.
+"""The figures: the same bytes for the same numbers, readable without colour.
 
-A method's lines and points are groups whose id ends in "-m" and its number, for the page's filter,
-which replaces the figures' own legends.
+A method's lines and points are groups whose id ends in "-m" and its number, for the page's
+filter, which replaces the figures' own legends.
 """
 
 import io
@@ -22,7 +22,7 @@ Table = Mapping[str, Mapping[str, Estimate]]
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "fsr-fer",  # otherwise random ids differ from run to run
     "svg.fonttype": "none",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so is measured the same everywhere
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same size everywhere
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -41,8 +41,8 @@ class Style(NamedTuple):
     linestyle: Any
 
 
-# Okabe and Ito's colours without yellow, which is too pale for lines on white; the markers and
-# dashes repeat with other periods, so that no two of the first 28 methods look the same in grey.
+# Okabe and Ito's colours without yellow, too pale on white; the markers and dashes have other
+# periods, so that no two of the first 28 methods look the same in grey.
 _COLORS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = tuple(zip("os^DvPX*", "●■▲◆▼✚✖★", strict=True))
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
@@ -53,16 +53,13 @@ own_settings = context(SETTINGS, after_reset=True)
 
 def style(number: int) -> Style:
     """The style of the method with this number; the first is plain black."""
-    marker, symbol = _MARKERS[number % len(_MARKERS)]
-    return Style(_COLORS[number % len(_COLORS)], marker, symbol, _DASHES[number % len(_DASHES)])
+    color = _COLORS[number % len(_COLORS)]
+    return Style(color, *_MARKERS[number % len(_MARKERS)], _DASHES[number % len(_DASHES)])
 
 
 @own_settings
 def accuracy_figure(table: Table, titles: Mapping[str, str], banded: Collection[str]) -> bytes:
-    """Accuracy of each method at the titled sizes, as SVG (paper, figure 4).
-
-    The methods in ``banded`` have their intervals as bands.
-    """
+    """Accuracy by size as SVG (paper, figure 4); ``banded`` methods show intervals."""
     figure = Figure(figsize=(6.2, 4.2))
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.17, top=0.97)
     axes = figure.add_subplot()
@@ -98,13 +95,13 @@ def cost_figure(
         axes.xaxis.set_major_formatter(EngFormatter())
         axes.minorticks_off()
         works = [operations[name][size] for name in table if size in table[name]]
-        axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # wide enough for two ticks or more
+        axes.set_xlim(min(works) / 1.6, max(works) * 1.6)  # two ticks or more
         for number, (name, row) in enumerate(table.items()):
             if size not in row:
                 continue
             work, score = operations[name][size], row[size]
-            line = axes.plot([work, work], score[1:], color=style(number).color, alpha=0.35)
-            line[0].set_gid(f"{size}-range-m{number}")
+            color, gid = style(number).color, f"{size}-range-m{number}"
+            axes.plot([work, work], score[1:], color=color, alpha=0.35, gid=gid)
             gid = f"{size}-point-m{number}"
             _plot(axes, number, name, [work], score[:1], linestyle="", markersize=8, gid=gid)
         axes.set_title(title, fontsize=10, loc="left")

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fsr_fer.common.errors import UserError
 from fsr_fer.data.downsampling import small_side
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
@@ -16,17 +15,17 @@ from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
 from fsr_fer.evaluation.settings import EvaluateSettings
 
 SECOND_REFERENCE = "mixed_resolution"
-"""What a practitioner would try first: besides the baseline, all methods are compared with it."""
+"""What a practitioner would try first: all methods are compared with it too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
     """Everything ``write_report`` reads.
 
-    ``methods`` are predictions by method, the baseline first. ``data`` is the profile's folder with
-    dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` are the values of
-    settings.json. ``cost``: method, kind of count, size. ``fidelity`` of restored faces: method
-    ("bicubic" too), size, then "psnr" in dB and "ssim".
+    ``methods`` are predictions, the baseline's first. ``data`` is the profile's folder, with
+    dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` is settings.json.
+    ``cost``: method, kind of count, size. ``fidelity``: method ("bicubic" too), size, then
+    "psnr" in dB and "ssim".
     """
 
     profile: str
@@ -45,7 +44,7 @@ class ReportInputs:
 
     @property
     def scale_names(self) -> tuple[str, ...]:
-        """Names of the scales in the order of params: "x2", "x3" and so on."""
+        """Names of the scales: "x2", "x3" and so on."""
         return tuple(f"x{scale}" for scale in self.scales)
 
     @property
@@ -66,34 +65,29 @@ class ReportInputs:
 
     @property
     def baseline(self) -> str:
-        """Name of the method that the others are compared with."""
+        """The first method."""
         return next(iter(self.methods))
 
     @property
     def references(self) -> list[str]:
-        """Names of the methods that all others are compared with, the baseline first."""
+        """The methods that all others are compared with, the baseline first."""
         return [name for name in self.methods if name in (self.baseline, SECOND_REFERENCE)]
 
     @cached_property
     def operations(self) -> dict[str, dict[str, float]]:
-        """Operations per face by method and size, those of eigendecompositions included.
-
-        A method that exists at all scales also has their mean.
-        """
+        """Operations per face by method and size; with all scales, their mean too."""
         table: dict[str, dict[str, float]] = {}
         for name in self.methods:
-            plain, eigen = (self.cost[name][f"{kind}flop_per_face"] for kind in ("", "eigen_"))
-            table[name] = {size: float(plain[size] + eigen[size]) for size in plain}
+            cost = self.cost[name]
+            plain, eigen = cost["flop_per_face"], cost["eigen_flop_per_face"]
+            row = table[name] = {size: float(plain[size] + eigen[size]) for size in plain}
             if set(self.scale_names) <= plain.keys():
-                table[name][MEAN] = fmean(table[name][scale] for scale in self.scale_names)
+                row[MEAN] = fmean(row[size] for size in self.scale_names)
         return table
 
 
 def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """PSNR and SSIM by method and size, from METHOD.json of those methods that restore faces.
-
-    Bicubic's stand in each of the files.
-    """
+    """PSNR and SSIM by method and size; each METHOD.json has bicubic's too."""
     found: dict[str, dict[str, Any]] = {}
     for name in methods:
         if (path := folder / f"{name}.json").exists():
@@ -101,15 +95,3 @@ def read_fidelity(methods: Sequence[str], folder: Path) -> dict[str, dict[str, A
             found.setdefault("bicubic", {}).update(values["bicubic"])
             found[name] = values[name]
     return found
-
-
-def read_output(path: Path) -> bytes:
-    """A file that another stage has written.
-
-    Raises:
-        UserError: it is missing.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None

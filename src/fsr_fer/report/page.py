@@ -61,8 +61,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         not_comparable=not_comparable(inputs),
         pictures=pictures,
         inline_svg=inline_svg,
-        data_uri=data_uri,
-        css_width=css_width,
+        inline_png=inline_png,
     )
 
 
@@ -85,7 +84,7 @@ def in_units(number: float) -> str:
 
 
 def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:
-    """A figure as part of the page; its ids get the file's name in front, to be unique there."""
+    """A figure as part of the page; its ids begin with the file's name."""
     text = pictures[filename].decode("utf-8")
     prefix = filename.removesuffix("svg")
     svg = text[text.index("<svg") :]
@@ -93,11 +92,10 @@ def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:
     return Markup(re.sub(r'( id="|="#|url\(#)', rf"\1{prefix}", svg))
 
 
-def data_uri(content: bytes) -> str:
-    """A PNG as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def css_width(content: bytes) -> int:
-    """Width in CSS pixels at which the faces of a grid, a PNG, have their true size."""
-    return int.from_bytes(content[16:20], "big") // ZOOM  # where every PNG keeps its width
+def inline_png(pictures: Mapping[str, bytes], filename: str, caption: str) -> Markup:
+    """A grid as part of the page, its faces in their true size."""
+    content = pictures[filename]
+    width = int.from_bytes(content[16:20], "big") // ZOOM  # where every PNG keeps it
+    data = base64.b64encode(content).decode("ascii")
+    image = Markup('<img src="data:image/png;base64,{}" alt="{}" width="{}">')
+    return image.format(data, caption, width)

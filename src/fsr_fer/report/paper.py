@@ -14,8 +14,8 @@ SIZES = ("x2", "x3", "x4", "x5", "x6", "x7", "x8", "mean")
 def paper_rows() -> list[dict[str, str]]:
     """All lines of tables 1 and 2, in the paper's order.
 
-    Total accuracy in percent by size, as printed; empty where the paper prints "-". ``table`` is
-    the table's number, ``method`` the one of ours that stands for ``printed_name``.
+    Total accuracy in percent by size, as printed, empty where that is "-"; the ``table``'s
+    number, and the ``method`` of ours that stands for ``printed_name``.
     """
     text = Path(__file__).with_name("paper_tables.csv").read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))

@@ -5,22 +5,15 @@ from pathlib import Path
 
 from fsr_fer.common.files import write_csv, write_json
 from fsr_fer.data.downsampling import small_side
-from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.scores import Scores
 
-SCORE_COLUMNS = (
-    "method", "size", "score", "reference", "value", "low", "high",
-    "method_only", "reference_only", "p_value",
-)  # fmt: skip
-
 
 def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None:
-    """Write what DVC compares and plots: percent with 3 decimals, the same bytes every time.
+    """Write what DVC compares and plots, percent with 3 decimals.
 
-    ``accuracy.json``, ``mean_class_accuracy.json`` and ``calibration.json`` (expected calibration
-    error) hold method, then size, then the score. ``accuracy_by_scale.csv`` has the lines of the
-    figure, 1 as the factor of full size.
+    ``accuracy.json``, ``mean_class_accuracy.json`` and ``calibration.json`` hold method, then
+    size, then the score. ``accuracy_by_scale.csv`` has the lines of the figure.
     """
     tables = {
         "accuracy": scores.tables["total_accuracy"],
@@ -37,10 +30,10 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
         }
         write_json(directory / f"{filename}.json", values)
     lines = [
-        (name, inputs.factors[size], small_side(inputs.factors[size]), *map(_rounded, estimate))
-        for name, row in scores.tables["total_accuracy"].items()
-        for size, estimate in row.items()
-        if size != MEAN
+        (name, factor, small_side(factor), *map(_rounded, row[size]))
+        for name, row in tables["accuracy"].items()
+        for size, factor in inputs.factors.items()
+        if size in row
     ]
     header = ("row", "scale", "pixels", "accuracy", "low", "high")
     write_csv(directory / "accuracy_by_scale.csv", header, lines)
@@ -49,10 +42,14 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
 def write_details(scores: Scores, class_names: tuple[str, ...], directory: Path) -> None:
     """Write ``scores.csv``, every number with its interval, and ``confusion.csv``, the counts.
 
-    In ``scores.csv`` a line with a reference is a difference to it, in points; ``method_only`` and
+    A line with a reference is a difference to it, in points; ``method_only`` and
     ``reference_only`` are the faces that only one of the two has correct.
     """
-    write_csv(directory / "scores.csv", SCORE_COLUMNS, _lines(scores))
+    header = (
+        "method", "size", "score", "reference", "value", "low", "high",
+        "method_only", "reference_only", "p_value",
+    )  # fmt: skip
+    write_csv(directory / "scores.csv", header, _lines(scores))
     counts = [
         (name, size, label, predicted, faces)
         for name, matrices in scores.confusion.items()
@@ -60,8 +57,8 @@ def write_details(scores: Scores, class_names: tuple[str, ...], directory: Path)
         for label, row in zip(class_names, matrix, strict=True)
         for predicted, faces in zip(class_names, row, strict=True)
     ]
-    header = ("method", "size", "label", "predicted", "faces")
-    write_csv(directory / "confusion.csv", header, counts)
+    columns = ("method", "size", "label", "predicted", "faces")
+    write_csv(directory / "confusion.csv", columns, counts)
 
 
 def _lines(scores: Scores) -> Iterator[tuple[object, ...]]:
@@ -81,8 +78,8 @@ def _lines(scores: Scores) -> Iterator[tuple[object, ...]]:
         for size, calibration in calibrations.items():
             error = map(_rounded, calibration.error)
             yield name, size, "calibration_error", "", *error, None, None, None
-            confidence = _rounded(calibration.confidence)
-            yield name, size, "confidence", "", confidence, None, None, None, None, None
+            mean = _rounded(calibration.confidence)
+            yield name, size, "confidence", "", mean, *[None] * 5
 
 
 def _rounded(value: float) -> float:

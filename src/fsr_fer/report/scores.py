@@ -9,7 +9,6 @@ import numpy as np
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, common_sizes
 from fsr_fer.evaluation.statistics import (
     SCORES,
-    Interval,
     Score,
     bootstrap_interval,
     calibration_interval,
@@ -32,11 +31,11 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A method's score minus a reference's on the same faces, points, with its interval's bounds.
+    """A method's score minus a reference's on the same faces, points, with its interval.
 
-    ``p_value``: McNemar's exact test, adjusted by Holm's method over all comparisons with the same
-    reference; None for mean-class accuracy and the mean over scales. ``significant``: p-value below
-    1 - the confidence of intervals, or without one an interval that excludes 0.
+    ``p_value``: McNemar's exact test, adjusted by Holm's method over all comparisons with the
+    reference; None for mean-class accuracy and the mean over scales. ``significant``: p-value
+    below 1 - the level of intervals, or without one an interval that excludes 0.
     """
 
     value: float
@@ -59,8 +58,8 @@ class Calibration(NamedTuple):
 class Scores:
     """All scores of all methods; a method has no key for a size it lacks.
 
-    Keys are in this order: the reference ("bicubic"), the score ("total_accuracy"), the method,
-    the size ("hr", "x2", ..., "mean"). ``confusion`` is int64 [K, K], rows true, columns predicted.
+    Keys are in this order: reference, score, method, size. ``confusion`` is int64 [K, K], rows
+    true, columns predicted.
     """
 
     tables: Mapping[Score, Mapping[str, Mapping[str, Estimate]]]
@@ -70,18 +69,19 @@ class Scores:
 
     def best(self, size: str, score: Score = "total_accuracy") -> list[str]:
         """The methods with the highest score at this size; several if they are equal."""
-        values = {name: row[size].value for name, row in self.tables[score].items() if size in row}
+        table = self.tables[score]
+        values = {name: row[size].value for name, row in table.items() if size in row}
         return [name for name, value in values.items() if value == max(values.values())]
 
 
 def compute_scores(inputs: ReportInputs) -> Scores:
-    """Every number of the report; only p-values depend on which other methods there are."""
+    """Every number of the report; only p-values depend on the other methods."""
     methods = inputs.methods
     return Scores(
         tables={
             score: {
                 name: {
-                    size: _estimate(inputs, p, size, score)
+                    size: _estimate(inputs, size, score, p)
                     for size in common_sizes([p], inputs.scales)
                 }
                 for name, p in methods.items()
@@ -107,29 +107,26 @@ def compute_scores(inputs: ReportInputs) -> Scores:
 
 
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
-    """Resamples and their seed: the run's and the size's factor, for the mean 0."""
+    """How intervals are made; the seed is the run's and the size's factor."""
+    settings = inputs.evaluate
     seed = (inputs.seed, inputs.factors.get(size, 0))
-    return {"resamples": inputs.evaluate.resamples, "seed": seed}
+    return {"level": settings.confidence, "resamples": settings.resamples, "seed": seed}
 
 
-def _interval(
-    inputs: ReportInputs, size: str, score: Score, labels: np.ndarray, *predicted: np.ndarray
-) -> Interval:
-    """Of a score, or of its difference between two methods."""
-    level = inputs.evaluate.confidence
+def _estimate(inputs: ReportInputs, size: str, score: Score, *methods: PredictionTable) -> Estimate:
+    """A method's score, or the first one's minus the second one's."""
+    labels = methods[0].labels
+    predicted = [method.at(size, inputs.scales) for method in methods]
     options = _resampling(inputs, size)
-    return bootstrap_interval(labels, *predicted, score=score, confidence=level, **options)
-
-
-def _estimate(inputs: ReportInputs, method: PredictionTable, size: str, score: Score) -> Estimate:
-    faces = method.labels, method.at(size, inputs.scales)
-    return Estimate(observed(*faces, score), *_interval(inputs, size, score, *faces))
+    value, *second = (observed(labels, classes, score) for classes in predicted)
+    interval = bootstrap_interval(labels, *predicted, score=score, **options)
+    return Estimate(value - sum(second), *interval)
 
 
 def _calibration(inputs: ReportInputs, method: PredictionTable, size: str) -> Calibration:
     faces = method.labels, method.predicted[size], method.confidence[size]
-    bins, level = inputs.evaluate.calibration_bins, inputs.evaluate.confidence
-    interval = calibration_interval(*faces, bins=bins, level=level, **_resampling(inputs, size))
+    bins = inputs.evaluate.calibration_bins
+    interval = calibration_interval(*faces, bins=bins, **_resampling(inputs, size))
     return Calibration(
         error=Estimate(expected_calibration_error(*faces, bins=bins), *interval),
         confidence=100.0 * float(method.confidence[size].mean()),
@@ -141,37 +138,22 @@ def _differences(
 ) -> dict[str, dict[str, Difference]]:
     """Every other method minus the reference, at all sizes that both have."""
     second = inputs.methods[reference]
-    table = {
-        name: {
-            size: _difference(inputs, first, second, size, score)
-            for size in common_sizes([first, second], inputs.scales)
-        }
-        for name, first in inputs.methods.items()
-        if name != reference
-    }
-    tested = {
-        (name, size): cell.p_value
-        for name, row in table.items()
-        for size, cell in row.items()
-        if cell.p_value is not None
-    }
+    table: dict[str, dict[str, Difference]] = {}
+    tested: dict[tuple[str, str], float] = {}
+    for name, first in inputs.methods.items():
+        if name == reference:
+            continue
+        row = table[name] = {}
+        for size in common_sizes([first, second], inputs.scales):
+            estimate = _estimate(inputs, size, score, first, second)
+            cell = Difference(*estimate, significant=estimate.low > 0 or estimate.high < 0)
+            if score == "total_accuracy" and size != MEAN:
+                only = discordant(first.labels, first.predicted[size], second.predicted[size])
+                tested[name, size] = mcnemar_exact(*only)
+                cell = cell._replace(method_only=only[0], reference_only=only[1])
+            row[size] = cell
     for (name, size), p_value in zip(tested, holm(list(tested.values())), strict=True):
+        row = table[name]
         significant = p_value < 1 - inputs.evaluate.confidence
-        table[name][size] = table[name][size]._replace(p_value=p_value, significant=significant)
+        row[size] = row[size]._replace(p_value=p_value, significant=significant)
     return table
-
-
-def _difference(
-    inputs: ReportInputs, first: PredictionTable, second: PredictionTable, size: str, score: Score
-) -> Difference:
-    """The first method minus the second; the p-value is not adjusted yet."""
-    labels = first.labels
-    ours = first.at(size, inputs.scales)
-    theirs = second.at(size, inputs.scales)
-    low, high = _interval(inputs, size, score, labels, ours, theirs)
-    value = observed(labels, ours, score) - observed(labels, theirs, score)
-    significant = low > 0 or high < 0
-    if score != "total_accuracy" or size == MEAN:
-        return Difference(value, low, high, significant)
-    only = discordant(labels, ours, theirs)
-    return Difference(value, low, high, significant, mcnemar_exact(*only), *only)

@@ -1,4 +1,4 @@
-"""Reviewing a change: what it does to the accuracies, why, and whether it is more than noise."""
+"""Reviewing a change: what it does to accuracies, why, and whether it is noise."""
 
 from pathlib import Path
 
@@ -14,10 +14,9 @@ __all__ = ["Comparison", "review"]
 def review(
     root: Path, revisions: str, profile: str | None, *, gate: bool
 ) -> tuple[Comparison, list[str] | None]:
-    """Compare ``REV`` with the workspace, or ``A..B``, on a profile (the later one's, if None).
+    """Compare ``REV`` with the workspace, or ``A..B`` (an empty side is HEAD).
 
-    An empty side of ``A..B`` is HEAD. With ``gate`` the reasons why the change should not pass
-    come too.
+    With ``gate`` the reasons why the change should not pass come too.
 
     Raises:
         UserError: a revision is unknown, or neither has results of the profile.
@@ -26,9 +25,10 @@ def review(
     first = find_revision(root, before or "HEAD")
     last = find_revision(root, after or "HEAD") if dots else Revision(root)
     params = last.values("params.yaml")
+    profiles = params.get("profiles", {})
     name = profile or str(params.get("profile"))
-    if name not in params.get("profiles", {}):
-        known = ", ".join(params.get("profiles", {})) or "none"
+    if name not in profiles:
+        known = ", ".join(profiles) or "none"
         raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
     results = Results(revision=last, profile=name)
     comparison = compare(Results(revision=first, profile=name), results)

@@ -1,4 +1,4 @@
-"""Two revisions side by side: accuracies, what caused the difference, and whether it is noise."""
+"""Two revisions side by side: accuracies, and causes and noise of differences."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,9 +16,8 @@ from fsr_fer.report.diff.results import Results
 class Cell:
     """A method at one size, before and after, in percent; None where a revision lacks it.
 
-    ``p_value`` is adjusted by Holm's method: over all methods and sizes, and for the means over all
-    methods. ``only_before`` and ``only_after`` are numbers of faces that one revision alone
-    predicts right; None for the mean.
+    ``p_value`` is adjusted by Holm's method. ``only_before`` and ``only_after`` are numbers of
+    faces that one revision alone predicts right; None for the mean.
     """
 
     before: float | None = None
@@ -130,16 +129,18 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
     tests: dict[tuple[str, str], dict[str, Any]] = {}
     sizes: dict[tuple[str, str], float] = {}
     means: dict[tuple[str, str], float] = {}
-    for name in (name for name in before.accuracy if name in after.accuracy):
-        first, second = before.predictions[name], after.predictions[name]
+    for name, first in before.predictions.items():
+        if name not in after.predictions:
+            continue
+        second = after.predictions[name]
         pairs = {c: (first.predicted[c], second.predicted[c]) for c in first.predicted}
-        # A method that predicts every face as before is no test: it would hide the others.
+        # A method that predicts all as before is no test: it would hide the others.
         same = all(np.array_equal(*pair) for pair in pairs.values())
         for column, pair in pairs.items():
-            only = discordant(first.labels, *pair)
-            tests[name, column] = {"p_value": 1.0, "only_before": only[0], "only_after": only[1]}
+            old, new = discordant(first.labels, *pair)
+            tests[name, column] = {"p_value": 1.0, "only_before": old, "only_after": new}
             if not same:
-                sizes[name, column] = mcnemar_exact(*only)
+                sizes[name, column] = mcnemar_exact(old, new)
         tests[name, MEAN] = {"p_value": 1.0}
         if not same:
             # As McNemar's: what a face gained has either sign with equal chance.
@@ -147,8 +148,7 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
             right = [times_correct(t.labels, t.at(MEAN, scales)) for t in (first, second)]
             means[name, MEAN] = sign_flip(right[1] - right[0])
     for family in (sizes, means):
-        adjusted = holm(list(family.values()))
-        for key, p_value in zip(family, adjusted, strict=True):
+        for key, p_value in zip(family, holm(list(family.values())), strict=True):
             tests[key]["p_value"] = p_value
     return tests
 

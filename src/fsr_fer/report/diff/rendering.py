@@ -1,4 +1,4 @@
-"""A comparison as text for the terminal, Markdown for a pull request, JSON for programs."""
+"""A comparison as text, as Markdown for a pull request, as JSON for programs."""
 
 import dataclasses
 import json
@@ -21,10 +21,7 @@ def as_text(comparison: Comparison, reasons: Sequence[str] | None) -> str:
 
 
 def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
-    """For a pull request's comment or a step summary.
-
-    Names from a pull request must not become markup or mentions: sentences are inline code.
-    """
+    """For a pull request. Its names must not become markup: sentences are code."""
     rows = [
         [_code(row[0][0]), *("<br>".join(map(_bold, cell)) for cell in row[1:])]
         for row in _rows(comparison)
@@ -50,12 +47,12 @@ def _title(comparison: Comparison) -> str:
 
 def _table(comparison: Comparison, rows: list[list[str]], form: str) -> str:
     head = ["total accuracy, %", *comparison.columns]
-    align = ("left", *("right" for _ in comparison.columns))
+    align = ("left", *["right"] * len(comparison.columns))
     return tabulate(rows, head, tablefmt=form, colalign=align, disable_numparse=True)
 
 
 def _rows(comparison: Comparison) -> Iterator[list[list[str]]]:
-    """A row for each method; a cell's lines are before, after and the difference, or one number."""
+    """Rows of cells: lines of before, after and difference, or one number."""
     for name, cells in comparison.table.items():
         shown = [cells.get(column, Cell()) for column in comparison.columns]
         title = [name] if all(c.before == c.after for c in shown) else [name, "", "* not noise"]
@@ -99,8 +96,7 @@ def _judged(comparison: Comparison, name: str) -> Iterator[str]:
     mean = cells.get(MEAN)
     if mean and mean.p_value is not None:
         kind = "more than noise" if comparison.is_clear(mean) else "may be noise"
-        p_value = p_text(mean.p_value)
-        yield f"mean {mean.difference:+.1f} points, p {p_value}: {kind}"
+        yield f"mean {mean.difference:+.1f} points, p {p_text(mean.p_value)}: {kind}"
     sizes = [c for c in comparison.columns if c != MEAN and c in cells]
     clear = {c: cells[c].difference or 0 for c in sizes if comparison.is_clear(cells[c])}
     for word, sign in (("better", 1), ("worse", -1)):

@@ -43,18 +43,14 @@ class Results:
 
     @cached_property
     def accuracy(self) -> dict[str, dict[str, float]]:
-        """Percent by method and column; nothing if this revision has no results of the profile.
-
-        Raises:
-            UserError: the file does not hold that.
-        """
+        """Percent by method and column, if there are results; UserError if damaged."""
         table = self.revision.values(self._metrics)
         rows = [row if isinstance(row, dict) else {"": None} for row in table.values()]
         numbers = [value for row in rows for value in row.values()]
         if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
             raise UserError(
-                f"{self._metrics} of {self.revision.title} is damaged: a value in it is no number; "
-                "`dvc repro` writes it"
+                f"{self._metrics} of {self.revision.title} is damaged: a value in it is no "
+                "number; `dvc repro` writes it"
             )
         return table
 
@@ -69,7 +65,7 @@ class Results:
 
     @cached_property
     def data(self) -> dict[str, str]:
-        """The raw data that the profile's results were made from: path, then what dvc.lock has."""
+        """The raw data of the profile's results: path, then what dvc.lock has."""
         return {
             dep["path"]: f"{dep.get('nfiles', 1):,} files, {dep.get('size', 0):,} bytes, "
             f"md5 {dep.get('md5', '')[:8]}"
@@ -91,7 +87,7 @@ class Results:
 
     @cached_property
     def test_faces(self) -> list[tuple[str, str, str]] | None:
-        """Id, label and hash of the pixels of each test face; None if nobody has them any more."""
+        """Id, label and hash of each test face; None if nobody has them any more."""
         content = self._output(Paths(self.profile).manifest.as_posix())
         if content is None:
             return None
@@ -137,9 +133,11 @@ class Results:
         return {key for key, value in wanted.items() if found.get(key) != value}
 
     def _other_code(self) -> set[str]:
-        """Stages that did not run the code of code.json, or in the workspace that which is here."""
-        ran = [s.get("params", {}).get(CODE_FILE.name, {}) for s in self.revision.lock.values()]
-        other = {n for entry in ran for n, code in entry.items() if self.code.get(n, code) != code}
+        """Stages that ran other code than that of code.json or, in the workspace, of here."""
+        other = set()
+        for stage in self.revision.lock.values():
+            ran = stage.get("params", {}).get(CODE_FILE.name, {})
+            other |= {name for name, code in ran.items() if self.code.get(name, code) != code}
         if self.revision.commit is None and self.code:
             other |= {name for name in stage_names() if fingerprint(name) != self.code.get(name)}
         return other
