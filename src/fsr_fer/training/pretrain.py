@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
-from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
+from fsr_fer.common.random_streams import epoch_order, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -141,7 +141,6 @@ def train_extractor(
     trainer = ExtractorTrainer(settings, num_classes, run.seed, run.device)
     network, optimizer = trainer.network, trainer.optimizer
     batches = len(train) // batch_size
-    order = EpochOrder(len(train), run.seed, "pretrain")
     own, held_out = share(batch_size), validation.take(share(len(validation)))
     augment = AugmentSettings(
         rotation_degrees=settings.rotation_degrees,
@@ -154,7 +153,8 @@ def train_extractor(
     def train_step(iteration: int) -> dict[str, Tensor]:
         epoch, number = divmod(iteration, batches)
         optimizer.learning_rate = stepped_learning_rate(settings, epoch)
-        positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
+        order = epoch_order(len(train), run.seed, "pretrain", epoch)
+        positions = order[number * batch_size : (number + 1) * batch_size]
         images, labels = train.batch(positions[own])
         generator = stream(run.seed, "pretrain", "augment", iteration)
         variation = draw_variation(augment, generator, batch_size).of(own)
