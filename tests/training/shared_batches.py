@@ -75,13 +75,13 @@ def trained() -> Iterator[tuple[str, dict[str, Tensor]]]:
 def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
     """A training in float32 as far as ``iterations``, from what is in ``folder``."""
     train = test_fsr.training(iterations=iterations, learning_rate=1e-2)
-    return train(Run("fsr", 4, CPU, Checkpoint(folder))).state_dict()
+    return train(Run("fsr", 4, CPU, Checkpoint(folder if is_first() else None))).state_dict()
 
 
 def part_of_pretrain(folder: Path, epochs: int) -> dict[str, Tensor]:
     """A training in float32 as far as ``epochs``, from what is in ``folder``."""
     settings = sections.pretrain(epochs=epochs, batch_size=7)
-    run = Run("pretrain", 7, CPU, Checkpoint(folder))
+    run = Run("pretrain", 7, CPU, Checkpoint(folder if is_first() else None))
     return train_extractor(faces(24), faces(13), settings, CLASSES, run).state_dict()
 
 

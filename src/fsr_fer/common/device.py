@@ -22,7 +22,10 @@ def choose_device() -> torch.device:
     """
     name = os.environ.get(VARIABLE, "auto")
     if name == "auto":
-        name = _own_gpu() if torch.cuda.is_available() else "cpu"
+        name = "cpu"
+        if torch.cuda.is_available():  # where several processes share them, each takes its own
+            rank = int(os.environ.get("LOCAL_RANK", "0"))
+            name = f"cuda:{rank % torch.cuda.device_count()}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -37,9 +40,3 @@ def choose_device() -> torch.device:
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return device
-
-
-def _own_gpu() -> str:
-    """The GPU of this process where several share the machine (torchrun's LOCAL_RANK)."""
-    rank = os.environ.get("LOCAL_RANK", "0")
-    return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank != "0" else "cuda"

@@ -6,7 +6,7 @@ How much memory it takes does not depend on the number of faces.
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.common.progress import progress
 from fsr_fer.data.downsampling import restore
 from fsr_fer.data.settings import DownsampleSettings
 
@@ -50,9 +51,10 @@ def batches_of(count: int, size: int) -> list[slice]:
 
 def computed(
     faces: Faces,
-    batches: Iterable[slice],
+    batches: Sequence[slice],
     compute: Callable[[Tensor], Tensor],
     device: torch.device,
+    desc: str = "faces",
 ) -> Iterator[Tensor]:
     """What ``compute`` makes of each batch, in order, on the CPU.
 
@@ -75,7 +77,7 @@ def computed(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="faces")
     under_way: deque[Future[Tensor]] = deque()
     try:  # as pool.map does, but only a few batches ahead (Python 3.14's buffersize)
-        for batch in batches:
+        for batch in progress(batches, desc=desc):
             under_way.append(pool.submit(work, batch))
             if len(under_way) >= threads + 3:
                 yield under_way.popleft().result()
