@@ -12,10 +12,8 @@ VARIABLE = "FSR_FER_DEVICE"
 def choose_device() -> torch.device:
     """The device named by FSR_FER_DEVICE: auto (default: CUDA if there is one), cpu, cuda[:n], mps.
 
-    On anything but the CPU it also asks torch for its deterministic kernels, which the promise of
-    equal bytes needs. The CPU's are deterministic by themselves, and asking costs seconds there.
-    float32 then means float32: torch's own default lets a GPU's convolutions round to TF32, which
-    is too coarse for the smallest eigenvalues.
+    On a GPU torch's kernels are then deterministic, as equal bytes need (the CPU's are anyway),
+    and float32 is not rounded to TF32, which is too coarse for the smallest eigenvalues.
 
     Raises:
         UserError: the name is unknown or this machine has no such device.

@@ -43,7 +43,7 @@ def share(total: int) -> slice:
 
 
 def barrier() -> None:
-    """Return when all processes have come here."""
+    """Wait for all processes."""
     total(0)
 
 

@@ -1,7 +1,7 @@
 """Random numbers as a function of where they are used, not of what ran before.
 
-A stream is named by the seed and its place (what for, which epoch or iteration), so a resumed run
-draws what the uninterrupted one would have drawn.
+A stream is named by the seed and its place (what for, which epoch or iteration): a resumed run
+draws what the uninterrupted one would have.
 """
 
 import hashlib

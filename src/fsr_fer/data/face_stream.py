@@ -59,9 +59,8 @@ def computed(
     """What ``compute`` makes of each batch, in order, on the CPU.
 
     ``compute`` takes uint8 [B, 100, 100, 3] on ``device``; several threads call it. Each core works
-    on a batch of its own: decompositions of small matrices do not split over threads, convolutions
-    do so with loss, and the bytes are the same whatever the number of threads. A GPU computes one
-    batch after the other while the cores read the next ones.
+    on a batch of its own, so the bytes do not depend on the number of cores, and decompositions of
+    small matrices run side by side. A GPU computes one batch while the cores read the next ones.
     """
     turn = contextlib.nullcontext() if device.type == "cpu" else threading.Lock()
 

@@ -28,8 +28,7 @@ def covariance_pool(maps: Tensor, ridge: float) -> Tensor:
 def orthonormal(matrix: Tensor) -> Tensor:
     """Q of the QR decomposition with R's diagonal positive, [n, d] -> [n, d], n >= d.
 
-    The sign rule makes Q a continuous function of the matrix; without it a column may flip
-    from one step to the next, and with it rows and columns of every feature.
+    Without the sign rule a column may flip from step to step, and rows of every feature with it.
     """
     q, r = torch.linalg.qr(matrix)
     signs = torch.where(r.diagonal() < 0, -1.0, 1.0).to(matrix.dtype)
@@ -67,9 +66,8 @@ class BiMap(nn.Module):
 def log_eig(matrices: Tensor, minimum: float, maximum: float) -> Tensor:
     """Matrix logarithm with eigenvalues clipped to [minimum, maximum] first, [B, d, d] -> same.
 
-    ReEig and LogEig share their eigenvectors, so one decomposition serves both. The gradient is
-    the exact one (Daleckii-Krein) for every spectrum, repeated and clipped eigenvalues included;
-    it is zero in directions that only move clipped eigenvalues. Only the symmetric part counts.
+    ReEig and LogEig share one decomposition. The gradient is exact (Daleckii-Krein), for repeated
+    and clipped eigenvalues too. Only the symmetric part counts.
 
     Raises:
         FloatingPointError: a matrix holds NaN or an infinity.
@@ -102,9 +100,8 @@ class _LogEig(torch.autograd.Function):
 def _clipped_log_differences(raw: Tensor, clipped: Tensor) -> Tensor:
     """First divided differences of log(clip(x)) for all pairs of eigenvalues, [B, d] -> [B, d, d].
 
-    The chain rule splits them into those of log, taken between clipped values, and those of
-    clip, taken between raw ones. Neither ever divides a small difference by another: log's uses
-    atanh(z) / z, and clip's is 1 wherever nothing is clipped and lies in [0, 1] elsewhere.
+    Those of log between clipped values times those of clip between raw ones. Neither divides a
+    small difference by another: log's uses atanh(z) / z, clip's is 1 where nothing is clipped.
     """
     a, b = clipped[:, :, None], clipped[:, None, :]
     z = (a - b) / (a + b)

@@ -55,11 +55,7 @@ def save_network(path: Path, network: nn.Module) -> None:
 
 
 def load_network(path: Path, *kinds: type[Network]) -> Network:
-    """Read a network of one of these ``kinds`` in eval mode, frozen.
-
-    Raises:
-        UserError: the file is no such network.
-    """
+    """Read a network of one of these ``kinds``, in eval mode, frozen; UserError if it is none."""
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))

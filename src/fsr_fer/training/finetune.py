@@ -152,7 +152,7 @@ class FinetuneTrainer:
 def validate(
     network: CovPoolFER, held_out: Mapping[str, LabelledFaces], device: torch.device
 ) -> dict[str, float]:
-    """Accuracies in percent: total at each size, both kinds' mean over scales, and theirs.
+    """Accuracies in percent as in ``accuracies``, and the mean of both kinds ("both").
 
     ``held_out`` are the same faces by size: "hr", and "x2" for those downsampled and restored.
     """

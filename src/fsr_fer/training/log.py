@@ -19,11 +19,7 @@ def no_record(step: int, values: dict[str, float]) -> None:
 
 
 def require_finite(terms: Mapping[str, Tensor]) -> None:
-    """Stop a step before a NaN or an infinity reaches the weights.
-
-    Raises:
-        FloatingPointError: naming the terms.
-    """
+    """FloatingPointError, naming the terms, before a NaN or an infinity reaches the weights."""
     numbers = torch.stack(list(terms.values())).tolist()  # one wait for the device
     named = zip(terms, numbers, strict=True)
     if bad := [f"{name} = {value}" for name, value in named if not math.isfinite(value)]:
