@@ -1,7 +1,7 @@
 """Files of a folder or of a zip in one form; a zip is read in place, never unpacked.
 
-Names are relative, with forward slashes and sorted; hidden files are left out. ``refused`` are
-names that cannot be read, each with the reason: they point outside the root, or are no UTF-8.
+Names are relative, with forward slashes, sorted, without hidden files. ``refused`` are names that
+lead out of the root or are no UTF-8, each with the reason.
 """
 
 from __future__ import annotations

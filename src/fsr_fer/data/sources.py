@@ -1,7 +1,7 @@
 """Labelled faces as people have them: RAF-DB's layout, a CSV with images, or folders per class.
 
 Each reader lists the faces and everything that is wrong with the list; no picture is decoded here.
-The same readers serve what a user imports and what ``fsr-fer import`` packed under data/raw/.
+They read what a user imports, and what ``fsr-fer import`` made of it.
 """
 
 import csv

@@ -1,7 +1,6 @@
 """The pretrained extractor trained further on faces of all sizes: no generator, no extra cost.
 
-A practitioner would first try ``mixed_resolution``. ``self_distillation`` adds the idea of feature
-super-resolution: the prediction for the full-size face teaches the one for the small face.
+In ``self_distillation`` the prediction for the full-size face teaches that for the small one.
 """
 
 import copy

@@ -57,10 +57,9 @@ def fit(
 ) -> None:
     """Train and leave ``network`` as it was when best on the validation data, in eval mode.
 
-    ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` is given
-    their means since the validation before, the network in eval mode, and returns further
-    numbers; a higher ``score`` among them is better. At each validation both are recorded and the
-    ``state``, all that changes, is saved; a run that resumes from there ends with the same bytes.
+    ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` gets their
+    means since it was called last and returns further numbers; a higher ``score`` is better. Both
+    are recorded and the ``state`` is saved; a run that resumes there ends with the same bytes.
 
     Raises:
         UserError: the training diverged; the message names the iteration.

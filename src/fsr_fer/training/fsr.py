@@ -59,13 +59,9 @@ class FsrTrainer:
         for network in (self.generator, self.discriminator):
             # What the convolution kernels of CPUs and GPUs alike are fastest in.
             network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        rate, betas = settings.learning_rate, {"beta1": settings.beta1, "beta2": settings.beta2}
         self.generator_optimizer, self.discriminator_optimizer = (
-            TensorFlowAdam(
-                network,
-                learning_rate=settings.learning_rate,
-                beta1=settings.beta1,
-                beta2=settings.beta2,
-            )
+            TensorFlowAdam(network, learning_rate=rate, **betas)
             for network in (self.generator, self.discriminator)
         )
         self.state: dict[str, Stateful] = {
@@ -78,10 +74,7 @@ class FsrTrainer:
         self._wrapped_discriminator = wrap(self.discriminator)
 
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
-        """Update D, then G; returns the terms of both.
-
-        With ``diagnose`` the mean norm of each of G's terms' gradients at F_sr is returned too.
-        """
+        """Update D, then G; returns their terms, to ``diagnose`` also slopes at F_sr."""
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
         terms = dict[str, Tensor]()
@@ -190,10 +183,7 @@ class FsrTrainer:
 
     @torch.inference_mode()
     def validate(self, pairs: FeaturePairs) -> dict[str, float]:
-        """Accuracies in percent on held-out faces: total at each scale, both kinds on average.
-
-        Of several processes all get them.
-        """
+        """Accuracies in percent on held-out faces, those of all processes: see ``accuracies``."""
         own = pairs.take(share(len(pairs)))
         predicted = {}
         for scale in own.lr:

@@ -18,8 +18,7 @@ from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
 HOPELESS = 3.0
-"""Times a guess's cross-entropy; first epochs have 1 to 2. A mean above it stops a training that
-normalisation keeps finite while it makes ever more confident mistakes."""
+"""Times a guess's cross-entropy: more is a training that diverges, though normalised and finite."""
 
 
 class CenterLoss(nn.Module):
@@ -39,9 +38,8 @@ class CenterLoss(nn.Module):
     def move(self, embedding: Tensor, labels: Tensor, rate: float) -> None:
         """Move each class center towards its faces' embeddings.
 
-        As if each face of the batch moved it by ``rate`` of the way to their mean, one after
-        another. The original adds all moves up at once, which overshoots without bound as soon as a
-        class fills more than 2 / rate places of a batch (20 of 128 at the published 0.1).
+        As if each face moved it by ``rate`` of the way to their mean, one after another. The
+        original adds all moves up: too far if a class has more than 2 / rate faces in a batch.
         """
         for label in labels.unique():
             members = embedding[labels == label]
@@ -57,11 +55,7 @@ def update(
     logits: Tensor,
     labels: Tensor,
 ) -> dict[str, Tensor]:
-    """Minimise ``loss`` by a step; returns its ``terms`` and the accuracy in percent.
-
-    Raises:
-        FloatingPointError: a term or the gradient is not finite; nothing was updated.
-    """
+    """Minimise ``loss`` by a ``step_if_finite``; returns its terms and the accuracy in percent."""
     correct = (logits.argmax(dim=1) == labels).float().mean()
     terms = terms | {"train/accuracy": correct.double() * 100}
     optimizer.zero_grad()
@@ -99,10 +93,7 @@ class ExtractorTrainer:
         self._wrapped = wrap(self.network)
 
     def train_step(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One ``update`` from standardised faces [B, 3, H, W] and labels int64 [B].
-
-        Where several processes share a batch these are the faces of this one.
-        """
+        """One ``update`` from this process's standardised faces [B, 3, H, W], labels int64 [B]."""
         embedding, logits = self._wrapped(faces)
         cross_entropy = functional.cross_entropy(logits, labels)
         center = self.center_loss(embedding, labels)
