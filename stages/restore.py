@@ -1,4 +1,4 @@
-"""Restore the small test faces with image super-resolution: ``python -m stages.restore METHOD``."""
+"""Restore the small test faces: ``python -m stages.restore METHOD``."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(name: str) -> Stage:
-    """Write ``data/<profile>/restored/<name>`` and how near its faces come to the full-size ones.
+    """Write ``data/<profile>/restored/<name>`` and how near it comes to full-size faces.
 
     A method has the scales that it has a network for.
     """

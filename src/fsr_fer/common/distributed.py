@@ -38,7 +38,7 @@ def is_first() -> bool:
 
 
 def share(total: int) -> slice:
-    """The part of ``total`` things in a row that is this process's; parts differ by one at most."""
+    """The own part of ``total`` things; parts differ by one at most."""
     return slice(total * rank() // world_size(), total * (rank() + 1) // world_size())
 
 

@@ -96,7 +96,7 @@ class ZipFiles:
             raise UnreadableFileError(f"cannot be read: {error}") from error
 
     def open_zip(self, name: str) -> ZipFiles:
-        """A zip inside this zip, through an anonymous copy on disk (seeking needs a real file)."""
+        """A zip inside this zip, through a copy on disk, in which it can seek."""
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
         try:
             with self._zip.open(self._entries[name]) as packed:

@@ -1,4 +1,4 @@
-"""Stage ``dataset``: the faces of any source in one form, with a validation part held out of train.
+"""Stage ``dataset``: the faces of any source in one form, validation held out.
 
 Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py).
 """

@@ -40,7 +40,7 @@ class Faces:
 
 
 def batch_size(device: torch.device, cpu: int, gpu: int) -> int:
-    """How many faces are computed at once: on a CPU as many as its caches hold, on a GPU more."""
+    """How many faces at once: on a CPU as its caches hold, on a GPU more."""
     return cpu if device.type == "cpu" else gpu
 
 

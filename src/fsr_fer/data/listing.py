@@ -136,7 +136,7 @@ class Source:
             return None
 
     def raise_problems(self, listing: Path, outcome: str) -> None:
-        """If there are problems, write all to ``listing`` (CSV) and raise UserError with three."""
+        """If there are problems, list all in a CSV and raise UserError with three."""
         if not self.problems:
             return
         write_csv(listing, Problem._fields, self.problems)

@@ -1,4 +1,4 @@
-"""The list of faces every stage after ``dataset`` works from: one row per face, in array order."""
+"""The list of faces: one row per face, in array order."""
 
 import csv
 import hashlib
@@ -37,7 +37,7 @@ class Manifest:
 
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
-    """Read ``manifest.csv``; UserError if it is missing or a label is none of ``class_names``."""
+    """Read ``manifest.csv``; UserError if it is missing or has unknown labels."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

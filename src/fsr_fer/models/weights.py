@@ -1,4 +1,4 @@
-"""Trained networks on disk: one safetensors file, the settings that rebuild the network in it."""
+"""Trained networks on disk: safetensors with the settings that rebuild them."""
 
 import json
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
 
 
 def check_tensors(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Raise UserError unless ``tensors`` are those of ``network``, in names, shapes, and finite."""
+    """Raise UserError unless ``tensors`` fit ``network`` and are finite."""
     wanted = network.state_dict()
     for name, tensor in wanted.items():
         if name not in tensors:

@@ -183,7 +183,7 @@ class FsrTrainer:
 
     @torch.inference_mode()
     def validate(self, pairs: FeaturePairs) -> dict[str, float]:
-        """Accuracies in percent on held-out faces, those of all processes: see ``accuracies``."""
+        """``accuracies`` on the held-out faces of all processes."""
         own = pairs.take(share(len(pairs)))
         predicted = {}
         for scale in own.lr:

@@ -18,7 +18,7 @@ from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
 HOPELESS = 3.0
-"""Times a guess's cross-entropy: more is a training that diverges, though normalised and finite."""
+"""Times a guess's cross-entropy: more is a training that diverges."""
 
 
 class CenterLoss(nn.Module):
