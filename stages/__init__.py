@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, one script each, run as ``python -m stages.NAME`` in the top folder."""
+"""The stages of dvc.yaml, each run as ``python -m stages.NAME``."""
 
 import os
 import sys

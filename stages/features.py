@@ -7,9 +7,8 @@ from fsr_fer.common.device import choose_device
 from fsr_fer.common.distributed import is_first
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import read_manifest
-from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.data.settings import DownsampleSettings, FeaturesSettings
 from fsr_fer.features.extraction import write_features
-from fsr_fer.features.settings import FeaturesSettings
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network
 from fsr_fer.pipeline.run_stage import run_stage

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.listing import Source, class_position, split_name
+from fsr_fer.data.archive import FolderFiles
+from fsr_fer.data.listing import Source, class_position
 from fsr_fer.data.sources import open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, zip_of
 
@@ -221,10 +222,11 @@ def test_a_csv_with_other_columns_is_a_user_error(
         open_source("csv", csv_folder, CLASSES)
 
 
-def test_names_of_splits_and_classes() -> None:
+def test_names_of_splits_and_classes(tmp_path: Path) -> None:
     names = ("Train", "train_set", "Training", " valid ", "VAL", "val-set", "testing", "tests")
     splits = ["train"] * 3 + ["validation"] * 3 + ["test", None]
-    assert [split_name(name) for name in names] == splits
+    source = Source("csv", CLASSES, "labels.csv", FolderFiles(tmp_path), None)
+    assert [source.split("labels.csv:1", name) for name in names] == splits
     numbers = ("2", "0", "1")  # a name wins over a position
     positions = [class_position(value, numbers, 0) for value in ("0", "1", "2", "3", "-1", "²")]
     assert positions == [1, 2, 0, None, None, None]

@@ -8,7 +8,7 @@ import torch
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.features.pairs import FeaturePairs, as_maps, open_pairs
+from fsr_fer.features.pairs import FeaturePairs, open_pairs
 
 CPU = torch.device("cpu")
 
@@ -19,9 +19,7 @@ def test_batches_mix_scales_per_face(dtype: str) -> None:
         return (np.full((4, 3), value) + np.arange(4)[:, None] / 8).astype(dtype)
 
     pairs = FeaturePairs(array(1), {2: array(2), 8: array(8)}, np.arange(4), np.array([0, 1, 2, 0]))
-    packed, labels = pairs.read(np.array([3, 1, 2]), np.array([8, 2, 8]))
-    assert packed.numpy().dtype == dtype
-    lr, hr, labels = as_maps(packed, labels, CPU)
+    lr, hr, labels = pairs.read(np.array([3, 1, 2]), np.array([8, 2, 8]), CPU)
     assert lr.shape == hr.shape == (3, 1, 2, 2)
     assert lr.dtype == torch.float32
     assert lr[:, 0, 0, 1].tolist() == [8.375, 2.125, 8.25]
@@ -29,7 +27,7 @@ def test_batches_mix_scales_per_face(dtype: str) -> None:
     assert labels.tolist() == [0, 1, 2]
     assert len(pairs) == 4
     taken = pairs.take(np.array([2, 3])).take(slice(1, None))
-    assert taken.read(np.array([0]), np.array([8]))[0][0, 0, 0].item() == 8.375
+    assert taken.read(np.array([0]), np.array([8]), CPU)[0][0, 0, 0, 0].item() == 8.375
     assert (len(taken), taken.labels.tolist()) == (1, [0])
 
 
@@ -56,10 +54,11 @@ def folder(tmp_path: Path) -> Path:
 def test_train_and_validation_faces_are_told_apart(folder: Path) -> None:
     train, validation = open_pairs(folder, manifest("xtvxttvt"), [2])
     assert (train.labels.tolist(), validation.labels.tolist()) == ([1, 1, 2, 1], [2, 0])
-    packed, _ = train.read(np.arange(4), np.full(4, 2))
-    assert packed[:, :, 0].tolist() == [[0.0, 20.0, 30.0, 50.0], [0.0, 2.0, 3.0, 5.0]]
-    packed, _ = validation.read(np.arange(2), np.full(2, 2))
-    assert packed[:, :, 0].tolist() == [[10.0, 40.0], [1.0, 4.0]]
+    lr, hr, _ = train.read(np.arange(4), np.full(4, 2), CPU)
+    assert lr[:, 0, 0, 0].tolist() == [0.0, 20.0, 30.0, 50.0]
+    assert hr[:, 0, 0, 0].tolist() == [0.0, 2.0, 3.0, 5.0]
+    lr, hr, _ = validation.read(np.arange(2), np.full(2, 2), CPU)
+    assert (lr[:, 0, 0, 0].tolist(), hr[:, 0, 0, 0].tolist()) == ([10.0, 40.0], [1.0, 4.0])
 
 
 def test_files_of_something_else_are_one_line(folder: Path) -> None:

@@ -72,7 +72,7 @@ def trained() -> Iterator[tuple[str, dict[str, Tensor]]]:
 def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
     """A training in float32 as far as ``iterations``, from what is in ``folder``."""
     train = test_fsr.training(iterations=iterations, learning_rate=1e-2)
-    return train(Run("fsr", 4, CPU, Checkpoint(folder))).state_dict()
+    return train(Run("fsr", 4, CPU, Checkpoint(folder if is_first() else None))).state_dict()
 
 
 def main(folder: Path) -> None:

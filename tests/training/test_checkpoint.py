@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.random_streams import EpochOrder, stream
+from fsr_fer.common.random_streams import endless_batch, epoch_order, stream
 from fsr_fer.pipeline.runs import live_curves
 from fsr_fer.training.checkpoint import Checkpoint, exclusive
 
@@ -58,12 +58,11 @@ def test_streams_depend_on_their_place_alone() -> None:
 
 
 def test_batches_cover_each_epoch_once_and_cross_its_end() -> None:
-    order = EpochOrder(10, seed=3, purpose="test")
-    seen = torch.cat([order.batch(number, 4) for number in range(5)])
+    seen = torch.cat([endless_batch(10, 3, "test", number, 4) for number in range(5)])
     assert sorted(seen[:10].tolist()) == sorted(seen[10:].tolist()) == list(range(10))
     assert seen[:10].tolist() != seen[10:].tolist()
-    fresh = EpochOrder(10, seed=3, purpose="test")
-    assert torch.equal(fresh.batch(2, 4), seen[8:12])
+    epoch_order.cache_clear()
+    assert torch.equal(endless_batch(10, 3, "test", 2, 4), seen[8:12])
 
 
 def test_curves_are_the_same_files_with_and_without_dvclive(

@@ -23,7 +23,7 @@ from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from fsr_fer.training.fit import Run
-from fsr_fer.training.fsr import Batch, BatchSampler, FsrTrainer, train_fsr
+from fsr_fer.training.fsr import Batch, FsrTrainer, draw_batch, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
 from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
@@ -136,8 +136,8 @@ def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None
     settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
     pairs, scales, seen = told_apart(21), [], collections.defaultdict(list)
     mixed = 0
-    sampler = BatchSampler(pairs, settings, 3, CPU)
-    for drawn in map(sampler.batch, range(21 * 40)):
+    for iteration in range(21 * 40):
+        drawn = draw_batch(pairs, settings, 3, iteration, CPU)
         # An entry off the diagonal is the value itself.
         lr, hr = (maps[:, 0, 0, 1].round().long() for maps in (drawn.lr, drawn.hr))
         face, scale = lr // 100, lr % 100
@@ -160,8 +160,8 @@ def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None
 
 def test_the_penaltys_points_are_uniform_one_per_face_and_step_of_the_discriminator() -> None:
     settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
-    sampler = BatchSampler(told_apart(9), settings, 3, CPU)
-    interpolation = torch.stack([sampler.batch(i).interpolation for i in range(400)])
+    drawn = [draw_batch(told_apart(9), settings, 3, i, CPU) for i in range(400)]
+    interpolation = torch.stack([batch.interpolation for batch in drawn])
     assert interpolation.shape == (400, 2, FACES)
     assert len(interpolation.unique()) > 0.99 * interpolation.numel()
     assert interpolation.min() >= 0

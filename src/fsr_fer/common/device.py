@@ -12,17 +12,18 @@ VARIABLE = "FSR_FER_DEVICE"
 def choose_device() -> torch.device:
     """The device named by FSR_FER_DEVICE: auto (default: CUDA if there is one), cpu, cuda[:n], mps.
 
-    On anything but the CPU it also asks torch for its deterministic kernels, which the promise of
-    equal bytes needs. The CPU's are deterministic by themselves, and asking costs seconds there.
-    float32 then means float32: torch's own default lets a GPU's convolutions round to TF32, which
-    is too coarse for the smallest eigenvalues.
+    On a GPU torch's kernels are then deterministic, as equal bytes need (the CPU's are anyway),
+    and float32 is not rounded to TF32, which is too coarse for the smallest eigenvalues.
 
     Raises:
         UserError: the name is unknown or this machine has no such device.
     """
     name = os.environ.get(VARIABLE, "auto")
     if name == "auto":
-        name = _own_gpu() if torch.cuda.is_available() else "cpu"
+        name = "cpu"
+        if torch.cuda.is_available():  # where several processes share them, each takes its own
+            rank = int(os.environ.get("LOCAL_RANK", "0"))
+            name = f"cuda:{rank % torch.cuda.device_count()}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -37,9 +38,3 @@ def choose_device() -> torch.device:
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return device
-
-
-def _own_gpu() -> str:
-    """The GPU of this process where several share the machine (torchrun's LOCAL_RANK)."""
-    rank = os.environ.get("LOCAL_RANK", "0")
-    return f"cuda:{int(rank) % torch.cuda.device_count()}" if rank != "0" else "cuda"

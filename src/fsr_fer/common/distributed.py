@@ -38,12 +38,12 @@ def is_first() -> bool:
 
 
 def share(total: int) -> slice:
-    """The part of ``total`` things in a row that is this process's; parts differ by one at most."""
+    """The own part of ``total`` things; parts differ by one at most."""
     return slice(total * rank() // world_size(), total * (rank() + 1) // world_size())
 
 
 def barrier() -> None:
-    """Return when all processes have come here."""
+    """Wait for all processes."""
     total(0)
 
 

@@ -5,10 +5,9 @@ import os
 
 
 class UserError(Exception):
-    """Something the user can mend: the message says what, where and what would be right.
+    """Something the user can mend: printed as one line, exit code 1.
 
-    Stages and the command line print it as one line and exit with code 1. Every other exception
-    is a bug of ours and keeps its traceback.
+    Every other exception is a bug of ours and keeps its traceback.
     """
 
 

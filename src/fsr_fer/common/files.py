@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fsr_fer.common.errors import UserError
+from fsr_fer.common.errors import UserError, refusal
 
 PART_SUFFIX = ".part"
 
@@ -20,11 +20,8 @@ PART_SUFFIX = ".part"
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path``; what was written there becomes ``path`` if no error came.
 
-    The parent folder is made. On an error the part is removed and ``path`` stays as it was. Works
-    for a file and for a folder (which the caller makes); a folder replaces a folder.
-
-    Raises:
-        UserError: the disk is full or the quota is used up.
+    The parent folder is made. On an error (a full disk is a UserError) ``path`` stays as it was.
+    Works for a file and for a folder, which the caller makes; a folder replaces a folder.
     """
     part = path.with_name(path.name + PART_SUFFIX)
     try:
@@ -37,10 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         _remove(part)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"the disk is full: {path} could not be written; free some space on it and run "
-                "the same command again"
-            ) from error
+            raise UserError(refusal(OSError(error.errno, "", str(path)))) from error
         raise
 
 

@@ -1,10 +1,11 @@
 """Random numbers as a function of where they are used, not of what ran before.
 
-A stream is named by the seed and its place (what for, which epoch or iteration), so a resumed run
-draws what the uninterrupted one would have drawn.
+A stream is named by the seed and its place (what for, which epoch or iteration): a resumed run
+draws what the uninterrupted one would have.
 """
 
 import hashlib
+from functools import lru_cache
 
 import torch
 
@@ -20,26 +21,18 @@ def stream(seed: int, *place: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, *place))
 
 
-class EpochOrder:
-    """Which face comes at which position: a fresh permutation of ``count`` faces per epoch."""
+@lru_cache(maxsize=2)
+def epoch_order(count: int, seed: int, purpose: str, epoch: int) -> torch.Tensor:
+    """The order of ``count`` faces in one epoch, a permutation, int64 [count]."""
+    return torch.randperm(count, generator=stream(seed, purpose, "order", epoch))
 
-    def __init__(self, count: int, seed: int, purpose: str) -> None:
-        self.count, self.seed, self.purpose = count, seed, purpose
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
-    def epoch(self, epoch: int) -> torch.Tensor:
-        """The whole permutation of one epoch, int64 [count]."""
-        if epoch != self._epoch:
-            generator = stream(self.seed, self.purpose, "order", epoch)
-            self._epoch, self._order = epoch, torch.randperm(self.count, generator=generator)
-        return self._order
-
-    def batch(self, number: int, size: int) -> torch.Tensor:
-        """Positions ``number * size`` onwards of the endless row of epochs, int64 [size]."""
-        positions = torch.arange(number * size, (number + 1) * size)
-        epochs = positions // self.count
-        parts = [
-            self.epoch(int(epoch))[positions[epochs == epoch] % self.count]
-            for epoch in epochs.unique()
-        ]
-        return torch.cat(parts)
+def endless_batch(count: int, seed: int, purpose: str, number: int, size: int) -> torch.Tensor:
+    """Positions ``number * size`` onwards of the endless row of epochs, int64 [size]."""
+    positions = torch.arange(number * size, (number + 1) * size)
+    epochs = positions // count
+    parts = [
+        epoch_order(count, seed, purpose, int(epoch))[positions[epochs == epoch] % count]
+        for epoch in epochs.unique()
+    ]
+    return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""What params.yaml may say: one frozen dataclass per section, ranges of values at their fields."""
+"""What params.yaml may say: a dataclass per section, ranges of values at their fields."""
 
 import itertools
 import math

@@ -1,7 +1,7 @@
 """Files of a folder or of a zip in one form; a zip is read in place, never unpacked.
 
-Names are relative, with forward slashes and sorted; hidden files are left out. ``refused`` are
-names that cannot be read, each with the reason: they point outside the root, or are no UTF-8.
+Names are relative, with forward slashes, sorted, without hidden files. ``refused`` are names that
+lead out of the root or are no UTF-8, each with the reason.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class ZipFiles:
             raise UnreadableFileError(f"cannot be read: {error}") from error
 
     def open_zip(self, name: str) -> ZipFiles:
-        """A zip inside this zip, through an anonymous copy on disk (seeking needs a real file)."""
+        """A zip inside this zip, through a copy on disk, in which it can seek."""
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
         try:
             with self._zip.open(self._entries[name]) as packed:

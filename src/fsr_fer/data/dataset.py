@@ -1,4 +1,4 @@
-"""Stage ``dataset``: the faces of any source in one form, with a validation part held out of train.
+"""Stage ``dataset``: the faces of any source in one form, validation held out.
 
 Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py).
 """
@@ -32,8 +32,8 @@ def build_dataset(
 ) -> None:
     """Bring the faces in ``root`` to one form in the folder ``directory``.
 
-    Rows are in the source's order, its train faces first, then its validation faces, then test. A
-    source without a validation split gets one from its train faces (see ``hold_out``).
+    Rows are train, then validation, then test faces, each in the source's order. A source without
+    a validation split gets one from its train faces (see ``hold_out``).
 
     Raises:
         UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
@@ -84,10 +84,7 @@ def hold_out(
     Each class aims at ``fraction`` of its faces, at least one, and never gives all of them. Where
     no subject is known, and no picture there twice, each class meets its aim exactly. Otherwise
     whole subjects are taken, so that nobody and no picture is on both sides; a face of an unknown
-    subject counts as a subject of its own. Depends on the arguments alone.
-
-    Returns:
-        Positions, int64, ascending.
+    subject counts as a subject of its own. Returns positions, int64, ascending.
     """
     generator = np.random.default_rng(seed)
     counts = np.bincount(labels)
@@ -123,14 +120,11 @@ def _choose_groups(
     total = np.zeros(len(aims))
     scale = np.maximum(aims, 1)
     chosen: list[int] = []
-    left: list[int] = []
     for group in order:
         if (total + sizes[group] <= aims).all():
             total += sizes[group]
-            chosen.append(int(group))
-        else:
-            left.append(int(group))
-    for group in left:
+            chosen.append(group)
+    for group in order[~np.isin(order, chosen)]:
         after = total + sizes[group]
         nearer = (((after - aims) / scale) ** 2).sum() < (((total - aims) / scale) ** 2).sum()
         missing = ((total == 0) & (aims > 0) & (sizes[group] > 0)).any()

@@ -14,9 +14,7 @@ BATCH = 64
 
 
 def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
-    """Small faces back to full size, uint8 [B, h, w, 3] -> uint8 [B, 100, 100, 3].
-
-    An array, or a tensor on any device.
+    """Small faces back to full size, uint8 [B, h, w, 3] -> [B, 100, 100, 3], array or tensor.
 
     "resize" stretches to 100x100 as the paper's bicubic row does; "crop" enlarges by the factor
     and cuts the top left, which undoes ``downsample``'s geometry exactly.
@@ -30,8 +28,7 @@ def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
 def downsample(images: np.ndarray, scale: int, settings: DownsampleSettings) -> np.ndarray:
     """Full-size faces downsampled, uint8 [B, 100, 100, 3] -> uint8 [B, h, w, 3], h = ceil(100 / s).
 
-    MATLAB's bicubic; "scale" is its call by factor, "size" its call by output size. The two differ
-    where 100 / s is not whole.
+    MATLAB's bicubic by factor ("scale") or output size; they differ where 100 / s is not whole.
     """
     if settings.form == "scale":
         return imresize(images, scale=1 / scale, boundary=settings.boundary)

@@ -6,7 +6,7 @@ How much memory it takes does not depend on the number of faces.
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.common.progress import progress
 from fsr_fer.data.downsampling import restore
 from fsr_fer.data.settings import DownsampleSettings
 
@@ -39,7 +40,7 @@ class Faces:
 
 
 def batch_size(device: torch.device, cpu: int, gpu: int) -> int:
-    """How many faces are computed at once: on a CPU as many as its caches hold, on a GPU more."""
+    """How many faces at once: on a CPU as its caches hold, on a GPU more."""
     return cpu if device.type == "cpu" else gpu
 
 
@@ -50,16 +51,16 @@ def batches_of(count: int, size: int) -> list[slice]:
 
 def computed(
     faces: Faces,
-    batches: Iterable[slice],
+    batches: Sequence[slice],
     compute: Callable[[Tensor], Tensor],
     device: torch.device,
+    desc: str = "faces",
 ) -> Iterator[Tensor]:
     """What ``compute`` makes of each batch, in order, on the CPU.
 
     ``compute`` takes uint8 [B, 100, 100, 3] on ``device``; several threads call it. Each core works
-    on a batch of its own: decompositions of small matrices do not split over threads, convolutions
-    do so with loss, and the bytes are the same whatever the number of threads. A GPU computes one
-    batch after the other while the cores read the next ones.
+    on a batch of its own, so the bytes do not depend on the number of cores, and decompositions of
+    small matrices run side by side. A GPU computes one batch while the cores read the next ones.
     """
     turn = contextlib.nullcontext() if device.type == "cpu" else threading.Lock()
 
@@ -75,7 +76,7 @@ def computed(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="faces")
     under_way: deque[Future[Tensor]] = deque()
     try:  # as pool.map does, but only a few batches ahead (Python 3.14's buffersize)
-        for batch in batches:
+        for batch in progress(batches, desc=desc):
             under_way.append(pool.submit(work, batch))
             if len(under_way) >= threads + 3:
                 yield under_way.popleft().result()

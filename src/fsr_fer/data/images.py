@@ -28,9 +28,8 @@ class PictureError(ValueError):
 def decode_picture(data: bytes) -> np.ndarray:
     """Decode a picture file to upright RGB, uint8 [H, W, 3].
 
-    The EXIF orientation is applied, grey and palettes become RGB, CMYK is converted without a
-    colour profile, transparent pixels are put on white, and 16-bit grey is scaled from its full
-    range (0 to 65535), never clipped. Of an animation the first picture counts.
+    The EXIF orientation is applied, CMYK is converted without a colour profile, transparent pixels
+    are put on white, 16-bit grey is scaled from 0..65535. Of an animation the first picture counts.
 
     Raises:
         PictureError: the bytes are empty, truncated, no picture, or in an unknown value range.
@@ -72,8 +71,7 @@ def _is_cut(data: bytes, picture: Image.Image) -> bool:
 def to_face(rgb: np.ndarray) -> np.ndarray:
     """Bring RGB uint8 [H, W, 3] of any size to a face, uint8 [100, 100, 3].
 
-    A picture that is not square loses what lies outside its middle square: stretching would
-    change the very proportions (of mouth, eyes and brows) that expressions are read from.
+    Only its middle square counts: stretching would change the proportions of the expression.
     """
     height, width, _ = rgb.shape
     side = min(height, width)

@@ -1,7 +1,6 @@
 """``fsr-fer import``: check all of a user's faces, then pack them into few files under data/raw/.
 
-Nothing is at the target until everything has been checked: the packed files grow in a folder beside
-it, which takes its place in the end or vanishes.
+The packed files grow in a folder beside the target, which takes its place if all is well.
 """
 
 import filecmp
@@ -49,12 +48,11 @@ def import_faces(
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder or zip) and pack them into the folder ``target``.
 
-    The pictures are stored as they came, in one uncompressed zip whose bytes depend on nothing but
-    them; the label files are kept beside it. Memory does not grow with the pictures.
+    Pictures are stored as they came, in one uncompressed zip, label files beside it.
 
     ``numbered_from``: folders or the table name classes by numbers, counted from there. Faces
-    without splits get a test split of ``test_fraction``, drawn with ``seed``. Both are settled
-    here: what is stored has names of classes and splits.
+    without splits get a test split of ``test_fraction``, drawn with ``seed``. What is stored has
+    names of classes and splits.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or

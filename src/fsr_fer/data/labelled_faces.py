@@ -36,7 +36,7 @@ class LabelledFaces:
 def open_faces_of(
     dataset: Path, class_names: tuple[str, ...]
 ) -> tuple[LabelledFaces, LabelledFaces]:
-    """The train and the validation faces of a dataset; pictures stay on the disk until read."""
+    """The train and the validation faces of a dataset, read when needed."""
     images = np.load(dataset / "images.npy", mmap_mode="r")
     manifest = read_manifest(dataset / "manifest.csv", class_names)
     rows = manifest.rows("train"), manifest.rows("validation")

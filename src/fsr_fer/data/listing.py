@@ -55,10 +55,9 @@ class Problem(NamedTuple):
 class Source:
     """The labelled faces of a source in its own order, and all that is wrong with them.
 
-    ``table`` is what messages call their list. ``tables`` are the label files as they were read, by
-    the name under which an import stores them. ``doubtful`` are picture files whose row has a
-    problem; they are not faces, but are decoded all the same when a user's data is checked, so that
-    one run finds everything. ``numbered_from``: labels are numbers of classes, counted from there.
+    ``table`` is what messages call their list, ``tables`` are the label files by the names that an
+    import stores. ``doubtful`` pictures have a problem in their row; an import decodes them too.
+    ``numbered_from``: labels are numbers of classes, counted from there.
     """
 
     name: SourceName
@@ -78,10 +77,13 @@ class Source:
         self.problems.append(Problem(file, field, value, problem, allowed))
 
     def split(self, where: str, value: str) -> str | None:
-        split = split_name(value)
-        if split is None:
-            self.problem(where, "split", value, "is not a split", ", ".join(SPLITS))
-        return split
+        """Train, validation or test, by whatever name people use for it."""
+        name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
+        name = SPLIT_ALIASES.get(name, name)
+        if name in SPLITS:
+            return name
+        self.problem(where, "split", value, "is not a split", ", ".join(SPLITS))
+        return None
 
     def label(self, where: str, value: str) -> int | None:
         """A class name, or its number counted from ``numbered_from``."""
@@ -125,10 +127,7 @@ class Source:
         self.faces.append(Face(id=identity, file=file, split=split, label=label, subject=subject))
 
     def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
-        """A picture's bytes as they are stored, and its pixels, upright RGB uint8 [H, W, 3].
-
-        None, and one problem more, where it cannot be read or decoded.
-        """
+        """A picture's bytes and RGB pixels, uint8 [H, W, 3]; None, and a problem, if unreadable."""
         try:
             content = self.pictures.read(file)
             return content, decode_picture(content)
@@ -137,10 +136,7 @@ class Source:
             return None
 
     def raise_problems(self, listing: Path, outcome: str) -> None:
-        """Write all problems to ``listing`` (CSV) and raise UserError; nothing if there are none.
-
-        The error is one line with ``outcome``, the number of problems and the first three.
-        """
+        """If there are problems, list all in a CSV and raise UserError with three."""
         if not self.problems:
             return
         write_csv(listing, Problem._fields, self.problems)
@@ -150,13 +146,6 @@ class Source:
         more = f"; and {count - 3:,} more" if count > 3 else ""
         problems = f"{count:,} problem" + ("s" if count > 1 else "")
         raise UserError(f"{outcome}: {problems}, listed in {listing}: {shown}{more}")
-
-
-def split_name(value: str) -> str | None:
-    """train, validation or test for a name people use for it, None for any other."""
-    name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
-    name = SPLIT_ALIASES.get(name, name)
-    return name if name in SPLITS else None
 
 
 def class_position(value: str, class_names: Sequence[str], first: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The list of faces every stage after ``dataset`` works from: one row per face, in array order."""
+"""The list of faces: one row per face, in array order."""
 
 import csv
 import hashlib
@@ -33,13 +33,11 @@ class Manifest:
 
     def rows(self, *splits: str) -> np.ndarray:
         """Positions (int64, ascending) of the faces of these splits."""
-        if unknown := set(splits) - set(SPLITS):
-            raise ValueError(f"no such split: {sorted(unknown)}; there are {SPLITS}")
         return np.flatnonzero(np.isin(self.splits, splits))
 
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
-    """Read ``manifest.csv``; UserError if it is missing or a label is none of ``class_names``."""
+    """Read ``manifest.csv``; UserError if it is missing or has unknown labels."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

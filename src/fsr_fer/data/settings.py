@@ -1,4 +1,4 @@
-"""What params.yaml says about faces and natural pictures."""
+"""What params.yaml says about faces, their features and natural pictures."""
 
 from __future__ import annotations
 
@@ -76,3 +76,10 @@ class NaturalSettings:
     pictures: Annotated[str, Range("scikit-image or a folder", bool)]
     rcan_patch_pixels: Annotated[int, LR_PIXELS]
     meta_sr_patch_pixels: Annotated[int, LR_PIXELS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesSettings:
+    """How second-order features are stored."""
+
+    dtype: Literal["float32", "float16"]

@@ -1,7 +1,7 @@
 """Labelled faces as people have them: RAF-DB's layout, a CSV with images, or folders per class.
 
 Each reader lists the faces and everything that is wrong with the list; no picture is decoded here.
-The same readers serve what a user imports and what ``fsr-fer import`` packed under data/raw/.
+They read what a user imports, and what ``fsr-fer import`` made of it.
 """
 
 import csv
@@ -64,7 +64,7 @@ def open_source(
     return source
 
 
-# RAF-DB -------------------------------------------------------------------------------------------
+# RAF-DB
 
 
 def _read_rafdb(source: Source) -> None:
@@ -140,7 +140,7 @@ def _rafdb_subjects(source: Source) -> dict[str, str]:
     return subjects
 
 
-# CSV ----------------------------------------------------------------------------------------------
+# CSV
 
 
 def _read_csv(source: Source, table: str, has_splits: bool) -> None:
@@ -213,7 +213,7 @@ def _cells(line: str, where: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-# Folders ------------------------------------------------------------------------------------------
+# Folders
 
 
 def _read_folder(source: Source, has_splits: bool) -> None:
@@ -257,7 +257,7 @@ def _wrapping_folder(names: Sequence[str], depth: int) -> str:
     return base
 
 
-# Shared -------------------------------------------------------------------------------------------
+# Shared
 
 
 def _outermost(files: Files, *names: str) -> str | None:

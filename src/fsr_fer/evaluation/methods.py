@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.progress import progress
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -44,8 +43,8 @@ class Method:
         if self.generator is not None:
             self.generator.to(device)
         batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
-        made = computed(faces, batches, lambda images: self.logits(images, small), device)
-        logits = torch.cat(list(progress(made, total=len(batches), desc=desc)))
+        made = computed(faces, batches, lambda images: self.logits(images, small), device, desc)
+        logits = torch.cat(list(made))
         confidence, classes = logits.to(torch.float64).softmax(dim=1).max(dim=1)
         return classes.numpy(), confidence.numpy()
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from fsr_fer.common.arrays import writing_array
-from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.models.image_tensors import Restorer
@@ -23,10 +22,9 @@ def write_restored(
     restorer.to(device).eval()
     # Fewer at once than elsewhere: these networks keep much of each face.
     batches = batches_of(len(faces), batch_size(device, cpu=8, gpu=64))
-    made = computed(faces, batches, restorer, device)
     shape = (len(faces), FULL_SIZE, FULL_SIZE, 3)
     with writing_array(path, np.dtype(np.uint8), shape) as append:
-        for pictures in progress(made, total=len(batches), desc=desc):
+        for pictures in computed(faces, batches, restorer, device, desc):
             append(pictures.numpy())
 
 

@@ -9,7 +9,6 @@ import torch
 
 from fsr_fer.common.distributed import barrier, is_first, share
 from fsr_fer.common.files import PART_SUFFIX, replacing
-from fsr_fer.common.progress import progress
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.features.packing import pack, triangle_size
 from fsr_fer.models.covpool import FeatureExtractor, standardise
@@ -27,9 +26,6 @@ def write_features(
 
     Several processes share the batches; where a batch ends depends on the faces alone. The first
     one makes the file and renames it when all have written their rows.
-
-    Raises:
-        UserError: the disk is full.
     """
     extractor.to(device).eval()
     batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
@@ -45,7 +41,7 @@ def write_features(
         with open(part, "r+b") as file:
             before = own[0].start if own else 0
             file.seek((before - shape[0]) * shape[1] * dtype.itemsize, os.SEEK_END)
-            made = computed(faces, own, lambda few: pack(extractor(standardise(few))), device)
-            for rows in progress(made, total=len(own), desc=desc):
+            made = computed(faces, own, lambda few: pack(extractor(standardise(few))), device, desc)
+            for rows in made:
                 file.write(rows.numpy().astype(dtype).tobytes())
         barrier()

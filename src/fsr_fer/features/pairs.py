@@ -34,8 +34,10 @@ class FeaturePairs:
         """Some of the faces; nothing is read yet."""
         return replace(self, rows=self.rows[positions], labels=self.labels[positions])
 
-    def read(self, faces: np.ndarray, scales: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Packed features as they are stored, [2, B, P] (small, then full size), and labels [B].
+    def read(
+        self, faces: np.ndarray, scales: np.ndarray, device: torch.device
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """F_lr and F_hr, float32 [B, 1, d, d], and labels [B] on ``device``.
 
         ``faces`` are positions, ``scales`` the factor each of them is read at, both int64 [B].
         """
@@ -45,7 +47,10 @@ class FeaturePairs:
         for scale in np.unique(scales):
             chosen = scales == scale
             packed[0, chosen] = self.lr[int(scale)][rows[chosen]]
-        return torch.from_numpy(packed), torch.from_numpy(self.labels[faces])
+        # Sent in the stored dtype and widened there: half the way for half the bytes.
+        widened = torch.from_numpy(packed).to(device).to(torch.float32)
+        lr, hr = (unpack(half)[:, None] for half in widened)
+        return lr, hr, torch.from_numpy(self.labels[faces]).to(device)
 
 
 def open_pairs(
@@ -65,12 +70,3 @@ def open_pairs(
     pairs = FeaturePairs(hr, lr, np.arange(len(rows)), manifest.labels[rows])
     held_out = np.isin(rows, manifest.rows("validation"))
     return pairs.take(~held_out), pairs.take(held_out)
-
-
-def as_maps(packed: Tensor, labels: Tensor, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """What ``read`` gave, ready for the networks: F_lr and F_hr, float32 [B, 1, d, d], and labels.
-
-    Sent in the stored dtype and widened on the device, which halves the way for half the bytes.
-    """
-    lr, hr = (unpack(half)[:, None] for half in packed.to(device).to(torch.float32))
-    return lr, hr, labels.to(device)

@@ -27,7 +27,7 @@ def standardise(images: Tensor) -> Tensor:
 
     (x - mean) / max(std, 1 / sqrt(n)) over all n = 3*H*W values, population std.
     """
-    # In the pixels' order in memory, which convolutions are fastest in.
+    # In the order of memory, in which convolutions are fastest too; channels first come last.
     values = images.flatten(1).to(torch.float32)
     values = values - values.mean(dim=1, keepdim=True)
     root = values.shape[1] ** 0.5

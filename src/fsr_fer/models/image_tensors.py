@@ -10,10 +10,9 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 
 
 class MeanShift(nn.Conv2d):
-    """Adds ``sign`` times the mean colour, [B, 3, H, W] of 0..255 -> same.
+    """Adds ``sign`` times the mean colour, [B, 3, H, W] of 0..255 -> same; does not learn.
 
-    A 1x1 convolution as in the sources, where it could drift in training: official weights bring
-    their own values, and ours do not learn.
+    A 1x1 convolution as in the sources, since official weights bring their own values.
     """
 
     def __init__(self, sign: int) -> None:

@@ -40,7 +40,7 @@ def pixel_positions(small: int, full: int, pixels: int) -> Tensor:
     """(1/r, row offset, column offset) of the first output pixels, float32 [pixels, pixels, 3].
 
     r = full / small. Row i reads input row (i * small) // full and lies ((i * small) % full) / full
-    of a pixel below it: in whole numbers, since floating point floors wrongly at some sizes.
+    below it: in whole numbers, as floating point floors wrongly at some sizes.
     """
     offsets = (torch.arange(pixels) * small % full).float() / full
     rows, columns = torch.meshgrid(offsets, offsets, indexing="ij")
@@ -87,8 +87,7 @@ class MetaSr(nn.Module):
     def enlarge(self, features: Tensor, full: int) -> Tensor:
         """Meta-upscale, [B, filters, n, n] -> [B, 3, full, full].
 
-        Each output pixel is its own kernel times the 3x3 patch around the input pixel it lies on:
-        one product of matrices per output pixel, some rows of pixels at a time.
+        Each output pixel is its own kernel times the 3x3 patch around the input pixel it lies on.
         """
         size, batch = features.shape[-1], len(features)
         # Input pixel, face, value of 9 * filters.

@@ -33,8 +33,7 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
     """The network in a published file, and the name of the ``sr`` stage whose place it takes.
 
     Raises:
-        UserError: the file is missing, is no state dict of tensors, or lacks, adds or misshapes a
-            tensor; the message names the first one.
+        UserError: the file is missing, no state dict, or a tensor (the message names it) is wrong.
     """
     tensors = _state_dict(path)
     if kind == "rcan" and any(name.startswith("conv_first") for name in tensors):

@@ -1,7 +1,6 @@
-"""RCAN: image super-resolution by residual channel attention (Zhang et al. 2018).
+"""RCAN: image super-resolution by residual channel attention (Zhang et al. 2018), one per scale.
 
-One network per scale. Names of parameters are those of the published weights (RCAN_BIX2.pt and
-its siblings).
+Names of parameters are those of the published weights (RCAN_BIX2.pt).
 """
 
 import math
@@ -74,8 +73,7 @@ def upsampler(filters: int, scale: int) -> nn.Sequential:
 class Rcan(nn.Module):
     """Small square pictures [B, 3, n, n] of 0..255 -> [B, 3, full, full], about 0..255.
 
-    Where ``scale * n`` exceeds ``full``, what lies beyond at the right and below is cut off: the
-    small picture's last pixels cover it.
+    Where ``scale * n`` exceeds ``full``, what lies beyond at the right and below is cut off.
     """
 
     def __init__(self, settings: RcanSettings, scale: int) -> None:

@@ -28,8 +28,7 @@ def covariance_pool(maps: Tensor, ridge: float) -> Tensor:
 def orthonormal(matrix: Tensor) -> Tensor:
     """Q of the QR decomposition with R's diagonal positive, [n, d] -> [n, d], n >= d.
 
-    The sign rule makes Q continuous; without it a column may flip from one step to the next, and
-    with it rows and columns of every feature.
+    Without the sign rule a column may flip from step to step, and rows of every feature with it.
     """
     q, r = torch.linalg.qr(matrix)
     signs = torch.where(r.diagonal() < 0, -1.0, 1.0).to(matrix.dtype)
@@ -67,9 +66,8 @@ class BiMap(nn.Module):
 def log_eig(matrices: Tensor, minimum: float, maximum: float) -> Tensor:
     """Matrix logarithm with eigenvalues clipped to [minimum, maximum] first, [B, d, d] -> same.
 
-    ReEig and LogEig share one decomposition. The gradient is exact (Daleckii-Krein) for every
-    spectrum, repeated and clipped eigenvalues included; it is zero in directions that only move
-    clipped ones. Only the symmetric part counts.
+    ReEig and LogEig share one decomposition. The gradient is exact (Daleckii-Krein), for repeated
+    and clipped eigenvalues too. Only the symmetric part counts.
 
     Raises:
         FloatingPointError: a matrix holds NaN or an infinity.

@@ -1,4 +1,4 @@
-"""Trained networks on disk: one safetensors file, the settings that rebuild the network in it."""
+"""Trained networks on disk: safetensors with the settings that rebuild them."""
 
 import json
 from collections.abc import Mapping
@@ -55,11 +55,7 @@ def save_network(path: Path, network: nn.Module) -> None:
 
 
 def load_network(path: Path, *kinds: type[Network]) -> Network:
-    """Read a network of one of these ``kinds`` in eval mode, frozen.
-
-    Raises:
-        UserError: the file is no such network.
-    """
+    """Read a network of one of these ``kinds``, in eval mode, frozen; UserError if it is none."""
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -86,7 +82,7 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
 
 
 def check_tensors(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Raise UserError unless ``tensors`` are those of ``network``, in names, shapes, and finite."""
+    """Raise UserError unless ``tensors`` fit ``network`` and are finite."""
     wanted = network.state_dict()
     for name, tensor in wanted.items():
         if name not in tensors:

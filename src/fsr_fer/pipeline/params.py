@@ -10,6 +10,7 @@ from fsr_fer.common.settings import CommonSettings, SettingsError, build, requir
 from fsr_fer.data.settings import (
     DatasetSettings,
     DownsampleSettings,
+    FeaturesSettings,
     NaturalSettings,
     SynthesizeSettings,
     ValidateSettings,
@@ -20,7 +21,6 @@ from fsr_fer.evaluation.settings import (
     ReportSettings,
     ReviewSettings,
 )
-from fsr_fer.features.settings import FeaturesSettings
 from fsr_fer.pipeline.paths import PARAMS_FILE
 from fsr_fer.pipeline.profiles import Values, fsr_variant, profile_values, read_yaml
 from fsr_fer.training.settings import (

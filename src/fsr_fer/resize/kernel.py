@@ -1,4 +1,4 @@
-"""kernel.c from Python, where it has been compiled: one call resizes a batch of uint8 pictures."""
+"""kernel.c from Python, where it is compiled: resizes a batch of uint8 pictures."""
 
 import ctypes
 from functools import cache, lru_cache

@@ -1,7 +1,7 @@
 """Where an interrupted training goes on from.
 
 It lies outside DVC's outputs, which DVC deletes before a stage runs, in a folder named by a key of
-all the result depends on: a run with other params, data or code never sees it.
+all that the result depends on: params, data and code.
 """
 
 import contextlib
@@ -37,11 +37,7 @@ class Checkpoint:
             save_file(plain, part, {"progress": json.dumps(progress)})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """What was saved last, or None.
-
-        Raises:
-            UserError: the file is damaged.
-        """
+        """What was saved last, or None; UserError if the file is damaged."""
         if self.folder is None or not (path := self.folder / STATE).exists():
             return None
         try:
@@ -54,13 +50,10 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process alone.
+    """Hold ``folder`` for this process alone; UserError if another process holds it.
 
-    Killing ``dvc`` can leave a training running; a second one must not write beside it. The lock is
-    the operating system's: it ends with the process.
-
-    Raises:
-        UserError: another process holds it.
+    Killing ``dvc`` can leave its training running; a second one must not write beside it. The
+    operating system's lock ends with the process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:

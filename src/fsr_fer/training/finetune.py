@@ -1,7 +1,6 @@
 """The pretrained extractor trained further on faces of all sizes.
 
-``mixed_resolution`` would be tried first; ``self_distillation`` adds a teacher: the prediction for
-the full-size face.
+In ``self_distillation`` the prediction for the full-size face teaches that for the small one.
 """
 
 import copy
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fsr_fer.common.distributed import require_one_process
-from fsr_fer.common.random_streams import EpochOrder, stream
+from fsr_fer.common.random_streams import epoch_order, stream
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
@@ -193,14 +192,14 @@ def finetune(
     batches = len(train) // batch_size
     total = settings.epochs * batches
     purpose = f"finetune {settings.repeat}"
-    order = EpochOrder(len(train), run.seed, purpose)
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         trainer.optimizer.learning_rate = cosine_learning_rate(
             settings.learning_rate, settings.final_learning_rate, iteration, total
         )
         epoch, number = divmod(iteration, batches)
-        positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
+        order = epoch_order(len(train), run.seed, purpose, epoch)
+        positions = order[number * batch_size : (number + 1) * batch_size]
         images, labels = train.batch(positions)
         generator = stream(run.seed, purpose, "augment", iteration)
         varied = vary(images.float(), draw_variation(settings.augment, generator, batch_size))

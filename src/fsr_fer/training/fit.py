@@ -21,7 +21,7 @@ Stateful = nn.Module | TensorFlowAdam
 
 @dataclass(frozen=True)
 class Run:
-    """Where a training runs, resumes from and reports to."""
+    """Where a training runs, resumes from and reports to (of several processes: the first)."""
 
     name: str
     seed: int
@@ -57,21 +57,17 @@ def fit(
 ) -> None:
     """Train and leave ``network`` as it was when best on the validation data, in eval mode.
 
-    ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` is given
-    their means since the validation before, the network in eval mode, and returns further
-    numbers; a higher ``score`` among them is better. At each validation both are recorded and the
-    ``state``, all that changes, is saved; a run that resumes from there ends with the same bytes.
-    Of several processes the first one saves and records.
+    ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` gets their
+    means since it was called last and returns further numbers; a higher ``score`` is better. Both
+    are recorded and the ``state`` is saved; a run that resumes there ends with the same bytes.
 
     Raises:
         UserError: the training diverged; the message names the iteration.
     """
-    checkpoint = run.checkpoint if is_first() else Checkpoint()
-    record = run.record if is_first() else no_record
     done, best_score, best = 0, -math.inf, dict[str, Tensor]()
     history: list[tuple[int, dict[str, float]]] = []
     seen = defaultdict[str, list[Tensor]](list)  # terms since the validation before
-    if saved := from_first(checkpoint.load()):
+    if saved := from_first(run.checkpoint.load()):
         tensors, progressed = saved
         for name, part in state.items():
             part.load_state_dict(unprefixed(f"now.{name}", tensors))
@@ -79,7 +75,7 @@ def fit(
         done, best_score = progressed["done"], progressed["best"]
         history = progressed["history"]
     for step, values in history:
-        record(step, values)
+        run.record(step, values)
 
     first, total = done * schedule.unit, schedule.length * schedule.unit
     iterations = range(first, total)
@@ -106,10 +102,10 @@ def fit(
             best_score = values[score]
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         history.append((done, values))
-        record(done, values)
+        run.record(done, values)
         tensors = prefixed("best", best)
         for name, part in state.items():
             tensors |= prefixed(f"now.{name}", part.state_dict())
-        checkpoint.save(tensors, {"done": done, "best": best_score, "history": history})
+        run.checkpoint.save(tensors, {"done": done, "best": best_score, "history": history})
     network.load_state_dict(best)
     network.eval()

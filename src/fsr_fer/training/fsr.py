@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
-from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
-from fsr_fer.features.pairs import FeaturePairs, as_maps
+from fsr_fer.common.random_streams import endless_batch, stream, stream_seed
+from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
@@ -59,13 +59,9 @@ class FsrTrainer:
         for network in (self.generator, self.discriminator):
             # What the convolution kernels of CPUs and GPUs alike are fastest in.
             network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        rate, betas = settings.learning_rate, {"beta1": settings.beta1, "beta2": settings.beta2}
         self.generator_optimizer, self.discriminator_optimizer = (
-            TensorFlowAdam(
-                network,
-                learning_rate=settings.learning_rate,
-                beta1=settings.beta1,
-                beta2=settings.beta2,
-            )
+            TensorFlowAdam(network, learning_rate=rate, **betas)
             for network in (self.generator, self.discriminator)
         )
         self.state: dict[str, Stateful] = {
@@ -78,10 +74,7 @@ class FsrTrainer:
         self._wrapped_discriminator = wrap(self.discriminator)
 
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
-        """Update D, then G; returns the terms of both.
-
-        With ``diagnose`` also the mean norm of each term's gradient at F_sr.
-        """
+        """Update D, then G; returns their terms, to ``diagnose`` also slopes at F_sr."""
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
         terms = dict[str, Tensor]()
@@ -190,40 +183,33 @@ class FsrTrainer:
 
     @torch.inference_mode()
     def validate(self, pairs: FeaturePairs) -> dict[str, float]:
-        """``accuracies`` on held-out faces; of several processes all get them."""
+        """``accuracies`` on the held-out faces of all processes."""
         own = pairs.take(share(len(pairs)))
         predicted = {}
         for scale in own.lr:
             parts = []
             for faces in torch.arange(len(own)).split(VALIDATION_BATCH):
-                packed, labels = own.read(faces.numpy(), np.full(len(faces), scale))
-                lr_features, _, _ = as_maps(packed, labels, self.device)
+                scales = np.full(len(faces), scale)
+                lr_features, _, _ = own.read(faces.numpy(), scales, self.device)
                 _, logits = self.classifier(self.generator(lr_features))
                 parts.append(logits.argmax(dim=1).cpu())
             predicted[f"x{scale}"] = gather(torch.cat(parts)).numpy()
         return accuracies(pairs.labels, predicted)
 
 
-class BatchSampler:
-    """Epochs of all faces, the scale of each at random (paper, section 4.2)."""
-
-    def __init__(
-        self, pairs: FeaturePairs, settings: FsrSettings, seed: int, device: torch.device
-    ) -> None:
-        self.pairs, self.settings, self.seed, self.device = pairs, settings, seed, device
-        self._order = EpochOrder(len(pairs), seed, "fsr")
-        self._scales = np.array(list(pairs.lr))
-
-    def batch(self, iteration: int) -> Batch:
-        """A function of (seed, iteration) alone."""
-        size, steps = self.settings.batch_size, self.settings.discriminator_steps
-        generator = stream(self.seed, "fsr", "batch", iteration)
-        faces = self._order.batch(iteration, size)
-        picks = torch.randint(len(self._scales), (size,), generator=generator)
-        interpolation = torch.rand(steps, size, generator=generator)
-        own = share(size)
-        packed, labels = self.pairs.read(faces[own].numpy(), self._scales[picks[own].numpy()])
-        return Batch(*as_maps(packed, labels, self.device), interpolation[:, own].to(self.device))
+def draw_batch(
+    pairs: FeaturePairs, settings: FsrSettings, seed: int, iteration: int, device: torch.device
+) -> Batch:
+    """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
+    size, steps = settings.batch_size, settings.discriminator_steps
+    generator = stream(seed, "fsr", "batch", iteration)
+    faces = endless_batch(len(pairs), seed, "fsr", iteration, size)
+    picks = torch.randint(len(pairs.lr), (size,), generator=generator)
+    interpolation = torch.rand(steps, size, generator=generator)
+    own = share(size)
+    scales = np.array(list(pairs.lr))[picks[own].numpy()]
+    maps = pairs.read(faces[own].numpy(), scales, device)
+    return Batch(*maps, interpolation[:, own].to(device))
 
 
 def train_fsr(
@@ -243,12 +229,11 @@ def train_fsr(
     """
     require_enough(settings.batch_size)
     trainer = FsrTrainer(settings, variant, classifier, run.seed, run.device)
-    sampler = BatchSampler(train, settings, run.seed, run.device)
     schedule = Schedule(settings.l2_iterations + settings.iterations, settings.validation_every)
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         trainer.set_learning_rate(iteration)
-        batch = sampler.batch(iteration)
+        batch = draw_batch(train, settings, run.seed, iteration, run.device)
         if iteration < settings.l2_iterations:
             return trainer.l2_step(batch)
         return trainer.train_step(batch, diagnose=schedule.validates_after(iteration))

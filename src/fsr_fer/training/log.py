@@ -11,7 +11,7 @@ from fsr_fer.evaluation.predictions import HR
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 
 Recorder = Callable[[int, dict[str, float]], None]
-"""Takes a step (epoch or iteration) and its numbers; a resumed run gives its history first."""
+"""Takes a step and its numbers; a resumed run gives its history first."""
 
 
 def no_record(step: int, values: dict[str, float]) -> None:
@@ -19,11 +19,7 @@ def no_record(step: int, values: dict[str, float]) -> None:
 
 
 def require_finite(terms: Mapping[str, Tensor]) -> None:
-    """Stop a step before a NaN or an infinity reaches the weights.
-
-    Raises:
-        FloatingPointError: naming the terms.
-    """
+    """Raise FloatingPointError if a term is NaN or an infinity."""
     numbers = torch.stack(list(terms.values())).tolist()  # one wait for the device
     named = zip(terms, numbers, strict=True)
     if bad := [f"{name} = {value}" for name, value in named if not math.isfinite(value)]:

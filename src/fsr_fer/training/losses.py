@@ -1,9 +1,8 @@
 """The terms of equations 7 to 11, unweighted and per face.
 
-Every function returns one value per face, [B]; the training step weighs, sums and averages them.
-Signs follow equations 7 and 8 to the letter: the discriminator ends low on real features and high
-on generated ones. All are float32 or wider: the sixth power of a gradient norm of 7 is beyond
-float16, and D(F_hr) - D(F_sr) is a small difference of nearly equal numbers.
+Every function returns one value per face, [B], in float32 or wider: the sixth power of a gradient
+norm of 7 is beyond float16, and D(F_hr) - D(F_sr) a small difference of nearly equal numbers.
+Signs follow equations 7 and 8: the discriminator ends low on real features, high on generated ones.
 """
 
 from collections.abc import Callable
@@ -43,10 +42,7 @@ def squared_gradient_norm(
 
 
 def gradient_penalty(squared_norm: Tensor, k: float, p: float) -> Tensor:
-    """The last term of equation 8: k * ||gradient||**p.
-
-    Taken from the squared norm: a root would have no gradient at 0.
-    """
+    """The last term of equation 8, k * ||gradient||**p: a root has no gradient at 0."""
     return k * _wide(squared_norm) ** (p / 2)
 
 

@@ -15,11 +15,10 @@ class TensorFlowAdam:
     """Adam with TensorFlow's "epsilon hat".
 
     step = rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Torch divides v by
-    1 - beta2^t before it adds epsilon; with CovPoolFER's epsilon of 0.1 its first steps would be
-    some thirty times larger. ``weight_decay`` adds that multiple of the weight to the gradient of
-    convolutions and linear layers, as an L2 term in the loss does. The defaults are TensorFlow's.
+    1 - beta2^t before it adds epsilon: with CovPoolFER's 0.1 first steps thirty times as large.
+    ``weight_decay`` is an L2 term of convolutions and linear layers. Defaults are TensorFlow's.
 
-    No torch.optim.Optimizer: making one of these takes seconds (it imports torch's compiler).
+    No torch.optim.Optimizer: making one takes seconds (it imports torch's compiler).
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class TensorFlowAdam:
     def step_if_finite(
         self, terms: Mapping[str, Tensor], player: str, faces: int
     ) -> dict[str, Tensor]:
-        """``step``; returns the terms, detached, and ``player/gradient_norm``.
+        """``step``; returns the terms and ``player/gradient_norm``, detached.
 
         ``terms`` are means over so many ``faces`` of this process; returned are those over all.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fsr_fer.common.distributed import gather, require_enough, share, weighted, wrap
-from fsr_fer.common.random_streams import EpochOrder, stream, stream_seed
+from fsr_fer.common.random_streams import epoch_order, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -18,8 +18,7 @@ from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
 HOPELESS = 3.0
-"""Times a guess's cross-entropy; first epochs have 1 to 2. A mean above it stops a training that
-normalisation keeps finite while it makes ever more confident mistakes."""
+"""Times a guess's cross-entropy: more is a training that diverges."""
 
 
 class CenterLoss(nn.Module):
@@ -40,8 +39,7 @@ class CenterLoss(nn.Module):
         """Move each class center towards its faces' embeddings.
 
         As if each face moved it by ``rate`` of the way to their mean, one after another. The
-        original adds all moves up, which overshoots without bound if a class fills more than
-        2 / rate places of a batch (20 of 128 at the published 0.1).
+        original adds all moves up: too far if a class has more than 2 / rate faces in a batch.
         """
         for label in labels.unique():
             members = embedding[labels == label]
@@ -57,11 +55,7 @@ def update(
     logits: Tensor,
     labels: Tensor,
 ) -> dict[str, Tensor]:
-    """Minimise ``loss`` by a step; returns its ``terms`` and the accuracy in percent.
-
-    Raises:
-        FloatingPointError: a term or the gradient is not finite; nothing was updated.
-    """
+    """Minimise ``loss`` by a ``step_if_finite``; returns its terms and the accuracy in percent."""
     correct = (logits.argmax(dim=1) == labels).float().mean()
     terms = terms | {"train/accuracy": correct.double() * 100}
     optimizer.zero_grad()
@@ -99,10 +93,7 @@ class ExtractorTrainer:
         self._wrapped = wrap(self.network)
 
     def train_step(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One ``update`` from standardised faces [B, 3, H, W] and labels int64 [B].
-
-        Where several processes share a batch these are the faces of this one.
-        """
+        """One ``update`` from this process's standardised faces [B, 3, H, W], labels int64 [B]."""
         embedding, logits = self._wrapped(faces)
         cross_entropy = functional.cross_entropy(logits, labels)
         center = self.center_loss(embedding, labels)
@@ -141,7 +132,6 @@ def train_extractor(
     trainer = ExtractorTrainer(settings, num_classes, run.seed, run.device)
     network, optimizer = trainer.network, trainer.optimizer
     batches = len(train) // batch_size
-    order = EpochOrder(len(train), run.seed, "pretrain")
     own, held_out = share(batch_size), validation.take(share(len(validation)))
     augment = AugmentSettings(
         rotation_degrees=settings.rotation_degrees,
@@ -154,7 +144,8 @@ def train_extractor(
     def train_step(iteration: int) -> dict[str, Tensor]:
         epoch, number = divmod(iteration, batches)
         optimizer.learning_rate = stepped_learning_rate(settings, epoch)
-        positions = order.epoch(epoch)[number * batch_size : (number + 1) * batch_size]
+        order = epoch_order(len(train), run.seed, "pretrain", epoch)
+        positions = order[number * batch_size : (number + 1) * batch_size]
         images, labels = train.batch(positions[own])
         generator = stream(run.seed, "pretrain", "augment", iteration)
         variation = draw_variation(augment, generator, batch_size).of(own)

@@ -38,11 +38,7 @@ def scale_of(key: str) -> int | None:
 
 
 def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> Rcan | MetaSr:
-    """What meta_sr_retrained starts from: the network in the file ``meta_sr``, or a new one.
-
-    Raises:
-        UserError: the file is no Meta-SR.
-    """
+    """What meta_sr_retrained starts from: the Meta-SR in the file ``meta_sr``, or a new one."""
     if settings.retrained_from == "nothing":
         return new_network("meta_sr_retrained", settings, seed)
     trained = load_network(meta_sr, MetaSr)

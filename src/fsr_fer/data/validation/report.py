@@ -1,4 +1,4 @@
-"""What ``validate`` leaves behind: the verdict (JSON), all offenders (CSV), a page for people."""
+"""What ``validate`` leaves: verdict (JSON), offenders (CSV), a page."""
 
 import base64
 import io
