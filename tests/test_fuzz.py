@@ -1,6 +1,7 @@
 """Any bytes give every reader a result, or the user one line: never a traceback."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.data.sources import open_source
 from fsr_fer.evaluation.predictions import parse_predictions
+from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.published_weights import read_official
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network
@@ -26,6 +28,7 @@ from fsr_fer.report.diff.results import Results
 from tests import ROOT
 
 CLASSES = ("happy", "sad")
+RCAN = {"groups": 1, "blocks": 1, "filters": 4, "reduction": 2}
 Example = tuple[bytes, Callable[[Path], object]]
 
 
@@ -83,8 +86,8 @@ READERS: dict[str, Example] = {
         lambda path: read_official("rcan", path),
     ),
     "safetensors": (
-        save({"weight": torch.ones(2)}, {"fsr_fer": "{}"}),
-        lambda path: load_network(path, Rcan),
+        save({"w": torch.ones(2)}, {"fsr_fer": json.dumps({"rcan": RCAN, "scale": 2})}),
+        lambda path: load_network(path, Rcan, CovPoolFER),
     ),
     "params.yaml": ((ROOT / "params.yaml").read_bytes(), read_params),
     "dvc.yaml": (

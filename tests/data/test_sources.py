@@ -192,7 +192,7 @@ def test_a_damaged_entry_is_no_picture(class_folders: Path) -> None:
     path.write_bytes(content)
     source = open_source("folder", path, CLASSES)
     assert source.read("train/sad/1.png") is None
-    assert source.problems[0].problem.startswith("is damaged inside the zip")
+    assert source.problems[0].problem.startswith("cannot be read in the zip")
 
 
 @pytest.mark.parametrize("name", ["rafdb", "csv", "folder"])

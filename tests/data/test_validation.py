@@ -147,7 +147,7 @@ def test_files_that_cannot_be_read_are_user_errors(dataset: Path) -> None:
     with pytest.raises(UserError, match=r"images\.npy is no array, or cut off"):
         validate(dataset)
     (dataset / "images.npy").unlink()
-    with pytest.raises(UserError, match=r"images\.npy: no such file; `dvc repro` writes it"):
+    with pytest.raises(FileNotFoundError, match=r"images\.npy"):
         validate(dataset)
 
 

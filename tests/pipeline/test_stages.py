@@ -273,6 +273,7 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
             "error: link leads to /moved/cache, which is not there: has DVC's cache moved",
         ),
         ("open('.').read()", "error: .: Is a directory"),
+        ("open('x.npy')", "error: x.npy: no such file; `dvc repro` writes what stages write"),
         ("bytearray(10**15)", "error: out of memory; end other programs"),
         ("import torch; torch.empty(10**15)", "error: out of memory; end other programs"),
     ],

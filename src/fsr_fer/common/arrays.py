@@ -27,11 +27,9 @@ def writing_array(
 
 
 def open_array(path: Path) -> np.ndarray:
-    """Memory-map a ``.npy`` file; UserError if it is missing, cut off or none."""
+    """Memory-map a ``.npy`` file; UserError if it is cut off or none."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
     except (ValueError, EOFError) as error:
         raise UserError(f"{path} is no array, or cut off: {error}") from error
     return array

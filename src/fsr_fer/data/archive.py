@@ -6,9 +6,11 @@ lead out of the root or are no UTF-8, each with the reason.
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -57,6 +59,11 @@ class FolderFiles:
         return ZipFiles(self.path / name)
 
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
+DAMAGED += (RuntimeError,)  # a password is needed, or a method that zipfile does not know
+"""What zipfile raises on bytes that it cannot read."""
+
+
 class ZipFiles:
     """The entries of the zip ``path``, or of one inside it, whose bytes are ``content``."""
 
@@ -64,7 +71,7 @@ class ZipFiles:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(content or path)
-        except zipfile.BadZipFile as error:
+        except DAMAGED as error:
             raise UserError(f"{path} is not a zip file, or a damaged one: {error}") from error
         self.refused = dict[str, str]()
         self._entries: dict[str, zipfile.ZipInfo] = {}
@@ -90,10 +97,8 @@ class ZipFiles:
             return self._zip.read(entry)
         except KeyError as error:
             raise UnreadableFileError("is not in the zip") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise UnreadableFileError(f"is damaged inside the zip: {error}") from error
-        except RuntimeError as error:  # zipfile's way of saying that a password is needed
-            raise UnreadableFileError(f"cannot be read: {error}") from error
+        except DAMAGED as error:
+            raise UnreadableFileError(f"cannot be read in the zip: {error}") from error
 
     def open_zip(self, name: str) -> ZipFiles:
         """A zip inside this zip, through a copy on disk, in which it can seek."""
@@ -101,7 +106,7 @@ class ZipFiles:
         try:
             with self._zip.open(self._entries[name]) as packed:
                 shutil.copyfileobj(packed, copy, 2**20)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except DAMAGED as error:
             raise UserError(f"{self.path}: {name} is damaged inside the zip: {error}") from error
         return ZipFiles(self.path / name, copy)
 

@@ -37,12 +37,9 @@ class Manifest:
 
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
-    """Read ``manifest.csv``; UserError if it is missing or has unknown labels."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` writes it") from None
+    """Read ``manifest.csv``; UserError if it has unknown labels."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     if unknown := {row["label"] for row in rows} - set(class_names):
         raise UserError(f"{path}: labels {sorted(unknown)} are none of {list(class_names)}")
     return Manifest(

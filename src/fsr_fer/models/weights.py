@@ -58,9 +58,9 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
     """Read a network of one of these ``kinds``, in eval mode, frozen; UserError if it is none."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            header = dict(json.loads((file.metadata() or {}).get(HEADER, "{}")))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a readable safetensors file: {error}") from error
     kind = next((kind for kind in kinds if KINDS[kind][0] in header), None)
     if kind is None:
@@ -68,13 +68,16 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
     name, settings_class = KINDS[kind]
     settings: Any = build(settings_class, header[name], f"{path}: {name}")
     network: nn.Module
-    if kind is CovPoolFER:
-        network = CovPoolFER(settings, len(header["class_names"]))
-        network.class_names = tuple(header["class_names"])
-    elif kind is Rcan:
-        network = Rcan(settings, header["scale"])
-    else:
-        network = kind(settings)
+    try:
+        if kind is CovPoolFER:
+            network = CovPoolFER(settings, len(header["class_names"]))
+            network.class_names = tuple(header["class_names"])
+        elif kind is Rcan:
+            network = Rcan(settings, header["scale"])
+        else:
+            network = kind(settings)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: its header is damaged: {error}") from None
     assert isinstance(network, kind)
     check_tensors(path, network, tensors)
     network.load_state_dict(tensors)

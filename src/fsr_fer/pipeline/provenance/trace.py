@@ -12,7 +12,7 @@ from typing import Any
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline.code_fingerprint import reached
 from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE
-from fsr_fer.pipeline.profiles import flat
+from fsr_fer.pipeline.profiles import flat, parse_yaml
 from fsr_fer.pipeline.provenance.record import record_of
 from fsr_fer.pipeline.provenance.revision import Revision, holds
 
@@ -82,7 +82,7 @@ def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
 
 
 def _value(revision: Revision, path: str, key: str) -> Any:
-    value: Any = json.loads(revision.output(path))
+    value: Any = parse_yaml(revision.output(path), path)
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
             known = ", ".join(value) if isinstance(value, Mapping) else "no more below"
