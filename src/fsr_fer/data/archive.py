@@ -59,7 +59,14 @@ class FolderFiles:
         return ZipFiles(self.path / name)
 
 
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
+DAMAGED: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+)
 DAMAGED += (RuntimeError,)  # a password is needed, or a method that zipfile does not know
 """What zipfile raises on bytes that it cannot read."""
 
