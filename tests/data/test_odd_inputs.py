@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.data.archive import UnreadableFileError
 from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.sources import open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
@@ -161,3 +162,14 @@ def test_a_class_of_few_people_gives_one_to_the_validation_part() -> None:
     subjects = [f"a{row}" for row in range(50)] + [f"b{row // 20}" for row in range(40)]
     held = hold_out(labels, subjects, 0.1, seed=0)
     assert np.bincount(labels[held], minlength=2).tolist() == [5, 20]
+
+
+def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path) -> None:
+    """Reading them would never end."""
+    folder = class_folders / "train" / CLASSES[0]
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zeros.png").symlink_to("/dev/zero")
+    source = open_source("folder", class_folders, CLASSES)
+    for name in ("pipe", "zeros"):
+        with pytest.raises(UnreadableFileError, match="is no regular file"):
+            source.pictures.read(f"train/{CLASSES[0]}/{name}.png")

@@ -115,7 +115,7 @@ def test_csv_takes_other_cases_aliases_and_a_byte_order_mark(csv_folder: Path) -
         ("train0.png", "train", 0, ""),
         ("images/test0.png", "validation", 2, ""),
     ]
-    assert source.notes == ["columns that are not used: age"]
+    assert source.notes == ["columns that are not used: 'age'"]
 
 
 def test_csv_faults_are_named_with_their_line(csv_folder: Path) -> None:

@@ -18,11 +18,11 @@ def refusal(error: OSError) -> str:
     path = str(error.filename or "a file")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full: {path} could not be written; free some space on it, then go on"
-    if error.errno == errno.ENOENT and not os.path.lexists(path):
-        return f"{path}: no such file; `dvc repro` writes what stages write"
-    if os.path.islink(path) and not os.path.exists(path):
+    if error.errno == errno.ENOENT and os.path.islink(path):
         return (
             f"{path} leads to {os.readlink(path)}, which is not there: has DVC's cache moved, or "
             "is its disk not mounted?"
         )
+    if error.errno == errno.ENOENT:
+        return f"{path}: no such file; `dvc repro` writes what stages write"
     return f"{path}: {error.strerror}"

@@ -10,6 +10,7 @@ import lzma
 import os
 import re
 import shutil
+import stat
 import struct
 import tempfile
 import zipfile
@@ -49,6 +50,8 @@ class FolderFiles:
         """The whole content; UnreadableFileError if it is missing or far too large."""
         file = self.path / name
         try:
+            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
+                raise UnreadableFileError("is no regular file")
             if file.stat().st_size > MAXIMUM_FILE_BYTES:
                 raise UnreadableFileError("is far too large for a picture")
             return file.read_bytes()
@@ -127,7 +130,7 @@ def open_files(path: Path) -> Files:
         return FolderFiles(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; give the folder or the zip that holds the faces")
-    if path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
+    if not path.is_file() or (path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path)):
         raise UserError(f"{path} is neither a folder nor a zip file")
     return ZipFiles(path)
 

@@ -201,7 +201,7 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
             source.problem(where, "image", value, "is missing", allowed)
         source.add(where, image, file, split, label, row.get("subject", ""))
     if unused := [column for column in columns if column not in _CSV_COLUMNS]:
-        source.notes.append(f"columns that are not used: {', '.join(unused)}")
+        source.notes.append(f"columns that are not used: {', '.join(map(repr, unused))}")
 
 
 def _cells(line: str, where: str) -> list[str]:
