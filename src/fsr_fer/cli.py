@@ -188,8 +188,8 @@ def check_command() -> None:
             f"Git does not answer: {refusal}; where there is no repository, `git init` and "
             "`git add --all && git commit -m start` make one"
         )
-    names = ", ".join(read_params(root / "params.yaml")["profiles"])
-    typer.echo(f"params.yaml is right (profiles: {names})")
+    profiles = read_params(root / "params.yaml")["profiles"]
+    typer.echo(f"params.yaml is right (profiles: {', '.join(profiles)})")
 
 
 @app.command("summary")
@@ -228,8 +228,6 @@ def trace_command(
     accuracy.fsr_reweighted.x8         a value of a JSON output
     data/small/report/accuracy.svg     any output, or a file in one; any input
     evaluate@bicubic                   a stage; evaluate: all of its kind
-
-    It tells what dvc.lock says; `fsr-fer verify` asks whether that is true.
     """  # noqa: D301
     from fsr_fer.pipeline.provenance.revision import find_revision
     from fsr_fer.pipeline.provenance.trace import as_text, trace

@@ -99,8 +99,8 @@ def run_studies(root: Path, dry_run: bool = False) -> list[Path]:
         done = subprocess.run([*command, "-n", experiment.name, experiment.target], cwd=root)
         if done.returncode:
             raise UserError(f"experiment {experiment.name} failed; `make studies` goes on with it")
-    runs = {e: revision_of(root, e, params, code) for e in wanted}
-    return _write_results(root, params, {e: r for e, r in runs.items() if r is not None})
+    runs = {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
+    return _write_results(root, params, runs)
 
 
 def revision_of(
