@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from tqdm import tqdm
-
 T = TypeVar("T")
 
 
@@ -13,8 +11,12 @@ def progress(
 ) -> Iterable[T]:
     """``items``, with a line of rate and time left on a terminal; elsewhere nothing is printed.
 
-    ``initial`` of ``total`` lie behind already (a resumed run).
+    ``initial`` of ``total`` lie behind already (a resumed run). Without tqdm there is no line.
     """
+    try:
+        from tqdm import tqdm
+    except ImportError:  # a GPU machine may lack it (docs/gpu.md)
+        return items
     bar: Iterable[T] = tqdm(
         items, total=total, initial=initial, desc=desc, disable=None, delay=1.0, smoothing=0.1
     )
