@@ -59,6 +59,8 @@ def test_train_comes_before_test_in_the_order_of_the_source(rafdb: Path, tmp_pat
 def test_a_validation_split_of_the_source_is_kept(class_folders: Path, tmp_path: Path) -> None:
     manifest = build("folder", class_folders, tmp_path / "dataset")
     held = [manifest.ids[row] for row in manifest.rows("validation")]
+    with pytest.raises(ValueError, match=r"no such split: \['val'\]"):
+        manifest.rows("val")
     assert held == ["val/angry/0.png", "val/happy/0.png", "val/sad/0.png"]
 
 
@@ -134,6 +136,6 @@ def test_real_faces(tmp_path: Path) -> None:
         pytest.skip("the open faces are not on this machine")
     names = ("neutral", "happiness", "surprise", "anger", "sadness")
     manifest = build("csv", OPEN_FACES, tmp_path / "d", class_names=names, validation_fraction=0.1)
-    assert len(manifest) == 4721
+    assert len(manifest.ids) == 4721
     counts = np.bincount(manifest.labels[manifest.rows("validation")])
     assert counts.tolist() == [156, 153, 23, 16, 7]

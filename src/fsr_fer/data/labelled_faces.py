@@ -1,14 +1,14 @@
 """Faces of one split with their classes, as trainings read them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.common.arrays import open_faces
 from fsr_fer.data.manifest import read_manifest
 
 
@@ -23,8 +23,8 @@ class LabelledFaces:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, part: slice) -> LabelledFaces:
-        return LabelledFaces(self.images, self.rows[part], self.labels[part])
+    def take(self, part: slice) -> Self:
+        return type(self)(self.images, self.rows[part], self.labels[part])
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images uint8 [B, 100, 100, 3] and labels int64 [B] at these positions of the split."""
@@ -37,7 +37,7 @@ def open_faces_of(
     dataset: Path, class_names: tuple[str, ...]
 ) -> tuple[LabelledFaces, LabelledFaces]:
     """The train and the validation faces of a dataset, read when needed."""
-    images = np.load(dataset / "images.npy", mmap_mode="r")
+    images = open_faces(dataset / "images.npy")
     manifest = read_manifest(dataset / "manifest.csv", class_names)
     rows = manifest.rows("train"), manifest.rows("validation")
     train, validation = (LabelledFaces(images, some, manifest.labels[some]) for some in rows)

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import FULL_SIZE
 
-IMAGE_SIZE = FULL_SIZE  # as synthetic/drawing.py calls it
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("id", "source", "split", "label", "subject", "sha256")
 """Of ``manifest.csv``; ``sha256`` is that of the pixels, ``subject`` is empty where unknown."""
@@ -28,11 +26,10 @@ class Manifest:
     labels: np.ndarray
     class_names: tuple[str, ...]
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
     def rows(self, *splits: str) -> np.ndarray:
         """Positions (int64, ascending) of the faces of these splits."""
+        if unknown := set(splits) - set(SPLITS):
+            raise ValueError(f"no such split: {sorted(unknown)}; there are {SPLITS}")
         return np.flatnonzero(np.isin(self.splits, splits))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fsr_fer.data.manifest import IMAGE_SIZE
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.synthetic.action_units import ActionUnits
 from fsr_fer.data.synthetic.canvas import Canvas
 from fsr_fer.data.synthetic.geometry import draw_pose, face_landmarks
@@ -29,7 +29,7 @@ def draw_face(person: Identity, units: ActionUnits, generator: np.random.Generat
     pose = draw_pose(generator)
     light = _draw_light(generator)
     face = face_landmarks(person, units)
-    canvas = Canvas(IMAGE_SIZE, background(IMAGE_SIZE, generator))
+    canvas = Canvas(FULL_SIZE, background(FULL_SIZE, generator))
     paint_behind(canvas, person, pose, generator)
     head = paint_head(canvas, face, person, pose, generator)
     paint_nose(canvas, face, person, pose)
