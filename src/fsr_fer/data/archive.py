@@ -50,9 +50,10 @@ class FolderFiles:
         """The whole content; UnreadableFileError if it is missing or far too large."""
         file = self.path / name
         try:
-            if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
                 raise UnreadableFileError("is no regular file")
-            if file.stat().st_size > MAXIMUM_FILE_BYTES:
+            if status.st_size > MAXIMUM_FILE_BYTES:
                 raise UnreadableFileError("is far too large for a picture")
             return file.read_bytes()
         except OSError as error:
@@ -69,8 +70,8 @@ DAMAGED: tuple[type[Exception], ...] = (
     struct.error,
     EOFError,
     ValueError,
+    RuntimeError,  # a password is needed, or a method that zipfile does not know
 )
-DAMAGED += (RuntimeError,)  # a password is needed, or a method that zipfile does not know
 """What zipfile raises on bytes that it cannot read."""
 
 

@@ -1,7 +1,5 @@
 """What params.yaml says about faces, their features and natural pictures."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Literal

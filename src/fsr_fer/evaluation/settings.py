@@ -1,7 +1,5 @@
 """Confidence, the report and the limits of a review, as params.yaml gives them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

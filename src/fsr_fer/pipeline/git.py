@@ -6,9 +6,8 @@ from pathlib import Path
 
 def _git(root: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
     command = ["git", *words]
-    nothing = subprocess.DEVNULL
     try:
-        return subprocess.run(command, cwd=root, stdin=nothing, capture_output=True)
+        return subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True)
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, b"", b"git is not installed")
 

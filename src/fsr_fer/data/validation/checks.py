@@ -106,7 +106,7 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
         if result.success == bool(rows):
             raise RuntimeError(f"Great Expectations could not check {name}: {result}")
         of_faces = "split" in table  # and not of groups, which are no rows of the manifest
-        values = table[expectation.column].map(
+        values = table.loc[rows, expectation.column].map(
             lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
         )
         offenders = [

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsr_fer.common.files import write_json
+from fsr_fer.common.files import read_json, write_json
 from fsr_fer.pipeline.provenance.hashing import hashes_of, run_key
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def record_of(root: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Any]
     outs = {out["path"]: out.get("md5", "") for out in entry.get("outs", [])}
     code = "".join(params.get("code.json", {}).values())
     key = run_key(name, params.get("settings.json", {}), inputs, code)
-    path = root / RECORDS / name / f"{key}.json"
-    record: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    record = read_json(root / RECORDS / name / f"{key}.json")
     return record if record.get("outs") == outs else None
 
 
