@@ -183,9 +183,9 @@ def check_command() -> None:
             raise UserError(
                 f"DVC cannot read {LOCK_FILE}: {error}; `git checkout {LOCK_FILE}`"
             ) from None
-    if refusal := git_refusal(root):
+    if reason := git_refusal(root):
         raise UserError(
-            f"Git does not answer: {refusal}; where there is no repository, `git init` and "
+            f"Git does not answer: {reason}; where there is no repository, `git init` and "
             "`git add --all && git commit -m start` make one"
         )
     profiles = read_params(root / "params.yaml")["profiles"]

@@ -18,6 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.graph import resolve_graph
 from fsr_fer.pipeline.stage import load_stage
 from tests import ROOT
 
@@ -159,14 +160,10 @@ def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
 def test_all_declared_outputs_are_made(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
     code_fingerprint.forget()  # of the folder that an earlier test was in
-    nodes = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
-    for name, node in nodes.items():
-        items = node.get("foreach", ("2", "8") if "matrix" in node else (None,))
-        if isinstance(items, str):
-            items = PARAMS[items.strip("${}")]
-        for item in items:
-            for path in load_stage(name, item).outs if name not in ("code", "settings") else ():
-                assert path.exists(), path
+    graph = resolve_graph(Path(), Path("dvc.yaml").read_bytes(), Path("params.yaml").read_bytes())
+    for name, _, item in (instance.partition("@") for instance in graph):
+        for path in load_stage(name, item or None).outs if name not in ("code", "settings") else ():
+            assert path.exists(), path
 
 
 def test_a_second_run_from_scratch_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:

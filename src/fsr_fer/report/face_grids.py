@@ -41,11 +41,10 @@ def example_rows(inputs: ReportInputs) -> list[int]:
 
 def sizes_grid(inputs: ReportInputs) -> bytes:
     """Each example at every size, true and upsampled (paper, figure 3); a PNG."""
-    labels, names = inputs.manifest.labels, inputs.manifest.class_names
     lines: list[Line] = []
     for row in example_rows(inputs):
         small = [_face(inputs, row, size) for size in inputs.sizes]
-        lines.append((f"{names[labels[row]]}\n\ntrue size", small))
+        lines.append((f"{_class_name(inputs, row)}\n\ntrue size", small))
         lines.append(("upsampled", [_upsampled(inputs, row, size) for size in inputs.sizes]))
     return _grid([inputs.title(size) for size in inputs.sizes], lines)
 
@@ -57,16 +56,19 @@ def restored_grid(inputs: ReportInputs) -> bytes | None:
     if not names or not sizes:
         return None
     test = inputs.manifest.rows("test").tolist()
-    labels, class_names = inputs.manifest.labels, inputs.manifest.class_names
     lines: list[Line] = []
     for row in example_rows(inputs):
         for size in sizes:
             files = [inputs.data / f"restored/{name}/{size}.npy" for name in names]
             theirs = [open_faces(f)[test.index(row)] if f.exists() else None for f in files]
-            title = f"{class_names[labels[row]]}\n\n" if size == sizes[0] else ""
+            title = f"{_class_name(inputs, row)}\n\n" if size == sizes[0] else ""
             faces = [_face(inputs, row, size), _upsampled(inputs, row, size), *theirs]
             lines.append((title + inputs.title(size), [*faces, _face(inputs, row, HR)]))
     return _grid(["small face", "bicubic", *names, inputs.title(HR)], lines)
+
+
+def _class_name(inputs: ReportInputs, row: int) -> str:
+    return inputs.manifest.class_names[inputs.manifest.labels[row]]
 
 
 @functools.cache

@@ -122,8 +122,9 @@ def _plot(
 def _svg(figure: Figure) -> bytes:
     figure.axes[0].legend(loc="best").set_gid("legend")
     content = io.BytesIO()
-    # The browser draws the letters, in whatever font has them.
-    warnings.filterwarnings("ignore", "Glyph .* missing from font")
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(content, format="svg", metadata=nothing)
+    with warnings.catch_warnings():
+        # The browser draws the letters, in whatever font has them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()

@@ -1,6 +1,6 @@
 """The project's files as they are here, in a commit or in an experiment.
 
-Read through Git and DVC's cache; importing DVC would take longer than all that is computed on them.
+Read through Git and DVC's cache. DVC itself is asked for the stages alone, once (graph.py).
 """
 
 import configparser

@@ -157,7 +157,9 @@ def as_text(found: Mapping[str, Any]) -> str:
     for group in groups.values():
         lines += ["", *_group(group, seen)]
     files = {file for stage in found["stages"] for file in stage["code"]["files"]}
-    return "\n".join([*lines, *(["", *_wrapped("code", " ".join(sorted(files)))] if files else [])])
+    if files:
+        lines += ["", *_wrapped("code", " ".join(sorted(files)))]
+    return "\n".join(lines)
 
 
 def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
@@ -168,8 +170,9 @@ def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
     params = {key: json.dumps(value) for key, value in flat(first["params"]).items()}
     new = [f"{key} {value}" for key, value in params.items() if f"{key} {value}" not in seen]
     seen.update(new)
-    shown = "; ".join(new) if len(new) <= MOST_PARAMS else f"{len(new)} values, see --json"
-    yield from _wrapped("params", shown) if new else ()
+    if new:
+        shown = "; ".join(new) if len(new) <= MOST_PARAMS else f"{len(new)} values, see --json"
+        yield from _wrapped("params", shown)
     for kind in ("deps", "outs"):
         paths = {entry["path"]: entry.get("md5", "") for stage in group for entry in stage[kind]}
         for path, md5 in paths.items():
