@@ -77,6 +77,9 @@ def import_command(
     test_fraction: Annotated[
         float | None, typer.Option(min=0.01, max=0.5, help="Draw a test split.")
     ] = None,
+    subject_from: Annotated[
+        str | None, typer.Option(help="Who it is stands in a picture's name: '([^_]+)_', say.")
+    ] = None,
     force: Force = False,
 ) -> None:
     """Check your faces, pack them in data/raw/PROFILE and track them with DVC.
@@ -86,7 +89,8 @@ def import_command(
             Image/aligned.zip (or Image/aligned/*_aligned.jpg)
     csv     labels.csv with image,label,split and perhaps subject; the images
             beside it, in images/ or in images.zip
-    folder  split/class/picture, for example train/happiness/1.jpg
+    folder  split/class/picture, for example train/happiness/1.jpg; pictures
+            of one person may lie in a folder of their own inside the class
 
     Splits are train, test and perhaps validation. Pictures of any size, mode and orientation
     will do. If anything is wrong, import-problems.csv lists it and nothing is imported.
@@ -109,6 +113,7 @@ def import_command(
             force=force,
             numbered_from=numbered_from,
             test_fraction=test_fraction,
+            subject_from=subject_from,
             seed=read_params(root / "params.yaml")["data_seed"],
         )
         tracking.track_with_dvc(target, root=root, push=source != "rafdb")

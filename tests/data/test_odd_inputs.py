@@ -136,16 +136,52 @@ def test_faces_without_splits_get_a_test_split(
     run_import("csv", csv_folder, tmp_path / "a/raw", test_fraction=0.34)
     faces = open_source("csv", tmp_path / "a/raw", CLASSES).faces
     assert sorted(face.label for face in faces if face.split == "test") == [0, 0, 1, 1, 2, 2]
-    run_import("folder", class_folders / "train", tmp_path / "b/raw", test_fraction=0.34)
+    folders = class_folders / "train"
+    with pytest.raises(UserError, match=r"no folder called train or test; .*--test-fraction 0\.2"):
+        run_import("folder", folders, tmp_path / "b/raw")
+    for name in CLASSES:
+        shutil.copy(folders / name / "0.png", folders / name / "3.png")
+    run_import("folder", folders, tmp_path / "b/raw", test_fraction=0.5)
     faces = open_source("folder", tmp_path / "b/raw", CLASSES).faces
-    assert sorted(face.label for face in faces if face.split == "test") == [0, 1, 2]
+    split = {face.id.split("/", 1)[1]: face.split for face in faces}
+    assert sorted(split.values()) == ["test"] * 6 + ["train"] * 6
+    assert all(split[f"{name}/0.png"] == split[f"{name}/3.png"] for name in CLASSES)
 
 
-@pytest.mark.parametrize("options", [{"test_fraction": 0.2}, {"numbered_from": 0}])
-def test_rafdb_has_splits_and_numbers_of_its_own(
-    rafdb: Path, tmp_path: Path, options: dict[str, float]
+def test_who_is_on_a_picture_is_found_in_its_name(
+    class_folders: Path, csv_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="splits and numbers of its own; leave out both"):
+    folders = class_folders / "train"
+    for picture in folders.rglob("*.png"):
+        picture.rename(picture.with_name(f"S{picture.stem}_00{picture.stem}.png"))
+    options = {"test_fraction": 0.34, "subject_from": "([^_]+)_"}
+    summary = run_import("folder", folders, tmp_path / "a/raw", **options)
+    assert (summary.subjects, summary.faces) == (3, {"train": 6, "test": 3})
+    stored = open_source("folder", tmp_path / "a/raw", CLASSES)
+    assert {face.subject for face in stored.faces} == {"S0", "S1", "S2"}
+    assert len({face.subject for face in stored.faces if face.split == "test"}) == 1
+    run_import("folder", tmp_path / "a/raw", tmp_path / "c/raw")  # persons have folders there
+    assert open_source("folder", tmp_path / "c/raw", CLASSES).faces == stored.faces
+    for pattern, message in (
+        ("(", r"--subject-from '\(': missing \)"),
+        ("[^_]+", "expected one group"),
+        (r"S(\d+)_001", "6 problems"),
+        ("(x?)", "9 problems"),
+    ):
+        options["subject_from"] = pattern
+        with pytest.raises(UserError, match=message):
+            run_import("folder", folders, tmp_path / "b/raw", **options)
+    with pytest.raises(UserError, match=r"labels\.csv says who is who; leave out"):
+        run_import("csv", csv_folder, tmp_path / "b/raw", subject_from="(.)")
+
+
+@pytest.mark.parametrize(
+    "options", [{"test_fraction": 0.2}, {"numbered_from": 0}, {"subject_from": "(.)"}]
+)
+def test_rafdb_has_splits_and_numbers_of_its_own(
+    rafdb: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    with pytest.raises(UserError, match="splits, numbers and persons; leave out these"):
         run_import("rafdb", rafdb, tmp_path / "raw", **options)
 
 

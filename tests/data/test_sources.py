@@ -47,6 +47,11 @@ def test_rafdb_forms_are_equal_and_labels_count_from_1(rafdb: Path, tmp_path: Pa
         source = open_source("rafdb", place, CLASSES)
         assert listed(source) == faces, form
         np.testing.assert_array_equal(pixels(source), pixels(plain), form)
+    shutil.copytree(rafdb / "Image/aligned", packed / "Image/aligned")
+    (packed / "Image/aligned/train_00001_aligned.jpg").unlink()
+    (missing,) = open_source("rafdb", packed, CLASSES).problems
+    assert missing.value == "train_00001_aligned.jpg"
+    assert "; Image/aligned.zip beside it is read where no face is unpacked" in missing.allowed
     with pytest.raises(UserError, match=r"no list_patition_label\.txt in it; expected RAF-DB's"):
         open_source("rafdb", packed / "Image", CLASSES)
 

@@ -18,7 +18,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.archive import ZipWriter
 from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.images import to_face
-from fsr_fer.data.listing import Face, Source, SourceName
+from fsr_fer.data.listing import NOBODY, Face, Source, SourceName
 from fsr_fer.data.manifest import pixel_sha256
 from fsr_fer.data.sources import ALIGNED, CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
 
@@ -44,6 +44,7 @@ def import_faces(
     force: bool = False,
     numbered_from: int | None = None,
     test_fraction: float | None = None,
+    subject_from: str | None = None,
     seed: int = 0,
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder or zip) and pack them into the folder ``target``.
@@ -51,29 +52,33 @@ def import_faces(
     Pictures are stored as they came, in one uncompressed zip, label files beside it.
 
     ``numbered_from``: folders or the table name classes by numbers, counted from there. Faces
-    without splits get a test split of ``test_fraction``, drawn with ``seed``. What is stored has
-    names of classes and splits.
+    without splits get a test split of ``test_fraction``, drawn with ``seed``, a person in one of
+    them; ``subject_from`` finds who it is in a picture's name, by its group. What is stored has
+    names of classes, splits and persons.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
             ``target`` holds another import and ``force`` is false. ``target`` is then untouched.
     """
     has_splits = test_fraction is None
-    if name == "rafdb" and not (has_splits and numbered_from is None):
-        raise UserError("RAF-DB's list has splits and numbers of its own; leave out both options")
+    as_read = has_splits and numbered_from is None and subject_from is None
+    if name == "rafdb" and not as_read:
+        raise UserError("RAF-DB's list has splits, numbers and persons; leave out these options")
     source = open_source(
         name, path, class_names, numbered_from=numbered_from, has_splits=has_splits
     )
+    if subject_from is not None:
+        _find_subjects(source, subject_from)
     if test_fraction is not None:
         labels = np.array([face.label for face in source.faces], np.int64)
         subjects = [face.subject for face in source.faces]
-        for position in hold_out(labels, subjects, test_fraction, seed):
+        for position in hold_out(labels, subjects, test_fraction, seed, _pixels(source)):
             source.faces[position] = replace(source.faces[position], split="test")
     if numbered_from is not None:
         numbers = enumerate(class_names, start=numbered_from)
         source.notes.append(", ".join(f"{number} = {label}" for number, label in numbers))
     with replacing(target) as part:
-        _pack(source, part, as_read=has_splits and numbered_from is None)
+        _pack(source, part, as_read)
         _check_classes(source)
         source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
@@ -87,6 +92,33 @@ def import_faces(
         subjects=len({face.subject for face in source.faces if face.subject}),
         notes=tuple(source.notes),
     )
+
+
+def _pixels(source: Source) -> list[str]:
+    """What is equal for faces of the same pixels."""
+    known = len(source.problems)
+    pictures = (source.read(face.file) for face in progress(source.faces, desc="comparing faces"))
+    pixels = ["" if read is None else pixel_sha256(to_face(read[1])) for read in pictures]
+    del source.problems[known:]  # packing finds them again
+    return pixels
+
+
+def _find_subjects(source: Source, pattern: str) -> None:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"--subject-from {pattern!r}: {error}") from None
+    if compiled.groups != 1:
+        raise UserError(f"--subject-from {pattern!r}: expected one group, as in '([^_]+)_'")
+    if any(face.subject for face in source.faces):
+        raise UserError(f"{source.table} says who is who; leave out --subject-from")
+    for position, face in enumerate(source.faces):
+        found = compiled.search(face.file.rpartition("/")[2])
+        subject = (found[1] or "").strip() if found else ""
+        if subject.casefold() in (*NOBODY, ".", ".."):
+            allowed = "a name that has one in all pictures"
+            source.problem(face.file, "subject", subject, f"is none by {pattern}", allowed)
+        source.faces[position] = replace(face, subject=subject)
 
 
 def _pack(source: Source, folder: Path, as_read: bool) -> None:
@@ -172,7 +204,8 @@ def _packed_name(source: Source, face: Face, as_read: bool) -> str:
         return f"aligned/{aligned[1]}_aligned.jpg"
     if source.name == "csv" or as_read:
         return face.id
-    return f"{face.split}/{source.class_names[face.label]}/{name}"
+    person = [face.subject] if face.subject else []
+    return "/".join([face.split, source.class_names[face.label], *person, name])
 
 
 def _same_files(one: Path, other: Path) -> bool:

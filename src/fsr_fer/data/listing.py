@@ -78,10 +78,8 @@ class Source:
 
     def split(self, where: str, value: str) -> str | None:
         """Train, validation or test, by whatever name people use for it."""
-        name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
-        name = SPLIT_ALIASES.get(name, name)
-        if name in SPLITS:
-            return name
+        if split := split_named(value):
+            return split
         self.problem(where, "split", value, "is not a split", ", ".join(SPLITS))
         return None
 
@@ -146,6 +144,13 @@ class Source:
         more = f"; and {count - 3:,} more" if count > 3 else ""
         problems = f"{count:,} problem" + ("s" if count > 1 else "")
         raise UserError(f"{outcome}: {problems}, listed in {listing}: {shown}{more}")
+
+
+def split_named(value: str) -> str | None:
+    """The split of that name, in the spellings that people use."""
+    name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
+    name = SPLIT_ALIASES.get(name, name)
+    return name if name in SPLITS else None
 
 
 def class_position(value: str, class_names: Sequence[str], first: int | None) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import Files, UnreadableFileError, escapes, open_files
 from fsr_fer.data.images import SUFFIXES
-from fsr_fer.data.listing import Source, SourceName
+from fsr_fer.data.listing import Source, SourceName, split_named
 
 RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
 RAFDB_SUBJECTS = "EmoLabel/subject.txt"
@@ -82,6 +82,9 @@ def _read_rafdb(source: Source) -> None:
     if subject_table in files.names:
         source.tables[RAFDB_SUBJECTS] = _read_table(files, subject_table)
     pictures = source.pictures = _rafdb_pictures(files)
+    remedy, packed = "a file there", _outermost(files, "aligned.zip")
+    if packed and pictures is files:
+        remedy += f"; {packed} beside it is read where no face is unpacked"
     by_name: dict[str, str] = {}
     for picture in pictures.names:
         if match := re.search(ALIGNED, picture, re.IGNORECASE):
@@ -103,7 +106,7 @@ def _read_rafdb(source: Source) -> None:
         stem = PurePosixPath(image).stem.removesuffix("_aligned")
         if stem not in by_name:
             missing = f"{stem}_aligned.jpg"
-            source.problem(where, "image", missing, f"is not in {pictures.path}", "a file there")
+            source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
         split = source.split(where, image.partition("_")[0])
         label = source.label(where, value)
         subject = subjects.pop(image, "")
@@ -221,6 +224,12 @@ def _read_folder(source: Source, has_splits: bool) -> None:
         source.pictures = source.pictures.open_zip(IMAGES_ZIP)
     names, depth = source.pictures.names, 3 if has_splits else 2
     base = _wrapping_folder(names, depth)
+    tops = {name[len(base) :].split("/")[0] for name in names}
+    if has_splits and tops and not any(map(split_named, tops)):
+        raise UserError(
+            f"{source.table} has no folder called train or test; expected split/class/picture. "
+            "--test-fraction 0.2 draws a split of class/picture"
+        )
     splits: dict[str, str | None] = {}
     labels: dict[str, int | None] = {}
     for file in names:
@@ -232,18 +241,18 @@ def _read_folder(source: Source, has_splits: bool) -> None:
                 allowed = "pictures: " + " ".join(SUFFIXES)
                 source.problem(file, "file", "", "is not named like a picture", allowed)
             continue
-        if len(parts) != depth:
+        if len(parts) not in (depth, depth + 1):
             allowed = "split/class/picture" if has_splits else "class/picture"
             source.problem(file, "file", "", "is not in a folder of split and class", allowed)
             source.doubtful.append(file)
             continue
-        split, label = ("train", parts[0]) if depth == 2 else parts[:2]
+        split, label, *person, _ = parts if has_splits else ("train", *parts)
         if split not in splits:  # a folder that nobody knows is one problem, not one per picture
             splits[split] = source.split(f"{split}/", split)
         if label not in labels:
             labels[label] = source.label(f"{split}/{label}/", label)
         identity = "/".join(parts)
-        source.add(identity, identity, file, splits[split], labels[label])
+        source.add(identity, identity, file, splits[split], labels[label], "".join(person))
 
 
 def _wrapping_folder(names: Sequence[str], depth: int) -> str:
