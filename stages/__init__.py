@@ -1,6 +1,5 @@
 """The stages of dvc.yaml, each run as ``python -m stages.NAME``."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,6 +7,6 @@ from pathlib import Path
 # package is the main folder's.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-# Threads of NumPy's linear algebra wait by spinning, on cores that torch's threads need. Read when
-# NumPy loads, which is later.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from fsr_fer.common import arithmetic
+
+arithmetic.pin()

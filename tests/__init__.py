@@ -2,4 +2,8 @@
 
 from pathlib import Path
 
+from fsr_fer.common import arithmetic
+
+arithmetic.pin()
+
 ROOT = Path(__file__).resolve().parents[1]

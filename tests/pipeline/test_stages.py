@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,26 +110,18 @@ def each(script: str, *items: str) -> list[tuple[str, ...]]:
 
 
 def run_all(folder: Path) -> None:
-    """Run every stage, those that do not wait for each other side by side."""
-    groups: list[list[tuple[str, ...]]] = [
-        [("code",)],
-        [("settings",)],
-        [("synthesize", "small"), ("natural",)],
-        [("dataset",)],
-        [("validate",)],
-        [("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],
-        [*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("sr_faces",)],
-        [*each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
-        [*each("evaluate", *METHODS), ("cost",)],
-        [("report",)],
+    """Run every stage."""
+    commands = [
+        *[("code",), ("settings",), ("synthesize", "small"), ("natural",), ("dataset",)],
+        *[("validate",), ("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],
+        *[*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("sr_faces",)],
+        *[*each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
+        *[*each("evaluate", *METHODS), ("cost",), ("report",)],
     ]
-    with ThreadPoolExecutor(2) as pool:
-        for commands in groups:
-            done = pool.map(lambda command: stage(folder, *command), commands)
-            for command, result in zip(commands, done, strict=True):
-                assert result.returncode == 0, (command, result.stderr)
-                # Quiet off a terminal: no progress bars in a log.
-                assert "%|" not in result.stderr, (command, result.stderr)
+    server = ROOT / "tests/pipeline/forks.py"
+    done = run_python(folder, str(server), *map(" ".join, commands))
+    assert done.returncode == 0, done.stderr
+    assert "%|" not in done.stderr  # off a terminal: no progress bars in a log
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ class FsrTrainer:
             "d/real": real.mean(),
             "d/fake": fake.mean(),
             "d/penalty": penalty.mean(),
-            "d/slope": squared_norm.detach().sqrt().mean(),
+            "d/slope": squared_norm.detach().rsqrt().reciprocal().mean(),
             "d/total": loss,
         }
         self.discriminator_optimizer.zero_grad()

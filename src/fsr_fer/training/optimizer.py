@@ -57,7 +57,9 @@ class TensorFlowAdam:
         torch._foreach_lerp_(self.means, gradients, 1 - self.beta1)
         torch._foreach_mul_(self.squares, self.beta2)
         torch._foreach_addcmul_(self.squares, gradients, gradients, 1 - self.beta2)
-        denominator = torch._foreach_sqrt(self.squares)
+        # Torch's own square root differs from processor to processor; this one is exact.
+        denominator = torch._foreach_rsqrt(self.squares)
+        torch._foreach_reciprocal_(denominator)
         torch._foreach_add_(denominator, self.epsilon)
         correction = (1 - self.beta2**self.steps) ** 0.5 / (1 - self.beta1**self.steps)
         rate = self.learning_rate * correction
