@@ -9,14 +9,14 @@ WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 repro: $(READY)
 	@$(WITH_VENV) fsr-fer check
-	@$(WITH_VENV) dvc repro
+	@$(WITH_VENV) fsr-fer repro
 	@$(WITH_VENV) fsr-fer summary
 
 test: $(READY)
 	@$(WITH_VENV) ruff check src stages tests benchmarks
 	@$(WITH_VENV) ruff format --check src stages tests benchmarks
 	@$(WITH_VENV) mypy
-	@$(WITH_VENV) pytest
+	@$(WITH_VENV) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 studies: $(READY)
 	@$(WITH_VENV) fsr-fer studies
@@ -28,10 +28,11 @@ bench: $(READY)
 	@$(WITH_VENV) python benchmarks/cost.py
 
 # The virtual environment follows pyproject.toml and constraints.txt; installing compiles the kernel.
+# Python compiles modules when they are first imported, which few of the packages' ever are.
 $(READY): pyproject.toml constraints.txt src/fsr_fer/resize/kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@echo "installing the pinned packages into .venv (a few minutes, once)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@

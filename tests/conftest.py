@@ -11,6 +11,11 @@ from fsr_fer import cli
 Run = Callable[..., tuple[int, str, str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, for files are shared out among processes."""
+    items.sort(key=lambda item: "test_docs.py" not in item.nodeid)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run ``fsr-fer`` with these words; the result is exit code, stdout, stderr."""

@@ -33,7 +33,7 @@ trap clean EXIT
 # the change leaves alone then come from the cache for the head, and differ in nothing.
 reproduce_base() {
   cd "$scratch/base" && dvc config --local cache.dir "$here/.dvc/cache" &&
-    dvc repro >"$out/base.log" 2>&1 && git add --all &&
+    fsr-fer repro >"$out/base.log" 2>&1 && git add --all &&
     git -c user.name=review -c user.email=review@localhost -c commit.gpgsign=false \
       commit --quiet --no-verify --allow-empty --message "$(git log -1 --format=%s), reproduced"
 }
@@ -42,7 +42,7 @@ git worktree add --quiet --detach "$scratch/base" "$base"
   printf '> The base itself does not run; the numbers committed there are compared instead.\n\n' >"$out/comment.md"
 git update-ref refs/review/base "$(git -C "$scratch/base" rev-parse HEAD)" # a name to read instead of a number
 
-if ! dvc repro >"$out/head.log" 2>&1; then
+if ! fsr-fer repro >"$out/head.log" 2>&1; then
   {
     printf '### The pipeline does not run with this change\n\n```\n'
     grep -v '^ *$' "$out/head.log" | tail -n 25 | sed 's/```/'"'''"'/g' || true

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -195,6 +196,24 @@ def check_command() -> None:
         )
     profiles = read_params(root / "params.yaml")["profiles"]
     typer.echo(f"params.yaml is right (profiles: {', '.join(profiles)})")
+
+
+@app.command("repro")
+def repro_command(
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Stages at a time [default: one a core, or GPU].")
+    ] = None,
+) -> None:
+    """Run what has changed, as `dvc repro` does, with independent stages side by side."""
+    from fsr_fer.pipeline.reproduce import reproduce
+
+    os.chdir(tracking.find_root(Path.cwd()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        reproduce(Path(), jobs)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
 
 
 @app.command("summary")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline import studies
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
@@ -64,13 +65,33 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
         record.parent.mkdir(parents=True)
         record.write_text(json.dumps({"seconds": seconds}))
     assert run_studies(tmp_path, dry_run=True) == []
-    hours = 5 * (1800 + 4 * 600) / 3600  # four ablations change fsr_plain
+    monkeypatch.setattr(studies, "default_jobs", lambda: 2)
+    hours = 5 * (1800 + 4 * 600) / 3600 / 2  # four ablations change fsr_plain
     assert capsys.readouterr().out == (
         f"60 experiments, 60 to run, about {hours:.1f} h by the last runs of their stages\n"
     )
     monkeypatch.setattr(studies, "revision_of", lambda *words: object())
     assert run_studies(tmp_path, dry_run=True) == []
     assert capsys.readouterr().out == "60 experiments, 0 to run\n"
+
+
+def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(studies, "revision_of", lambda *words: None)
+    monkeypatch.setattr(studies, "default_jobs", lambda: 2)
+    begun: list[Experiment] = []
+
+    def run(root: Path, experiment: Experiment) -> int:
+        begun.append(experiment)
+        return int(experiment.name == "small-no-gan-3")
+
+    monkeypatch.setattr(studies, "_run", run)
+    with pytest.raises(UserError, match="experiment small-no-gan-3 failed; `make studies` goes on"):
+        run_studies(ROOT)
+    assert [e.seed for e in begun if e.ablation is None] == [1, 2, 3, 4, 5]
+    assert all(e.ablation is None for e in begun[:5])
+    assert "5 of 5: small-seed-" in capsys.readouterr().out
 
 
 def test_curves_are_read_as_dvclive_writes_them() -> None:

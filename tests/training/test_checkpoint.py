@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import exclusive
 from fsr_fer.common.random_streams import endless_batch, epoch_order, stream
 from fsr_fer.pipeline.runs import live_curves
-from fsr_fer.training.checkpoint import Checkpoint, exclusive
+from fsr_fer.training.checkpoint import Checkpoint
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
@@ -43,9 +44,10 @@ def test_round_trip_also_after_a_save_that_failed(
 
 def test_only_one_process_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "key"
-    with exclusive(folder), pytest.raises(UserError, match="already running"), exclusive(folder):
+    one, other = exclusive(folder, "one"), exclusive(folder, "the same training")
+    with one, pytest.raises(UserError, match="the same training is already running"), other:
         pass
-    with exclusive(folder):
+    with exclusive(folder, "the same training"):
         pass
 
 

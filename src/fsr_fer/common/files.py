@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import fcntl
 import io
 import json
 import os
@@ -36,6 +37,24 @@ def replacing(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(refusal(OSError(error.errno, "", str(path)))) from error
         raise
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, what: str) -> Iterator[None]:
+    """Hold ``folder`` for this process alone; UserError if another one, ``what``, holds it.
+
+    Killing ``dvc`` can leave its training running; a second one must not write beside it. The
+    operating system's lock ends with the process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{what} is already running (it holds {lock.name}); wait for it or stop it"
+            ) from None
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -44,8 +44,8 @@ def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
             raise
         _exit(
             1,
-            "error: out of memory; end other programs, or have fewer threads (OMP_NUM_THREADS=1), "
-            "which changes no result, as a smaller batch_size does",
+            "error: out of memory; end other programs, or run one stage at a time (`fsr-fer repro "
+            "--jobs 1`), which changes no result, as a smaller batch_size does",
         )
     except KeyboardInterrupt:
         _exit(130, "interrupted; `dvc repro` goes on from here")

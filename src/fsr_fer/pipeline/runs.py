@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fsr_fer.common.device import choose_device
 from fsr_fer.common.distributed import is_first
+from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.stage import Stage
-from fsr_fer.training.checkpoint import Checkpoint, exclusive
+from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
 from fsr_fer.training.log import Recorder, no_record
 
@@ -43,7 +44,7 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
         yield Checkpoint()
         return
     folder = checkpoint_folder(stage)
-    with exclusive(folder):
+    with exclusive(folder, "the same training"):
         yield Checkpoint(folder)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -10,6 +10,7 @@ import csv
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from fsr_fer.pipeline.git import experiments
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, parse_yaml, read_yaml
-from fsr_fer.pipeline.provenance.record import last_seconds
+from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
+from fsr_fer.pipeline.reproduce import default_jobs
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
@@ -91,16 +93,34 @@ def run_studies(root: Path, dry_run: bool = False) -> list[Path]:
     print(f"{len(wanted)} experiments, {len(missing)} to run{_duration(root, missing)}", flush=True)
     if dry_run:
         return []
-    for number, experiment in enumerate(missing, start=1):
-        print(f"{number} of {len(missing)}: {experiment.name}", flush=True)
-        command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--quiet"]
-        for value in experiment.values:
-            command += ["-S", value]
-        done = subprocess.run([*command, "-n", experiment.name, experiment.target], cwd=root)
-        if done.returncode:
-            raise UserError(f"experiment {experiment.name} failed; `make studies` goes on with it")
+    if missing:
+        # Those of a seed first: their networks are what the ablations start from.
+        whole = [experiment for experiment in missing if experiment.ablation is None]
+        _run_all(root, whole)
+        _run_all(root, [experiment for experiment in missing if experiment not in whole])
     runs = {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
     return _write_results(root, params, runs)
+
+
+def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
+    """Run experiments side by side; after one that fails no other begins."""
+    with ThreadPoolExecutor(default_jobs()) as pool:
+        futures = {pool.submit(_run, root, experiment): experiment for experiment in missing}
+        try:
+            for number, future in enumerate(as_completed(futures), start=1):
+                name = futures[future].name
+                if future.result():
+                    raise UserError(f"experiment {name} failed; `make studies` goes on with it")
+                print(f"{number} of {len(missing)}: {name}", flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run(root: Path, experiment: Experiment) -> int:
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--quiet"]
+    for value in experiment.values:
+        command += ["-S", value]
+    return subprocess.run([*command, "-n", experiment.name, experiment.target], cwd=root).returncode
 
 
 def revision_of(
@@ -118,9 +138,10 @@ def revision_of(
 
 def _duration(root: Path, missing: Sequence[Experiment]) -> str:
     """How long the experiments will take, by the last run of each stage here."""
-    seconds = last_seconds(root)
+    seconds = {name: run["seconds"] for name, run in last_runs(root).items()}
     trained = sum(s for name, s in seconds.items() if name.partition("@")[0] not in UNSEEDED)
     total = sum(seconds.get(e.stage, 0.0) if e.stage else trained for e in missing)
+    total /= default_jobs() if missing else 1
     return f", about {total / 3600:.1f} h by the last runs of their stages" if total else ""
 
 

@@ -4,10 +4,7 @@ It lies outside DVC's outputs, which DVC deletes before a stage runs, in a folde
 all that the result depends on: params, data and code.
 """
 
-import contextlib
-import fcntl
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,25 +43,6 @@ class Checkpoint:
                 return tensors, json.loads(file.metadata()["progress"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it to start over") from error
-
-
-@contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process alone; UserError if another process holds it.
-
-    Killing ``dvc`` can leave its training running; a second one must not write beside it. The
-    operating system's lock ends with the process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"the same training is already running (it holds {lock.name}); wait for it or "
-                "stop it"
-            ) from None
-        yield
 
 
 def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

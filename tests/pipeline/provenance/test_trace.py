@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline.provenance.record import RECORDS, last_seconds, record_of, write_record
+from fsr_fer.pipeline.provenance.record import RECORDS, last_runs, record_of, write_record
 from fsr_fer.pipeline.provenance.revision import Revision, find_revision
 from fsr_fer.pipeline.provenance.trace import as_text, trace
 from fsr_fer.pipeline.stage import Stage
@@ -173,7 +173,7 @@ def test_the_record_of_a_run_is_found_again(
     assert run["shrink@2"]["versions"]["numpy"]
     line = f"  ran     shrink@2: 1970-01-01 00:00:00 UTC, {run['shrink@2']['seconds']} s, cpu, "
     assert line in as_text(traced(pipeline, "report"))
-    assert last_seconds(pipeline) == {"shrink@2": run["shrink@2"]["seconds"]}
+    assert last_runs(pipeline) == {"shrink@2": run["shrink@2"]}
     # Another result, or another input, is another run: the record does not speak of it.
     for kind in ("outs", "deps"):
         entry = json.loads(json.dumps(Revision(pipeline).lock["shrink@2"]))

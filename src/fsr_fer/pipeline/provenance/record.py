@@ -38,6 +38,7 @@ def write_record(stage: Stage, started: float) -> Path:
     record = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 2),
+        "processor_seconds": round(time.process_time(), 2),
         "device": str(module.choose_device()) if module else "cpu",
         "machine": f"{processor_name()}, {os.cpu_count()} cores",
         "versions": {"platform": platform.platform(), "python": platform.python_version()}
@@ -59,10 +60,10 @@ def record_of(root: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Any]
     return record if record.get("outs") == outs else None
 
 
-def last_seconds(root: Path) -> dict[str, float]:
-    """How long the last recorded run of each stage took, by its full name."""
+def last_runs(root: Path) -> dict[str, dict[str, Any]]:
+    """The record of the last run of each stage here, by its full name."""
     files = sorted((root / RECORDS).glob("*/*.json"), key=lambda path: path.stat().st_mtime)
-    return {path.parent.name: json.loads(path.read_text("utf-8"))["seconds"] for path in files}
+    return {path.parent.name: json.loads(path.read_text("utf-8")) for path in files}
 
 
 def processor_name() -> str:

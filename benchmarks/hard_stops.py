@@ -1,0 +1,233 @@
+"""Whether `make repro` ends with the same bytes after power cuts, full disks, two runs at once.
+
+    python benchmarks/hard_stops.py
+
+`fsr-fer repro` in clones of this repository with very small profiles and four methods:
+
+- the whole process group is killed (SIGKILL) at 50 random moments, up to five times in one run;
+- the disk is full, at 20 random sizes: the clone, its home and its cache lie on a file system of
+  their own in memory, which only root may mount;
+- DVC's cache may not be written;
+- two runs start in one folder, and two in two folders that share one cache.
+
+After each the command is run again, undisturbed, and must leave every output and dvc.lock with the
+bytes of a run that nobody disturbed. A disturbed run must end well or with one line of its own, and
+never with a traceback. Any miss ends in exit code 1; counts go to benchmarks/hard_stops.json.
+"""
+
+import argparse
+import functools
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from machine import describe_machine, write_results
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.pipeline.provenance.conftest import own_environment  # noqa: E402
+from tests.scratch import Scratch, clone  # noqa: E402
+
+RESULTS = Path(__file__).with_suffix(".json")
+KEPT = ("data", "metrics", "models", "code.json", "dvc.lock", "settings.json")
+KILLS_OF_A_RUN = 5
+
+
+class Project:
+    """A clone in which nothing has run, copied anew for each disturbance."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder, self.chance, self.number = folder, random.Random(seed), 0
+        self.clean = clone(folder / "clean", folder / "cache")
+        undisturbed = self.fresh()
+        started = time.monotonic()
+        code, said = end(start(undisturbed))
+        if code:
+            sys.exit(f"the undisturbed run failed:\n{said}")
+        self.seconds = time.monotonic() - started
+        self.expected = hashes(undisturbed.root)
+        self.bytes = used(undisturbed.root.parent) - used(self.clean.root.parent)
+        shutil.rmtree(undisturbed.root.parent)
+
+    def fresh(self, cache: Path | None = None, mount: str = "") -> Scratch:
+        """A copy with a cache of its own, or with this one; in a file system with these options."""
+        self.number += 1
+        folder = self.folder / str(self.number)
+        folder.mkdir()
+        if mount:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", mount, "tmpfs", folder], check=True)
+        made = self.clean.copy(folder)
+        made.must(f"dvc config --local cache.dir {cache or made.root.parent / 'cache'}")
+        return made
+
+    def ends_right(self, scratch: Scratch) -> bool:
+        """Whether an undisturbed run now ends with the expected bytes."""
+        code, said = end(start(scratch))
+        found = hashes(scratch.root)
+        different = [name for name in self.expected if found.get(name) != self.expected[name]]
+        if code or different:
+            print(f"exit code {code}, different: {different}\n{said}", file=sys.stderr)
+        if os.path.ismount(scratch.root.parent):
+            subprocess.run(["umount", scratch.root.parent], check=True)
+        shutil.rmtree(scratch.root.parent)
+        return not code and not different
+
+
+def used(folder: Path) -> int:
+    """Bytes of all files, in blocks of 4,096."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return sum(-(-file.stat().st_size // 4096) * 4096 for file in files)
+
+
+def start(scratch: Scratch) -> subprocess.Popen[str]:
+    """`fsr-fer repro` as a process group of its own."""
+    own = {
+        "FSR_FER_DEVICE": "cpu",
+        "HOME": str(scratch.home),
+        "PYTHONPATH": str(scratch.root / "src"),
+    }
+    return subprocess.Popen(
+        ["fsr-fer", "repro"],
+        cwd=scratch.root,
+        env=own_environment() | own,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for it; exit code and what it said."""
+    said, _ = process.communicate()
+    return process.returncode, said
+
+
+def hashes(root: Path) -> dict[str, str]:
+    files = [f for top in KEPT for f in [root / top, *(root / top).rglob("*")] if f.is_file()]
+    return {str(f.relative_to(root)): hashlib.md5(f.read_bytes()).hexdigest() for f in files}
+
+
+def kills(project: Project, count: int) -> dict[str, int]:
+    """Kill everything at random moments, go on, and see what it ends with."""
+    runs = right = done = 0
+    while done < count:
+        scratch, runs = project.fresh(), runs + 1
+        for _ in range(min(KILLS_OF_A_RUN, count - done)):
+            process = start(scratch)
+            moment = project.chance.uniform(0, project.seconds / 2)
+            try:
+                process.wait(moment)
+                end(process)
+                break  # it ended before, and the next run does nothing
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                end(process)
+                done += 1
+        right += project.ends_right(scratch)
+        print(f"\rkilled {done} times in {runs} runs, {right} the same bytes", end="", flush=True)
+    print()
+    return {"kills": done, "runs": runs, "same_bytes": right}
+
+
+def disturbed(project: Project, scratch: Scratch, lift: Callable[[], object]) -> dict[str, int]:
+    """A run under a hardship, and one after it is lifted."""
+    code, said = end(start(scratch))
+    lift()
+    clear = code == 0 or (code == 1 and "Traceback" not in said and "fsr-fer: " in said)
+    if not clear:
+        print(f"exit code {code}:\n{said}", file=sys.stderr)
+    same = project.ends_right(scratch)
+    return {"runs": 1, "failed": int(code != 0), "in_one_line": int(clear), "same_bytes": int(same)}
+
+
+def full_disk(project: Project, count: int) -> dict[str, int]:
+    """A disk has room for a random share of what a run writes."""
+    total: dict[str, int] = {}
+    for number in range(count):
+        scratch = project.fresh(mount="size=4g")
+        folder = scratch.root.parent
+        room = shutil.disk_usage(folder).used + int(project.chance.random() * project.bytes)
+        resize(folder, str(room))
+        one = disturbed(project, scratch, functools.partial(resize, folder, "4g"))
+        total = {key: total.get(key, 0) + value for key, value in one.items()}
+        print(f"\rfull disk {number + 1}: {total}", end="", flush=True)
+    print()
+    return total
+
+
+def resize(folder: Path, size: str) -> None:
+    """Give a file system in memory another size."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
+
+
+def read_only_cache(project: Project) -> dict[str, int]:
+    scratch = project.fresh()
+    cache = scratch.root.parent / "cache"
+    cache.mkdir()
+    if os.geteuid() == 0:  # root may write everywhere but where there is no folder to write in
+        cache.rmdir()
+        cache.write_text("")
+        return disturbed(project, scratch, cache.unlink)
+    cache.chmod(0o500)
+    return disturbed(project, scratch, lambda: cache.chmod(0o700))
+
+
+def two_at_once(project: Project, times: int, *, folders: int) -> dict[str, int]:
+    """Two runs in one folder, or in two that share a cache."""
+    ended = refused = right = 0
+    for number in range(times):
+        shared = project.folder / f"shared-{folders}-{number}"
+        places = [project.fresh(shared) for _ in range(folders)]
+        processes = [start(places[0]), start(places[-1])]
+        outcomes = [end(process) for process in processes]
+        ended += sum(code == 0 for code, _ in outcomes)
+        refused += sum("the pipeline is already running" in said for _, said in outcomes)
+        right += sum(project.ends_right(place) for place in places)
+    runs = times * folders
+    return {"runs": runs, "ended": ended, "refused": refused, "same_bytes": right}
+
+
+def misses(found: dict[str, int]) -> bool:
+    """Whether a run ended with other bytes, or without its one line."""
+    runs = found["runs"]
+    return found["same_bytes"] < runs or found.get("in_one_line", runs) < runs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--full-disks", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder), options.seed)
+        results: dict[str, Any] = {
+            "killed": kills(project, options.kills),
+            "full_disk": full_disk(project, options.full_disks),
+            "read_only_cache": read_only_cache(project),
+            "two_in_one_folder": two_at_once(project, options.pairs, folders=1),
+            "two_folders_one_cache": two_at_once(project, options.pairs, folders=2),
+            "seconds_undisturbed": round(project.seconds),
+            "files_compared": len(project.expected),
+        }
+    write_results(RESULTS, {"machine": describe_machine(("dvc", "torch")), **results})
+    print(results)
+    missed = [name for name, found in results.items() if isinstance(found, dict) and misses(found)]
+    sys.exit(f"missed: {', '.join(missed)}" if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What `dvc repro` does, with stages that do not wait for each other side by side.
+
+DVC runs one stage at a time. Here each stage is a process of DVC's, as many at a time as there are
+cores; they wait for DVC's lock only while one of them reads or writes dvc.lock.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import psutil
+from tabulate import tabulate
+
+from fsr_fer.common.arithmetic import is_pinned
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import exclusive
+from fsr_fer.pipeline.graph import Graph, resolve_graph
+from fsr_fer.pipeline.paths import PARAMS_FILE, PIPELINE_FILE
+from fsr_fer.pipeline.provenance.record import last_runs
+from fsr_fer.pipeline.provenance.revision import holds
+
+DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
+
+
+GUESSES = {"sr": 100, "pretrain": 160, "finetune": 140, "fsr": 100, "sr_faces": 100, "restore": 60}
+"""Seconds of the default's long stages, for those that have never run here; 10 for the others."""
+
+
+def reproduce(root: Path, jobs: int | None) -> None:
+    """Run the stages that have changed and those behind them, up to ``jobs`` at a time.
+
+    ``root`` is the current folder. Without ``jobs`` it is one a core; on a GPU, and where stages
+    take all cores, one at all. Where a stage fails or Ctrl-C is pressed, the others end too and
+    keep their checkpoints. Last, `dvc repro` itself finds everything done.
+
+    Raises:
+        UserError: a stage failed, which has said why; DVC cannot read the project; or another
+            process runs it.
+    """
+    with exclusive(root / ".runs" / "repro", "the pipeline"):
+        _reproduce(root, jobs)
+
+
+def _reproduce(root: Path, jobs: int | None) -> None:
+    graph = resolve_graph(root, PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
+    inputs = {name: _inputs(graph, name) for name in graph}
+    changed = _changed(root, inputs)
+    if changed & {"code", "settings"}:
+        # All others read what these two write; often, after a comment say, it is the same again.
+        _must([*DVC, "repro", "--quiet", "code", "settings"])
+        changed = _changed(root, inputs)
+    places = jobs or default_jobs() if len(changed) > 1 else 1
+    if places > 1:
+        _run_side_by_side({name: inputs[name] & changed for name in changed}, root, places)
+        _must([*DVC, "repro", "--quiet"])
+    else:
+        _must([*DVC, "repro"])
+    if changed:
+        print(times(root, changed))
+
+
+def default_jobs() -> int:
+    """One process a core; one at all where each takes all cores, or a GPU."""
+    from fsr_fer.common.device import choose_device
+
+    if not is_pinned() or choose_device().type != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _must(command: Sequence[str]) -> None:
+    if subprocess.run(command).returncode:
+        raise UserError(f"`dvc {command[-1]}` failed")
+
+
+def times(root: Path, names: set[str]) -> str:
+    """Where the time went: the longest runs of these stages, by their records."""
+    runs = {name: run for name, run in last_runs(root).items() if name in names}
+    rows = [(name, run["seconds"], run["processor_seconds"]) for name, run in runs.items()]
+    rows.sort(key=lambda row: -row[1])
+    total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows))
+    heads = ("where the time went", "seconds", "of processor")
+    return tabulate([*rows[:10], total], heads, floatfmt=".0f")
+
+
+def _inputs(graph: Graph, name: str) -> set[str]:
+    """The stages whose outputs a stage reads."""
+    return {
+        other
+        for other, node in graph.items()
+        for out in node["outs"]
+        for dep in graph[name]["deps"]
+        if holds(dep, out) or holds(out, dep)
+    }
+
+
+def _changed(root: Path, inputs: dict[str, set[str]]) -> set[str]:
+    """Stages that DVC would run, and all that read, however indirectly, what they write."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            found = set(repo.status())
+    except DvcException as error:
+        raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
+    changed = found & inputs.keys()
+    for name in TopologicalSorter(inputs).static_order():
+        if inputs[name] & changed:
+            changed.add(name)
+    return changed
+
+
+def _run_side_by_side(inputs: dict[str, set[str]], root: Path, jobs: int) -> None:
+    """Run stages when their inputs are there, first those that most depends on."""
+    known = {name: run["seconds"] for name, run in last_runs(root).items()}
+
+    @cache
+    def seconds_to_the_end(name: str) -> float:
+        behind = [seconds_to_the_end(other) for other in inputs if name in inputs[other]]
+        own = known.get(name, GUESSES.get(name.partition("@")[0], 10))
+        return own + max(behind, default=0.0)
+
+    processes: dict[str, subprocess.Popen[str]] = {}
+    running: dict[Future[float], str] = {}
+    ready: list[str] = []
+    sorter = TopologicalSorter(inputs)
+    sorter.prepare()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            for number in range(1, len(inputs) + 1):
+                ready = sorted([*ready, *sorter.get_ready()], key=seconds_to_the_end)
+                while ready and len(running) < jobs:
+                    name = ready.pop()
+                    running[pool.submit(_run, name, processes)] = name
+                future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+                name = running.pop(future)
+                print(f"{number} of {len(inputs)}  {name}  {future.result():.0f} s", flush=True)
+                sorter.done(name)
+        except BaseException as error:
+            # Ctrl-C in a terminal has told them already.
+            _end(list(processes.values()), 5 if isinstance(error, KeyboardInterrupt) else 0)
+            raise
+
+
+def _end(processes: Sequence[subprocess.Popen[str]], patience: float) -> None:
+    """Have stages that still run after ``patience`` seconds save their checkpoints and end."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and any(process.poll() is None for process in processes):
+        time.sleep(0.1)
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # DVC itself waits for its command, whatever it is told.
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.send_signal(signal.SIGINT)
+
+
+def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> float:
+    """Run one stage; how long it took in seconds. UserError if it fails, with what it said."""
+    started = time.monotonic()
+    processes[name] = subprocess.Popen(
+        [*DVC, "repro", "--single-item", name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said, _ = processes[name].communicate()
+    if processes[name].returncode:
+        print(said, end="", file=sys.stderr)
+        raise UserError(f"{name} failed")
+    return time.monotonic() - started

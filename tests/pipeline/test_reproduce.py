@@ -1,0 +1,89 @@
+"""`fsr-fer repro`: what `dvc repro` does, side by side."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import exclusive
+from fsr_fer.pipeline.reproduce import reproduce
+from tests.pipeline.provenance.conftest import finished, own_environment, pipeline, shell
+
+__all__ = ["finished", "pipeline"]  # fixtures
+
+
+def edit(root: Path, file: str, old: str, new: str) -> None:
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new))
+
+
+def test_side_by_side_and_one_by_one_end_with_the_same_lock(
+    pipeline: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(pipeline, tmp_path / "other", symlinks=True)
+    for root in (pipeline, other):
+        edit(root, "params.yaml", "seed: 7", "seed: 8")
+    shell(other, "dvc", "repro", "-q")
+    with contextlib.chdir(pipeline):
+        reproduce(Path(), jobs=3)
+    assert (pipeline / "dvc.lock").read_text() == (other / "dvc.lock").read_text()
+    said = capfd.readouterr().out
+    order = re.findall(r"^\d of 9  (\S+)  \d+ s$", said, re.M)
+    assert len(order) == 9
+    assert (order[0], order[1], order[-1]) == ("prepare", "check", "report")
+    assert "where the time went" in said
+    with contextlib.chdir(pipeline):
+        reproduce(Path(), jobs=None)
+        assert capfd.readouterr().out.endswith("Data and pipelines are up to date.\n")
+        with (
+            exclusive(Path(".runs/repro"), "another"),
+            pytest.raises(UserError, match=r"the pipeline is already running \(it holds"),
+        ):
+            reproduce(Path(), jobs=None)
+
+
+def test_a_stage_that_fails_is_named_and_the_next_run_goes_on(
+    pipeline: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    edit(pipeline, "params.yaml", "sigma: 1.5e-1", "sigma: 0.3")
+    fails = "row = sys.argv[1]; assert row != 'sharp'"
+    edit(pipeline, "stages/predict.py", "row = sys.argv[1]", fails)
+    with contextlib.chdir(pipeline):
+        with pytest.raises(UserError, match=r"predict@sharp failed"):
+            reproduce(Path(), jobs=2)
+        assert "AssertionError" in capfd.readouterr().err
+        edit(pipeline, "stages/predict.py", fails, "row = sys.argv[1]")
+        reproduce(Path(), jobs=2)
+    assert "train" not in capfd.readouterr().out.split("Stage", 1)[0]
+
+
+def test_ctrl_c_ends_all_of_it(pipeline: Path) -> None:
+    edit(pipeline, "stages/step.py", "import hash", "import time; time.sleep(60); import hash")
+    started = subprocess.Popen(
+        [sys.executable, "-c", "from fsr_fer.cli import main; main()", "repro", "--jobs=2"],
+        cwd=pipeline,
+        env=own_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    whole = psutil.Process(started.pid)
+    while not any("step.py" in " ".join(child.cmdline()) for child in whole.children(True)):
+        assert started.poll() is None
+        time.sleep(0.1)
+    children = whole.children(recursive=True)
+    os.killpg(started.pid, signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert said.endswith("interrupted; the same command goes on from here\n")
+    assert not any(child.is_running() for child in children)
