@@ -1,19 +1,21 @@
-"""Labelled faces as people have them: RAF-DB's layout, a CSV with images, or folders per class.
+"""Labelled faces as people have them: RAF-DB, a CSV with images, folders per class, FER2013.
 
 Each reader lists the faces and everything that is wrong with the list; no picture is decoded here.
 They read what a user imports, and what ``fsr-fer import`` made of it.
 """
 
-import csv
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.archive import Files, UnreadableFileError, escapes, open_files
+from fsr_fer.data.archive import Files, escapes, open_files
+from fsr_fer.data.fer2013 import open_fer2013, read_fer2013
 from fsr_fer.data.images import SUFFIXES
 from fsr_fer.data.listing import Source, SourceName, split_named
+from fsr_fer.data.tables import cells, lines, outermost, read_table
+from fsr_fer.data.votes import VOTES, VoteRule
 
 RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
 RAFDB_SUBJECTS = "EmoLabel/subject.txt"
@@ -25,6 +27,7 @@ ALIGNED = r"([^/]+)_aligned\.jpe?g$"
 
 _CSV_REQUIRED = ("image", "label", "split")
 _CSV_COLUMNS = (*_CSV_REQUIRED, "subject")
+_CSV_VOTES = tuple(column.casefold() for column in VOTES)
 
 
 def open_source(
@@ -34,11 +37,14 @@ def open_source(
     *,
     numbered_from: int | None = None,
     has_splits: bool = True,
+    vote_rule: VoteRule = "ferplus",
+    test_part: str | None = None,
 ) -> Source:
-    """List the faces of a source in a folder or a zip.
+    """List the faces of a source in a folder, a zip or a tar.
 
     ``numbered_from`` says that a CSV or folders name classes by numbers, counted from there.
-    Without ``has_splits`` there is no split in them: every face is a train face.
+    Without ``has_splits`` there is no split in them: every face is a train face. ``vote_rule``
+    makes labels of votes; ``test_part`` of FER2013 stands for one that is missing.
 
     Raises:
         UserError: ``path`` is missing, empty, no folder or zip, or holds no source of this kind.
@@ -46,16 +52,21 @@ def open_source(
     table = CSV_TABLE
     if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():
         path, table = path.parent, path.name
-    files = open_files(path)
+    files = open_fer2013(path) if name == "fer2013" else open_files(path)
     if not files.names and not files.refused:
         raise UserError(f"{path} is empty: no file in it")
-    source = Source(name, class_names, str(path), files, numbered_from)
-    if name == "csv":
+    source = Source(name, class_names, str(path), files, numbered_from, vote_rule)
+    if name == "csv" or (name == "fer2013" and {CSV_TABLE, IMAGES_ZIP} <= set(files.names)):
         _read_csv(source, table, has_splits)
+    elif name == "fer2013":
+        read_fer2013(source, has_splits=has_splits, test_part=test_part)
     elif name == "folder":
         _read_folder(source, has_splits)
     else:
         _read_rafdb(source)
+    if source.left_out:
+        reasons = (f"{count:,} {reason}" for reason, count in source.left_out.most_common())
+        source.notes.append(f"faces left out: {', '.join(reasons)}")
     for place in dict.fromkeys((files, source.pictures)):
         for entry, reason in place.refused.items():
             source.problem(str(place.path), "entry", entry, reason, "names inside, once, in UTF-8")
@@ -69,7 +80,7 @@ def open_source(
 
 def _read_rafdb(source: Source) -> None:
     files = source.pictures
-    name = _outermost(files, "list_patition_label.txt", "list_partition_label.txt")
+    name = outermost(files, "list_patition_label.txt", "list_partition_label.txt")
     if name is None:
         raise UserError(
             f"{files.path}: no list_patition_label.txt in it; expected RAF-DB's layout, "
@@ -77,12 +88,12 @@ def _read_rafdb(source: Source) -> None:
         )
     source.numbered_from = 1
     table = source.table = PurePosixPath(name).name
-    source.tables[RAFDB_TABLE] = _read_table(files, name)
+    source.tables[RAFDB_TABLE] = read_table(files, name)
     subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
     if subject_table in files.names:
-        source.tables[RAFDB_SUBJECTS] = _read_table(files, subject_table)
+        source.tables[RAFDB_SUBJECTS] = read_table(files, subject_table)
     pictures = source.pictures = _rafdb_pictures(files)
-    remedy, packed = "a file there", _outermost(files, "aligned.zip")
+    remedy, packed = "a file there", outermost(files, "aligned.zip")
     if packed and pictures is files:
         remedy += f"; {packed} beside it is read where no face is unpacked"
     by_name: dict[str, str] = {}
@@ -94,13 +105,13 @@ def _read_rafdb(source: Source) -> None:
                     picture, "name", match[1], f"is that of {earlier} too", "one of them"
                 )
     subjects = _rafdb_subjects(source)
-    for number, line in enumerate(_lines(source.tables[RAFDB_TABLE], name), start=1):
+    for number, line in enumerate(lines(source.tables[RAFDB_TABLE], name), start=1):
         where, words = f"{table}:{number}", line.split()
         if not words:
             continue
         if len(words) != 2:
             fields = f"has {len(words)} field" + "s" * (len(words) > 1)
-            source.problem(where, "line", line.strip(), fields, "a name and a label")
+            source.problem(where, "line", " ".join(words), fields, "a name and a label")
             continue
         image, value = words
         stem = PurePosixPath(image).stem.removesuffix("_aligned")
@@ -112,7 +123,7 @@ def _read_rafdb(source: Source) -> None:
         subject = subjects.pop(image, "")
         source.add(where, image, by_name.get(stem), split, label, subject)
     for image in subjects:
-        source.problem(RAFDB_SUBJECTS, "name", image, f"is not in {table}", "its names")
+        source.problem(RAFDB_SUBJECTS, "name", image, f"is not in {source.table}", "its names")
     left_out = len(by_name) - len(source.faces)
     if left_out > 0:
         source.notes.append(f"{left_out:,} pictures without a label were left out")
@@ -121,7 +132,7 @@ def _read_rafdb(source: Source) -> None:
 def _rafdb_pictures(files: Files) -> Files:
     if any(re.search(ALIGNED, name, re.IGNORECASE) for name in files.names):
         return files
-    inner = _outermost(files, "aligned.zip")
+    inner = outermost(files, "aligned.zip")
     if inner is None:
         raise UserError(
             f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or "
@@ -133,7 +144,7 @@ def _rafdb_pictures(files: Files) -> Files:
 def _rafdb_subjects(source: Source) -> dict[str, str]:
     subjects: dict[str, str] = {}
     content = source.tables.get(RAFDB_SUBJECTS, b"")
-    for number, line in enumerate(_lines(content, RAFDB_SUBJECTS), start=1):
+    for number, line in enumerate(lines(content, RAFDB_SUBJECTS), start=1):
         words = line.split()
         if len(words) == 2 and words[0] not in subjects:
             subjects[words[0]] = words[1]
@@ -148,7 +159,7 @@ def _rafdb_subjects(source: Source) -> dict[str, str]:
 
 def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     files = source.pictures
-    name = _outermost(files, table)
+    name = outermost(files, table)
     if name is None:
         raise UserError(
             f"{files.path}: no {CSV_TABLE} in it; expected one with the columns "
@@ -159,16 +170,21 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     if base + IMAGES_ZIP in files.names:
         source.pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
     source.table = table
-    content = source.tables[CSV_TABLE] = _read_table(files, name)
+    content = source.tables[CSV_TABLE] = read_table(files, name)
     known = {unicodedata.normalize("NFC", name): name for name in source.pictures.names}
-    numbered = enumerate(_lines(content, table), start=1)
+    numbered = enumerate(lines(content, table), start=1)
     first, header = next(numbered)
     if match := re.fullmatch(r"sep=(.)", header.strip()):  # Excel's own line
         if match[1] != ",":
             raise UserError(f"{table}: its cells are separated by {match[1]!r}; expected commas")
         first, header = next(numbered, (2, ""))
-    columns = [c.casefold() for c in _cells(header, f"{table}:{first}")]
-    required = _CSV_REQUIRED if has_splits else _CSV_REQUIRED[:2]
+    columns = [c.casefold() for c in cells(header, f"{table}:{first}")]
+    voted = set(_CSV_VOTES) <= set(columns)
+    required = [
+        column
+        for column in _CSV_REQUIRED
+        if (has_splits or column != "split") and not (voted and column == "label")
+    ]
     if missing := [column for column in required if column not in columns]:
         draw = "; --test-fraction 0.2 draws one" if missing[0] == "split" else ""
         raise UserError(
@@ -180,21 +196,26 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     for number, line in numbered:
         where = f"{table}:{number}"
         try:
-            cells = _cells(line, where)
+            found = cells(line, where)
         except UserError:
             allowed = "cells in quotes that close in the same line"
             source.problem(where, "line", line[:40], "has a quote that does not close", allowed)
             continue
-        if not any(cells):
+        if not any(found):
             continue
-        if len(cells) > len(columns):
-            fields = f"has {len(cells)} fields, the first line {len(columns)}"
+        if len(found) > len(columns):
+            fields = f"has {len(found)} fields, the first line {len(columns)}"
             source.problem(where, "line", line[:40], fields, "as many")
             continue
-        row = dict(zip(columns, [*cells, *[""] * len(columns)], strict=False))
+        row = dict(zip(columns, [*found, *[""] * len(columns)], strict=False))
         value = row["image"]
         split = source.split(where, row["split"]) if has_splits else "train"
-        label = source.label(where, row["label"])
+        votes: tuple[int, ...] = ()
+        if voted:
+            votes = source.votes(where, [row[column] for column in _CSV_VOTES])
+            label = source.label_by(votes) if votes else None
+        else:
+            label = source.label(where, row["label"])
         image = PurePosixPath(unicodedata.normalize("NFC", value.replace("\\", "/"))).as_posix()
         file = next((known[base + image] for base in bases if base + image in known), None)
         if escapes(value):
@@ -202,18 +223,10 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         elif file is None:
             allowed = "a path from the folder of the table, or from images/ in it"
             source.problem(where, "image", value, "is missing", allowed)
-        source.add(where, image, file, split, label, row.get("subject", ""))
-    if unused := [column for column in columns if column not in _CSV_COLUMNS]:
+        source.add(where, image, file, split, label, row.get("subject", ""), votes)
+    known_columns = {*_CSV_COLUMNS, *(_CSV_VOTES if voted else ())}
+    if unused := [column for column in columns if column not in known_columns]:
         source.notes.append(f"columns that are not used: {', '.join(map(repr, unused))}")
-
-
-def _cells(line: str, where: str) -> list[str]:
-    """The cells of one line; a quote must close in it, or it would swallow the lines after it."""
-    try:
-        cells = next(csv.reader([line], skipinitialspace=True, strict=True), [])
-    except csv.Error as error:
-        raise UserError(f"{where}: {error}; expected comma-separated cells") from None
-    return [cell.strip() for cell in cells]
 
 
 # Folders
@@ -264,26 +277,3 @@ def _wrapping_folder(names: Sequence[str], depth: int) -> str:
             break
         base += f"{pictures[0][level]}/"
     return base
-
-
-# Shared
-
-
-def _outermost(files: Files, *names: str) -> str | None:
-    """Of the files with one of these names the one in the fewest folders."""
-    found = (path for path in files.names if PurePosixPath(path).name in names)
-    return min(found, key=lambda path: (path.count("/"), path), default=None)
-
-
-def _read_table(files: Files, name: str) -> bytes:
-    try:
-        return files.read(name)
-    except UnreadableFileError as error:
-        raise UserError(f"{files.path}: {name} {error}") from error
-
-
-def _lines(content: bytes, name: str) -> list[str]:
-    try:
-        return re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 text (byte {error.start})") from error
