@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import Files, escapes, open_files
 from fsr_fer.data.fer2013 import open_fer2013, read_fer2013
@@ -22,6 +24,13 @@ RAFDB_SUBJECTS = "EmoLabel/subject.txt"
 RAFDB_ZIP = "Image/aligned.zip"
 CSV_TABLE = "labels.csv"
 IMAGES_ZIP = "images.zip"
+
+MIRROR_TABLES = ("train_labels.csv", "test_labels.csv")
+RAFDB_COUNTS = {
+    "train": [1290, 281, 717, 4772, 1982, 705, 2524],
+    "test": [329, 74, 160, 1185, 478, 162, 680],
+}
+"""Faces of the classes 1 to 7; repackings circulate in which test faces are in train."""
 
 ALIGNED = r"([^/]+)_aligned\.jpe?g$"
 
@@ -80,18 +89,18 @@ def open_source(
 
 def _read_rafdb(source: Source) -> None:
     files = source.pictures
-    name = outermost(files, "list_patition_label.txt", "list_partition_label.txt")
-    if name is None:
-        raise UserError(
-            f"{files.path}: no list_patition_label.txt in it; expected RAF-DB's layout, "
-            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
-        )
     source.numbered_from = 1
-    table = source.table = PurePosixPath(name).name
-    source.tables[RAFDB_TABLE] = read_table(files, name)
-    subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
-    if subject_table in files.names:
-        source.tables[RAFDB_SUBJECTS] = read_table(files, subject_table)
+    name = outermost(files, "list_patition_label.txt", "list_partition_label.txt")
+    if name is not None:
+        source.table = PurePosixPath(name).name
+        source.tables[RAFDB_TABLE] = read_table(files, name)
+        subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
+        if subject_table in files.names:
+            source.tables[RAFDB_SUBJECTS] = read_table(files, subject_table)
+        numbered = enumerate(lines(source.tables[RAFDB_TABLE], name), start=1)
+        rows = [(f"{source.table}:{number}", line.split()) for number, line in numbered]
+    else:
+        rows = _mirror_rows(source)
     pictures = source.pictures = _rafdb_pictures(files)
     remedy, packed = "a file there", outermost(files, "aligned.zip")
     if packed and pictures is files:
@@ -105,8 +114,7 @@ def _read_rafdb(source: Source) -> None:
                     picture, "name", match[1], f"is that of {earlier} too", "one of them"
                 )
     subjects = _rafdb_subjects(source)
-    for number, line in enumerate(lines(source.tables[RAFDB_TABLE], name), start=1):
-        where, words = f"{table}:{number}", line.split()
+    for where, words in rows:
         if not words:
             continue
         if len(words) != 2:
@@ -120,6 +128,8 @@ def _read_rafdb(source: Source) -> None:
             source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
         split = source.split(where, image.partition("_")[0])
         label = source.label(where, value)
+        if name is None and stem in by_name:
+            _check_mirror_folder(source, by_name[stem], split, value)
         subject = subjects.pop(image, "")
         source.add(where, image, by_name.get(stem), split, label, subject)
     for image in subjects:
@@ -127,6 +137,45 @@ def _read_rafdb(source: Source) -> None:
     left_out = len(by_name) - len(source.faces)
     if left_out > 0:
         source.notes.append(f"{left_out:,} pictures without a label were left out")
+    for split, official in RAFDB_COUNTS.items():
+        labels = [face.label for face in source.faces if face.split == split]
+        counts = np.bincount(np.array(labels, np.int64), minlength=len(official)).tolist()
+        if counts != official:
+            source.notes.append(
+                f"{split} faces of the classes 1 to {len(counts)}: {counts}; RAF-DB has {official}"
+            )
+
+
+def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:
+    """RAF-DB's mirrors have two tables of image,label; what is stored is the official one."""
+    files = source.pictures
+    rows: list[tuple[str, list[str]]] = []
+    found = [name for table in MIRROR_TABLES if (name := outermost(files, table))]
+    if len(found) != len(MIRROR_TABLES):
+        raise UserError(
+            f"{files.path}: no list_patition_label.txt in it; expected RAF-DB's layout, "
+            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg), or "
+            f"{' and '.join(MIRROR_TABLES)} with DATASET/train/1/*_aligned.jpg"
+        )
+    source.table = " and ".join(MIRROR_TABLES)
+    for path in found:
+        table = PurePosixPath(path).name
+        for number, line in enumerate(lines(read_table(files, path), path), start=1):
+            words = [word for word in cells(line, f"{table}:{number}") if word]
+            if [word.casefold() for word in words] != ["image", "label"]:
+                words[:1] = [re.sub(r"_aligned(?=\.\w+$)", "", word) for word in words[:1]]
+                rows.append((f"{table}:{number}", words))
+    listed = "".join(f"{' '.join(words)}\n" for _, words in rows if words)
+    source.tables[RAFDB_TABLE] = listed.encode()
+    return rows
+
+
+def _check_mirror_folder(source: Source, picture: str, split: str | None, label: str) -> None:
+    """Compare a row with the folders of its picture, ``train/1/``."""
+    folders = PurePosixPath(picture).parts[-3:-1]
+    if folders != (split, label):
+        problem = f"is not what its row says, {split}/{label}"
+        source.problem(picture, "folder", "/".join(folders), problem, "one label a picture")
 
 
 def _rafdb_pictures(files: Files) -> Files:
