@@ -19,6 +19,8 @@ def main() -> Stage:
         class_names=settings.class_names,
         validation_fraction=settings.validation_fraction,
         seed=stage.data_seed,
+        votes=settings.votes,
+        duplicates=settings.duplicates,
     )
     return stage
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from PIL import Image
 
+from fsr_fer.data.fer2013 import CLASSES
 from tests import ROOT
 from tests.pipeline.provenance.conftest import own_environment, shell
 from tests.pipeline.test_stages import tiny
@@ -156,13 +159,14 @@ def _lend_the_environment(root: Path) -> None:
 
 
 def lend_faces(raw: Path, root: Path) -> None:
-    """Synthetic faces in the places where pages say a reader has RAF-DB and faces of his own."""
+    """Synthetic faces in the places where pages say a reader has RAF-DB, FER2013 or his own."""
     shutil.copytree(raw, root / "path/to/RAF-DB/basic")
     (root / "path/to/RAF-DB/basic/EmoLabel/subject.txt").unlink()
     names = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"]
     table = root / "path/to/table"
     (table / "images").mkdir(parents=True)
     rows = ["image,label,split,subject"]
+    fer2013 = ["emotion,pixels,Usage"]
     people = dict(line.split() for line in (raw / "EmoLabel/subject.txt").read_text().splitlines())
     with zipfile.ZipFile(raw / "Image/aligned.zip") as pictures:
         listing = (raw / "EmoLabel/list_patition_label.txt").read_text()
@@ -172,7 +176,11 @@ def lend_faces(raw: Path, root: Path) -> None:
             folder = root / "path/to/faces" / split / kind
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+            pixels = Image.open(io.BytesIO(content)).convert("L").resize((48, 48)).tobytes()
+            part = "Training" if split == "train" else "PrivateTest"
+            fer2013.append(f"{CLASSES.index(kind)},{' '.join(map(str, pixels))},{part}")
             if kind not in ("fear", "disgust"):  # the classes of the profile open_faces
                 (table / "images" / name).write_bytes(content)
                 rows.append(f"{name},{kind},{split},{people[name]}")
     (table / "labels.csv").write_text("\n".join(rows))
+    (root / "path/to/fer2013.csv").write_text("\n".join(fer2013))

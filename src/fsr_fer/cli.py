@@ -7,7 +7,7 @@ import signal
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -67,8 +67,8 @@ def _options(
 
 @app.command("import")
 def import_command(
-    source: Literal["rafdb", "csv", "folder"],
-    path: Annotated[str, typer.Argument(help="The folder that holds them, or a zip.")],
+    source: Literal["rafdb", "fer2013", "csv", "folder"],
+    path: Annotated[str, typer.Argument(help="The folder that holds them, a zip or a tar.")],
     profile: Annotated[
         str | None, typer.Option(help="Whose faces they are [default: the first fitting].")
     ] = None,
@@ -81,13 +81,21 @@ def import_command(
     subject_from: Annotated[
         str | None, typer.Option(help="Who it is stands in a picture's name: '([^_]+)_', say.")
     ] = None,
+    test_part: Annotated[
+        Literal["PublicTest"] | None,
+        typer.Option("--test", help="Of FER2013, where PrivateTest is missing: what is test."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Check your faces, pack them in data/raw/PROFILE and track them with DVC.
 
     \b
     rafdb   RAF-DB as downloaded: EmoLabel/list_patition_label.txt and
-            Image/aligned.zip (or Image/aligned/*_aligned.jpg)
+            Image/aligned.zip (or Image/aligned/*_aligned.jpg), or a mirror's
+            train_labels.csv, test_labels.csv and DATASET/train/1/*_aligned.jpg
+    fer2013 FER2013Train/*.png with fer2013new.csv or label.csv (FER+), or
+            fer2013.csv, icml_face_data.csv or train.csv, and perhaps
+            fer2013new.csv beside it; PATH may be the table itself
     csv     labels.csv with image,label,split and perhaps subject; the images
             beside it, in images/ or in images.zip
     folder  split/class/picture, for example train/happiness/1.jpg; pictures
@@ -102,22 +110,25 @@ def import_command(
     if not path:  # of an unset variable; Path("") would be the current folder
         raise typer.BadParameter("PATH is empty")
     root = tracking.find_root(Path.cwd())
-    name, class_names = _profile_for(source, profile, root / "params.yaml")
+    name, dataset = _profile_for(source, profile, root / "params.yaml")
     target = root / "data" / "raw" / name
     try:
         summary = import_faces(
             source,
             Path(path),
             target,
-            class_names=class_names,
+            class_names=dataset["class_names"],
             problems_file=Path("import-problems.csv"),
             force=force,
             numbered_from=numbered_from,
             test_fraction=test_fraction,
             subject_from=subject_from,
             seed=read_params(root / "params.yaml")["data_seed"],
+            votes=dataset["votes"],
+            duplicates=dataset["duplicates"],
+            test_part=test_part,
         )
-        tracking.track_with_dvc(target, root=root, push=source != "rafdb")
+        tracking.track_with_dvc(target, root=root, push=source not in ("rafdb", "fer2013"))
     except KeyboardInterrupt:
         typer.echo("fsr-fer: stopped; run the same command again", err=True)
         raise typer.Exit(130) from None
@@ -347,8 +358,8 @@ def studies_command(
         typer.echo(f"wrote {path.relative_to(root)}")
 
 
-def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tuple[str, ...]]:
-    """The profile an import is for and its class names."""
+def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict[str, Any]]:
+    """The profile an import is for and its values of ``dataset``."""
     from fsr_fer.pipeline.params import read_params
     from fsr_fer.pipeline.profiles import profile_values
 
@@ -356,7 +367,7 @@ def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, tupl
     datasets = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
     for name, dataset in datasets.items():
         if dataset["source"] == source and wanted in (None, name):
-            return name, dataset["class_names"]
+            return name, dataset
     what = "no profile" if wanted is None else f"no profile {wanted!r}"
     known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())
     raise UserError(f"{path.name} has {what} with dataset.source: {source}; it has {known}")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.data import sources
 from fsr_fer.data.archive import FolderFiles
 from fsr_fer.data.listing import Source, class_position
-from fsr_fer.data.sources import open_source
-from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, zip_of
+from fsr_fer.data.sources import RAFDB_COUNTS, open_source
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
 
 
 def listed(source: Source) -> list[tuple[str, str, int, str]]:
@@ -91,6 +92,78 @@ def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     assert source.problems[1].allowed == "1 to 3, standing for happy, sad, angry"
     texts = [problem.problem for problem in source.problems[-2:]]
     assert texts == ["is there twice (first: list_patition_label.txt:4)", "has 3 fields"]
+
+
+def mirrored(rafdb: Path, root: Path) -> Path:
+    """The same faces as RAF-DB's mirrors have them."""
+    rows = {"train": ["image,label"], "test": ["image,label"]}
+    for line in (rafdb / "EmoLabel/list_patition_label.txt").read_text().splitlines():
+        name, label = line.replace(".jpg", "_aligned.jpg").split()
+        split = name.partition("_")[0]
+        rows[split].append(f"{name},{label}")
+        folder = root / "DATASET" / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(rafdb / "Image/aligned" / name, folder)
+    for split, lines in rows.items():
+        (root / f"{split}_labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_rafdbs_mirror_is_read_and_stored_as_the_official_form(rafdb: Path, tmp_path: Path) -> None:
+    official = open_source("rafdb", rafdb, CLASSES)
+    mirror = mirrored(rafdb, tmp_path / "mirror")
+    packed = zip_of(mirror, tmp_path / "mirror.zip", "archive/")
+    for place in (mirror, packed):
+        assert sorted(listed(open_source("rafdb", place, CLASSES))) == sorted(listed(official))
+    target = tmp_path / "data/raw/mine"
+    notes = run_import("rafdb", mirror, target).notes
+    assert notes[:2] == (
+        "train faces of the classes 1 to 7: [4, 4, 4, 0, 0, 0, 0]; "
+        "RAF-DB has [1290, 281, 717, 4772, 1982, 705, 2524]",
+        "test faces of the classes 1 to 7: [2, 2, 2, 0, 0, 0, 0]; "
+        "RAF-DB has [329, 74, 160, 1185, 478, 162, 680]",
+    )
+    stored = open_source("rafdb", target, CLASSES)
+    assert stored.table == "list_patition_label.txt"
+    assert sorted(listed(stored)) == sorted(listed(official))
+
+
+def test_rafdbs_official_counts_are_no_note(rafdb: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "RAFDB_COUNTS", {"train": [4, 4, 4], "test": [2, 2, 2]})
+    assert open_source("rafdb", rafdb, CLASSES).notes == []
+    assert sum(RAFDB_COUNTS["train"]) == 12_271
+    assert sum(RAFDB_COUNTS["test"]) == 3_068
+
+
+def test_folders_and_rows_of_rafdbs_mirror_must_agree(rafdb: Path, tmp_path: Path) -> None:
+    mirror = mirrored(rafdb, tmp_path / "mirror")
+    data = mirror / "DATASET"
+    (data / "train/2/train_00001_aligned.jpg").rename(data / "train/3/train_00001_aligned.jpg")
+    (data / "test/1/test_00000_aligned.jpg").rename(data / "train/1/test_00000_aligned.jpg")
+    edit_line(mirror / "train_labels.csv", 2, "train_00000_aligned.jpg")
+    source = open_source("rafdb", mirror, CLASSES)
+    assert problems(source) == [
+        ("train_labels.csv:2", "line", "train_00000.jpg"),
+        ("DATASET/train/3/train_00001_aligned.jpg", "folder", "train/3"),
+        ("DATASET/train/1/test_00000_aligned.jpg", "folder", "train/1"),
+    ]
+    assert source.problems[1].problem == "is not what its row says, train/2"
+    (mirror / "test_labels.csv").unlink()
+    with pytest.raises(UserError, match=r"no list_patition.* or train_labels\.csv and test_labels"):
+        open_source("rafdb", mirror, CLASSES)
+
+
+def test_folders_may_be_called_by_adjectives(class_folders: Path) -> None:
+    source = open_source("folder", class_folders, ("anger", "happiness", "sadness"))
+    assert source.problems == []
+    assert {face.id.split("/")[1]: face.label for face in source.faces} == {
+        "angry": 0,
+        "happy": 1,
+        "sad": 2,
+    }
+    (class_folders / "train/happy").rename(class_folders / "train/joy")
+    (problem,) = open_source("folder", class_folders, CLASSES).problems
+    assert problem.allowed == "happy, sad, angry; others once they are in dataset.class_names"
 
 
 def test_csv_places_are_equal(csv_folder: Path, tmp_path: Path) -> None:

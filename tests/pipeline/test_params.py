@@ -67,7 +67,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("pretrain.extractor.bimap_dim", 24, r"= 24 must be a multiple of 16"),
         ("pretrain.learning_rate_milestones", [9, 3], r"increasing numbers above 0"),
         ("fsr.beta1", 1.0, r"beta1 is 1\.0; allowed: 0 to below 1"),
-        ("dataset.source", "raf", r"one of synthetic, rafdb, folder, csv"),
+        ("dataset.source", "raf", r"one of synthetic, rafdb, fer2013, folder, csv"),
         ("dataset.class_names", ["a", "a"], r"allowed: each name once"),
         ("dataset.class_names", ["\u00e9", "e\u0301"], r"allowed: each name once"),
         ("dataset.class_names", ["a", " b"], r"class_names is ' b'; allowed: no blank at either"),

@@ -12,10 +12,11 @@ import re
 import shutil
 import stat
 import struct
+import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -23,6 +24,8 @@ from fsr_fer.common.errors import UserError
 
 MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 
@@ -32,12 +35,16 @@ class UnreadableFileError(Exception):
 
 
 class FolderFiles:
-    """The files below a folder, ``path``; links to folders are followed, but in no circle."""
+    """The files below a folder, ``path``; links to folders are followed, but in no circle.
 
-    def __init__(self, path: Path) -> None:
+    With ``only`` those of these names that are there; nobody then looks at any other.
+    """
+
+    def __init__(self, path: Path, only: Iterable[str] | None = None) -> None:
         self.path = path
         found, self.refused = [], dict[str, str]()
-        for file in _files_below(path, frozenset()):
+        named = (str(path / name) for name in only or () if (path / name).is_file())
+        for file in _files_below(path, frozenset()) if only is None else named:
             name = Path(file).relative_to(path)
             shown = os.fsencode(name).decode("utf-8", "backslashreplace")
             if shown == str(name):
@@ -59,6 +66,10 @@ class FolderFiles:
         except OSError as error:
             raise UnreadableFileError(f"cannot be read: {error.strerror or error}") from error
 
+    def open(self, name: str) -> IO[bytes]:
+        """The content as a stream, for a table of any size."""
+        return open(self.path / name, "rb")
+
     def open_zip(self, name: str) -> ZipFiles:
         return ZipFiles(self.path / name)
 
@@ -73,6 +84,8 @@ DAMAGED: tuple[type[Exception], ...] = (
     RuntimeError,  # a password is needed, or a method that zipfile does not know
 )
 """What zipfile raises on bytes that it cannot read."""
+UNREADABLE: tuple[type[Exception], ...] = (OSError, tarfile.TarError, *DAMAGED)
+"""What any place raises, a folder and a tar too."""
 
 
 class ZipFiles:
@@ -111,11 +124,15 @@ class ZipFiles:
         except DAMAGED as error:
             raise UnreadableFileError(f"cannot be read in the zip: {error}") from error
 
+    def open(self, name: str) -> IO[bytes]:
+        """The content as a stream, for a table of any size."""
+        return self._zip.open(self._entries[name])
+
     def open_zip(self, name: str) -> ZipFiles:
         """A zip inside this zip, through a copy on disk, in which it can seek."""
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
         try:
-            with self._zip.open(self._entries[name]) as packed:
+            with self.open(name) as packed:
                 shutil.copyfileobj(packed, copy, 2**20)
         except DAMAGED as error:
             raise UserError(f"{self.path}: {name} is damaged inside the zip: {error}") from error
@@ -126,14 +143,39 @@ Files = FolderFiles | ZipFiles
 
 
 def open_files(path: Path) -> Files:
-    """Open a folder or a zip; UserError if ``path`` is neither, missing or damaged."""
+    """Open a folder, a zip or a tar; UserError if ``path`` is none, missing or damaged."""
     if path.is_dir():
         return FolderFiles(path)
     if not path.exists():
-        raise UserError(f"{path} does not exist; give the folder or the zip that holds the faces")
-    if not path.is_file() or (path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path)):
-        raise UserError(f"{path} is neither a folder nor a zip file")
-    return ZipFiles(path)
+        raise UserError(
+            f"{path} does not exist; give the folder or the archive that holds the faces"
+        )
+    if not is_archive(path):
+        raise UserError(f"{path} is neither a folder nor a zip or tar file")
+    return _open_tar(path) if path.name.lower().endswith(TAR_SUFFIXES) else ZipFiles(path)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or a tar, or called one."""
+    suffixes = (".zip", *TAR_SUFFIXES)
+    return path.is_file() and (path.name.lower().endswith(suffixes) or zipfile.is_zipfile(path))
+
+
+def _open_tar(path: Path) -> ZipFiles:
+    """The files in a tar, through a zip on disk, in which one can seek."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
+    try:
+        with (
+            tarfile.open(path) as tar,
+            zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+        ):
+            for member in tar:
+                if content := tar.extractfile(member):
+                    with packed.open(member.name, "w", force_zip64=True) as target:
+                        shutil.copyfileobj(content, target, 2**20)
+    except UNREADABLE as error:
+        raise UserError(f"{path} is not a tar file, or a damaged one: {error}") from error
+    return ZipFiles(path, copy)
 
 
 def escapes(name: str) -> bool:

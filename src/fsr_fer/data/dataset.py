@@ -1,10 +1,14 @@
 """Stage ``dataset``: the faces of any source in one form, validation held out.
 
-Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py).
+Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py),
+which has the shares of the votes where faces have any. ``left_out.json`` counts by reason what is
+in the source and not in the dataset; it is there only where something is.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -12,13 +16,16 @@ from scipy.sparse.csgraph import connected_components
 
 from fsr_fer.common.arrays import writing_array
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.files import write_csv
+from fsr_fer.common.files import write_csv, write_json
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
-from fsr_fer.data.listing import SourceName
-from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
+from fsr_fer.data.listing import Face, Source, SourceName, class_position
+from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
 from fsr_fer.data.sources import open_source
+from fsr_fer.data.votes import VOTES, VoteRule
+
+Duplicates = Literal["refuse", "drop"]
 
 
 def build_dataset(
@@ -29,11 +36,15 @@ def build_dataset(
     class_names: tuple[str, ...],
     validation_fraction: float,
     seed: int,
+    votes: VoteRule = "ferplus",
+    duplicates: Duplicates = "refuse",
 ) -> None:
     """Bring the faces in ``root`` to one form in the folder ``directory``.
 
     Rows are train, then validation, then test faces, each in the source's order. A source without
-    a validation split gets one from its train faces (see ``hold_out``).
+    a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
+    makes labels of votes; with ``duplicates`` "drop" pictures of equal pixels count once
+    (``without_twins``).
 
     Raises:
         UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
@@ -44,7 +55,10 @@ def build_dataset(
             f"{root} does not exist; bring faces there with `fsr-fer import`, "
             "or run `dvc pull` if they were imported before"
         )
-    source = open_source(source_name, root, class_names)
+    source = open_source(source_name, root, class_names, vote_rule=votes)
+    if duplicates == "drop":
+        source.faces, twins = without_twins(source.faces, pixels_of(source))
+        source.left_out += twins
     faces = sorted(source.faces, key=lambda face: SPLITS.index(face.split))  # a stable sort
     hashes = []
     listing = directory.with_name("dataset-problems.csv")
@@ -63,12 +77,60 @@ def build_dataset(
         subjects = [face.subject for face in train]
         for row in hold_out(labels, subjects, validation_fraction, seed, hashes[: len(train)]):
             splits[row] = "validation"
+    voted = any(face.votes for face in faces)
     rows = [
         (face.id, face.file, split, class_names[face.label], face.subject, sha256)
+        + (_shares(face.votes, class_names),) * voted
         for face, split, sha256 in zip(faces, splits, hashes, strict=True)
     ]
-    write_csv(directory / "manifest.csv", COLUMNS, rows)
+    write_csv(directory / "manifest.csv", COLUMNS + (SHARES,) * voted, rows)
+    (directory / LEFT_OUT).unlink(missing_ok=True)
+    if source.left_out:
+        write_json(directory / LEFT_OUT, dict(source.left_out))
     listing.unlink(missing_ok=True)
+
+
+def _shares(votes: Sequence[int], class_names: Sequence[str]) -> str:
+    """What each class has of the votes for any of them, in the classes' order; they sum to 1."""
+    if not votes:
+        return ""
+    counts = [0] * len(class_names)
+    for name, count in zip(VOTES, votes, strict=True):
+        position = class_position(name, class_names, None)
+        if position is not None:
+            counts[position] += count
+    return " ".join(f"{count / sum(counts):.6g}" for count in counts)
+
+
+def pixels_of(source: Source) -> list[str]:
+    """What is equal for faces of the same pixels; "" if a picture cannot be read."""
+    known = len(source.problems)
+    pictures = (source.read(face.file) for face in progress(source.faces, desc="comparing faces"))
+    pixels = ["" if read is None else pixel_sha256(to_face(read[1])) for read in pictures]
+    del source.problems[known:]  # who reads them again finds the same
+    return pixels
+
+
+def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[Face], Counter[str]]:
+    """The faces of which no two have the same ``pixels``, and how many were left out, by reason.
+
+    Of twins the first in the last of their parts stays, so that no picture that is tested was
+    trained on. Twins under two labels all go: one of them is wrong, nobody knows which.
+    """
+    groups: dict[str, list[int]] = {}
+    for position, key in enumerate(pixels):
+        groups.setdefault(key or f"unreadable {position}", []).append(position)
+    kept, left_out = [], Counter[str]()
+    for group in groups.values():
+        if len({faces[position].label for position in group}) > 1:
+            left_out["equal under two labels"] += len(group)
+            continue
+        stays = max(group, key=lambda position: SPLITS.index(faces[position].split))
+        kept.append(stays)
+        same = sum(faces[position].split == faces[stays].split for position in group)
+        left_out["equal to one in the same part"] += same - 1
+        left_out["equal to one in a later part"] += len(group) - same
+    return [faces[position] for position in sorted(kept)], +left_out
 
 
 def hold_out(

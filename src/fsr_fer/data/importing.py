@@ -16,13 +16,16 @@ from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.archive import ZipWriter
-from fsr_fer.data.dataset import hold_out
+from fsr_fer.data.dataset import Duplicates, hold_out, pixels_of, without_twins
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import NOBODY, Face, Source, SourceName
 from fsr_fer.data.manifest import pixel_sha256
 from fsr_fer.data.sources import ALIGNED, CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
+from fsr_fer.data.votes import VOTES, VoteRule
 
 NEARLY_BLACK = 32
+TABLED = ("csv", "fer2013")
+"""Sources that are stored as a table and the pictures that it names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,11 @@ def import_faces(
     test_fraction: float | None = None,
     subject_from: str | None = None,
     seed: int = 0,
+    votes: VoteRule = "ferplus",
+    duplicates: Duplicates = "refuse",
+    test_part: str | None = None,
 ) -> ImportSummary:
-    """Check the faces in ``path`` (folder or zip) and pack them into the folder ``target``.
+    """Check the faces in ``path`` (folder, zip or tar) and pack them into the folder ``target``.
 
     Pictures are stored as they came, in one uncompressed zip, label files beside it.
 
@@ -55,6 +61,10 @@ def import_faces(
     without splits get a test split of ``test_fraction``, drawn with ``seed``, a person in one of
     them; ``subject_from`` finds who it is in a picture's name, by its group. What is stored has
     names of classes, splits and persons.
+
+    ``votes`` and ``duplicates`` are what the stage ``dataset`` will make of the faces (see there),
+    so the checks are of what is then left; votes and pictures are all stored, so that another rule
+    needs no other import. ``test_part`` of FER2013 stands for a test part that is missing.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
@@ -64,21 +74,31 @@ def import_faces(
     as_read = has_splits and numbered_from is None and subject_from is None
     if name == "rafdb" and not as_read:
         raise UserError("RAF-DB's list has splits, numbers and persons; leave out these options")
+    if name == "fer2013" and (numbered_from is not None or subject_from is not None):
+        raise UserError("FER2013 has its own numbers, and knows nobody; leave out these options")
+    if test_part and (name != "fer2013" or not has_splits):
+        raise UserError("--test names a part of FER2013; leave it out, or --test-fraction")
     source = open_source(
-        name, path, class_names, numbered_from=numbered_from, has_splits=has_splits
+        name,
+        path,
+        class_names,
+        numbered_from=numbered_from,
+        has_splits=has_splits,
+        vote_rule=votes,
+        test_part=test_part,
     )
     if subject_from is not None:
         _find_subjects(source, subject_from)
     if test_fraction is not None:
         labels = np.array([face.label for face in source.faces], np.int64)
         subjects = [face.subject for face in source.faces]
-        for position in hold_out(labels, subjects, test_fraction, seed, _pixels(source)):
+        for position in hold_out(labels, subjects, test_fraction, seed, pixels_of(source)):
             source.faces[position] = replace(source.faces[position], split="test")
     if numbered_from is not None:
         numbers = enumerate(class_names, start=numbered_from)
         source.notes.append(", ".join(f"{number} = {label}" for number, label in numbers))
     with replacing(target) as part:
-        _pack(source, part, as_read)
+        _pack(source, part, as_read and name != "fer2013", duplicates)
         _check_classes(source)
         source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
@@ -92,15 +112,6 @@ def import_faces(
         subjects=len({face.subject for face in source.faces if face.subject}),
         notes=tuple(source.notes),
     )
-
-
-def _pixels(source: Source) -> list[str]:
-    """What is equal for faces of the same pixels."""
-    known = len(source.problems)
-    pictures = (source.read(face.file) for face in progress(source.faces, desc="comparing faces"))
-    pixels = ["" if read is None else pixel_sha256(to_face(read[1])) for read in pictures]
-    del source.problems[known:]  # packing finds them again
-    return pixels
 
 
 def _find_subjects(source: Source, pattern: str) -> None:
@@ -121,15 +132,18 @@ def _find_subjects(source: Source, pattern: str) -> None:
         source.faces[position] = replace(face, subject=subject)
 
 
-def _pack(source: Source, folder: Path, as_read: bool) -> None:
-    """Write label files and pictures; find what only a look at all the pictures can tell."""
+def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -> None:
+    """Write label files and pictures; find what only a look at all the pictures can tell.
+
+    All are stored; with ``duplicates`` "drop" the source is left with the faces that count.
+    """
     folder.mkdir(parents=True)
     for table, content in source.tables.items():
         (folder / table).parent.mkdir(parents=True, exist_ok=True)
         (folder / table).write_bytes(content)
-    if source.name == "csv" and not as_read:
-        rows = [(f.id, source.class_names[f.label], f.split, f.subject) for f in source.faces]
-        write_csv(folder / CSV_TABLE, ("image", "label", "split", "subject"), rows)
+    if source.name in TABLED and not as_read:
+        _write_table(source, folder / CSV_TABLE)
+    pixels: list[str] = []
     first_with: dict[str, Face] = {}
     not_square = smaller = twins = 0
     dark: list[str] = []
@@ -137,6 +151,7 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
         for face in progress(source.faces, desc="checking faces"):
             picture = source.read(face.file)
             if picture is None:
+                pixels.append("")
                 continue
             content, rgb = picture
             height, width, _ = rgb.shape
@@ -144,10 +159,13 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
             smaller += min(height, width) < FULL_SIZE
             if rgb.max() < NEARLY_BLACK:
                 dark.append(f"{face.file} ({rgb.max()})")
-            first = first_with.setdefault(pixel_sha256(to_face(rgb)), face)
-            if first.split != face.split:
+            pixels.append(pixel_sha256(to_face(rgb)))
+            first = first_with.setdefault(pixels[-1], face)
+            if duplicates == "drop":
+                pass
+            elif first.split != face.split:
                 problem = f"is the same picture as {first.file} in {first.split}"
-                allowed = "a picture in one split only"
+                allowed = "a picture in one split only; dataset.duplicates: drop leaves out twins"
                 source.problem(face.file, "split", face.split, problem, allowed)
             elif first.label != face.label:
                 label, other = (source.class_names[f.label] for f in (face, first))
@@ -155,13 +173,21 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
                 source.problem(face.file, "label", label, problem, "one label a picture")
             twins += first is not face
             packed.add(_packed_name(source, face, as_read), content)
+        for face in source.undecided:
+            if picture := source.read(face.file):
+                packed.add(_packed_name(source, face, as_read), picture[0])
+    if duplicates == "drop":
+        source.faces, left_out = without_twins(source.faces, pixels)
+        reasons = [f"{count:,} {reason}" for reason, count in left_out.most_common()]
+        if reasons:
+            source.notes.append(f"equal pictures left out: {', '.join(reasons)}")
     for file in source.doubtful:
         source.read(file)
     if not_square:
         source.notes.append(
             f"pictures that are not square: {not_square:,}; the middle square counts"
         )
-    if twins:
+    if twins and duplicates == "refuse":
         source.notes.append(f"pictures of the same pixels as another one: {twins:,}")
     if dark:
         source.notes.append(
@@ -173,6 +199,17 @@ def _pack(source: Source, folder: Path, as_read: bool) -> None:
             f"pictures smaller than {FULL_SIZE}x{FULL_SIZE} pixels: {smaller:,}; "
             "they are enlarged, so what is called full size is not for them"
         )
+
+
+def _write_table(source: Source, path: Path) -> None:
+    """Write the table that the reader of CSV reads; votes stand in it in place of labels."""
+    voted = any(face.votes for face in (*source.faces, *source.undecided))
+    rows: list[tuple[object, ...]] = []
+    for face in (*source.faces, *source.undecided):
+        labels = face.votes if voted else (source.class_names[face.label],)
+        rows.append((face.id, *labels, face.split, face.subject))
+    labels_in = VOTES if voted else ("label",)
+    write_csv(path, ("image", *labels_in, "split", "subject"), rows)
 
 
 def _check_classes(source: Source) -> None:
@@ -202,7 +239,7 @@ def _packed_name(source: Source, face: Face, as_read: bool) -> str:
         aligned = re.search(ALIGNED, name, re.IGNORECASE)
         assert aligned is not None  # the reader found it by that
         return f"aligned/{aligned[1]}_aligned.jpg"
-    if source.name == "csv" or as_read:
+    if source.name in TABLED or as_read:
         return face.id
     person = [face.subject] if face.subject else []
     return "/".join([face.split, source.class_names[face.label], *person, name])

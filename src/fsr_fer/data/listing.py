@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,27 +15,42 @@ from fsr_fer.common.files import write_csv
 from fsr_fer.data.archive import Files, UnreadableFileError
 from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.data.manifest import SPLITS
+from fsr_fer.data.votes import VOTES, VoteRule, winner
 
-SourceName = Literal["synthetic", "rafdb", "folder", "csv"]
+SourceName = Literal["synthetic", "rafdb", "fer2013", "folder", "csv"]
 
 SPLIT_ALIASES = {
     **dict.fromkeys(("val", "valid", "dev"), "validation"),
     "training": "train",
     "testing": "test",
 }
+CLASS_SPELLINGS = {
+    "angry": "anger",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+}
+"""One class in two words: FER2013's folders have adjectives, RAF-DB and FER+ have nouns."""
+UNDECIDED = {None: "no majority", "unknown": "unknown", "NF": "not a face"}
 NOBODY = ("", "nan", "none", "null", "n/a", "na")
 """What tables have where nobody knows who is on a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
-    """One labelled face of a source; ``label`` is a position in the class names."""
+    """One labelled face of a source; ``label`` is a position in the class names.
+
+    ``votes`` are those of FER+ (data/votes.py), empty where nobody has voted.
+    """
 
     id: str
     file: str
     split: str
     label: int
     subject: str = ""
+    votes: tuple[int, ...] = ()
 
 
 class Problem(NamedTuple):
@@ -57,16 +73,21 @@ class Source:
 
     ``table`` is what messages call their list, ``tables`` are the label files by the names that an
     import stores. ``doubtful`` pictures have a problem in their row; an import decodes them too.
-    ``numbered_from``: labels are numbers of classes, counted from there.
+    ``numbered_from``: labels are numbers of classes, counted from there. ``vote_rule`` makes a
+    label of votes; ``undecided`` faces have votes, but no label by it, and ``left_out`` counts them
+    and others that are no part of the source, by reason.
     """
 
     name: SourceName
     class_names: tuple[str, ...]
     table: str
     pictures: Files
-    numbered_from: int | None
+    numbered_from: int | None = None
+    vote_rule: VoteRule = "ferplus"
     tables: dict[str, bytes] = field(default_factory=dict)
     faces: list[Face] = field(default_factory=list)
+    undecided: list[Face] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
     doubtful: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -98,7 +119,25 @@ class Source:
                 allowed = f"{first} to {last}, standing for {allowed}"
             elif value.strip().isdecimal():
                 allowed += "; numbers with --numbered-from"
+            else:
+                allowed += "; others once they are in dataset.class_names"
             self.problem(where, "label", value, "is not a label", allowed)
+        return label
+
+    def votes(self, where: str, cells: Sequence[str]) -> tuple[int, ...]:
+        """Ten numbers of votes; none, and a problem, if they cannot be read."""
+        if len(cells) == len(VOTES) and all(c.isascii() and c.isdigit() for c in cells):
+            return tuple(map(int, cells))
+        problem, allowed = "cannot be read", "ten whole numbers from 0"
+        self.problem(where, "votes", ",".join(cells), problem, allowed)
+        return ()
+
+    def label_by(self, votes: Sequence[int]) -> int | None:
+        """The class that the votes decide for; None, and counted, if it is none of this source."""
+        name = winner(votes, self.vote_rule)
+        label = None if name is None else class_position(name, self.class_names, None)
+        if label is None:
+            self.left_out[UNDECIDED.get(name, f"{name}, which is no class here")] += 1
         return label
 
     def add(
@@ -109,6 +148,7 @@ class Source:
         split: str | None,
         label: int | None,
         subject: str = "",
+        votes: tuple[int, ...] = (),
     ) -> None:
         """Take a row in; what is None had a problem that is noted already."""
         # Who is who is decided by the file: a table may name one in several ways.
@@ -118,11 +158,15 @@ class Source:
             return
         if file is None:
             return
-        if split is None or label is None:
+        if split is None or (label is None and not votes):
             self.doubtful.append(file)
             return
         subject = "" if subject.casefold() in NOBODY else subject
-        self.faces.append(Face(id=identity, file=file, split=split, label=label, subject=subject))
+        faces = self.undecided if label is None else self.faces
+        label = -1 if label is None else label
+        faces.append(
+            Face(id=identity, file=file, split=split, label=label, subject=subject, votes=votes)
+        )
 
     def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
         """A picture's bytes and RGB pixels, uint8 [H, W, 3]; None, and a problem, if unreadable."""
@@ -154,16 +198,20 @@ def split_named(value: str) -> str | None:
 
 
 def class_position(value: str, class_names: Sequence[str], first: int | None) -> int | None:
-    """Position of a class given by name (its case does not matter) or by number from ``first``.
+    """Position of a class given by name or by number from ``first``.
+
+    A name's case does not matter, nor whether it is *angry* or *anger* (CLASS_SPELLINGS).
 
     Where ``first`` is None numbers are names: somebody's 0 may be another's surprise.
     """
     name, *names = (unicodedata.normalize("NFC", n.strip()) for n in (value, *class_names))
     if name in names:
         return names.index(name)
-    folded = [candidate.casefold() for candidate in names]
-    if folded.count(name.casefold()) == 1:
-        return folded.index(name.casefold())
+    folded = [candidate.casefold() for candidate in (name, *names)]
+    spelt = [CLASS_SPELLINGS.get(candidate, candidate) for candidate in folded]
+    for wanted, *known in (folded, spelt):
+        if known.count(wanted) == 1:
+            return known.index(wanted)
     if first is None or not (name.isascii() and name.isdigit() and len(name) < 10):
         return None
     position = int(name) - first

@@ -13,6 +13,11 @@ SPLITS = ("train", "validation", "test")
 COLUMNS = ("id", "source", "split", "label", "subject", "sha256")
 """Of ``manifest.csv``; ``sha256`` is that of the pixels, ``subject`` is empty where unknown."""
 
+SHARES = "votes"
+"""One more column where faces have votes: each class's share of them, in the classes' order."""
+LEFT_OUT = "left_out.json"
+"""Beside the manifest where faces of the source are no part of it: how many, by reason."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:

@@ -27,11 +27,14 @@ class SynthesizeSettings:
 class DatasetSettings:
     """Where the faces come from and how the validation part is held out of train."""
 
-    source: Literal["synthetic", "rafdb", "folder", "csv"]
+    source: Literal["synthetic", "rafdb", "fer2013", "folder", "csv"]
     class_names: tuple[str, ...]
     validation_fraction: Annotated[
         float, Range("above 0, at most 0.5", lambda share: 0 < share <= 0.5)
     ]
+
+    votes: Literal["ferplus", "strict", "plurality"]
+    duplicates: Literal["refuse", "drop"]
 
     def __post_init__(self) -> None:
         names = self.class_names

@@ -1,19 +1,23 @@
-"""Labelled faces as people have them: RAF-DB's layout, a CSV with images, or folders per class.
+"""Labelled faces as people have them: RAF-DB, a CSV with images, folders per class, FER2013.
 
 Each reader lists the faces and everything that is wrong with the list; no picture is decoded here.
 They read what a user imports, and what ``fsr-fer import`` made of it.
 """
 
-import csv
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.archive import Files, UnreadableFileError, escapes, open_files
+from fsr_fer.data.archive import Files, escapes, open_files
+from fsr_fer.data.fer2013 import open_fer2013, read_fer2013
 from fsr_fer.data.images import SUFFIXES
 from fsr_fer.data.listing import Source, SourceName, split_named
+from fsr_fer.data.tables import cells, lines, outermost, read_table
+from fsr_fer.data.votes import VOTES, VoteRule
 
 RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
 RAFDB_SUBJECTS = "EmoLabel/subject.txt"
@@ -21,10 +25,18 @@ RAFDB_ZIP = "Image/aligned.zip"
 CSV_TABLE = "labels.csv"
 IMAGES_ZIP = "images.zip"
 
+MIRROR_TABLES = ("train_labels.csv", "test_labels.csv")
+RAFDB_COUNTS = {
+    "train": [1290, 281, 717, 4772, 1982, 705, 2524],
+    "test": [329, 74, 160, 1185, 478, 162, 680],
+}
+"""Faces of the classes 1 to 7; repackings circulate in which test faces are in train."""
+
 ALIGNED = r"([^/]+)_aligned\.jpe?g$"
 
 _CSV_REQUIRED = ("image", "label", "split")
 _CSV_COLUMNS = (*_CSV_REQUIRED, "subject")
+_CSV_VOTES = tuple(column.casefold() for column in VOTES)
 
 
 def open_source(
@@ -34,11 +46,14 @@ def open_source(
     *,
     numbered_from: int | None = None,
     has_splits: bool = True,
+    vote_rule: VoteRule = "ferplus",
+    test_part: str | None = None,
 ) -> Source:
-    """List the faces of a source in a folder or a zip.
+    """List the faces of a source in a folder, a zip or a tar.
 
     ``numbered_from`` says that a CSV or folders name classes by numbers, counted from there.
-    Without ``has_splits`` there is no split in them: every face is a train face.
+    Without ``has_splits`` there is no split in them: every face is a train face. ``vote_rule``
+    makes labels of votes; ``test_part`` of FER2013 stands for one that is missing.
 
     Raises:
         UserError: ``path`` is missing, empty, no folder or zip, or holds no source of this kind.
@@ -46,16 +61,21 @@ def open_source(
     table = CSV_TABLE
     if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():
         path, table = path.parent, path.name
-    files = open_files(path)
+    files = open_fer2013(path) if name == "fer2013" else open_files(path)
     if not files.names and not files.refused:
         raise UserError(f"{path} is empty: no file in it")
-    source = Source(name, class_names, str(path), files, numbered_from)
-    if name == "csv":
+    source = Source(name, class_names, str(path), files, numbered_from, vote_rule)
+    if name == "csv" or (name == "fer2013" and {CSV_TABLE, IMAGES_ZIP} <= set(files.names)):
         _read_csv(source, table, has_splits)
+    elif name == "fer2013":
+        read_fer2013(source, has_splits=has_splits, test_part=test_part)
     elif name == "folder":
         _read_folder(source, has_splits)
     else:
         _read_rafdb(source)
+    if source.left_out:
+        reasons = (f"{count:,} {reason}" for reason, count in source.left_out.most_common())
+        source.notes.append(f"faces left out: {', '.join(reasons)}")
     for place in dict.fromkeys((files, source.pictures)):
         for entry, reason in place.refused.items():
             source.problem(str(place.path), "entry", entry, reason, "names inside, once, in UTF-8")
@@ -69,20 +89,20 @@ def open_source(
 
 def _read_rafdb(source: Source) -> None:
     files = source.pictures
-    name = _outermost(files, "list_patition_label.txt", "list_partition_label.txt")
-    if name is None:
-        raise UserError(
-            f"{files.path}: no list_patition_label.txt in it; expected RAF-DB's layout, "
-            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg)"
-        )
     source.numbered_from = 1
-    table = source.table = PurePosixPath(name).name
-    source.tables[RAFDB_TABLE] = _read_table(files, name)
-    subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
-    if subject_table in files.names:
-        source.tables[RAFDB_SUBJECTS] = _read_table(files, subject_table)
+    name = outermost(files, "list_patition_label.txt", "list_partition_label.txt")
+    if name is not None:
+        source.table = PurePosixPath(name).name
+        source.tables[RAFDB_TABLE] = read_table(files, name)
+        subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
+        if subject_table in files.names:
+            source.tables[RAFDB_SUBJECTS] = read_table(files, subject_table)
+        numbered = enumerate(lines(source.tables[RAFDB_TABLE], name), start=1)
+        rows = [(f"{source.table}:{number}", line.split()) for number, line in numbered]
+    else:
+        rows = _mirror_rows(source)
     pictures = source.pictures = _rafdb_pictures(files)
-    remedy, packed = "a file there", _outermost(files, "aligned.zip")
+    remedy, packed = "a file there", outermost(files, "aligned.zip")
     if packed and pictures is files:
         remedy += f"; {packed} beside it is read where no face is unpacked"
     by_name: dict[str, str] = {}
@@ -94,13 +114,12 @@ def _read_rafdb(source: Source) -> None:
                     picture, "name", match[1], f"is that of {earlier} too", "one of them"
                 )
     subjects = _rafdb_subjects(source)
-    for number, line in enumerate(_lines(source.tables[RAFDB_TABLE], name), start=1):
-        where, words = f"{table}:{number}", line.split()
+    for where, words in rows:
         if not words:
             continue
         if len(words) != 2:
             fields = f"has {len(words)} field" + "s" * (len(words) > 1)
-            source.problem(where, "line", line.strip(), fields, "a name and a label")
+            source.problem(where, "line", " ".join(words), fields, "a name and a label")
             continue
         image, value = words
         stem = PurePosixPath(image).stem.removesuffix("_aligned")
@@ -109,19 +128,60 @@ def _read_rafdb(source: Source) -> None:
             source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
         split = source.split(where, image.partition("_")[0])
         label = source.label(where, value)
+        if name is None and stem in by_name:
+            _check_mirror_folder(source, by_name[stem], split, value)
         subject = subjects.pop(image, "")
         source.add(where, image, by_name.get(stem), split, label, subject)
     for image in subjects:
-        source.problem(RAFDB_SUBJECTS, "name", image, f"is not in {table}", "its names")
+        source.problem(RAFDB_SUBJECTS, "name", image, f"is not in {source.table}", "its names")
     left_out = len(by_name) - len(source.faces)
     if left_out > 0:
         source.notes.append(f"{left_out:,} pictures without a label were left out")
+    for split, official in RAFDB_COUNTS.items():
+        labels = [face.label for face in source.faces if face.split == split]
+        counts = np.bincount(np.array(labels, np.int64), minlength=len(official)).tolist()
+        if counts != official:
+            source.notes.append(
+                f"{split} faces of the classes 1 to {len(counts)}: {counts}; RAF-DB has {official}"
+            )
+
+
+def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:
+    """RAF-DB's mirrors have two tables of image,label; what is stored is the official one."""
+    files = source.pictures
+    rows: list[tuple[str, list[str]]] = []
+    found = [name for table in MIRROR_TABLES if (name := outermost(files, table))]
+    if len(found) != len(MIRROR_TABLES):
+        raise UserError(
+            f"{files.path}: no list_patition_label.txt in it; expected RAF-DB's layout, "
+            f"{RAFDB_TABLE} and {RAFDB_ZIP} (or Image/aligned/*_aligned.jpg), or "
+            f"{' and '.join(MIRROR_TABLES)} with DATASET/train/1/*_aligned.jpg"
+        )
+    source.table = " and ".join(MIRROR_TABLES)
+    for path in found:
+        table = PurePosixPath(path).name
+        for number, line in enumerate(lines(read_table(files, path), path), start=1):
+            words = [word for word in cells(line, f"{table}:{number}") if word]
+            if [word.casefold() for word in words] != ["image", "label"]:
+                words[:1] = [re.sub(r"_aligned(?=\.\w+$)", "", word) for word in words[:1]]
+                rows.append((f"{table}:{number}", words))
+    listed = "".join(f"{' '.join(words)}\n" for _, words in rows if words)
+    source.tables[RAFDB_TABLE] = listed.encode()
+    return rows
+
+
+def _check_mirror_folder(source: Source, picture: str, split: str | None, label: str) -> None:
+    """Compare a row with the folders of its picture, ``train/1/``."""
+    folders = PurePosixPath(picture).parts[-3:-1]
+    if folders != (split, label):
+        problem = f"is not what its row says, {split}/{label}"
+        source.problem(picture, "folder", "/".join(folders), problem, "one label a picture")
 
 
 def _rafdb_pictures(files: Files) -> Files:
     if any(re.search(ALIGNED, name, re.IGNORECASE) for name in files.names):
         return files
-    inner = _outermost(files, "aligned.zip")
+    inner = outermost(files, "aligned.zip")
     if inner is None:
         raise UserError(
             f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or "
@@ -133,7 +193,7 @@ def _rafdb_pictures(files: Files) -> Files:
 def _rafdb_subjects(source: Source) -> dict[str, str]:
     subjects: dict[str, str] = {}
     content = source.tables.get(RAFDB_SUBJECTS, b"")
-    for number, line in enumerate(_lines(content, RAFDB_SUBJECTS), start=1):
+    for number, line in enumerate(lines(content, RAFDB_SUBJECTS), start=1):
         words = line.split()
         if len(words) == 2 and words[0] not in subjects:
             subjects[words[0]] = words[1]
@@ -148,7 +208,7 @@ def _rafdb_subjects(source: Source) -> dict[str, str]:
 
 def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     files = source.pictures
-    name = _outermost(files, table)
+    name = outermost(files, table)
     if name is None:
         raise UserError(
             f"{files.path}: no {CSV_TABLE} in it; expected one with the columns "
@@ -159,16 +219,21 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     if base + IMAGES_ZIP in files.names:
         source.pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
     source.table = table
-    content = source.tables[CSV_TABLE] = _read_table(files, name)
+    content = source.tables[CSV_TABLE] = read_table(files, name)
     known = {unicodedata.normalize("NFC", name): name for name in source.pictures.names}
-    numbered = enumerate(_lines(content, table), start=1)
+    numbered = enumerate(lines(content, table), start=1)
     first, header = next(numbered)
     if match := re.fullmatch(r"sep=(.)", header.strip()):  # Excel's own line
         if match[1] != ",":
             raise UserError(f"{table}: its cells are separated by {match[1]!r}; expected commas")
         first, header = next(numbered, (2, ""))
-    columns = [c.casefold() for c in _cells(header, f"{table}:{first}")]
-    required = _CSV_REQUIRED if has_splits else _CSV_REQUIRED[:2]
+    columns = [c.casefold() for c in cells(header, f"{table}:{first}")]
+    voted = set(_CSV_VOTES) <= set(columns)
+    required = [
+        column
+        for column in _CSV_REQUIRED
+        if (has_splits or column != "split") and not (voted and column == "label")
+    ]
     if missing := [column for column in required if column not in columns]:
         draw = "; --test-fraction 0.2 draws one" if missing[0] == "split" else ""
         raise UserError(
@@ -180,21 +245,26 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     for number, line in numbered:
         where = f"{table}:{number}"
         try:
-            cells = _cells(line, where)
+            found = cells(line, where)
         except UserError:
             allowed = "cells in quotes that close in the same line"
             source.problem(where, "line", line[:40], "has a quote that does not close", allowed)
             continue
-        if not any(cells):
+        if not any(found):
             continue
-        if len(cells) > len(columns):
-            fields = f"has {len(cells)} fields, the first line {len(columns)}"
+        if len(found) > len(columns):
+            fields = f"has {len(found)} fields, the first line {len(columns)}"
             source.problem(where, "line", line[:40], fields, "as many")
             continue
-        row = dict(zip(columns, [*cells, *[""] * len(columns)], strict=False))
+        row = dict(zip(columns, [*found, *[""] * len(columns)], strict=False))
         value = row["image"]
         split = source.split(where, row["split"]) if has_splits else "train"
-        label = source.label(where, row["label"])
+        votes: tuple[int, ...] = ()
+        if voted:
+            votes = source.votes(where, [row[column] for column in _CSV_VOTES])
+            label = source.label_by(votes) if votes else None
+        else:
+            label = source.label(where, row["label"])
         image = PurePosixPath(unicodedata.normalize("NFC", value.replace("\\", "/"))).as_posix()
         file = next((known[base + image] for base in bases if base + image in known), None)
         if escapes(value):
@@ -202,18 +272,10 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         elif file is None:
             allowed = "a path from the folder of the table, or from images/ in it"
             source.problem(where, "image", value, "is missing", allowed)
-        source.add(where, image, file, split, label, row.get("subject", ""))
-    if unused := [column for column in columns if column not in _CSV_COLUMNS]:
+        source.add(where, image, file, split, label, row.get("subject", ""), votes)
+    known_columns = {*_CSV_COLUMNS, *(_CSV_VOTES if voted else ())}
+    if unused := [column for column in columns if column not in known_columns]:
         source.notes.append(f"columns that are not used: {', '.join(map(repr, unused))}")
-
-
-def _cells(line: str, where: str) -> list[str]:
-    """The cells of one line; a quote must close in it, or it would swallow the lines after it."""
-    try:
-        cells = next(csv.reader([line], skipinitialspace=True, strict=True), [])
-    except csv.Error as error:
-        raise UserError(f"{where}: {error}; expected comma-separated cells") from None
-    return [cell.strip() for cell in cells]
 
 
 # Folders
@@ -264,26 +326,3 @@ def _wrapping_folder(names: Sequence[str], depth: int) -> str:
             break
         base += f"{pictures[0][level]}/"
     return base
-
-
-# Shared
-
-
-def _outermost(files: Files, *names: str) -> str | None:
-    """Of the files with one of these names the one in the fewest folders."""
-    found = (path for path in files.names if PurePosixPath(path).name in names)
-    return min(found, key=lambda path: (path.count("/"), path), default=None)
-
-
-def _read_table(files: Files, name: str) -> bytes:
-    try:
-        return files.read(name)
-    except UnreadableFileError as error:
-        raise UserError(f"{files.path}: {name} {error}") from error
-
-
-def _lines(content: bytes, name: str) -> list[str]:
-    try:
-        return re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 text (byte {error.start})") from error

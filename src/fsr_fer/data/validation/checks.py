@@ -3,9 +3,10 @@
 Great Expectations checks a table of the manifest and of every face's pixels.
 """
 
+import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
-from fsr_fer.data.manifest import COLUMNS, SPLITS, pixel_sha256
+from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
 from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
@@ -48,12 +49,14 @@ class Check(NamedTuple):
 class Validation:
     """All checks of one dataset; ``images`` [N, ...] are memory-mapped.
 
-    ``counts`` are numbers of faces, a row for each class and a column for each split.
+    ``counts`` are numbers of faces, a row for each class and a column for each split; ``left_out``
+    are those of the source that are no part of the dataset, by reason.
     """
 
     checks: list[Check]
     images: np.ndarray
     counts: pd.DataFrame
+    left_out: dict[str, int] = field(default_factory=dict)
     subjects: int = 0
     lowest_contrast: float = 0.0
 
@@ -67,7 +70,7 @@ def validate_dataset(
 ) -> Validation:
     """Check ``images.npy`` and ``manifest.csv``; UserError if they cannot be read together."""
     images = open_array(directory / "images.npy")
-    table = directory / "manifest.csv"
+    table, counted = directory / "manifest.csv", directory / LEFT_OUT
     try:
         faces = pd.read_csv(table, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -84,12 +87,17 @@ def validate_dataset(
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
     counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
+    left_out = json.loads(counted.read_text()) if counted.exists() else {}
     subjects = faces["subject"][faces["subject"] != ""].nunique()
-    of_faces = _check(faces, _face_expectations(settings, class_names, subjects > 0))
+    expectations = _face_expectations(settings, class_names, subjects > 0)
+    if SHARES in faces:
+        expectations["votes"] = _votes_expectation(faces, class_names)
+    of_faces = _check(faces, expectations)
     return Validation(
         checks=[columns, *of_faces, *_check_counts(counts, settings)],
         images=images,
         counts=counts,
+        left_out=left_out,
         subjects=subjects,
         lowest_contrast=float(faces["contrast"].min()),
     )
@@ -118,7 +126,7 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
 def _check_columns(faces: pd.DataFrame) -> Check:
     offenders = [
         Offender(None, column, "missing" if column in COLUMNS else "unexpected")
-        for column in faces.columns.symmetric_difference(COLUMNS)
+        for column in faces.columns.symmetric_difference(COLUMNS).difference([SHARES])
     ]
     return Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", offenders)
 
@@ -155,6 +163,23 @@ def _face_expectations(
         words = "No known person is in more than one split."
         expectations["subjects"] = _just_one("splits_of_subject", words)
     return expectations
+
+
+def _votes_expectation(faces: pd.DataFrame, class_names: tuple[str, ...]) -> Any:
+    """Adds a column that says whether a face's shares are such; faces without votes have none."""
+    faces["shares"] = [_are_shares(text, len(class_names)) for text in faces[SHARES]]
+    return _in_set("shares", ["right"], "Shares of the votes are 0 or more and sum to 1.")
+
+
+def _are_shares(text: str, classes: int) -> str | None:
+    if not text:
+        return None
+    try:
+        values = [float(value) for value in text.split(" ")]
+    except ValueError:
+        return "no numbers"
+    right = len(values) == classes and min(values) >= 0 and abs(sum(values) - 1) < 1e-4
+    return "right" if right else text
 
 
 def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:

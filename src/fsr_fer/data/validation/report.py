@@ -23,7 +23,8 @@ SHOWN = 24
 def write_verdict(validation: Validation, path: Path) -> None:
     """Write the metrics of a validation: numbers and booleans, the same bytes for the same data.
 
-    A check of persons is in it only where persons are known.
+    A check of persons is in it only where persons are known, and what the dataset left out only
+    where it did.
     """
     verdict = {
         "passed": not validation.failed,
@@ -33,6 +34,8 @@ def write_verdict(validation: Validation, path: Path) -> None:
         "smallest_class": int(validation.counts.to_numpy().min()),
         "lowest_contrast": round(validation.lowest_contrast, 2),
     }
+    if validation.left_out:
+        verdict["left_out"] = validation.left_out
     write_json(path, verdict)
 
 

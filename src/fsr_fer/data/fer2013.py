@@ -1,0 +1,369 @@
+"""FER2013 with or without FER+'s votes, in every form that circulates; told apart by content.
+
+- FER+'s layout: pictures in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, with
+  ``fer2013new.csv``, or in each folder a ``label.csv`` without a header
+- a table of pixels: ``fer2013.csv`` or ``icml_face_data.csv`` (emotion, pixels, Usage), with or
+  without ``fer2013new.csv`` beside it; ``train.csv`` and ``test.csv`` without Usage
+
+A table of pixels is read line by line, and becomes pictures in a temporary zip.
+"""
+
+import io
+import tempfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, NoReturn
+
+from PIL import Image
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.progress import progress
+from fsr_fer.data.archive import Files, FolderFiles, ZipFiles, is_archive, open_files
+from fsr_fer.data.listing import Source, class_position
+from fsr_fer.data.tables import cells, first_cells, lines, outermost, read_table, stream_lines
+from fsr_fer.data.votes import VOTES
+
+CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""FER2013's own 0 to 6."""
+PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+NUMBERS = tuple(map(str, range(len(CLASSES))))
+VOTE_TABLE = "fer2013new.csv"
+SIDE = 48
+BLANK_SHOWN = 12
+
+_FORMS = (
+    "FER2013Train/*.png with fer2013new.csv or label.csv, or a table with the columns emotion, "
+    "pixels and Usage (fer2013.csv, icml_face_data.csv)"
+)
+
+
+class Voted(NamedTuple):
+    """A row of FER+: a picture of a part, and its ten cells of votes."""
+
+    where: str
+    part: str
+    image: str
+    cells: list[str]
+
+
+class Row(NamedTuple):
+    """A row of a table of pixels; ``image`` is what its picture is called without FER+."""
+
+    where: str
+    part: str
+    image: str
+    emotion: int
+    pixels: str
+
+
+def open_fer2013(path: Path) -> Files:
+    """Open a folder, an archive, or one table, beside which FER+'s votes may lie."""
+    if path.is_file() and not is_archive(path):
+        return FolderFiles(path.parent, (path.name, VOTE_TABLE))
+    return open_files(path)
+
+
+def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> None:
+    """List the faces; ``test_part`` is taken for test where PrivateTest is missing.
+
+    Raises:
+        UserError: nothing of FER2013 is there, it has no test part, or two tables do not agree.
+    """
+    files = source.pictures
+    pictures: dict[tuple[str, str], str] = {}
+    parts = {folder: part for part, folder in FOLDERS.items()}
+    for name in files.names:
+        folder, image = PurePosixPath(name).parts[-2:] if "/" in name else ("", name)
+        if folder in parts and image.lower().endswith(".png"):
+            pictures.setdefault((parts[folder], image), name)
+    if pictures:
+        found = _read_pictures(source, pictures, _splits(has_splits, test_part))
+    else:
+        found = _read_pixels(source, has_splits, _splits(has_splits, test_part))
+    if has_splits and not source.problems:
+        _check_parts(source, found, test_part)
+    if all(class_position(name, source.class_names, None) is None for name in CLASSES):
+        raise UserError(
+            f"none of FER2013's classes is in dataset.class_names ({', '.join(source.class_names)})"
+            f"; they are {', '.join(CLASSES)}"
+        )
+
+
+def _splits(has_splits: bool, test_part: str | None) -> dict[str, str]:
+    if not has_splits:
+        return dict.fromkeys(PARTS, "train")
+    return PARTS | ({test_part: "test"} if test_part else {})
+
+
+def _check_parts(source: Source, found: set[str], test_part: str | None) -> None:
+    if test_part and "PrivateTest" in found:
+        raise UserError(f"{source.table} has a test part, PrivateTest; leave out --test")
+    wanted = test_part or "PrivateTest"
+    if wanted not in found:
+        remedy = "" if test_part else "; --test PublicTest takes the validation part for it"
+        raise UserError(f"{source.table} has no faces of {wanted}, the test part{remedy}")
+    if test_part:
+        source.notes.append(
+            f"{test_part} is the test part here; validation faces are held out of train"
+        )
+
+
+# FER+'s layout
+
+
+def _read_pictures(
+    source: Source, pictures: dict[tuple[str, str], str], splits: dict[str, str]
+) -> set[str]:
+    """Add the pictures that FER+'s tables name; returns the parts that are there."""
+    files = source.pictures
+    if table := outermost(files, VOTE_TABLE):
+        source.table = VOTE_TABLE
+        rows = _voted(files, table)
+    else:
+        source.table, rows = "label.csv", []
+        places = {part: PurePosixPath(name).parent for (part, _), name in pictures.items()}
+        for part in (part for part in PARTS if part in places):
+            table = (places[part] / "label.csv").as_posix()
+            if table not in files.names:
+                raise UserError(f"{files.path}: neither {VOTE_TABLE} nor {table} is in it")
+            rows += _labelled(source, files, table, part)
+    found = {part for part, _ in pictures}
+    rows = [row for row in rows if row.part in found]  # fer2013new.csv may list more parts
+    for row in _each_once(source, rows):
+        file = pictures.get((row.part, row.image))
+        if file is None:
+            source.problem(row.where, "image", row.image, f"is not in {files.path}", "a file there")
+        _add_voted(source, row, file, splits)
+    if unnamed := pictures.keys() - {(row.part, row.image) for row in rows}:
+        source.notes.append(f"{len(unnamed):,} pictures without votes were left out")
+    return found
+
+
+def _voted(files: Files, table: str) -> list[Voted]:
+    """The rows of fer2013new.csv: Usage, Image name, ten votes."""
+    numbered = enumerate(lines(read_table(files, table), table), start=1)
+    columns = ("Usage", "Image name", *VOTES)
+    header = tuple(cells(next(numbered)[1], f"{VOTE_TABLE}:1"))
+    if header != columns:
+        raise UserError(
+            f"{VOTE_TABLE}: its first line is {','.join(header)!r}, expected {','.join(columns)!r}"
+        )
+    rows = []
+    for number, line in numbered:
+        where = f"{VOTE_TABLE}:{number}"
+        found = cells(line, where)
+        if not line.strip():
+            continue
+        if len(found) != len(columns):
+            raise UserError(f"{where} has {len(found)} fields, the first line {len(columns)}")
+        if found[0] not in PARTS:
+            raise UserError(f"{where}: Usage {found[0]!r} is none of {', '.join(PARTS)}")
+        rows.append(Voted(where, found[0], found[1], found[2:]))
+    return rows
+
+
+def _labelled(source: Source, files: Files, table: str, part: str) -> list[Voted]:
+    """The rows of a folder's label.csv: image, perhaps the box of the face, ten votes."""
+    shown = "/".join(PurePosixPath(table).parts[-2:])
+    rows = []
+    for number, line in enumerate(lines(read_table(files, table), table), start=1):
+        where = f"{shown}:{number}"
+        found = cells(line, where)
+        if len(found) - len(VOTES) in (1, 2):
+            rows.append(Voted(where, part, found[0], found[-len(VOTES) :]))
+        elif line.strip():
+            allowed = "a name, perhaps a box in quotes, and ten votes"
+            source.problem(where, "line", line[:40], f"has {len(found)} fields", allowed)
+    return rows
+
+
+def _each_once(source: Source, rows: list[Voted]) -> Iterator[Voted]:
+    """The rows that have a name, one of those that name the same picture.
+
+    FER+ has 173 rows without a name (its annotators saw no face) and four names in two rows: of
+    equal votes one counts, of others none.
+    """
+    votes = defaultdict(list)
+    for row in rows:
+        votes[row.part, row.image].append(row.cells)
+    seen = set()
+    for row in rows:
+        key = row.part, row.image
+        if not row.image:
+            source.left_out["not a face"] += 1
+        elif key in seen or any(other != row.cells for other in votes[key]):
+            source.left_out["named in two rows"] += 1
+        else:
+            seen.add(key)
+            yield row
+
+
+def _add_voted(source: Source, row: Voted, file: str | None, splits: dict[str, str]) -> None:
+    votes = source.votes(row.where, row.cells)
+    label = source.label_by(votes) if votes else None
+    identity = f"{FOLDERS[row.part]}/{row.image}"
+    source.add(row.where, identity, file, splits[row.part], label, votes=votes)
+
+
+# Tables of pixels
+
+
+def _read_pixels(source: Source, has_splits: bool, splits: dict[str, str]) -> set[str]:
+    """Make pictures of the rows and add them; returns the parts that are there."""
+    files = source.pictures
+    tables = _tables(files, has_splits)
+    source.table = " and ".join(PurePosixPath(table).name for table in tables)
+    vote_table = outermost(files, VOTE_TABLE)
+    votes = _voted(files, vote_table) if vote_table else None
+    rows = chain.from_iterable(_rows(source, files, *item) for item in tables.items())
+    positions = [class_position(name, source.class_names, None) for name in CLASSES]
+    found, blank = set(), []
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
+    with zipfile.ZipFile(copy, "w") as packed:
+        for row, vote in _pairs(source, rows, votes):
+            found.add(row.part)
+            pixels = _pixels(source, row)
+            if not pixels:
+                continue
+            if min(pixels) == max(pixels):
+                blank.append(row.where)
+                continue
+            file = f"{FOLDERS[row.part]}/{vote.image if vote else row.image}"
+            packed.writestr(file, _png(pixels))
+            if vote:
+                _add_voted(source, vote, file, splits)
+            elif (label := positions[row.emotion]) is not None:
+                source.add(row.where, file, file, splits[row.part], label)
+            else:
+                source.left_out[f"{CLASSES[row.emotion]}, which is no class here"] += 1
+    source.pictures = ZipFiles(files.path, copy)
+    if blank:
+        listed = ", ".join(blank[:BLANK_SHOWN]) + ", ..." * (len(blank) > BLANK_SHOWN)
+        source.notes.append(f"blank pictures left out: {len(blank):,} ({listed})")
+    return found
+
+
+def _tables(files: Files, has_splits: bool) -> dict[str, str]:
+    """The tables of pixels to read, each with its part, "" where its rows say which."""
+    suffixes = ("", ".csv")
+    candidates = [name for name in files.names if PurePosixPath(name).suffix.lower() in suffixes]
+    columns = {name: first_cells(files, name) for name in candidates}
+    tables = sorted(
+        (name for name in columns if "pixels" in columns[name]),
+        key=lambda name: (name.count("/"), name),
+    )
+    labelled = [name for name in tables if "emotion" in columns[name]]
+    if whole := [name for name in labelled if "usage" in columns[name]]:
+        return {whole[0]: ""}
+    stems = {PurePosixPath(name).stem.casefold(): name for name in reversed(labelled)}
+    if {"train", "test"} <= stems.keys():
+        return {stems["train"]: "Training", stems["test"]: "PrivateTest"}
+    if labelled and not has_splits:
+        return {labelled[0]: "Training"}
+    without = "".join(f"; {name} has no labels" for name in tables if name not in labelled)
+    if labelled:
+        raise UserError(
+            f"{labelled[0]} has no column Usage, so no split{without}; "
+            "--test-fraction 0.2 draws one"
+        )
+    if without:
+        raise UserError(f"{without[2:]}: no column emotion; {_FORMS} is expected")
+    raise UserError(f"{files.path}: nothing of FER2013 in it; expected {_FORMS}{_hint(files)}")
+
+
+def _hint(files: Files) -> str:
+    """What to say to who brings the pictures in folders per class."""
+    folders = (PurePosixPath(name).parent.name for name in files.names)
+    if not any(class_position(folder, CLASSES, None) is not None for folder in folders):
+        return ""
+    return (
+        ". Folders per class are for `fsr-fer import folder`; the numbers in their pictures' names "
+        "are no rows, so FER+'s votes cannot be joined with them"
+    )
+
+
+def _rows(source: Source, files: Files, table: str, part: str) -> Iterator[Row | None]:
+    """The rows of a table; None is one that cannot be read."""
+    shown, columns = PurePosixPath(table).name, list[str]()
+    for number, line in progress(stream_lines(files, table), desc="reading pixels"):
+        where = f"{shown}:{number}"
+        try:
+            found = cells(line, where)
+        except UserError:
+            found = []
+        if number == 1:
+            columns = [column.casefold() for column in found]
+        elif not line.strip():
+            continue
+        elif len(found) != len(columns):
+            fields = f"has {len(found)} fields, the first line {len(columns)}"
+            source.problem(where, "line", line[:40].strip(), fields, "as many")
+            yield None
+        else:
+            row = dict(zip(columns, found, strict=True))
+            usage, emotion = part or row["usage"], row["emotion"]
+            if usage not in PARTS:
+                source.problem(where, "Usage", usage, "is no part", ", ".join(PARTS))
+            if emotion not in NUMBERS:
+                allowed = f"0 to 6, standing for {', '.join(CLASSES)}"
+                source.problem(where, "emotion", emotion, "is not a label", allowed)
+            right = usage in PARTS and emotion in NUMBERS
+            image = f"line{number:05d}.png"
+            yield Row(where, usage, image, int(emotion), row["pixels"]) if right else None
+
+
+def _pairs(
+    source: Source, rows: Iterable[Row | None], votes: list[Voted] | None
+) -> Iterator[tuple[Row, Voted | None]]:
+    """The rows, each with FER+'s of the same number; those that FER+ does not use are left out.
+
+    The number in a picture's name is not its row: it does not count rows without a name.
+    """
+    if votes is None:
+        yield from ((row, None) for row in rows if row)
+        return
+    used = {vote.where for vote in _each_once(source, votes)}
+    others = iter(votes)
+    for row in rows:
+        vote = next(others, None)
+        if row and (vote is None or vote.part != row.part):
+            _refuse(f"{row.where} is of {row.part}", vote)
+        if row and vote and vote.where in used:
+            yield row, vote
+    if vote := next(others, None):
+        _refuse(f"{source.table} has no more rows", vote)
+
+
+def _refuse(found: str, vote: Voted | None) -> NoReturn:
+    other = f"{vote.where} of {vote.part}" if vote else f"{VOTE_TABLE} has no more rows"
+    raise UserError(
+        f"{found}, {other}: the two go together row by row, but one lacks rows or is in another "
+        "order"
+    )
+
+
+def _pixels(source: Source, row: Row) -> bytes:
+    """Grey values in row order; none, and a problem, if they are not those of a picture."""
+    values = row.pixels.split()
+    problem = ""
+    if len(values) != SIDE * SIDE:
+        problem = f"has {len(values):,} numbers"
+    else:
+        try:
+            return bytes(map(int, values))
+        except ValueError:
+            wrong = next(v for v in values if not (v.isdecimal() and len(v) < 4 and int(v) < 256))
+            problem = f"has the value {wrong[:20]!r}"
+    allowed = f"{SIDE * SIDE:,} numbers from 0 to 255"
+    source.problem(row.where, "pixels", "", problem, allowed)
+    return b""
+
+
+def _png(pixels: bytes) -> bytes:
+    content = io.BytesIO()
+    Image.frombytes("L", (SIDE, SIDE), pixels).save(content, "PNG")
+    return content.getvalue()

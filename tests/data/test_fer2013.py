@@ -1,0 +1,480 @@
+"""FER2013 in every form that circulates gives the same faces; votes, rows and twins by hand."""
+
+import csv
+import io
+import json
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.dataset import build_dataset, without_twins
+from fsr_fer.data.listing import Face, Source, class_position
+from fsr_fer.data.settings import ValidateSettings
+from fsr_fer.data.sources import open_source
+from fsr_fer.data.validation.checks import validate_dataset
+from fsr_fer.data.validation.report import write_report, write_verdict
+from fsr_fer.data.votes import VOTES, VoteRule, winner
+from tests import ROOT
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
+
+FERPLUS = ROOT.parent / "shared/data/ferplus/ferplus.zip"
+FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+SEVEN = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+
+
+class Row(NamedTuple):
+    """A row of both tables: ``name`` of FER+, its votes, FER2013's emotion, and the picture."""
+
+    part: str
+    name: str
+    votes: str
+    emotion: int
+    picture: int
+
+
+ROWS = [  # neutral happiness surprise sadness anger disgust fear contempt unknown NF
+    Row("Training", "fer0000000.png", "0,6,1,1,1,1,0,0,0,0", 3, 0),  # happy by every rule
+    Row("Training", "", "0,0,0,0,0,0,0,0,0,10", 0, 1),
+    Row("Training", "fer0000001.png", "0,4,1,1,1,1,1,1,0,0", 3, 2),  # happy: single votes go
+    Row("Training", "fer0000002.png", "0,0,0,8,2,0,0,0,0,0", 4, 3),  # sad
+    Row("Training", "fer0000003.png", "0,0,0,3,5,2,0,0,0,0", 0, 4),  # 5 of 10 is no majority
+    Row("Training", "fer0000004.png", "0,0,0,0,9,1,0,0,0,0", 0, 5),  # angry
+    Row("Training", "fer0000005.png", "0,1,0,0,0,0,0,0,9,0", 1, 6),  # unknown; disgust in FER2013
+    Row("Training", "fer0000006.png", "0,3,0,0,0,0,0,7,0,0", 3, 7),  # contempt
+    Row("Training", "fer0000007.png", "0,9,0,0,0,0,0,0,0,0", 3, 8),  # happy, there twice
+    Row("Training", "fer0000007.png", "0,9,0,0,0,0,0,0,0,0", 3, 8),
+    Row("Training", "fer0000008.png", "0,9,0,0,0,0,0,0,0,0", 3, 9),  # twice, with other votes
+    Row("Training", "fer0000008.png", "9,0,0,0,0,0,0,0,0,0", 3, 9),
+    *(Row("PublicTest", f"fer003000{n}.png", v, e, 20 + n) for n, (v, e) in enumerate(
+        [("0,10,0,0,0,0,0,0,0,0", 3), ("0,0,0,9,0,0,0,0,1,0", 4), ("0,0,0,0,7,0,0,0,3,0", 0)]
+    )),
+    *(Row("PrivateTest", f"fer003500{n}.png", v, e, 30 + n) for n, (v, e) in enumerate(
+        [("0,10,0,0,0,0,0,0,0,0", 3), ("0,0,0,9,0,0,0,0,1,0", 4), ("0,0,0,0,7,0,0,0,3,0", 0)]
+    )),
+]  # fmt: skip
+BY_VOTES = [
+    *[("FER2013Train", number, "train", label) for number, label in
+      [(0, "happy"), (1, "happy"), (2, "sad"), (4, "angry"), (7, "happy")]],
+    *[("FER2013Valid", 30000 + n, "validation", label) for n, label in enumerate(CLASSES)],
+    *[("FER2013Test", 35000 + n, "test", label) for n, label in enumerate(CLASSES)],
+]  # fmt: skip
+LEFT_OUT = {
+    "not a face": 1,
+    "no majority": 1,
+    "unknown": 1,
+    "contempt, which is no class here": 1,
+    "named in two rows": 3,
+}
+
+
+def grey(number: int) -> np.ndarray:
+    """A picture of FER2013's size that no other number gives."""
+    return face_pixels(number, (48, 48))[:, :, 0]
+
+
+def write_pixels(path: Path, rows: list[Row], header: str = "emotion,pixels,Usage") -> Path:
+    """A table of pixels, the columns as the header has them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [header]
+    for row in rows:
+        pixels = " ".join(map(str, grey(row.picture).ravel()))
+        values = {"emotion": str(row.emotion), "pixels": pixels, "Usage": row.part}
+        lines.append(",".join(values[column.strip()] for column in header.split(",")))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_votes(folder: Path, rows: list[Row]) -> None:
+    lines = [",".join(("Usage", "Image name", *VOTES))]
+    lines += [f"{row.part},{row.name},{row.votes}" for row in rows]
+    (folder / "fer2013new.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_pictures(root: Path, rows: list[Row], box: str | None = None) -> Path:
+    """FER+'s layout; with ``box`` each folder has its label.csv, "" being one without boxes."""
+    for row in rows:
+        folder = root / FOLDERS[row.part]
+        folder.mkdir(parents=True, exist_ok=True)
+        if row.name:
+            (folder / row.name).write_bytes(encoded(grey(row.picture)))
+            if box is not None:
+                with open(folder / "label.csv", "a") as file:
+                    file.write(f"{row.name},{box}{row.votes}\n")
+    if box is None:
+        write_votes(root, rows)
+    return root
+
+
+def as_table(root: Path) -> Path:
+    write_pixels(root / "fer2013.csv", ROWS)
+    write_votes(root, ROWS)
+    return root
+
+
+def as_one_table(root: Path) -> Path:
+    return (as_table(root) / "fer2013.csv").rename(root / "fer2013")
+
+
+def as_tar(root: Path) -> Path:
+    as_table(root / "fer2013")
+    with tarfile.open(root / "fer2013.tar.gz", "w:gz") as packed:
+        packed.add(root / "fer2013", "fer2013")
+    return root / "fer2013.tar.gz"
+
+
+FORMS: dict[str, Callable[[Path], Path]] = {
+    "fer2013new.csv": lambda root: write_pictures(root, ROWS),
+    "a zip": lambda root: zip_of(write_pictures(root, ROWS), root.with_suffix(".zip"), "FERPlus/"),
+    "label.csv": lambda root: write_pictures(root, ROWS, box=""),
+    "label.csv with boxes": lambda root: write_pictures(root, ROWS, box='"(0, 0, 48, 48)",'),
+    "a table": as_table,
+    "a table without suffix": as_one_table,
+    "a tar": as_tar,
+}
+
+
+def opened(path: Path, **options: object) -> Source:
+    return open_source("fer2013", path, CLASSES, **options)  # type: ignore[arg-type]
+
+
+def listed(source: Source) -> list[tuple[str, str, str]]:
+    assert source.problems == []
+    return [(face.id, face.split, CLASSES[face.label]) for face in source.faces]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_with_votes_gives_the_same_faces(form: str, tmp_path: Path) -> None:
+    source = opened(FORMS[form](tmp_path / "faces"))
+    expected = [(f"{f}/fer{n:07d}.png", split, label) for f, n, split, label in BY_VOTES]
+    assert listed(source) == expected
+    pictures = {row.name: row.picture for row in ROWS}
+    for face in source.faces:
+        picture = source.read(face.file)
+        assert picture is not None
+        np.testing.assert_array_equal(picture[1][:, :, 0], grey(pictures[Path(face.id).name]))
+    left_out = dict(LEFT_OUT)
+    if form.startswith("label.csv"):  # which does not list pictures without a name
+        del left_out["not a face"]
+    assert source.left_out == left_out
+    assert source.faces[0].votes == (0, 6, 1, 1, 1, 1, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("votes", "ferplus", "strict", "plurality"),
+    [
+        ((0, 6, 1, 1, 1, 1, 0, 0, 0, 0), "happiness", "happiness", "happiness"),
+        ((0, 4, 1, 1, 1, 1, 1, 1, 0, 0), "happiness", None, "happiness"),
+        ((4, 0, 0, 4, 1, 0, 0, 0, 1, 0), None, None, "neutral"),  # the first of both
+        ((0, 5, 0, 0, 3, 2, 0, 0, 0, 0), None, None, "happiness"),
+        ((0, 3, 0, 0, 0, 0, 0, 0, 7, 0), "unknown", "unknown", "happiness"),
+        ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1), None, None, "neutral"),
+        ((0, 0, 0, 0, 0, 0, 0, 0, 0, 10), "NF", "NF", "NF"),
+        ((0, 0, 0, 0, 0, 0, 0, 5, 4, 0), "contempt", "contempt", "contempt"),
+    ],
+)
+def test_rules_of_votes(
+    votes: tuple[int, ...], ferplus: str | None, strict: str | None, plurality: str
+) -> None:
+    assert winner(votes, "ferplus") == ferplus
+    assert winner(votes, "strict") == strict
+    assert winner(votes, "plurality") == plurality
+
+
+def test_contempt_is_kept_where_it_is_a_class(tmp_path: Path) -> None:
+    names = ("anger", "contempt", "happiness", "sadness")
+    source = open_source("fer2013", as_table(tmp_path), names)
+    assert [face.id for face in source.faces if face.label == 1] == ["FER2013Train/fer0000006.png"]
+    assert "contempt, which is no class here" not in source.left_out
+
+
+@pytest.mark.parametrize(
+    "header", ["emotion,pixels,Usage", "emotion, Usage, pixels", "Usage,emotion,pixels"]
+)
+def test_without_votes_the_emotion_counts(header: str, tmp_path: Path) -> None:
+    write_pixels(tmp_path / "icml_face_data.csv", ROWS, header)
+    source = opened(tmp_path)
+    labels = {3: "happy", 4: "sad", 0: "angry"}
+    assert listed(source) == [
+        (f"{FOLDERS[row.part]}/line{line:05d}.png", split, labels[row.emotion])
+        for line, row in enumerate(ROWS, start=2)
+        if row.emotion in labels
+        for split in [{"Training": "train", "PublicTest": "validation"}.get(row.part, "test")]
+    ]
+    assert source.left_out == {"disgust, which is no class here": 1}
+
+
+def test_tables_without_usage(tmp_path: Path) -> None:
+    train = write_pixels(tmp_path / "train.csv", ROWS[:6], "emotion,pixels")
+    write_pixels(tmp_path / "test.csv", ROWS[12:15], "pixels")
+    message = r"train\.csv has no column Usage, so no split; test\.csv has no labels; --test-frac"
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path)
+    with pytest.raises(UserError, match=r"^test\.csv has no labels: no column emotion; "):
+        opened(tmp_path / "test.csv")
+    for place in (tmp_path, train):
+        faces = opened(place, has_splits=False).faces
+        assert [face.split for face in faces] == ["train"] * 6
+    write_pixels(tmp_path / "test.csv", ROWS[12:15], "emotion,pixels")
+    counts = Counter(face.split for face in opened(tmp_path).faces)
+    assert counts == {"train": 6, "test": 3}
+
+
+def shifted(rows: list[Row]) -> list[Row]:
+    return [*rows[1:12], rows[12]._replace(name="fer0030009.png"), *rows[12:]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            shifted(ROWS),
+            r"fer2013\.csv:13 is of Training, fer2013new\.csv:13 of PublicTest: the tw",
+        ),
+        (
+            ROWS[:-1],
+            r"fer2013\.csv:19 is of PrivateTest, fer2013new\.csv has no more rows: the two",
+        ),
+        ([*ROWS, ROWS[-1]], r"fer2013\.csv has no more rows, fer2013new\.csv:20 of PrivateTest: "),
+    ],
+)
+def test_rows_that_do_not_belong_together_stop_the_import(
+    rows: list[Row], message: str, tmp_path: Path
+) -> None:
+    write_pixels(tmp_path / "fer2013.csv", ROWS)
+    write_votes(tmp_path, rows)
+    with pytest.raises(UserError, match=message) as caught:
+        opened(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_faults_are_named_with_their_row(tmp_path: Path) -> None:
+    table = write_pixels(tmp_path / "fer2013.csv", ROWS)
+    whole = " ".join(["7", "9"] * 1152)
+    for number, line in [
+        (2, f"3,{whole[2:]},Training"),
+        (3, f"3,{whole} 1,Training"),
+        (4, f"3,{whole.replace('9', '256', 1)},Training"),
+        (5, f"3,{whole.replace('9', '-9', 1)},Training"),
+        (6, f"7,{whole},Training"),
+        (7, f"happy,{whole},Training"),
+        (8, f"3,{whole},Test"),
+        (9, f"3,{whole},Training,,,"),
+        (10, f"3,{' '.join(['255'] * 2304)},Training"),
+    ]:
+        edit_line(table, number, line)
+    source = opened(tmp_path)
+    found = [(problem.file, problem.field, problem.problem) for problem in source.problems]
+    assert found == [
+        ("fer2013.csv:2", "pixels", "has 2,303 numbers"),
+        ("fer2013.csv:3", "pixels", "has 2,305 numbers"),
+        ("fer2013.csv:4", "pixels", "has the value '256'"),
+        ("fer2013.csv:5", "pixels", "has the value '-9'"),
+        ("fer2013.csv:6", "emotion", "is not a label"),
+        ("fer2013.csv:7", "emotion", "is not a label"),
+        ("fer2013.csv:8", "Usage", "is no part"),
+        ("fer2013.csv:9", "line", "has 6 fields, the first line 3"),
+    ]
+    assert source.notes[0] == "blank pictures left out: 1 (fer2013.csv:10)"
+
+
+def test_faults_of_votes_are_named_with_their_row(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ROWS)
+    table = tmp_path / "fer2013new.csv"
+    edit_line(table, 2, "Training,fer0000000.png,0,x,0,0,0,0,0,0,0,0")
+    (tmp_path / "FER2013Train/fer0000001.png").unlink()
+    (tmp_path / "FER2013Train/fer0000099.png").write_bytes(encoded(grey(99)))
+    source = opened(tmp_path)
+    assert [(problem.file, problem.field) for problem in source.problems] == [
+        ("fer2013new.csv:2", "votes"),
+        ("fer2013new.csv:4", "image"),
+    ]
+    assert source.notes[0] == "1 pictures without votes were left out"
+    edit_line(table, 3, "Test,fer0000000.png,0,0,0,0,0,0,0,0,0,0")
+    with pytest.raises(UserError, match=r"fer2013new\.csv:3: Usage 'Test' is none of Training, Pu"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            ["train/angry/Training_1.jpg"],
+            r"nothing of FER2013 in it; .*`fsr-fer import folder`; th",
+        ),
+        (["fer2013new.csv"], r"nothing of FER2013 in it; expected FER2013Train/\*\.png with"),
+        (["FER2013Train/fer0000000.png"], "neither fer2013new.csv nor FER2013Train/label.csv"),
+    ],
+)
+def test_what_is_no_form_is_one_line(files: list[str], message: str, tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(grey(1)))
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path)
+
+
+def test_a_missing_test_part_is_said_or_replaced(tmp_path: Path) -> None:
+    rows = [row for row in ROWS if row.part != "PrivateTest"]
+    place = write_pictures(tmp_path / "two", rows)
+    write_votes(place, ROWS)  # it may list parts that are not there
+    with pytest.raises(UserError, match=r"no faces of PrivateTest, the test part; --test PublicTe"):
+        opened(place)
+    source = opened(place, test_part="PublicTest")
+    assert Counter(face.split for face in source.faces) == {"train": 5, "test": 3}
+    assert "PublicTest is the test part here" in source.notes[0]
+    with pytest.raises(UserError, match=r"has a test part, PrivateTest; leave out --test"):
+        opened(write_pictures(tmp_path / "all", ROWS), test_part="PublicTest")
+
+
+def test_classes_that_fer2013_does_not_have(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none of FER2013's .*\(a, b\); they are anger, disgust"):
+        open_source("fer2013", as_table(tmp_path), ("a", "b"))
+    assert class_position("angry", SEVEN, None) == 5
+    assert class_position("Surprise", ("Happy", "surprised"), None) == 1
+    assert class_position("happy", ("happy", "happiness"), None) == 0
+    assert class_position("joy", SEVEN, None) is None
+
+
+def test_twins() -> None:
+    faces = [
+        Face(id=str(n), file=str(n), split=split, label=label)
+        for n, (split, label) in enumerate(
+            [
+                ("train", 0), ("train", 0), ("train", 0), ("train", 1), ("validation", 0),
+                ("train", 1), ("test", 1), ("test", 1), ("train", 2), ("test", 0),
+            ]
+        )
+    ]  # fmt: skip
+    # a: train and validation; b: twice in train; c: train, test, test; d: two labels
+    kept, left_out = without_twins(faces, list("abbzacccdd"))
+    assert [face.id for face in kept] == ["1", "3", "4", "6"]
+    assert left_out == {
+        "equal under two labels": 2,
+        "equal to one in the same part": 2,
+        "equal to one in a later part": 2,
+    }
+
+
+def with_twins(root: Path) -> Path:
+    """A sad train face is also in test; a happy and an angry one are twice in train."""
+    rows = [row._replace(name=f"fer{n:07d}.png") for n, row in enumerate(ROWS) if row.name]
+    rows[2] = rows[2]._replace(picture=31)
+    extra = Row("Training", "fer0000098.png", "0,0,0,8,2,0,0,0,0,0", 4, 40)
+    again = Row("Training", "fer0000099.png", "0,0,0,0,9,1,0,0,0,0", 0, 5)
+    return write_pictures(root, [*rows, extra, again])
+
+
+def test_twins_are_refused_or_dropped_and_the_stages_agree(tmp_path: Path) -> None:
+    faces, target = with_twins(tmp_path / "faces"), tmp_path / "data/raw/mine"
+    with pytest.raises(UserError, match=r"is the same picture as .*duplicates: drop leaves out"):
+        run_import("fer2013", faces, target)
+    summary = run_import("fer2013", faces, target, duplicates="drop")
+    assert summary.faces == {"train": 6, "validation": 3, "test": 3}
+    expected = "2 equal to one in the same part, 1 equal to one in a later part"
+    assert f"equal pictures left out: {expected}" in summary.notes
+    directory = tmp_path / "dataset"
+    build_dataset(
+        "fer2013", target, directory,
+        class_names=CLASSES, validation_fraction=0.25, seed=1, duplicates="drop",
+    )  # fmt: skip
+    with open(directory / "manifest.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["split"] for row in rows) == summary.faces
+    assert rows[0]["votes"] == "0.75 0.125 0.125"  # 6, 1 and 1 of 8 for happy, sad, angry
+    settings = ValidateSettings(
+        minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0
+    )
+    validation = validate_dataset(directory, settings=settings, class_names=CLASSES)
+    assert validation.failed == []
+    write_verdict(validation, tmp_path / "validation.json")
+    verdict = json.loads((tmp_path / "validation.json").read_text())
+    assert verdict["checks"]["votes"] is True
+    assert verdict["left_out"] == {
+        "no majority": 1,
+        "unknown": 1,
+        "contempt, which is no class here": 1,
+        "neutral, which is no class here": 1,
+        "equal to one in a later part": 1,
+        "equal to one in the same part": 2,
+    }
+    write_report(validation, tmp_path / "page", "mine")
+    assert "equal to one in a later part" in (tmp_path / "page/index.html").read_text()
+
+
+def test_an_import_keeps_what_another_rule_needs(tmp_path: Path) -> None:
+    target = tmp_path / "data/raw/mine"
+    place = as_table(tmp_path / "faces")
+    summary = run_import("fer2013", place, target)
+    assert summary.faces == {"train": 5, "validation": 3, "test": 3}
+    assert sorted(file.name for file in target.iterdir()) == ["images.zip", "labels.csv"]
+    rules: tuple[VoteRule, ...] = ("ferplus", "strict", "plurality")
+    for rule in rules:
+        original, imported = (opened(where, vote_rule=rule) for where in (place, target))
+        assert sorted(listed(imported)) == sorted(listed(original)), rule
+    counts = {rule: len(opened(target, vote_rule=rule).faces) for rule in rules}
+    # strict loses 1 (4 votes of 10); plurality wins 3 (5 of 10) and 5 (one vote, 9 unknown).
+    assert counts == {"ferplus": 11, "strict": 10, "plurality": 13}
+    again = tmp_path / "data/raw/again"
+    run_import("fer2013", target, again)
+    assert (again / "labels.csv").read_bytes() == (target / "labels.csv").read_bytes()
+
+
+def test_a_drawn_test_part(tmp_path: Path) -> None:
+    rows = [row for row in ROWS if row.emotion != 1] + [
+        Row("Training", "", "", emotion, 50 + n) for n, emotion in enumerate([0, 3, 4] * 2)
+    ]
+    table = write_pixels(tmp_path / "train.csv", rows, "emotion,pixels")
+    target = tmp_path / "data/raw/mine"
+    summary = run_import("fer2013", table, target, test_fraction=0.3, duplicates="drop")
+    assert set(summary.faces) == {"train", "test"}
+    assert (target / "labels.csv").read_text().startswith("image,label,split,subject\n")
+    options = [{"numbered_from": 0}, {"subject_from": "(.)"}]
+    for option in options:
+        with pytest.raises(UserError, match="leave out these options"):
+            run_import("fer2013", table, target, **option)
+    with pytest.raises(UserError, match="--test names a part of FER2013"):
+        run_import("folder", table, target, test_part="PublicTest")
+
+
+def test_damaged_files_are_one_line(tmp_path: Path) -> None:
+    path = as_tar(tmp_path / "a")
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(UserError, match="is not a tar file, or a damaged one"):
+        opened(path)
+    as_table(tmp_path / "b")
+    content = (tmp_path / "b/fer2013.csv").read_bytes()
+    (tmp_path / "b/fer2013.csv").write_bytes(content[:20000] + b"\xff" + content[20001:])
+    with pytest.raises(UserError, match=r"fer2013\.csv is not UTF-8 text"):
+        opened(tmp_path / "b")
+
+
+def test_the_votes_of_the_shared_faces() -> None:
+    if not FERPLUS.is_file():
+        pytest.skip("FER+'s pictures and votes are not on this machine")
+    with zipfile.ZipFile(FERPLUS) as packed:
+        text = packed.read("fer2013new.csv").decode()
+    rows = [row for row in csv.reader(io.StringIO(text)) if row[1]][1:]
+    counts = {
+        (rule, part): Counter(
+            winner(list(map(int, row[2:])), rule) for row in rows if row[0] == part
+        )
+        for rule in ("ferplus", "strict", "plurality")
+        for part in ("Training", "PublicTest")
+    }
+    order = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+    parts = ("Training", "PublicTest")
+    found = [[counts["ferplus", part][name] for name in order] for part in parts]
+    assert found == [
+        [8740, 7287, 3149, 3014, 2100, 119, 532, 119],
+        [1182, 865, 415, 351, 287, 24, 62, 13],
+    ]
+    kept = {rule: sum(counts[rule, "Training"][name] for name in order) for rule, _ in counts}
+    # Elsewhere the plurality of all 28,561 is told; in two of them all ten saw no face.
+    assert kept == {"ferplus": 25060, "strict": 21811, "plurality": 28559}
