@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import build_dataset, without_twins
+from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.data.listing import Face, Source, class_position
 from fsr_fer.data.settings import ValidateSettings
 from fsr_fer.data.sources import open_source
@@ -388,6 +390,11 @@ def test_twins_are_refused_or_dropped_and_the_stages_agree(tmp_path: Path) -> No
         rows = list(csv.DictReader(file))
     assert Counter(row["split"] for row in rows) == summary.faces
     assert rows[0]["votes"] == "0.75 0.125 0.125"  # 6, 1 and 1 of 8 for happy, sad, angry
+    train, validation = open_faces_of(directory, CLASSES)
+    targets = train.targets(torch.tensor([0]), soft=True)
+    torch.testing.assert_close(targets, torch.tensor([[0.75, 0.125, 0.125]]))
+    assert validation.shares is not None
+    assert validation.shares.shape == (len(validation), 3)
     settings = ValidateSettings(
         minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0
     )

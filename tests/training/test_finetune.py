@@ -93,6 +93,16 @@ def test_balance_adds_the_log_share_to_the_logits_in_training_alone() -> None:
     assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_shares_of_votes_are_targets_by_hand() -> None:
+    small, full, labels = batch()
+    targets = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]] * 4)
+    with torch.no_grad():
+        _, logits = trainer().student(small)
+    expected = -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    values = trainer().train_step(small, full, labels, targets)
+    assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_the_teacher_terms_by_hand() -> None:
     small, full, labels = batch()
     taught = trainer(teacher=sections.teacher(network="pretrained"))

@@ -31,6 +31,9 @@ def faces(count: int, classes: int = 3) -> LabelledFaces:
     return LabelledFaces(images, np.arange(count), labels)
 
 
+FACES = faces(24)
+
+
 def training(**changes: Any) -> Callable[[Run], CovPoolFER]:
     settings = sections.pretrain(rotation_degrees=0.0, flip=False, **changes)
     return lambda run: train_extractor(faces(24), faces(12), settings, 3, run)
@@ -41,6 +44,22 @@ def test_training_learns_and_selects_on_validation() -> None:
     assert [step for step, _ in records] == list(range(1, 9))
     assert records[-1][1]["train/cross_entropy"] < 0.7 * records[0][1]["train/cross_entropy"]
     assert max(values["validation/total_accuracy"] for _, values in records) > 60
+
+
+def test_soft_targets_need_votes_and_whole_votes_are_labels() -> None:
+    def trained(soft: bool, shares: np.ndarray | None) -> list[tuple[int, dict[str, float]]]:
+        settings = sections.pretrain(rotation_degrees=0.0, flip=False, epochs=1, soft_targets=soft)
+        voted = LabelledFaces(FACES.images, FACES.rows, FACES.labels, shares)
+        _, records = recorded(lambda run: train_extractor(voted, faces(12), settings, 3, run))
+        return records
+
+    whole = np.eye(3, dtype=np.float32)[FACES.labels]
+    (_, hard), (_, soft) = trained(False, whole)[0], trained(True, whole)[0]
+    assert soft["train/cross_entropy"] == pytest.approx(hard["train/cross_entropy"], rel=1e-5)
+    (_, unsure) = trained(True, 0.7 * whole + 0.1)[0]
+    assert unsure["train/cross_entropy"] != pytest.approx(hard["train/cross_entropy"], rel=1e-3)
+    with pytest.raises(UserError, match="soft_targets is true, but these faces have no votes"):
+        trained(True, None)
 
 
 def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.arrays import open_faces
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import read_manifest
 
 
@@ -19,18 +20,32 @@ class LabelledFaces:
     images: np.ndarray
     rows: np.ndarray  # int64, positions in images
     labels: np.ndarray  # int64, one per row
+    shares: np.ndarray | None = None  # float32 [N, classes], of the votes
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, part: slice) -> Self:
-        return type(self)(self.images, self.rows[part], self.labels[part])
+        shares = None if self.shares is None else self.shares[part]
+        return type(self)(self.images, self.rows[part], self.labels[part], shares)
 
     def batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Images uint8 [B, 100, 100, 3] and labels int64 [B] at these positions of the split."""
         chosen = positions.numpy()
         images = torch.from_numpy(np.ascontiguousarray(self.images[self.rows[chosen]]))
         return images, torch.from_numpy(self.labels[chosen])
+
+    def targets(self, positions: Tensor, soft: bool) -> Tensor:
+        """What cross-entropy compares with: labels int64 [B], or shares float32 [B, classes].
+
+        Raises:
+            UserError: ``soft``, and nobody has voted on these faces.
+        """
+        if not soft:
+            return torch.from_numpy(self.labels[positions.numpy()])
+        if self.shares is None:
+            raise UserError("soft_targets is true, but these faces have no votes; set it to false")
+        return torch.from_numpy(self.shares[positions.numpy()])
 
 
 def open_faces_of(
@@ -40,5 +55,9 @@ def open_faces_of(
     images = open_faces(dataset / "images.npy")
     manifest = read_manifest(dataset / "manifest.csv", class_names)
     rows = manifest.rows("train"), manifest.rows("validation")
-    train, validation = (LabelledFaces(images, some, manifest.labels[some]) for some in rows)
+    shares = manifest.shares
+    train, validation = (
+        LabelledFaces(images, some, manifest.labels[some], None if shares is None else shares[some])
+        for some in rows
+    )
     return train, validation

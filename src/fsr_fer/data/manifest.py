@@ -24,12 +24,14 @@ class Manifest:
     """What stages read of ``manifest.csv``: who is on each row of ``images.npy``.
 
     ``labels`` (int64 [N]) holds positions in ``class_names``; the file holds the names themselves.
+    ``shares`` (float32 [N, classes]) are those of the votes, None where faces have none.
     """
 
     ids: tuple[str, ...]
     splits: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
+    shares: np.ndarray | None = None
 
     def rows(self, *splits: str) -> np.ndarray:
         """Positions (int64, ascending) of the faces of these splits."""
@@ -40,15 +42,19 @@ class Manifest:
 
 def read_manifest(path: Path, class_names: tuple[str, ...]) -> Manifest:
     """Read ``manifest.csv``; UserError if it has unknown labels."""
+    shares = None
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     if unknown := {row["label"] for row in rows} - set(class_names):
         raise UserError(f"{path}: labels {sorted(unknown)} are none of {list(class_names)}")
+    if rows and SHARES in rows[0]:
+        shares = np.array([row[SHARES].split() for row in rows]).astype(np.float32)
     return Manifest(
         ids=tuple(row["id"] for row in rows),
         splits=tuple(row["split"] for row in rows),
         labels=np.array([class_names.index(row["label"]) for row in rows], np.int64),
         class_names=class_names,
+        shares=shares,
     )
 
 

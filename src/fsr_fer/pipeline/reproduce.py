@@ -29,9 +29,11 @@ from fsr_fer.pipeline.provenance.revision import holds
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
-
 GUESSES = {"sr": 100, "pretrain": 160, "finetune": 140, "fsr": 100, "sr_faces": 100, "restore": 60}
 """Seconds of the default's long stages, for those that have never run here; 10 for the others."""
+
+ASKED_EVERY = 5.0
+"""Seconds after which a stage that has not ended is told again."""
 
 
 def reproduce(root: Path, jobs: int | None) -> None:
@@ -153,14 +155,17 @@ def _run_side_by_side(inputs: dict[str, set[str]], root: Path, jobs: int) -> Non
 
 def _end(processes: Sequence[subprocess.Popen[str]], patience: float) -> None:
     """Have stages that still run after ``patience`` seconds save their checkpoints and end."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline and any(process.poll() is None for process in processes):
+    asked = time.monotonic() + patience - ASKED_EVERY
+    while running := [process for process in processes if process.poll() is None]:
         time.sleep(0.1)
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            # DVC itself waits for its command, whatever it is told.
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.send_signal(signal.SIGINT)
+        if time.monotonic() < asked + ASKED_EVERY:
+            continue
+        asked = time.monotonic()
+        for process in running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                # DVC itself waits for its command, whatever it is told, and may yet start it.
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.send_signal(signal.SIGINT)
 
 
 def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> float:

@@ -95,14 +95,21 @@ class FinetuneTrainer:
             "optimizer": self.optimizer,
         }
 
-    def train_step(self, small: Tensor, full: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One ``update`` from faces small and full-size, standardised [B, 3, H, W]."""
+    def train_step(
+        self, small: Tensor, full: Tensor, labels: Tensor, targets: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """One ``update`` from faces small and full-size, standardised [B, 3, H, W].
+
+        ``targets``: probabilities [B, classes] in place of the labels, for cross-entropy alone.
+        """
         features = self.student.extractor(small)
         embedding, logits = self.student.classifier(features)
         # Logit adjustment: the classes' frequencies are added in training alone.
         adjusted = logits + self.settings.class_balance * self.log_shares
         cross_entropy = functional.cross_entropy(
-            adjusted, labels, label_smoothing=self.settings.label_smoothing
+            adjusted,
+            labels if targets is None else targets,
+            label_smoothing=self.settings.label_smoothing,
         )
         terms = {"train/cross_entropy": cross_entropy}
         terms |= self._teacher_terms(features, embedding, logits, full)
@@ -210,6 +217,7 @@ def finetune(
             standardise(small.to(run.device)),
             standardise(faces.to(run.device)),
             labels.to(run.device),
+            train.targets(positions, settings.soft_targets).to(run.device),
         )
 
     def validated(means: dict[str, float]) -> dict[str, float]:

@@ -92,10 +92,15 @@ class ExtractorTrainer:
         }
         self._wrapped = wrap(self.network)
 
-    def train_step(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One ``update`` from this process's standardised faces [B, 3, H, W], labels int64 [B]."""
+    def train_step(
+        self, faces: Tensor, labels: Tensor, targets: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """One ``update`` from this process's standardised faces [B, 3, H, W], labels int64 [B].
+
+        ``targets``: probabilities [B, classes] in place of the labels, for cross-entropy alone.
+        """
         embedding, logits = self._wrapped(faces)
-        cross_entropy = functional.cross_entropy(logits, labels)
+        cross_entropy = functional.cross_entropy(logits, labels if targets is None else targets)
         center = self.center_loss(embedding, labels)
         terms = {"train/cross_entropy": cross_entropy, "train/center": center}
         loss = cross_entropy + self.settings.center_loss_weight * center
@@ -150,7 +155,8 @@ def train_extractor(
         generator = stream(run.seed, "pretrain", "augment", iteration)
         variation = draw_variation(augment, generator, batch_size).of(own)
         varied = vary(images.to(run.device, torch.float32), variation)
-        return trainer.train_step(standardise(varied), labels.to(run.device))
+        targets = train.targets(positions[own], settings.soft_targets).to(run.device)
+        return trainer.train_step(standardise(varied), labels.to(run.device), targets)
 
     def validate(means: dict[str, float]) -> dict[str, float]:
         cross_entropy, guess = means["train/cross_entropy"], math.log(num_classes)

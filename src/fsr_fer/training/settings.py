@@ -42,6 +42,7 @@ class PretrainSettings:
     center_rate: NotNegativeFloat
     rotation_degrees: Degrees
     flip: bool
+    soft_targets: bool
     selection: Literal["total_accuracy", "mean_class_accuracy"]
 
 
@@ -91,6 +92,7 @@ class FinetuneSettings:
     final_learning_rate: NotNegativeFloat
     weight_decay: NotNegativeFloat
     label_smoothing: BelowOne
+    soft_targets: bool
     class_balance: NotNegativeFloat
     ema_decay: BelowOne
     augment: AugmentSettings
