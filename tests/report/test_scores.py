@@ -9,6 +9,7 @@ import pytest
 
 from fsr_fer.evaluation.statistics import mcnemar_exact
 from fsr_fer.report.scores import compute_scores
+from tests.report.conftest import write
 
 
 def load(written, name):
@@ -115,6 +116,26 @@ def test_calibration_is_that_of_the_stored_confidence(written):
     assert errors["bicubic"]["x8"] == pytest.approx(100 * (0.2 + 0.45) / 2, abs=1e-3)
     confidence = scores_lines(written, "")["confidence", "bicubic", "x8"]
     assert float(confidence["value"]) == pytest.approx(100 * (0.8 + 0.45) / 2, abs=1e-3)
+
+
+def test_the_share_of_votes_is_what_annotators_say_too(inputs, written, tmp_path):
+    assert "Share of the votes" not in written.page
+    manifest = inputs.manifest
+    shares = np.zeros((len(manifest.labels), 3))
+    faces = np.arange(len(shares))
+    shares[faces, manifest.labels] = 0.75
+    shares[faces, (manifest.labels + 1) % 3] = 0.25  # which the wrong predictions name
+    voted = write(replace(inputs, manifest=replace(manifest, shares=shares)), tmp_path)
+    found = {
+        (line["method"], line["size"]): float(line["value"])
+        for line in read_csv(voted.directory / "scores.csv")
+        if line["score"] == "share_of_votes"
+    }
+    assert found["bicubic", "x2"] == pytest.approx((34 * 75 + 8 * 25) / 42, abs=5e-4)
+    assert found["bicubic", "mean"] == pytest.approx((55 * 75 + 29 * 25) / 84, abs=5e-4)
+    assert ("rcan", "mean") not in found
+    said = " ".join(voted.page.split())
+    assert "always naming what most of them say would have 75.0." in said
 
 
 def test_accuracy_by_scale_is_the_same_table_in_long_form(written):

@@ -228,7 +228,7 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
             raise UserError(f"{table}: its cells are separated by {match[1]!r}; expected commas")
         first, header = next(numbered, (2, ""))
     columns = [c.casefold() for c in cells(header, f"{table}:{first}")]
-    voted = set(_CSV_VOTES) <= set(columns)
+    voted = "label" not in columns and set(_CSV_VOTES) <= set(columns)
     required = [
         column
         for column in _CSV_REQUIRED

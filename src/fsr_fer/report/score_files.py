@@ -80,6 +80,9 @@ def _lines(scores: Scores) -> Iterator[tuple[object, ...]]:
             yield name, size, "calibration_error", "", *error, None, None, None
             mean = _rounded(calibration.confidence)
             yield name, size, "confidence", "", mean, *[None] * 5
+    for name, shares in scores.agreement.items():
+        for size, share in shares.items():
+            yield name, size, "share_of_votes", "", _rounded(share), *[None] * 5
 
 
 def _rounded(value: float) -> float:

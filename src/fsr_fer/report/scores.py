@@ -1,6 +1,6 @@
 """The numbers of the report, computed once: the metrics and the page show these."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -66,6 +66,10 @@ class Scores:
     differences: Mapping[str, Mapping[Score, Mapping[str, Mapping[str, Difference]]]]
     confusion: Mapping[str, Mapping[str, np.ndarray]]
     calibration: Mapping[str, Mapping[str, Calibration]]
+    agreement: Mapping[str, Mapping[str, float]]
+    """By method and size the share of the annotators' votes that its predictions have, percent."""
+    agreement_ceiling: float | None
+    """That of the class with the most votes for each face: nobody can have more."""
 
     def best(self, size: str, score: Score = "total_accuracy") -> list[str]:
         """The methods with the highest score at this size; several if they are equal."""
@@ -77,6 +81,7 @@ class Scores:
 def compute_scores(inputs: ReportInputs) -> Scores:
     """Every number of the report; only p-values depend on the other methods."""
     methods = inputs.methods
+    shares = _test_shares(inputs)
     return Scores(
         tables={
             score: {
@@ -103,7 +108,28 @@ def compute_scores(inputs: ReportInputs) -> Scores:
             name: {size: _calibration(inputs, p, size) for size in p.predicted}
             for name, p in methods.items()
         },
+        agreement={}
+        if shares is None
+        else {
+            name: {size: _agreement(shares, p, size, inputs.scales) for size in table}
+            for name, p in methods.items()
+            for table in [common_sizes([p], inputs.scales)]
+        },
+        agreement_ceiling=None if shares is None else 100.0 * float(shares.max(axis=1).mean()),
     )
+
+
+def _test_shares(inputs: ReportInputs) -> np.ndarray | None:
+    """Each class's share of the votes, [test faces, classes]."""
+    shares = inputs.manifest.shares
+    return None if shares is None else shares[inputs.manifest.rows("test")].astype(np.float64)
+
+
+def _agreement(
+    shares: np.ndarray, method: PredictionTable, size: str, scales: Sequence[int]
+) -> float:
+    predicted = method.at(size, scales)  # [faces], or [scales, faces] for their mean
+    return 100.0 * float(shares[np.arange(len(shares)), predicted].mean())
 
 
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
