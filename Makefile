@@ -8,9 +8,7 @@ WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 .PHONY: repro test studies bench
 
 repro: $(READY)
-	@$(WITH_VENV) fsr-fer check
 	@$(WITH_VENV) fsr-fer repro
-	@$(WITH_VENV) fsr-fer summary
 
 test: $(READY)
 	@$(WITH_VENV) ruff check src stages tests benchmarks

@@ -8,8 +8,8 @@ from fsr_fer.evaluation.predictions import parse_predictions
 from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage
-from fsr_fer.report import ReportInputs, write_report
-from fsr_fer.report.inputs import read_fidelity
+from fsr_fer.report.inputs import ReportInputs, read_fidelity
+from fsr_fer.report.writing import write_report
 
 
 def main() -> Stage:

@@ -215,16 +215,21 @@ def repro_command(
         int | None, typer.Option(min=1, help="Stages at a time [default: one a core, or GPU].")
     ] = None,
 ) -> None:
-    """Run what has changed, as `dvc repro` does, with independent stages side by side."""
+    """Run what has changed, independent stages side by side, and print the main table.
+
+    Before it `fsr-fer check`, in it what `dvc repro` does, after it `fsr-fer summary`.
+    """
     from fsr_fer.pipeline.reproduce import reproduce
 
     os.chdir(tracking.find_root(Path.cwd()))
+    check_command()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         reproduce(Path(), jobs)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
+    summary_command()
 
 
 @app.command("summary")
@@ -238,12 +243,14 @@ def summary_command() -> None:
     from fsr_fer.report.diff.results import Results
 
     root = tracking.find_root(Path.cwd())
-    profile = read_params(root / "params.yaml")["profile"]
+    params = read_params(root / "params.yaml")
+    profile = params["profile"]
     table = Results(revision=Revision(root), profile=profile).accuracy
     if not table:
         raise UserError(f"profile {profile} has no results yet; `make repro` makes them")
     columns = by_size({column for values in table.values() for column in values})
-    rows = [[name, *map(values.get, columns)] for name, values in table.items()]
+    names = sorted(table, key=[*params["methods"], *table].index)
+    rows = [[name, *map(table[name].get, columns)] for name in names]
     typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
     typer.echo(tabulate(rows, ["", *columns], "plain", ".1f", "right", missingval="-"))
     typer.echo(f"Report with intervals, figures and params: data/{profile}/report/index.html")

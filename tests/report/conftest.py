@@ -15,7 +15,8 @@ import pytest
 from fsr_fer.data.manifest import SPLITS, Manifest
 from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.evaluation.settings import EvaluateSettings
-from fsr_fer.report import ReportInputs, write_report
+from fsr_fer.report.inputs import ReportInputs
+from fsr_fer.report.writing import write_report
 from tests import sections
 
 

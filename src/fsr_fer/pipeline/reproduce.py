@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import psutil
 from tabulate import tabulate
@@ -25,7 +26,7 @@ from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.graph import Graph, resolve_graph
 from fsr_fer.pipeline.paths import PARAMS_FILE, PIPELINE_FILE
 from fsr_fer.pipeline.provenance.record import last_runs
-from fsr_fer.pipeline.provenance.revision import holds
+from fsr_fer.pipeline.provenance.revision import Revision, holds
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
@@ -54,19 +55,21 @@ def reproduce(root: Path, jobs: int | None) -> None:
 def _reproduce(root: Path, jobs: int | None) -> None:
     graph = resolve_graph(root, PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
     inputs = {name: _inputs(graph, name) for name in graph}
-    changed = _changed(root, inputs)
+    changed = _changed(root) & inputs.keys()
     if changed & {"code", "settings"}:
         # All others read what these two write; often, after a comment say, it is the same again.
         _must([*DVC, "repro", "--quiet", "code", "settings"])
-        changed = _changed(root, inputs)
-    places = jobs or default_jobs() if len(changed) > 1 else 1
+        changed = _changed(root) & inputs.keys()
+    if not changed:
+        print("Data and pipelines are up to date.")
+        return
+    before = last_runs(root)
+    places = jobs or default_jobs()
     if places > 1:
-        _run_side_by_side({name: inputs[name] & changed for name in changed}, root, places)
-        _must([*DVC, "repro", "--quiet"])
-    else:
-        _must([*DVC, "repro"])
-    if changed:
-        print(times(root, changed))
+        _run_side_by_side(inputs, changed, root, places)
+    _must([*DVC, "repro", *(["--quiet"] if places > 1 else [])])
+    if runs := {name: run for name, run in last_runs(root).items() if run != before.get(name)}:
+        print(times(runs))
 
 
 def default_jobs() -> int:
@@ -83,9 +86,8 @@ def _must(command: Sequence[str]) -> None:
         raise UserError(f"`dvc {command[-1]}` failed")
 
 
-def times(root: Path, names: set[str]) -> str:
-    """Where the time went: the longest runs of these stages, by their records."""
-    runs = {name: run for name, run in last_runs(root).items() if name in names}
+def times(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where the time went: the longest of the runs, by their records."""
     rows = [(name, run["seconds"], run["processor_seconds"]) for name, run in runs.items()]
     rows.sort(key=lambda row: -row[1])
     total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows))
@@ -104,25 +106,22 @@ def _inputs(graph: Graph, name: str) -> set[str]:
     }
 
 
-def _changed(root: Path, inputs: dict[str, set[str]]) -> set[str]:
-    """Stages that DVC would run, and all that read, however indirectly, what they write."""
+def _changed(root: Path) -> set[str]:
+    """Stages whose code, settings, inputs or outputs are not those of dvc.lock, as DVC says."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo(str(root)) as repo:
-            found = set(repo.status())
+            return set(repo.status())
     except DvcException as error:
         raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
-    changed = found & inputs.keys()
-    for name in TopologicalSorter(inputs).static_order():
-        if inputs[name] & changed:
-            changed.add(name)
-    return changed
 
 
-def _run_side_by_side(inputs: dict[str, set[str]], root: Path, jobs: int) -> None:
-    """Run stages when their inputs are there, first those that most depends on."""
+def _run_side_by_side(
+    inputs: Mapping[str, set[str]], changed: set[str], root: Path, jobs: int
+) -> None:
+    """Run what has changed and what reads its new outputs, first what most depends on."""
     known = {name: run["seconds"] for name, run in last_runs(root).items()}
 
     @cache
@@ -134,23 +133,40 @@ def _run_side_by_side(inputs: dict[str, set[str]], root: Path, jobs: int) -> Non
     processes: dict[str, subprocess.Popen[str]] = {}
     running: dict[Future[float], str] = {}
     ready: list[str] = []
+    before, renewed = _outs(root), set[str]()
     sorter = TopologicalSorter(inputs)
     sorter.prepare()
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for number in range(1, len(inputs) + 1):
-                ready = sorted([*ready, *sorter.get_ready()], key=seconds_to_the_end)
+            while sorter.is_active():
+                while names := sorter.get_ready():
+                    due = {name for name in names if name in changed or inputs[name] & renewed}
+                    ready += due
+                    sorter.done(*(name for name in names if name not in due))
+                ready.sort(key=seconds_to_the_end)
                 while ready and len(running) < jobs:
                     name = ready.pop()
                     running[pool.submit(_run, name, processes)] = name
+                if not running:
+                    break
                 future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
                 name = running.pop(future)
-                print(f"{number} of {len(inputs)}  {name}  {future.result():.0f} s", flush=True)
+                print(f"{name:30} {future.result():6.0f} s", flush=True)
+                if (outs := _outs(root).get(name)) is None or outs != before.get(name):
+                    renewed.add(name)
                 sorter.done(name)
         except BaseException as error:
             # Ctrl-C in a terminal has told them already.
             _end(list(processes.values()), 5 if isinstance(error, KeyboardInterrupt) else 0)
             raise
+
+
+def _outs(root: Path) -> dict[str, Any]:
+    """Each stage's outputs in dvc.lock; nothing if DVC is just writing it."""
+    try:
+        return {name: entry.get("outs") for name, entry in Revision(root).lock.items()}
+    except UserError:
+        return {}
 
 
 def _end(processes: Sequence[subprocess.Popen[str]], patience: float) -> None:
