@@ -16,6 +16,7 @@ never with a traceback. Any miss ends in exit code 1; counts go to benchmarks/ha
 """
 
 import argparse
+import contextlib
 import functools
 import hashlib
 import os
@@ -30,6 +31,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from machine import describe_machine, write_results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,13 +134,28 @@ def kills(project: Project, count: int) -> dict[str, int]:
                 end(process)
                 break  # it ended before, and the next run does nothing
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                power_cut(process.pid)
                 end(process)
                 done += 1
         right += project.ends_right(scratch)
         print(f"\rkilled {done} times in {runs} runs, {right} the same bytes", end="", flush=True)
     print()
     return {"kills": done, "runs": runs, "same_bytes": right}
+
+
+def power_cut(session: int) -> None:
+    """Kill every process of a session at once."""
+    while ids := [p.pid for p in psutil.process_iter() if p.is_running() and of(p, session)]:
+        for process_id in ids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process_id, signal.SIGKILL)
+
+
+def of(process: psutil.Process, session: int) -> bool:
+    try:
+        return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 def disturbed(project: Project, scratch: Scratch, lift: Callable[[], object]) -> dict[str, int]:

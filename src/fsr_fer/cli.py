@@ -223,7 +223,8 @@ def repro_command(
 
     os.chdir(tracking.find_root(Path.cwd()))
     check_command()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     try:
         reproduce(Path(), jobs)
     except KeyboardInterrupt:

@@ -4,27 +4,26 @@ DVC runs one stage at a time. Here each stage is a process of DVC's, as many at 
 cores; they wait for DVC's lock only while one of them reads or writes dvc.lock.
 """
 
-import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import psutil
 from tabulate import tabulate
 
 from fsr_fer.common.arithmetic import is_pinned
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.graph import Graph, resolve_graph
-from fsr_fer.pipeline.paths import PARAMS_FILE, PIPELINE_FILE
+from fsr_fer.pipeline.paths import LOCK_FILE, PARAMS_FILE, PIPELINE_FILE
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision, holds
 
@@ -34,7 +33,7 @@ GUESSES = {"sr": 100, "pretrain": 160, "finetune": 140, "fsr": 100, "sr_faces": 
 """Seconds of the default's long stages, for those that have never run here; 10 for the others."""
 
 ASKED_EVERY = 5.0
-"""Seconds after which a stage that has not ended is told again."""
+"""Seconds after which a stage is told again to end: DVC may have started it after it was told."""
 
 
 def reproduce(root: Path, jobs: int | None) -> None:
@@ -122,6 +121,8 @@ def _run_side_by_side(
     inputs: Mapping[str, set[str]], changed: set[str], root: Path, jobs: int
 ) -> None:
     """Run what has changed and what reads its new outputs, first what most depends on."""
+    from dvc.repo import Repo
+
     known = {name: run["seconds"] for name, run in last_runs(root).items()}
 
     @cache
@@ -133,7 +134,8 @@ def _run_side_by_side(
     processes: dict[str, subprocess.Popen[str]] = {}
     running: dict[Future[float], str] = {}
     ready: list[str] = []
-    before, renewed = _outs(root), set[str]()
+    repo = Repo(str(root), _wait_for_lock=True)
+    before, renewed = _outs(repo), set[str]()
     sorter = TopologicalSorter(inputs)
     sorter.prepare()
     with ThreadPoolExecutor(jobs) as pool:
@@ -152,36 +154,39 @@ def _run_side_by_side(
                 future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
                 name = running.pop(future)
                 print(f"{name:30} {future.result():6.0f} s", flush=True)
-                if (outs := _outs(root).get(name)) is None or outs != before.get(name):
+                if _outs(repo).get(name) != before.get(name):
                     renewed.add(name)
                 sorter.done(name)
-        except BaseException as error:
-            # Ctrl-C in a terminal has told them already.
-            _end(list(processes.values()), 5 if isinstance(error, KeyboardInterrupt) else 0)
+        except BaseException:
+            _end([process.pid for process in processes.values()])
             raise
 
 
-def _outs(root: Path) -> dict[str, Any]:
-    """Each stage's outputs in dvc.lock; nothing if DVC is just writing it."""
-    try:
-        return {name: entry.get("outs") for name, entry in Revision(root).lock.items()}
-    except UserError:
-        return {}
+def _outs(repo: Any) -> dict[str, Any]:
+    """Each stage's outputs in dvc.lock, while no process of DVC writes it."""
+    with repo.lock:
+        lock = Revision(Path(repo.root_dir)).lock if Path(repo.root_dir, LOCK_FILE).exists() else {}
+    return {name: entry.get("outs") for name, entry in lock.items()}
 
 
-def _end(processes: Sequence[subprocess.Popen[str]], patience: float) -> None:
-    """Have stages that still run after ``patience`` seconds save their checkpoints and end."""
-    asked = time.monotonic() + patience - ASKED_EVERY
-    while running := [process for process in processes if process.poll() is None]:
+def _end(groups: Iterable[int]) -> None:
+    """Have the processes of these groups save their checkpoints and end."""
+    asked = -math.inf
+    while groups := [group for group in groups if _signal(group, 0)]:
+        if time.monotonic() > asked + ASKED_EVERY:
+            asked = time.monotonic()
+            for group in groups:
+                _signal(group, signal.SIGINT)
         time.sleep(0.1)
-        if time.monotonic() < asked + ASKED_EVERY:
-            continue
-        asked = time.monotonic()
-        for process in running:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                # DVC itself waits for its command, whatever it is told, and may yet start it.
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.send_signal(signal.SIGINT)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to a group of processes; whether there still is one."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> float:
@@ -189,9 +194,12 @@ def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> float:
     started = time.monotonic()
     processes[name] = subprocess.Popen(
         [*DVC, "repro", "--single-item", name],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A group of its own, so that all of it can be told to end: DVC does not hand Ctrl-C on.
+        process_group=0,
     )
     said, _ = processes[name].communicate()
     if processes[name].returncode:
