@@ -181,25 +181,17 @@ def weights_import_command(
 @app.command("check")
 def check_command() -> None:
     """Check params.yaml with all its profiles, and that DVC can read dvc.lock."""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from voluptuous import Invalid
+    from fsr_fer.pipeline.recovery import require_whole_lock
 
+    require_whole_lock(tracking.find_root(Path.cwd()))
+    _check()
+
+
+def _check() -> None:
     from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.params import read_params
-    from fsr_fer.pipeline.paths import LOCK_FILE
-    from fsr_fer.pipeline.profiles import parse_yaml
-    from fsr_fer.pipeline.provenance.revision import Revision
 
     root = tracking.find_root(Path.cwd())
-    revision = Revision(root)
-    _ = revision.lock
-    if content := revision.read(LOCK_FILE.name):
-        try:
-            COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, LOCK_FILE.name))
-        except Invalid as error:
-            raise UserError(
-                f"DVC cannot read {LOCK_FILE}: {error}; `git checkout {LOCK_FILE}`"
-            ) from None
     if reason := git_refusal(root):
         raise UserError(
             f"Git does not answer: {reason}; where there is no repository, `git init` and "
@@ -222,7 +214,7 @@ def repro_command(
     from fsr_fer.pipeline.reproduce import reproduce
 
     os.chdir(tracking.find_root(Path.cwd()))
-    check_command()
+    _check()
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:

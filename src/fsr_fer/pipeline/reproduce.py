@@ -23,9 +23,10 @@ from fsr_fer.common.arithmetic import is_pinned
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.graph import Graph, resolve_graph
-from fsr_fer.pipeline.paths import LOCK_FILE, PARAMS_FILE, PIPELINE_FILE
+from fsr_fer.pipeline.paths import PARAMS_FILE, PIPELINE_FILE
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision, holds
+from fsr_fer.pipeline.recovery import keep_lock, recover
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
@@ -48,6 +49,7 @@ def reproduce(root: Path, jobs: int | None) -> None:
             process runs it.
     """
     with exclusive(root / ".runs" / "repro", "the pipeline"):
+        recover(root)
         _reproduce(root, jobs)
 
 
@@ -62,6 +64,7 @@ def _reproduce(root: Path, jobs: int | None) -> None:
     if not changed:
         print("Data and pipelines are up to date.")
         return
+    keep_lock(root)
     before = last_runs(root)
     places = jobs or default_jobs()
     if places > 1:
@@ -164,8 +167,10 @@ def _run_side_by_side(
 
 def _outs(repo: Any) -> dict[str, Any]:
     """Each stage's outputs in dvc.lock, while no process of DVC writes it."""
+    root = Path(repo.root_dir)
     with repo.lock:
-        lock = Revision(Path(repo.root_dir)).lock if Path(repo.root_dir, LOCK_FILE).exists() else {}
+        lock = Revision(root).lock
+        keep_lock(root)
     return {name: entry.get("outs") for name, entry in lock.items()}
 
 

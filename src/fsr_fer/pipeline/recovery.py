@@ -1,0 +1,91 @@
+"""What a killed run leaves half-done in DVC's files, put right before the next one."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
+from fsr_fer.pipeline.paths import LOCK_FILE
+from fsr_fer.pipeline.profiles import parse_yaml
+from fsr_fer.pipeline.provenance.revision import Revision
+
+KEPT = Path(".runs/repro") / LOCK_FILE
+CUT = KEPT.with_name("dvc.lock.cut")
+RWLOCK = Path(".dvc/tmp/rwlock")
+"""Where DVC notes which process reads or writes which path."""
+
+
+def require_whole_lock(root: Path) -> None:
+    """UserError if DVC cannot read dvc.lock."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    revision = Revision(root)
+    _ = revision.lock
+    if content := revision.read(LOCK_FILE.name):
+        try:
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(content, LOCK_FILE.name))
+        except Invalid as error:
+            raise UserError(
+                f"DVC cannot read {LOCK_FILE}: {error}; `git checkout {LOCK_FILE}`"
+            ) from None
+
+
+def keep_lock(root: Path) -> None:
+    """Keep a copy of dvc.lock, which must be whole: DVC writes it in place."""
+    if (root / LOCK_FILE).exists():
+        with replacing(root / KEPT) as part:
+            shutil.copyfile(root / LOCK_FILE, part)
+
+
+def recover(root: Path) -> None:
+    """Bring back a dvc.lock that was cut off, and release what dead processes hold.
+
+    Nobody else may run the pipeline meanwhile. What there was of dvc.lock is kept beside the copy.
+
+    Raises:
+        UserError: dvc.lock is damaged and there is no copy, or a merge left its markers in it.
+    """
+    _release_dead(root / RWLOCK)
+    lock = root / LOCK_FILE
+    content = lock.read_bytes() if lock.exists() else b""
+    try:
+        require_whole_lock(root)
+        cut = bool(content) and not content.endswith(b"\n")  # in the middle of a hash, say
+    except UserError:
+        if b"<<<<<<<" in content or not (root / KEPT).exists():
+            raise
+        cut = True
+    if cut and (root / KEPT).exists():
+        os.replace(lock, root / CUT)
+        shutil.copyfile(root / KEPT, lock)
+        print(f"note: {LOCK_FILE} was cut off; the last whole one is back, the rest is {CUT}")
+        require_whole_lock(root)
+
+
+def _release_dead(path: Path) -> None:
+    """Delete DVC's notes if no process in them lives: a number may belong to another one by now."""
+    try:
+        notes = json.loads(path.read_bytes())
+        readers = [info for infos in notes.get("read", {}).values() for info in infos]
+        alive = any(map(_lives, [*readers, *notes.get("write", {}).values()]))
+    except FileNotFoundError:
+        return
+    except (ValueError, AttributeError, TypeError):  # cut off while DVC wrote it
+        alive = False
+    if not alive:
+        path.unlink()
+
+
+def _lives(info: dict[str, Any]) -> bool:
+    try:
+        process = psutil.Process(info["pid"])
+        words = process.cmdline()
+    except psutil.Error:
+        return False
+    return process.status() != psutil.STATUS_ZOMBIE and info["cmd"].split()[-1] in words
