@@ -21,7 +21,12 @@ from tests.pipeline.provenance.conftest import finished, own_environment, pipeli
 __all__ = ["finished", "pipeline"]  # fixtures
 
 
-RUN = "import pathlib, fsr_fer.pipeline.reproduce as r; r.reproduce(pathlib.Path(), 2)"
+RUN = """
+import pathlib, signal
+from fsr_fer.pipeline.reproduce import reproduce
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a test in the background ignores
+reproduce(pathlib.Path(), 2)
+"""
 
 
 def edit(root: Path, file: str, old: str, new: str) -> None:

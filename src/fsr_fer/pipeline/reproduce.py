@@ -181,7 +181,7 @@ def _end(groups: Iterable[int]) -> None:
         if time.monotonic() > asked + ASKED_EVERY:
             asked = time.monotonic()
             for group in groups:
-                _signal(group, signal.SIGINT)
+                _signal(group, signal.SIGTERM)  # what runs in the background ignores Ctrl-C
         time.sleep(0.1)
 
 
