@@ -38,7 +38,6 @@ from machine import describe_machine, write_results
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.pipeline.provenance.conftest import own_environment  # noqa: E402
 from tests.scratch import Scratch, clone  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -94,15 +93,10 @@ def used(folder: Path) -> int:
 
 def start(scratch: Scratch) -> subprocess.Popen[str]:
     """`fsr-fer repro` as a process group of its own."""
-    own = {
-        "FSR_FER_DEVICE": "cpu",
-        "HOME": str(scratch.home),
-        "PYTHONPATH": str(scratch.root / "src"),
-    }
     return subprocess.Popen(
         ["fsr-fer", "repro"],
         cwd=scratch.root,
-        env=own_environment() | own,
+        env=scratch.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -38,18 +38,22 @@ class Scratch:
     def __init__(self, root: Path, home: Path) -> None:
         self.root, self.home = root, home
 
-    def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run lines as a shell does that stops at the first failure; both outputs in one."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process in this clone sees."""
         own = {
             "FSR_FER_DEVICE": "cpu",
             "HOME": str(self.home),
-            "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(self.root / "src"),
         }
+        return own_environment() | own
+
+    def run(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run lines as a shell does that stops at the first failure; both outputs in one."""
         return subprocess.run(
             ["bash", "-eo", "pipefail", "-c", script],
             cwd=self.root,
-            env=own_environment() | own,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -161,13 +161,11 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
                 dark.append(f"{face.file} ({rgb.max()})")
             pixels.append(pixel_sha256(to_face(rgb)))
             first = first_with.setdefault(pixels[-1], face)
-            if duplicates == "drop":
-                pass
-            elif first.split != face.split:
+            if duplicates == "refuse" and first.split != face.split:
                 problem = f"is the same picture as {first.file} in {first.split}"
                 allowed = "a picture in one split only; dataset.duplicates: drop leaves out twins"
                 source.problem(face.file, "split", face.split, problem, allowed)
-            elif first.label != face.label:
+            elif duplicates == "refuse" and first.label != face.label:
                 label, other = (source.class_names[f.label] for f in (face, first))
                 problem = f"is the label of the same picture as {first.file}, which is {other}"
                 source.problem(face.file, "label", label, problem, "one label a picture")

@@ -30,7 +30,7 @@ from fsr_fer.pipeline.recovery import keep_lock, recover
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
-GUESSES = {"sr": 100, "pretrain": 160, "finetune": 140, "fsr": 100, "sr_faces": 100, "restore": 60}
+GUESSES = {"sr": 100, "pretrain": 160, "finetune": 260, "fsr": 100, "sr_faces": 100, "restore": 60}
 """Seconds of the default's long stages, for those that have never run here; 10 for the others."""
 
 ASKED_EVERY = 5.0
@@ -68,7 +68,7 @@ def _reproduce(root: Path, jobs: int | None) -> None:
     before = last_runs(root)
     places = jobs or default_jobs()
     if places > 1:
-        _run_side_by_side(inputs, changed, root, places)
+        _run_side_by_side(inputs, changed, before, root, places)
     _must([*DVC, "repro", *(["--quiet"] if places > 1 else [])])
     if runs := {name: run for name, run in last_runs(root).items() if run != before.get(name)}:
         print(times(runs))
@@ -121,18 +121,23 @@ def _changed(root: Path) -> set[str]:
 
 
 def _run_side_by_side(
-    inputs: Mapping[str, set[str]], changed: set[str], root: Path, jobs: int
+    inputs: Mapping[str, set[str]],
+    changed: set[str],
+    runs: Mapping[str, Mapping[str, Any]],
+    root: Path,
+    jobs: int,
 ) -> None:
-    """Run what has changed and what reads its new outputs, first what most depends on."""
-    from dvc.repo import Repo
+    """Run what has changed and what reads its new outputs, first what most depends on.
 
-    known = {name: run["seconds"] for name, run in last_runs(root).items()}
+    ``runs`` are the records of earlier ones, which say how long each stage takes.
+    """
+    from dvc.repo import Repo
 
     @cache
     def seconds_to_the_end(name: str) -> float:
         behind = [seconds_to_the_end(other) for other in inputs if name in inputs[other]]
-        own = known.get(name, GUESSES.get(name.partition("@")[0], 10))
-        return own + max(behind, default=0.0)
+        guess = {"seconds": GUESSES.get(name.partition("@")[0], 10)}
+        return float(runs.get(name, guess)["seconds"]) + max(behind, default=0.0)
 
     processes: dict[str, subprocess.Popen[str]] = {}
     running: dict[Future[float], str] = {}

@@ -141,8 +141,10 @@ def _duration(root: Path, missing: Sequence[Experiment]) -> str:
     seconds = {name: run["seconds"] for name, run in last_runs(root).items()}
     trained = sum(s for name, s in seconds.items() if name.partition("@")[0] not in UNSEEDED)
     total = sum(seconds.get(e.stage, 0.0) if e.stage else trained for e in missing)
-    total /= default_jobs() if missing else 1
-    return f", about {total / 3600:.1f} h by the last runs of their stages" if total else ""
+    if not total:  # asking for the device takes two seconds
+        return ""
+    hours = total / default_jobs() / 3600
+    return f", about {hours:.1f} h by the last runs of their stages"
 
 
 def _write_results(

@@ -128,7 +128,7 @@ def _test_shares(inputs: ReportInputs) -> np.ndarray | None:
 def _agreement(
     shares: np.ndarray, method: PredictionTable, size: str, scales: Sequence[int]
 ) -> float:
-    predicted = method.at(size, scales)  # [faces], or [scales, faces] for their mean
+    predicted = method.at(size, scales)  # [1, faces], or [scales, faces] for their mean
     return 100.0 * float(shares[np.arange(len(shares)), predicted].mean())
 
 
