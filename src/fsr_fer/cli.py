@@ -111,7 +111,9 @@ def import_command(
         raise typer.BadParameter("PATH is empty")
     root = tracking.find_root(Path.cwd())
     name, dataset = _profile_for(source, profile, root / "params.yaml")
-    target = root / "data" / "raw" / name
+    top = root / "data" / "raw" / name
+    several = dataset["source"] == "several"
+    target = top / source if several else top
     try:
         summary = import_faces(
             source,
@@ -127,16 +129,19 @@ def import_command(
             votes=dataset["votes"],
             duplicates=dataset["duplicates"],
             test_part=test_part,
+            one_of_several=several,
         )
-        tracking.track_with_dvc(target, root=root, push=source not in ("rafdb", "fer2013"))
+        licensed = several or source in ("rafdb", "fer2013")
+        tracking.track_with_dvc(top, root=root, push=not licensed)
     except KeyboardInterrupt:
         typer.echo("fsr-fer: stopped; run the same command again", err=True)
         raise typer.Exit(130) from None
     total = sum(summary.faces.values())
     splits = ", ".join(f"{split} {count:,}" for split, count in summary.faces.items())
     people = f" of {summary.subjects:,} known people" if summary.subjects else ""
-    folder = target.relative_to(root).as_posix()
-    typer.echo(f"imported {total:,} faces{people} into {folder} ({splits})")
+    folder = top.relative_to(root).as_posix()
+    place = target.relative_to(root).as_posix()
+    typer.echo(f"imported {total:,} faces{people} into {place} ({splits})")
     for note in summary.notes:
         typer.echo(f"note: {note}")
     typer.echo(f"next: git add {folder}.dvc data/raw/.gitignore")
@@ -366,7 +371,8 @@ def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict
     params = read_params(path)
     datasets = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
     for name, dataset in datasets.items():
-        if dataset["source"] == source and wanted in (None, name):
+        fits = (source,) if wanted is None else (source, "several")
+        if dataset["source"] in fits and wanted in (None, name):
             return name, dataset
     what = "no profile" if wanted is None else f"no profile {wanted!r}"
     known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())

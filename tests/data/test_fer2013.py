@@ -356,7 +356,7 @@ def test_twins() -> None:
     ]  # fmt: skip
     # a: train and validation; b: twice in train; c: train, test, test; d: two labels
     kept, left_out = without_twins(faces, list("abbzacccdd"))
-    assert [face.id for face in kept] == ["1", "3", "4", "6"]
+    assert [faces[position].id for position in kept] == ["1", "3", "4", "6"]
     assert left_out == {
         "equal under two labels": 2,
         "equal to one in the same part": 2,

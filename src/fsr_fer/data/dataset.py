@@ -8,7 +8,7 @@ in the source and not in the dataset; it is there only where something is.
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -20,16 +20,15 @@ from fsr_fer.common.files import write_csv, write_json
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
-from fsr_fer.data.listing import Face, Source, SourceName, class_position
+from fsr_fer.data.listing import Face, Source, class_position
 from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
+from fsr_fer.data.settings import Duplicates, SourceName, VoteRule
 from fsr_fer.data.sources import open_source
-from fsr_fer.data.votes import VOTES, VoteRule
-
-Duplicates = Literal["refuse", "drop"]
+from fsr_fer.data.votes import VOTES
 
 
 def build_dataset(
-    source_name: SourceName,
+    source_name: Literal[SourceName, "several"],
     root: Path,
     directory: Path,
     *,
@@ -44,7 +43,8 @@ def build_dataset(
     Rows are train, then validation, then test faces, each in the source's order. A source without
     a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
     makes labels of votes; with ``duplicates`` "drop" pictures of equal pixels count once
-    (``without_twins``).
+    (``without_twins``). "several" sources lie in folders of ``root`` that are named after them, and
+    so begin the identities of their faces.
 
     Raises:
         UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
@@ -55,47 +55,72 @@ def build_dataset(
             f"{root} does not exist; bring faces there with `fsr-fer import`, "
             "or run `dvc pull` if they were imported before"
         )
-    source = open_source(source_name, root, class_names, vote_rule=votes)
+    places = {source_name: root} if source_name != "several" else _folders(root)
+    sources = [
+        open_source(name, place, class_names, vote_rule=votes) for name, place in places.items()
+    ]
+    pairs = [(source, face) for source in sources for face in source.faces]
+    left_out = sum((source.left_out for source in sources), Counter[str]())
     if duplicates == "drop":
-        source.faces, twins = without_twins(source.faces, pixels_of(source))
-        source.left_out += twins
-    faces = sorted(source.faces, key=lambda face: SPLITS.index(face.split))  # a stable sort
+        pixels = [key for source in sources for key in pixels_of(source)]
+        kept, twins = without_twins([face for _, face in pairs], pixels)
+        pairs = [pairs[position] for position in kept]
+        left_out += twins
+    pairs.sort(key=lambda pair: SPLITS.index(pair[1].split))  # a stable sort
     hashes = []
     listing = directory.with_name("dataset-problems.csv")
-    shape = (len(faces), FULL_SIZE, FULL_SIZE, 3)
+    shape = (len(pairs), FULL_SIZE, FULL_SIZE, 3)
     with writing_array(directory / "images.npy", np.dtype(np.uint8), shape) as append:
-        for face in progress(faces, desc="reading faces"):
+        for source, face in progress(pairs, desc="reading faces"):
             if picture := source.read(face.file):
-                pixels = to_face(picture[1])
-                append(pixels[None])
-                hashes.append(pixel_sha256(pixels))
-        source.raise_problems(listing, f"{root} cannot be used")
-    splits = [face.split for face in faces]
-    if "validation" not in splits:
-        train = faces[: splits.count("train")]
-        labels = np.array([face.label for face in train], np.int64)
-        subjects = [face.subject for face in train]
-        for row in hold_out(labels, subjects, validation_fraction, seed, hashes[: len(train)]):
-            splits[row] = "validation"
-    voted = any(face.votes for face in faces)
-    rows = [
-        (face.id, face.file, split, class_names[face.label], face.subject, sha256)
-        + (_shares(face.votes, class_names),) * voted
-        for face, split, sha256 in zip(faces, splits, hashes, strict=True)
-    ]
+                pixels_read = to_face(picture[1])
+                append(pixels_read[None])
+                hashes.append(pixel_sha256(pixels_read))
+        for source in sources:
+            source.raise_problems(listing, f"{root} cannot be used")
+    splits = [face.split for _, face in pairs]
+    for source in sources:
+        own = [row for row, pair in enumerate(pairs) if pair[0] is source]
+        if "validation" in (splits[row] for row in own):
+            continue
+        train = [row for row in own if splits[row] == "train"]
+        labels = np.array([pairs[row][1].label for row in train], np.int64)
+        subjects = [pairs[row][1].subject for row in train]
+        some = [hashes[row] for row in train]
+        for position in hold_out(labels, subjects, validation_fraction, seed, some):
+            splits[train[position]] = "validation"
+    voted = any(face.votes for _, face in pairs)
+    rows = []
+    for (source, face), split, sha256 in zip(pairs, splits, hashes, strict=True):
+        prefix = f"{source.name}/" if source_name == "several" else ""
+        label = class_names[face.label]
+        row = (prefix + face.id, prefix + face.file, split, label, face.subject, sha256)
+        rows.append(row + (_shares(face, class_names),) * voted)
     write_csv(directory / "manifest.csv", COLUMNS + (SHARES,) * voted, rows)
     (directory / LEFT_OUT).unlink(missing_ok=True)
-    if source.left_out:
-        write_json(directory / LEFT_OUT, dict(source.left_out))
+    if left_out:
+        write_json(directory / LEFT_OUT, dict(left_out))
     listing.unlink(missing_ok=True)
 
 
-def _shares(votes: Sequence[int], class_names: Sequence[str]) -> str:
-    """What each class has of the votes for any of them, in the classes' order; they sum to 1."""
-    if not votes:
-        return ""
+def _folders(root: Path) -> dict[SourceName, Path]:
+    """The folders of several sources, by the names that they have."""
+    kinds: tuple[SourceName, ...] = get_args(SourceName)
+    found = {name: root / name for name in kinds if (root / name).is_dir()}
+    if not found:
+        raise UserError(f"{root} has no folder of a source: {', '.join(kinds)}; `fsr-fer import`")
+    return found
+
+
+def _shares(face: Face, class_names: Sequence[str]) -> str:
+    """What each class has of the votes for any of them, in the classes' order; they sum to 1.
+
+    Where nobody has voted, the label has them all.
+    """
     counts = [0] * len(class_names)
-    for name, count in zip(VOTES, votes, strict=True):
+    if not face.votes:
+        counts[face.label] = 1
+    for name, count in zip(VOTES, face.votes, strict=False):
         position = class_position(name, class_names, None)
         if position is not None:
             counts[position] += count
@@ -111,8 +136,8 @@ def pixels_of(source: Source) -> list[str]:
     return pixels
 
 
-def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[Face], Counter[str]]:
-    """The faces of which no two have the same ``pixels``, and how many were left out, by reason.
+def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[int], Counter[str]]:
+    """Positions of faces of which no two have the same ``pixels``; how many are left out, and why.
 
     Of twins the first in the last of their parts stays, so that no picture that is tested was
     trained on. Twins under two labels all go: one of them is wrong, nobody knows which.
@@ -130,7 +155,7 @@ def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[Fa
         same = sum(faces[position].split == faces[stays].split for position in group)
         left_out["equal to one in the same part"] += same - 1
         left_out["equal to one in a later part"] += len(group) - same
-    return [faces[position] for position in sorted(kept)], +left_out
+    return sorted(kept), +left_out
 
 
 def hold_out(

@@ -16,12 +16,13 @@ from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.archive import ZipWriter
-from fsr_fer.data.dataset import Duplicates, hold_out, pixels_of, without_twins
+from fsr_fer.data.dataset import hold_out, pixels_of, without_twins
 from fsr_fer.data.images import to_face
-from fsr_fer.data.listing import NOBODY, Face, Source, SourceName
+from fsr_fer.data.listing import NOBODY, Face, Source
 from fsr_fer.data.manifest import pixel_sha256
+from fsr_fer.data.settings import Duplicates, SourceName, VoteRule
 from fsr_fer.data.sources import ALIGNED, CSV_TABLE, IMAGES_ZIP, RAFDB_ZIP, open_source
-from fsr_fer.data.votes import VOTES, VoteRule
+from fsr_fer.data.votes import VOTES
 
 NEARLY_BLACK = 32
 TABLED = ("csv", "fer2013")
@@ -52,6 +53,7 @@ def import_faces(
     votes: VoteRule = "ferplus",
     duplicates: Duplicates = "refuse",
     test_part: str | None = None,
+    one_of_several: bool = False,
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder, zip or tar) and pack them into the folder ``target``.
 
@@ -65,6 +67,7 @@ def import_faces(
     ``votes`` and ``duplicates`` are what the stage ``dataset`` will make of the faces (see there),
     so the checks are of what is then left; votes and pictures are all stored, so that another rule
     needs no other import. ``test_part`` of FER2013 stands for a test part that is missing.
+    ``one_of_several`` may lack classes, which other sources then have.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
@@ -99,7 +102,7 @@ def import_faces(
         source.notes.append(", ".join(f"{number} = {label}" for number, label in numbers))
     with replacing(target) as part:
         _pack(source, part, as_read and name != "fer2013", duplicates)
-        _check_classes(source)
+        _check_classes(source, every_class=not one_of_several)
         source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not force and not _same_files(target, part):
             raise UserError(
@@ -175,7 +178,8 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
             if picture := source.read(face.file):
                 packed.add(_packed_name(source, face, as_read), picture[0])
     if duplicates == "drop":
-        source.faces, left_out = without_twins(source.faces, pixels)
+        kept, left_out = without_twins(source.faces, pixels)
+        source.faces = [source.faces[position] for position in kept]
         reasons = [f"{count:,} {reason}" for reason, count in left_out.most_common()]
         if reasons:
             source.notes.append(f"equal pictures left out: {', '.join(reasons)}")
@@ -210,7 +214,7 @@ def _write_table(source: Source, path: Path) -> None:
     write_csv(path, ("image", *labels_in, "split", "subject"), rows)
 
 
-def _check_classes(source: Source) -> None:
+def _check_classes(source: Source, every_class: bool) -> None:
     """Look for splits without faces and for classes that one of them lacks."""
     found = Counter((face.split, face.label) for face in source.faces)
     for split in ("train", "test"):
@@ -219,7 +223,7 @@ def _check_classes(source: Source) -> None:
             source.problem(source.table, "split", split, "has no faces", allowed)
             continue
         for label, class_name in enumerate(source.class_names):
-            if not found[split, label]:
+            if every_class and not found[split, label]:
                 problem, allowed = f"has no faces in {split}", "each class in train and in test"
                 source.problem(source.table, "label", class_name, problem, allowed)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,8 @@ from fsr_fer.common.files import write_csv
 from fsr_fer.data.archive import Files, UnreadableFileError
 from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.data.manifest import SPLITS
-from fsr_fer.data.votes import VOTES, VoteRule, winner
-
-SourceName = Literal["synthetic", "rafdb", "fer2013", "folder", "csv"]
+from fsr_fer.data.settings import SourceName, VoteRule
+from fsr_fer.data.votes import VOTES, winner
 
 SPLIT_ALIASES = {
     **dict.fromkeys(("val", "valid", "dev"), "validation"),

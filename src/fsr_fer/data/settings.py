@@ -13,6 +13,10 @@ from fsr_fer.common.settings import (
     require,
 )
 
+SourceName = Literal["synthetic", "rafdb", "fer2013", "folder", "csv"]
+VoteRule = Literal["ferplus", "strict", "plurality"]
+Duplicates = Literal["refuse", "drop"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeSettings:
@@ -27,14 +31,14 @@ class SynthesizeSettings:
 class DatasetSettings:
     """Where the faces come from and how the validation part is held out of train."""
 
-    source: Literal["synthetic", "rafdb", "fer2013", "folder", "csv"]
+    source: Literal[SourceName, "several"]
     class_names: tuple[str, ...]
     validation_fraction: Annotated[
         float, Range("above 0, at most 0.5", lambda share: 0 < share <= 0.5)
     ]
 
-    votes: Literal["ferplus", "strict", "plurality"]
-    duplicates: Literal["refuse", "drop"]
+    votes: VoteRule
+    duplicates: Duplicates
 
     def __post_init__(self) -> None:
         names = self.class_names

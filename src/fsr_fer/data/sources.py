@@ -15,9 +15,10 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import Files, escapes, open_files
 from fsr_fer.data.fer2013 import open_fer2013, read_fer2013
 from fsr_fer.data.images import SUFFIXES
-from fsr_fer.data.listing import Source, SourceName, split_named
+from fsr_fer.data.listing import Source, split_named
+from fsr_fer.data.settings import SourceName, VoteRule
 from fsr_fer.data.tables import cells, lines, outermost, read_table
-from fsr_fer.data.votes import VOTES, VoteRule
+from fsr_fer.data.votes import VOTES
 
 RAFDB_TABLE = "EmoLabel/list_patition_label.txt"  # spelt as in the official download
 RAFDB_SUBJECTS = "EmoLabel/subject.txt"

@@ -1,7 +1,8 @@
 """The votes of FER+: ten annotators a face, and the rules that make one label of them."""
 
 from collections.abc import Sequence
-from typing import Literal
+
+from fsr_fer.data.settings import VoteRule
 
 VOTES = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",
@@ -9,8 +10,6 @@ VOTES = (
 )  # fmt: skip
 """The columns of FER+'s tables in their order; NF is "not a face"."""
 EXPRESSIONS = VOTES[:8]
-
-VoteRule = Literal["ferplus", "strict", "plurality"]
 
 
 def winner(votes: Sequence[int], rule: VoteRule) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fsr_fer.common.settings import NotNegativeFloat, Range
+from fsr_fer.common.settings import FULL_SIZE, NotNegativeFloat, Range, Share, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +12,24 @@ class MethodSettings:
 
     model: str
     faces: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackSettings:
+    """The model that reads faces outside the pipeline, and what is measured of it."""
+
+    method: str
+    sizes: tuple[int, ...]
+    degraded_sizes: tuple[int, ...]
+    uncertain_below: Share
+
+    def __post_init__(self) -> None:
+        for key in ("sizes", "degraded_sizes"):
+            pixels = list(getattr(self, key))
+            in_range = all(4 <= side <= FULL_SIZE for side in pixels)
+            falling = pixels == sorted(set(pixels), reverse=True)
+            require(in_range and falling, key, pixels, "falling numbers from 100 to 4")
+        require(len(self.sizes) >= 3, "sizes", list(self.sizes), "three sizes or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,19 @@ Acharya et al. 2018, layers and constants as in their code. ``extractor`` ends a
 (equations 1 and 2), ``classifier`` holds C() and the logits.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fsr_fer.common.distributed import SumOverAll, world_size
+from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.models.settings import ExtractorSettings
 from fsr_fer.models.spd import BiMap, covariance_pool, log_eig
+from fsr_fer.resize import imresize
 
-POOL_AFTER = (0, 1, 3)
-"""Positions of the convolutions that a 2x2 max-pooling follows."""
+GREY = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in a grey level (ITU-R BT.601)."""
 
 # As in CovPoolFER's code.
 COVARIANCE_RIDGE = 1e-4
@@ -79,12 +82,19 @@ class BetaNorm(nn.Module):
 
 
 class FeatureExtractor(nn.Module):
-    """F() and SPD(): standardised faces [B, 3, H, W] -> log-matrices [B, d, d]."""
+    """F() and SPD(): standardised faces [B, 3, 100, 100] -> features [B, d, d].
+
+    They are log-matrices of the maps' covariance, or the means of d * d maps where the settings
+    pool by the mean.
+    """
+
+    shrink: Tensor
+    grey: Tensor
 
     def __init__(self, settings: ExtractorSettings) -> None:
         super().__init__()
         self.settings = settings
-        inputs = (3, *settings.widths[:-1])
+        inputs = (1 if settings.grey else 3, *settings.widths[:-1])
         self.convs = nn.ModuleList(
             nn.Conv2d(i, o, 3, padding=1, bias=False)
             for i, o in zip(inputs, settings.widths, strict=True)
@@ -92,24 +102,54 @@ class FeatureExtractor(nn.Module):
         self.norms = nn.ModuleList(
             BetaNorm(width, settings.batch_norm_momentum) for width in settings.widths
         )
-        self.bimap = BiMap(settings.widths[-1], settings.bimap_dim)
+        self.bimap: BiMap | None = None
+        if settings.pooling == "covariance":
+            self.bimap = BiMap(settings.widths[-1], settings.bimap_dim)
+        self.register_buffer("shrink", shrinking(settings.input_pixels), persistent=False)
+        self.register_buffer("grey", torch.tensor(GREY)[:, None, None], persistent=False)
         _init_weights(self)
 
     def forward(self, faces: Tensor) -> Tensor:
-        covariance = covariance_pool(self.maps(faces), COVARIANCE_RIDGE)
+        maps, dim = self.maps(faces), self.settings.bimap_dim
+        if self.bimap is None:
+            return maps.mean(dim=(2, 3)).view(-1, dim, dim)
+        covariance = covariance_pool(maps, COVARIANCE_RIDGE)
         return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)
 
     def maps(self, faces: Tensor) -> Tensor:
-        """The convolutions alone, [B, 3, H, W] -> [B, C, H // 8, W // 8]."""
-        values = faces.contiguous(memory_format=torch.channels_last)
-        for position, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
+        """The convolutions alone, [B, 3, 100, 100] -> [B, C, h, w], halved by each pooling."""
+        values = faces
+        if self.settings.grey:
+            values = (values * self.grey).sum(dim=1, keepdim=True)
+        if self.settings.input_pixels != FULL_SIZE:
+            values = self.shrink @ values @ self.shrink.mT
+        values = values.contiguous(memory_format=torch.channels_last)
+        for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), start=1):
             # Outside training a normalisation is part of the convolution before it.
-            values = norm(conv(values)) if self.training else _folded(conv, norm, values)
+            made = norm(conv(values)) if self.training else _folded(conv, norm, values)
+            if self.settings.residual and made.shape == values.shape:
+                made = made + values
             # ReLU and maximum commute; in this order ReLU touches a quarter of the values.
-            if position in POOL_AFTER:
-                values = functional.max_pool2d(values, 2)
-            values = functional.relu(values)
+            if number in self.settings.pool_after:
+                made = functional.max_pool2d(made, 2)
+            values = functional.relu(made)
         return values
+
+    def project_gradient(self) -> None:
+        """Before a step of the optimizer: keep to what the BiMap's orthonormal columns allow."""
+        if self.bimap is not None:
+            self.bimap.project_gradient()
+
+    def retract(self) -> None:
+        """After a step of the optimizer: make the BiMap's columns orthonormal again."""
+        if self.bimap is not None:
+            self.bimap.retract()
+
+
+def shrinking(pixels: int) -> Tensor:
+    """The matrix [pixels, 100] that brings 100 values to so many, as ``imresize`` does."""
+    shrunk = imresize(np.eye(FULL_SIZE), output_shape=(pixels, FULL_SIZE))
+    return torch.from_numpy(shrunk).float()
 
 
 class ExpressionClassifier(nn.Module):

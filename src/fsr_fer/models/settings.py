@@ -1,27 +1,46 @@
 """Sizes of the networks, as params.yaml gives them."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fsr_fer.common.settings import PositiveFloat, PositiveInt, Range, _all_positive, require
+from fsr_fer.common.settings import (
+    PIXELS,
+    Milestones,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    _all_positive,
+    require,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSettings:
-    """CovPoolFER's layers."""
+    """CovPoolFER's layers, and those of a smaller network in their place."""
 
-    widths: tuple[int, ...]
+    input_pixels: Annotated[int, PIXELS]
+    grey: bool
+    widths: Annotated[tuple[int, ...], Range("one number above 0 per convolution", _all_positive)]
+    pool_after: Milestones
+    residual: bool
+    pooling: Literal["covariance", "mean"]
     bimap_dim: PositiveInt
     hidden_dim: PositiveInt
     embedding_dim: PositiveInt
     batch_norm_momentum: Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 1)]
 
     def __post_init__(self) -> None:
-        widths, dim = self.widths, self.bimap_dim
-        require(len(widths) == 6, "widths", list(widths), "six numbers of filters")
-        require(min(widths) > 0, "widths", list(widths), "each above 0")
-        at_most = f"at most the last of widths, {widths[-1]}"
-        require(dim <= widths[-1], "bimap_dim", dim, at_most)
+        widths, dim, pools = self.widths, self.bimap_dim, self.pool_after
+        last = pools[-1] if pools else 0
+        require(last <= len(widths), "pool_after", list(pools), f"at most {len(widths)}")
+        left = self.input_pixels >> len(pools)
+        require(left >= 2, "pool_after", list(pools), "halvings that leave 2 pixels of the input")
+        if self.pooling == "covariance":
+            at_most = f"at most the last of widths, {widths[-1]}"
+            require(dim <= widths[-1], "bimap_dim", dim, at_most)
+        else:
+            square = f"bimap_dim squared, {dim**2}, as the last: the means are the features"
+            require(widths[-1] == dim**2, "widths", list(widths), square)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,11 @@ KINDS: dict[type[nn.Module], tuple[str, type]] = {
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def save_network(path: Path, network: nn.Module) -> None:
+PACKED = "packed"
+"""In the header of a packed model: its calibration and what was measured of it."""
+
+
+def save_network(path: Path, network: nn.Module, packed: Mapping[str, Any] | None = None) -> None:
     """Write a network of ``KINDS`` with what rebuilds it; equal networks give equal bytes."""
     name, _ = KINDS[type(network)]
     settings: Any = network.settings
@@ -47,6 +51,8 @@ def save_network(path: Path, network: nn.Module) -> None:
     for more in ("class_names", "scale"):
         if hasattr(network, more):
             header[more] = getattr(network, more)
+    if packed is not None:
+        header[PACKED] = dict(packed)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
     # One entry only: safetensors writes several in a random order, so equal networks would give
     # different bytes, and DVC would take them for a change.

@@ -18,6 +18,7 @@ from fsr_fer.data.settings import (
 from fsr_fer.evaluation.settings import (
     EvaluateSettings,
     MethodSettings,
+    PackSettings,
     ReportSettings,
     ReviewSettings,
 )
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type] = {
     "fsr": FsrSettings,
     "natural": NaturalSettings,
     "sr": SrSettings,
+    "pack": PackSettings,
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
     "review": ReviewSettings,
@@ -117,6 +119,13 @@ def _check_methods(values: Values) -> None:
         require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
         known = row.faces == "downsample" or re.fullmatch("restored/[^/]+", row.faces)
         require(bool(known), f"methods.{name}.faces", row.faces, "downsample or restored/METHOD")
+    extractors = [
+        name
+        for name, row in rows.items()
+        if row.faces == "downsample" and not row.model.startswith("fsr/")
+    ]
+    method = values["pack"]["method"]
+    require(method in extractors, "pack.method", method, "one of " + ", ".join(extractors))
     for model in trained:
         if model not in (row.model for row in rows.values()):
             raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")

@@ -6,7 +6,7 @@ In ``self_distillation`` the prediction for the full-size face teaches that for 
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional
 from fsr_fer.common.distributed import require_one_process
 from fsr_fer.common.random_streams import epoch_order, stream
 from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.degradations import Kernel, add, blur, brighten, jpeg, shrink
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.settings import DownsampleSettings
@@ -27,7 +28,7 @@ from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.pretrain import classify, update
-from fsr_fer.training.settings import FinetuneSettings, SizesSettings
+from fsr_fer.training.settings import DegradationsSettings, FinetuneSettings, SizesSettings
 
 ADAM_EPSILON = 1e-5
 """As pretraining's in params.yaml; CovPoolFER's 0.1 is too slow for short trainings."""
@@ -49,19 +50,97 @@ def draw_sizes(
     return torch.where(kind < settings.full_size_share, 0, sizes)
 
 
-def degrade(faces: np.ndarray, sizes: Tensor, settings: DownsampleSettings) -> np.ndarray:
-    """Faces downsampled and restored, uint8 [B, 100, 100, 3] -> same."""
+@dataclass(frozen=True)
+class Degradations:
+    """What each of B faces suffers at its own pixels; None: this face does not."""
+
+    kernel: Sequence[Kernel | None]
+    jpeg: Sequence[int | None]
+    blur: Sequence[float | None]
+    noise: Sequence[np.ndarray | None]
+    light: Sequence[float | None]
+
+
+def draw_degradations(
+    settings: DegradationsSettings, generator: torch.Generator, faces: int
+) -> Degradations:
+    """Of each kind, for its share of the faces, one uniformly drawn.
+
+    Qualities are 30 to 90, blurs up to 1 pixel, gains 0.5 to 1.6, noise is normal with up to 10
+    grey levels.
+    """
+
+    def drawn(share: float, low: float, high: float) -> list[float | None]:
+        chosen, place = torch.rand(2, faces, generator=generator, dtype=torch.float64).tolist()
+        return [
+            low + (high - low) * p if c < share else None
+            for c, p in zip(chosen, place, strict=True)
+        ]
+
+    kernels = drawn(settings.other_kernel_share, 0, 1)
+    qualities = drawn(settings.jpeg_share, 30, 90)
+    blurs = drawn(settings.blur_share, 0.2, 1)
+    levels = drawn(settings.noise_share, 1, 10)
+    gains = drawn(settings.light_share, 0.5, 1.6)
+    shape = (FULL_SIZE, FULL_SIZE, 3)
+    return Degradations(
+        kernel=[None if k is None else "area" if k < 0.5 else "nearest" for k in kernels],
+        jpeg=[None if quality is None else round(quality) for quality in qualities],
+        blur=blurs,
+        noise=[
+            None if level is None else (level * torch.randn(shape, generator=generator)).numpy()
+            for level in levels
+        ],
+        light=gains,
+    )
+
+
+def degrade(
+    faces: np.ndarray,
+    sizes: Tensor,
+    settings: DownsampleSettings,
+    degradations: Degradations | None = None,
+) -> np.ndarray:
+    """Faces downsampled, degraded and restored, uint8 [B, 100, 100, 3] -> same."""
     degraded = faces.copy()
     for size in sizes.unique().tolist():
-        chosen = (sizes == size).numpy()
+        chosen = np.flatnonzero((sizes == size).numpy())
+        small = faces[chosen]
         if size > 0:
-            small = downsample(faces[chosen], size, settings)
-            degraded[chosen] = restore(small, size, settings)
+            small = downsample(small, size, settings)
         elif size < 0:
-            resize = partial(imresize, boundary=settings.boundary)
-            small = resize(faces[chosen], output_shape=(-size, -size))
-            degraded[chosen] = resize(small, output_shape=(FULL_SIZE, FULL_SIZE))
+            shape = (-size, -size)
+            small = imresize(small, output_shape=shape, boundary=settings.boundary)
+        if degradations is not None:
+            small = np.stack(
+                [
+                    _degrade(face, faces[position], degradations, position)
+                    for face, position in zip(small, chosen.tolist(), strict=True)
+                ]
+            )
+        if size > 0:
+            small = restore(small, size, settings)
+        elif size < 0:
+            shape = (FULL_SIZE, FULL_SIZE)
+            small = imresize(small, output_shape=shape, boundary=settings.boundary)
+        degraded[chosen] = small
     return degraded
+
+
+def _degrade(small: np.ndarray, full: np.ndarray, what: Degradations, face: int) -> np.ndarray:
+    """One small face with what it suffers, in the order of an everyday picture."""
+    pixels = len(small)
+    if (kernel := what.kernel[face]) is not None and pixels < FULL_SIZE:
+        small = shrink(full, pixels, kernel)
+    if (sigma := what.blur[face]) is not None:
+        small = blur(small, sigma)
+    if (gain := what.light[face]) is not None:
+        small = brighten(small, gain)
+    if (noise := what.noise[face]) is not None:
+        small = add(small, noise[:pixels, :pixels])
+    if (quality := what.jpeg[face]) is not None:
+        small = jpeg(small, quality)
+    return small
 
 
 class FinetuneTrainer:
@@ -153,7 +232,7 @@ class FinetuneTrainer:
             return
         ema, student = (list(n.state_dict().values()) for n in (self.ema, self.student))
         torch._foreach_lerp_(ema, student, 1 - self.settings.ema_decay)
-        self.ema.extractor.bimap.retract()
+        self.ema.extractor.retract()
 
 
 def validate(
@@ -212,7 +291,10 @@ def finetune(
         varied = vary(images.float(), draw_variation(settings.augment, generator, batch_size))
         faces = varied.round().to(torch.uint8)
         sizes = draw_sizes(settings.sizes, scales, generator, batch_size)
-        small = torch.from_numpy(degrade(faces.numpy(), sizes, downsampling))
+        degradations = None
+        if any(astuple(settings.degradations)):  # else nothing is drawn for them
+            degradations = draw_degradations(settings.degradations, generator, batch_size)
+        small = torch.from_numpy(degrade(faces.numpy(), sizes, downsampling, degradations))
         return trainer.train_step(
             standardise(small.to(run.device)),
             standardise(faces.to(run.device)),

@@ -61,9 +61,9 @@ def update(
     optimizer.zero_grad()
     weighted(loss, len(labels)).backward()
     # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-    network.extractor.bimap.project_gradient()
+    network.extractor.project_gradient()
     terms = optimizer.step_if_finite(terms, "train", len(labels))
-    network.extractor.bimap.retract()
+    network.extractor.retract()
     return terms
 
 

@@ -72,6 +72,17 @@ class SizesSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DegradationsSettings:
+    """What else train faces suffer once they are small; each has its share of the faces."""
+
+    other_kernel_share: Share
+    jpeg_share: Share
+    blur_share: Share
+    noise_share: Share
+    light_share: Share
+
+
+@dataclass(frozen=True, kw_only=True)
 class TeacherSettings:
     """Distillation: the teacher sees the full-size face, the student the small one."""
 
@@ -97,6 +108,7 @@ class FinetuneSettings:
     ema_decay: BelowOne
     augment: AugmentSettings
     sizes: SizesSettings
+    degradations: DegradationsSettings
     teacher: TeacherSettings
     validation_every: PositiveInt
     selection: Literal["total_accuracy", "mean_class_accuracy", "both"]

@@ -1,0 +1,186 @@
+"""A trained extractor made into a model that reads faces of any size, and what it can be held to.
+
+Its probabilities are calibrated by the face's size: the logits are divided by a temperature that
+is a smooth function of the number of pixels, fitted on validation faces (temperature scaling, Guo
+et al., ICML 2017, at each size). Everything that is reported is of test faces.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.degradations import add, blur, brighten, jpeg, shrink
+from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
+from fsr_fer.evaluation.statistics import (
+    expected_calibration_error,
+    mean_class_accuracy,
+    total_accuracy,
+)
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.resize import imresize
+
+CENTRE_PIXELS = 25
+"""Where the logarithm of the size is 0 in the temperature's formula."""
+CALIBRATION_BINS = 15
+
+Change = Callable[[np.ndarray, int], np.ndarray]
+"""Full-size faces [B, 100, 100, 3] and a side -> small faces [B, n, n, 3]."""
+
+
+def temperature(coefficients: Sequence[float] | np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """exp(a + b u + c u^2) with u = log(pixels / 25), of sides in pixels, float64."""
+    a, b, c = coefficients
+    u = np.log(np.asarray(pixels, np.float64) / CENTRE_PIXELS)
+    return np.exp(a + b * u + c * u**2)
+
+
+def fit_temperature(
+    logits: Mapping[int, np.ndarray], labels: np.ndarray
+) -> tuple[float, float, float]:
+    """The coefficients of ``temperature`` that make ``labels`` most likely.
+
+    ``logits``: float64 [N, K] of the same N faces by their side in pixels.
+    """
+    from scipy.optimize import minimize
+
+    rows = np.arange(len(labels))
+
+    def loss(coefficients: np.ndarray) -> float:
+        total = 0.0
+        for pixels, own in logits.items():
+            scaled = own / temperature(coefficients, np.array(pixels))
+            scaled = scaled - scaled.max(axis=1, keepdims=True)
+            total += float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[rows, labels]))
+        return total / len(logits)
+
+    found = minimize(loss, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-4}).x
+    a, b, c = (round(float(value), 4) for value in found)
+    return a, b, c
+
+
+def bicubic(faces: np.ndarray, pixels: int) -> np.ndarray:
+    """Full-size faces downsampled as everywhere here."""
+    return faces if pixels == FULL_SIZE else imresize(faces, output_shape=(pixels, pixels))
+
+
+def degradations(seed: int) -> dict[str, Change]:
+    """The usual ways in which small faces differ from bicubic ones, by name."""
+
+    def each(change: Callable[[np.ndarray], np.ndarray]) -> Change:
+        return lambda faces, pixels: np.stack([change(face) for face in bicubic(faces, pixels)])
+
+    def other(kernel: Any) -> Change:
+        return lambda faces, pixels: np.stack([shrink(face, pixels, kernel) for face in faces])
+
+    def boxed(zoom: float, right: float) -> Change:
+        return lambda faces, pixels: bicubic(_other_box(faces, zoom, right), pixels)
+
+    def noisy(faces: np.ndarray, pixels: int) -> np.ndarray:
+        generator = np.random.default_rng(seed)
+        small = bicubic(faces, pixels)
+        return np.stack([add(face, generator.normal(0, 5, face.shape)) for face in small])
+
+    return {
+        "area averaging": other("area"),
+        "nearest pixel": other("nearest"),
+        "JPEG, quality 30": each(lambda face: jpeg(face, 30)),
+        "JPEG, quality 60": each(lambda face: jpeg(face, 60)),
+        "JPEG, quality 90": each(lambda face: jpeg(face, 90)),
+        "blur, sigma 0.7 pixels": each(lambda face: blur(face, 0.7)),
+        "noise, 5 grey levels": noisy,
+        "half as bright": each(lambda face: brighten(face, 0.5)),
+        "1.5 times as bright": each(lambda face: brighten(face, 1.5)),
+        "box 15 % too large": boxed(1.15, 0.0),
+        "box 15 % too small": boxed(0.85, 0.0),
+        "box 10 % too far right": boxed(1.0, 0.1),
+    }
+
+
+def _other_box(faces: np.ndarray, zoom: float, right: float) -> np.ndarray:
+    """Faces cut by a box ``zoom`` times as large, moved by a share of its side; edges repeat."""
+    side = round(FULL_SIZE * zoom)
+    start = (FULL_SIZE - side) // 2
+    rows = np.arange(start, start + side).clip(0, FULL_SIZE - 1)
+    columns = (np.arange(start, start + side) + round(right * FULL_SIZE)).clip(0, FULL_SIZE - 1)
+    cut = np.ascontiguousarray(faces[:, rows[:, None], columns])
+    return bicubic(cut, FULL_SIZE) if side == FULL_SIZE else _resized(cut, FULL_SIZE)
+
+
+def _resized(faces: np.ndarray, pixels: int) -> np.ndarray:
+    return imresize(faces, output_shape=(pixels, pixels))
+
+
+def logits_of(
+    network: CovPoolFER,
+    images: np.ndarray,
+    rows: np.ndarray,
+    pixels: int,
+    change: Change,
+    device: torch.device,
+    desc: str,
+) -> np.ndarray:
+    """Logits, float64 [N, K], of these faces made small by ``change`` and put back to full size.
+
+    They are the mean of the face's and its mirror image's.
+    """
+    network.to(device)
+
+    def compute(faces: torch.Tensor) -> torch.Tensor:
+        small = change(faces.cpu().numpy(), pixels)
+        full = small if small.shape[1] == FULL_SIZE else _resized(small, FULL_SIZE)
+        values = standardise(torch.from_numpy(full).to(device))
+        _, logits = network(values)
+        _, mirrored = network(values.flip(3))
+        return torch.as_tensor((logits + mirrored) / 2)
+
+    batches = batches_of(len(rows), batch_size(device, cpu=32, gpu=256))
+    made = torch.cat(list(computed(Faces(images, rows), batches, compute, device, desc)))
+    return made.to(torch.float64).numpy()
+
+
+def probabilities(logits: np.ndarray, coefficients: Sequence[float], pixels: int) -> np.ndarray:
+    """Calibrated probabilities, float64 [N, K], of faces of one size."""
+    scaled = logits / temperature(coefficients, np.array(pixels))
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def measured(
+    labels: np.ndarray,
+    shares: np.ndarray,
+    class_names: Sequence[str],
+    uncertain_below: float,
+) -> dict[str, Any]:
+    """What one size's ``shares`` (probabilities [N, K]) come to, in percent but for counts."""
+    predicted, confidence = shares.argmax(axis=1), shares.max(axis=1)
+    sure = confidence >= uncertain_below
+    right = predicted == labels
+    recall = {
+        name: round(100 * float(right[labels == label].mean()), 2)
+        for label, name in enumerate(class_names)
+        if (labels == label).any()
+    }
+    return {
+        "faces": len(labels),
+        "total_accuracy": round(total_accuracy(labels, predicted), 2),
+        "mean_class_accuracy": round(mean_class_accuracy(labels, predicted), 2),
+        "recall": recall,
+        "calibration_error": round(
+            expected_calibration_error(labels, predicted, confidence, bins=CALIBRATION_BINS), 2
+        ),
+        "certain": round(100 * float(sure.mean()), 2),
+        "accuracy_of_certain": round(100 * float(right[sure].mean()), 2) if sure.any() else None,
+    }
+
+
+def expected_accuracy(by_size: Mapping[int, Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Accuracy 0 to 1 by pixels, ascending and never falling, as a model file states it."""
+    pixels = sorted(by_size)
+    accuracy = np.maximum.accumulate([by_size[side]["total_accuracy"] / 100 for side in pixels])
+    return {
+        "pixels": [float(side) for side in pixels],
+        "accuracy": [round(float(value), 4) for value in accuracy],
+    }

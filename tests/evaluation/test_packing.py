@@ -1,0 +1,73 @@
+"""Calibration by face size, and what is measured of a model, against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from fsr_fer.evaluation.packing import (
+    degradations,
+    expected_accuracy,
+    fit_temperature,
+    measured,
+    probabilities,
+    temperature,
+)
+
+
+def test_the_temperature_of_two_classes_by_hand() -> None:
+    # Logits 1 and -1, right for 8 of 10 faces: best where sigmoid(2 / T) = 0.8, T = 2 / log 4.
+    # At three sizes, T = 2 / log 4 for 8 right, 2 / log 9 for 9, 2 / log 1.5 for 6.
+    logits = np.tile([1.0, -1.0], (10, 1))
+    swapped = {
+        100: np.array([*[[1.0, -1.0]] * 9, [-1.0, 1.0]]),
+        25: np.array([*[[1.0, -1.0]] * 8, *[[-1.0, 1.0]] * 2]),
+        10: np.array([*[[1.0, -1.0]] * 6, *[[-1.0, 1.0]] * 4]),
+    }
+    labels = np.zeros(10, np.int64)
+    coefficients = fit_temperature(swapped, labels)
+    found = temperature(coefficients, np.array([100, 25, 10]))
+    expected = 2 / np.log([9, 4, 1.5])
+    np.testing.assert_allclose(found, expected, rtol=2e-3)
+    assert coefficients[0] == pytest.approx(np.log(expected[1]), abs=2e-3)  # u is 0 at 25 pixels
+    shares = probabilities(logits, coefficients, 25)
+    np.testing.assert_allclose(shares[0], [0.8, 0.2], atol=1e-3)
+
+
+def test_what_is_measured_by_hand() -> None:
+    shares = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.55, 0.45]])
+    labels = np.array([0, 1, 1, 0])
+    result = measured(labels, shares, ("a", "b"), uncertain_below=0.6)
+    assert result["total_accuracy"] == 75.0
+    assert result["mean_class_accuracy"] == 75.0
+    assert result["recall"] == {"a": 100.0, "b": 50.0}
+    assert (result["certain"], result["accuracy_of_certain"]) == (75.0, 66.67)
+    # each face in a bin of its own: |0.9-1|, |0.7-0|, |0.8-1|, |0.55-1| over 4
+    assert result["calibration_error"] == pytest.approx(
+        100 * (0.1 + 0.7 + 0.2 + 0.45) / 4, abs=0.01
+    )
+
+
+def test_the_accuracy_to_expect_never_falls_with_the_size() -> None:
+    by_size = {
+        100: {"total_accuracy": 90.0},
+        25: {"total_accuracy": 91.0},
+        8: {"total_accuracy": 50},
+    }
+    assert expected_accuracy(by_size) == {
+        "pixels": [8.0, 25.0, 100.0],
+        "accuracy": [0.5, 0.91, 0.91],
+    }
+
+
+def test_boxes_too_large_and_too_far_by_hand() -> None:
+    faces = np.zeros((1, 100, 100, 3), np.uint8)
+    faces[:, :, :50] = 200
+    changes = degradations(seed=1)
+    moved = changes["box 10 % too far right"](faces, 100)[0, 0, :, 0]
+    assert moved[:40].tolist() == [200] * 40
+    assert moved[40:].tolist() == [0] * 60
+    for name, change in changes.items():
+        small = change(faces, 20)
+        assert small.shape == (1, 20, 20, 3), name
+        assert small.dtype == np.uint8
+        low, high = small[0, :, :5].mean(), small[0, :, 15:].mean()
+        assert low > high + 60, name
