@@ -139,3 +139,26 @@ def test_real_faces(tmp_path: Path) -> None:
     assert len(manifest.ids) == 4721
     counts = np.bincount(manifest.labels[manifest.rows("validation")])
     assert counts.tolist() == [156, 153, 23, 16, 7]
+
+
+def test_several_sources_make_one_dataset(
+    csv_folder: Path, class_folders: Path, tmp_path: Path
+) -> None:
+    alone = {
+        name: build(name, place, tmp_path / name)  # type: ignore[arg-type]
+        for name, place in (("folder", class_folders), ("csv", csv_folder))
+    }
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/csv").symlink_to(csv_folder)
+    (tmp_path / "raw/folder").symlink_to(class_folders)
+    together = build("several", tmp_path / "raw", tmp_path / "both")
+    for name, manifest in alone.items():
+        own = [row for row, identity in enumerate(together.ids) if identity.startswith(f"{name}/")]
+        kept = {together.ids[row].removeprefix(f"{name}/"): together.splits[row] for row in own}
+        assert kept == dict(zip(manifest.ids, manifest.splits, strict=True))
+        assert {"train", "validation", "test"} == set(kept.values())
+    splits = list(together.splits)
+    assert splits == sorted(splits, key=["train", "validation", "test"].index)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="none has no folder of a source: synthetic, rafdb"):
+        build("several", tmp_path / "none", tmp_path / "nothing")

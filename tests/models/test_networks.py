@@ -1,12 +1,14 @@
 """Layer tables: shapes, parameter counts, initial values, what is frozen in eval mode."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from fsr_fer.models.covpool import FeatureExtractor, standardise
+from fsr_fer.models.covpool import FeatureExtractor, shrinking, standardise
 from fsr_fer.models.generator import Generator
+from fsr_fer.resize import imresize
 from tests.sections import extractor, generator
 
 
@@ -46,3 +48,37 @@ def test_maps_are_the_layers_one_by_one_in_training_and_outside_it() -> None:
             if position in (0, 1, 3):
                 values = functional.max_pool2d(values, 2)
         torch.testing.assert_close(network.maps(faces), values)
+
+
+def test_a_smaller_input_is_what_imresize_makes_of_the_grey_face() -> None:
+    generator = np.random.default_rng(0)
+    face = generator.normal(size=(100, 100, 3))
+    matrix = shrinking(48).double().numpy()
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
+    grey = face @ [0.299, 0.587, 0.114]
+    expected = imresize(grey, output_shape=(48, 48))
+    np.testing.assert_allclose(matrix @ grey @ matrix.T, expected, atol=1e-5)
+
+    small = extractor(input_pixels=48, grey=True, widths=(1,), pool_after=(), bimap_dim=1)
+    network = FeatureExtractor(small).eval()
+    nn.init.zeros_(network.convs[0].weight)
+    network.convs[0].weight.data[0, 0, 1, 1] = 1.0  # the identity
+    maps = network.maps(torch.from_numpy(face.transpose(2, 0, 1)[None]).float())
+    scale = (1 + 1e-3) ** -0.5  # of a normalisation that has seen nothing
+    np.testing.assert_allclose(maps[0, 0].detach().numpy(), expected.clip(0) * scale, atol=1e-4)
+
+
+def test_a_residual_convolution_adds_its_input_and_the_mean_pools_the_maps() -> None:
+    torch.manual_seed(0)
+    settings = extractor(widths=(4, 4), pool_after=(2,), residual=True, pooling="mean", bimap_dim=2)
+    network = FeatureExtractor(settings)
+    assert network.bimap is None
+    first, second = network.convs
+    faces = torch.randn(3, 3, 100, 100)
+    for training in (True, False):
+        network.train(training)
+        values = functional.relu(network.norms[0](first(faces)))
+        values = network.norms[1](second(values)) + values
+        values = functional.relu(functional.max_pool2d(values, 2))
+        torch.testing.assert_close(network.maps(faces), values)
+    torch.testing.assert_close(network(faces)[1], values[1].mean(dim=(1, 2)).view(2, 2))

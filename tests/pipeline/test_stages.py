@@ -47,6 +47,7 @@ def tiny(params: dict[str, Any]) -> None:
     params["fsr"] |= {"iterations": 4, "validation_every": 2, "learning_rate_milestones": [3]}
     for row in FINETUNED:
         params["finetune"][row] |= {"epochs": 1, "batch_size": 8}
+    params["pack"] |= {"degraded_sizes": [25]}
     params["natural"] |= {"rcan_patch_pixels": 8, "meta_sr_patch_pixels": 8}
     params["sr"]["rcan"] |= {"blocks": 1, "filters": 4, "reduction": 2}
     params["sr"]["meta_sr"] |= {"filters": 4, "growth": 2, "blocks": 1, "layers": 1, "hidden": 4}
@@ -116,7 +117,7 @@ def run_all(folder: Path) -> None:
         *[("validate",), ("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],
         *[*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("sr_faces",)],
         *[*each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
-        *[*each("evaluate", *METHODS), ("cost",), ("report",)],
+        *[*each("evaluate", *METHODS), ("cost",), ("pack",), ("report",)],
     ]
     server = ROOT / "tests/pipeline/forks.py"
     done = run_python(folder, str(server), *map(" ".join, commands))
@@ -171,7 +172,7 @@ def test_every_run_is_recorded(finished: Path) -> None:
     files = list((finished / ".runs").glob("*/*.json"))
     records = [json.loads(path.read_text()) for path in files]
     names = {path.parent.name for path in files}
-    assert len(records) == len(names) == 35
+    assert len(records) == len(names) == 36
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
     assert {"finetune@self_distillation", "evaluate@self_distillation"} <= names
     for record in records:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.finetune import (
+    Degradations,
     FinetuneTrainer,
     cosine_learning_rate,
     degrade,
+    draw_degradations,
     draw_sizes,
     finetune,
     validate,
@@ -193,3 +195,34 @@ def test_settings_that_cannot_be_are_refused() -> None:
         sections.sizes(full_size_share=0.8, any_size_share=0.3)
     with pytest.raises(SettingsError, match="smallest_pixels"):
         build(SizesSettings, asdict(sections.sizes()) | {"smallest_pixels": 3}, "sizes")
+
+
+def test_each_degradation_is_drawn_for_its_share_within_its_range() -> None:
+    settings = replace(
+        sections.finetune().degradations,
+        other_kernel_share=0.5,
+        jpeg_share=1.0,
+        light_share=0.25,
+    )
+    drawn = draw_degradations(settings, torch.Generator().manual_seed(2), 400)
+    assert set(drawn.blur) == set(drawn.noise) == {None}
+    assert 30 <= min(drawn.jpeg) < 35 < 85 < max(drawn.jpeg) <= 90  # type: ignore[type-var]
+    kernels = [drawn.kernel.count(kind) for kind in ("area", "nearest")]
+    assert all(70 < count < 130 for count in kernels)
+    gains = [gain for gain in drawn.light if gain is not None]
+    assert 70 < len(gains) < 130
+    assert 0.5 <= min(gains) < 0.6 < 1.5 < max(gains) <= 1.6
+
+
+def test_degraded_faces_by_hand() -> None:
+    faces = np.zeros((2, 100, 100, 3), np.uint8)
+    faces[:, ::2] = 200  # rows light and dark: 100 by area, one or the other by the nearest pixel
+    sizes = torch.tensor([-50, -50])
+    nothing = [None, None]
+    what = Degradations(
+        kernel=["area", None], jpeg=nothing, blur=nothing, noise=nothing, light=[0.5, None]
+    )
+    changed = degrade(faces, sizes, sections.downsample(), what)
+    assert (changed[0] == 50).all()
+    untouched = degrade(faces, sizes, sections.downsample())
+    np.testing.assert_array_equal(changed[1], untouched[1])

@@ -1,0 +1,166 @@
+"""A packed network as an ONNX file that ``fsr-fer predict`` and other programs read.
+
+Standard operators of opset 18 alone; normalisations are folded into the convolutions.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.models.covpool import BATCH_NORM_EPS, BetaNorm, CovPoolFER
+from fsr_fer.models.weights import HEADER, PACKED, load_network
+
+OPSET, IR_VERSION = 18, 10
+FORMAT = 1
+"""Of the metadata; predict/model.py reads it."""
+
+
+def write_onnx(packed: Path, target: Path, licence: str) -> None:
+    """Write the model that the stage ``pack`` left in ``packed``; equal models, equal bytes.
+
+    Inputs are ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], each face's side
+    in its own picture; outputs ``probabilities`` [N, K] and ``embedding`` [N, E], float32.
+
+    Raises:
+        UserError: ``packed`` is missing or no packed model, or the network has a layer that ONNX
+            does not have.
+    """
+    network = load_network(packed, CovPoolFER)
+    with safe_open(packed, framework="pt") as file:
+        card = json.loads(file.metadata()[HEADER]).get(PACKED)
+    if card is None:
+        raise UserError(f"{packed} is no packed model; `dvc repro pack` makes one")
+    if network.settings.pooling != "mean":
+        raise UserError(
+            f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
+            "pretrain.extractor.pooling: mean"
+        )
+    metadata = {
+        "format": FORMAT,
+        "name": card["name"],
+        "class_names": list(network.class_names),
+        "smallest_pixels": card["smallest_pixels"],
+        "uncertain_below": card["uncertain_below"],
+        "expected_accuracy": card["expected_accuracy"],
+        "margin": 0.0,
+        "licence": licence,
+        "provenance": card["inputs"],
+    }
+    model = _model(network, card["temperature"], metadata)
+    onnx.checker.check_model(model, full_check=True)
+    with replacing(target) as part:
+        part.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _model(
+    network: CovPoolFER, temperature: Sequence[float], metadata: Mapping[str, Any]
+) -> onnx.ModelProto:
+    graph = _Graph()
+    # models/covpool.py: standardise
+    values = graph.add("Cast", "faces", to=TensorProto.FLOAT)
+    values = graph.add("Sub", values, graph.add("ReduceMean", values, [1, 2, 3]))
+    square = graph.add("ReduceMean", graph.add("Mul", values, values), [1, 2, 3])
+    least = 1 / (3 * FULL_SIZE**2) ** 0.5
+    values = graph.add(
+        "Div", values, graph.add("Max", graph.add("Sqrt", square), np.float32(least))
+    )
+    values = graph.add("Transpose", values, perm=[0, 3, 1, 2])
+
+    extractor, settings = network.extractor, network.settings
+    if settings.grey:
+        values = graph.add("Conv", values, extractor.grey[None])
+    if settings.input_pixels != FULL_SIZE:
+        values = graph.add("MatMul", extractor.shrink, values)
+        values = graph.add("MatMul", values, extractor.shrink.mT.contiguous())
+    for number, (conv, norm) in enumerate(zip(extractor.convs, extractor.norms, strict=True), 1):
+        weight, shift = _folded(conv, norm)
+        made = graph.add("Conv", values, weight, shift, pads=[1, 1, 1, 1])
+        if settings.residual and weight.shape[0] == weight.shape[1]:
+            made = graph.add("Add", made, values)
+        if number in settings.pool_after:
+            made = graph.add("MaxPool", made, kernel_shape=[2, 2], strides=[2, 2])
+        values = graph.add("Relu", made)
+    values = graph.add("ReduceMean", values, [2, 3], keepdims=0)
+
+    classifier = network.classifier
+    values = graph.linear(values, *_folded(classifier.hidden, classifier.hidden_norm))
+    values = graph.add("Relu", values)
+    bottleneck = _folded(classifier.bottleneck, classifier.bottleneck_norm)
+    values = graph.linear(values, *bottleneck, name="embedding")
+    logits = graph.linear(values, classifier.logits.weight, classifier.logits.bias)
+
+    # evaluation/packing.py: temperature, of sizes that it was fitted for
+    a, b, c = (np.float32(coefficient) for coefficient in temperature)
+    low, high = np.float32(metadata["smallest_pixels"]), np.float32(FULL_SIZE)
+    pixels = graph.add("Clip", "pixels", low, high)
+    u = graph.add("Log", graph.add("Div", pixels, np.float32(25)))
+    exponent = graph.add("Add", graph.add("Mul", graph.add("Add", graph.add("Mul", u, c), b), u), a)
+    divisor = graph.add("Unsqueeze", graph.add("Exp", exponent), [1])
+    graph.add("Softmax", graph.add("Div", logits, divisor), axis=1, name="probabilities")
+
+    faces = helper.make_tensor_value_info(
+        "faces", TensorProto.UINT8, ["faces", FULL_SIZE, FULL_SIZE, 3]
+    )
+    sides = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["faces"])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["faces", size])
+        for name, size in (
+            ("probabilities", len(network.class_names)),
+            ("embedding", settings.embedding_dim),
+        )
+    ]
+    made_of = helper.make_graph(graph.nodes, "fsr_fer", [faces, sides], outputs, graph.constants)
+    opset = helper.make_opsetid("", OPSET)
+    model = helper.make_model(made_of, opset_imports=[opset], producer_name="fsr-fer")
+    model.ir_version = IR_VERSION
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "fsr_fer", json.dumps(metadata, sort_keys=True)
+    return model
+
+
+class _Graph:
+    """Nodes and constants as they are added; values are named by their numbers."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, *inputs: Any, name: str | None = None, **attributes: Any) -> str:
+        """Add a node; inputs are names of values, or what becomes a constant. Its output's name."""
+        names = [one if isinstance(one, str) else self._constant(one) for one in inputs]
+        output = name or f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, names, [output], **attributes))
+        return output
+
+    def linear(self, values: str, weight: Tensor, bias: Tensor, name: str | None = None) -> str:
+        return self.add("Gemm", values, weight, bias, transB=1, name=name)
+
+    def _constant(self, values: Any) -> str:
+        if isinstance(values, list):
+            array = np.array(values, np.int64)
+        elif isinstance(values, Tensor):
+            array = values.detach().float().contiguous().numpy()
+        else:
+            array = np.asarray(values)
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+
+def _folded(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of ``norm(layer(values))`` in eval mode, of a layer without bias."""
+    assert isinstance(layer, (nn.Conv2d, nn.Linear))
+    assert isinstance(norm, BetaNorm)
+    factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()
+    shape = (-1, *[1] * (layer.weight.dim() - 1))
+    return layer.weight * factor.view(shape), norm.beta - norm.running_mean * factor

@@ -1,0 +1,89 @@
+"""The ONNX file computes what the network does, and says what is in it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.evaluation.packing import probabilities
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.onnx_file import write_onnx
+from fsr_fer.models.weights import save_network
+from tests.sections import extractor
+
+CARD = {
+    "name": "tiny",
+    "temperature": [0.2, -0.3, 0.1],
+    "uncertain_below": 0.6,
+    "smallest_pixels": 8,
+    "expected_accuracy": {"pixels": [8.0, 100.0], "accuracy": [0.5, 0.9]},
+    "inputs": {"data": "md5"},
+}
+
+
+def packed(path: Path, **settings: object) -> CovPoolFER:
+    torch.manual_seed(3)
+    network = CovPoolFER(extractor(**settings), 3)
+    network.class_names = ("a", "b", "c")
+    network.train()
+    network(torch.randn(8, 3, 100, 100))  # statistics that are not the initial ones
+    for name, parameter in network.named_parameters():
+        if name.endswith("beta"):
+            torch.nn.init.normal_(parameter)
+    save_network(path, network.eval(), CARD)
+    return network
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"input_pixels": 48, "grey": True, "residual": True, "widths": (4, 4, 8, 16)},
+        {"input_pixels": 100, "grey": False, "residual": False, "widths": (4, 6, 8, 16)},
+    ],
+)
+def test_onnxruntime_gives_what_torch_gives(settings: dict[str, object], tmp_path: Path) -> None:
+    small = {"pool_after": (1, 3), "pooling": "mean", "bimap_dim": 4}
+    network = packed(tmp_path / "packed.safetensors", **settings, **small)
+    write_onnx(tmp_path / "packed.safetensors", tmp_path / "model.onnx", "research")
+    write_onnx(tmp_path / "packed.safetensors", tmp_path / "again.onnx", "research")
+    content = (tmp_path / "model.onnx").read_bytes()
+    assert content == (tmp_path / "again.onnx").read_bytes()
+
+    faces = torch.randint(0, 256, (5, 100, 100, 3), dtype=torch.uint8)
+    faces[4] = 77  # blank: the least deviation
+    sides = [100, 30, 13, 8, 4]  # the last as 8, the smallest that was calibrated
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    inputs = {"faces": faces.numpy(), "pixels": np.array(sides, np.float32)}
+    shares, embedding = session.run(["probabilities", "embedding"], inputs)
+    with torch.no_grad():
+        expected, logits = network(standardise(faces))
+    np.testing.assert_allclose(embedding, expected.numpy(), rtol=1e-4, atol=1e-4)
+    for row, pixels in enumerate([100, 30, 13, 8, 8]):
+        one = probabilities(logits[row : row + 1].double().numpy(), CARD["temperature"], pixels)
+        np.testing.assert_allclose(shares[row], one[0], atol=1e-5)
+
+    model = onnx.load_from_string(content)
+    assert {
+        (node.domain, entry.version) for node in model.graph.node for entry in model.opset_import
+    } == {("", 18)}
+    said = json.loads(session.get_modelmeta().custom_metadata_map["fsr_fer"])
+    assert said["class_names"] == ["a", "b", "c"]
+    assert said["expected_accuracy"] == CARD["expected_accuracy"]
+    assert said["licence"] == "research"
+
+
+def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
+    packed(tmp_path / "covariance.safetensors")
+    with pytest.raises(UserError, match="pools by covariance, whose eigendecomposition ONNX lacks"):
+        write_onnx(tmp_path / "covariance.safetensors", tmp_path / "model.onnx", "")
+    network = CovPoolFER(extractor(), 2)
+    network.class_names = ("a", "b")
+    save_network(tmp_path / "plain.safetensors", network)
+    with pytest.raises(UserError, match=r"plain\.safetensors is no packed model; `dvc repro pack`"):
+        write_onnx(tmp_path / "plain.safetensors", tmp_path / "model.onnx", "")
+    assert not (tmp_path / "model.onnx").exists()
