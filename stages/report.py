@@ -4,6 +4,7 @@ import json
 
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DatasetSettings, DownsampleSettings
+from fsr_fer.evaluation.imported import read_imported
 from fsr_fer.evaluation.predictions import parse_predictions
 from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
 from fsr_fer.pipeline.run_stage import run_stage
@@ -17,6 +18,7 @@ def main() -> Stage:
     stage = load_stage("report")
     paths, class_names = stage.paths, stage.class_names
     files = {name: paths.predictions(name) for name in stage.methods}
+    imported = read_imported(stage.profile, class_names, paths.manifest, list(files))
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.settings(DatasetSettings).source,
@@ -25,7 +27,9 @@ def main() -> Stage:
         methods={
             name: parse_predictions(file.read_bytes(), file, class_names)
             for name, file in files.items()
-        },
+        }
+        | imported,
+        imported=tuple(imported),
         data=paths.data,
         downsample=stage.settings(DownsampleSettings),
         evaluate=stage.settings(EvaluateSettings),

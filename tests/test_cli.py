@@ -214,6 +214,73 @@ def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
         tracking.track_with_dvc(root / "data/raw/paper", root=root, push=True)
 
 
+@pytest.fixture
+def faces_there(project: Path) -> Path:
+    """Two test faces and the profile's small ones, as the stages leave them."""
+    import numpy as np
+
+    data = project / "data/small"
+    for name, side in (("dataset/images", 100), *((f"downsample/x{s}", 8) for s in range(2, 9))):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(data / f"{name}.npy", np.zeros((2, side, side, 3), np.uint8))
+    rows = "".join(f"{i}.png,,test,fear,,{i}\n" for i in range(2))
+    (data / "dataset/manifest.csv").write_text(f"id,source,split,label,subject,sha256\n{rows}")
+    return data
+
+
+def test_another_tools_predictions_are_imported_once_and_replaced_on_demand(
+    faces_there: Path, project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracked: list[Path] = []
+    monkeypatch.setattr(tracking, "track_with_dvc", lambda file, **_: tracked.append(file))
+    code, out, err = run("predictions", "faces", tmp_path / "faces")
+    assert (code, err) == (0, "")
+    assert f"wrote 2 test faces at 8 sizes into {tmp_path / 'faces'}\n" in out
+    assert (tmp_path / "faces/x8/0.png.png").is_file()
+    code, _, err = run("predictions", "faces", tmp_path / "faces")
+    assert (code, err.count("\n")) == (1, 1)
+
+    table = tmp_path / "tool.csv"
+    table.write_text("id,size,label\n0.png,hr,angry\n1.png,hr,fear\n")
+    words = ("predictions", "import", table, "--name", "tool")
+    code, out, err = run(*words)
+    target = project / "data/raw/predictions/small/tool.csv"
+    assert (code, err, tracked) == (0, "", [target])
+    assert "imported 2 faces at hr into data/raw/predictions/small/tool.csv\nnote: sizes" in out
+    first = "id,label,hr,sha256\n0.png,fear,anger,0\n1.png,fear,fear,1\n"
+    assert target.read_text() == first
+    assert run(*words)[0] == 0  # the same again is no conflict
+    table.write_text(table.read_text().replace("angry", "fear"))
+    code, _, err = run(*words)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "already holds other predictions" in err
+    assert target.read_text() == first
+    assert run(*words, "--force")[0] == 0
+    assert target.read_text() == first.replace("anger", "fear")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "--name", "tool"], "nowhere is no file"),
+        (["table", "--name", "rcan"], "--name rcan is a method of params.yaml"),
+        (["table", "--name", "a.b"], "--name 'a.b': expected letters"),
+        (["table", "--name", "../a"], "--name '../a': expected letters"),
+        (["table", "--name", "tool", "--profile", "mine"], "no profile 'mine'; it has small, "),
+        (["table", "--name", "tool", "--profile", "paper"], "manifest.csv: no such file; `dvc"),
+        (["table", "--name", "tool"], "table: its first line is 'no table'"),
+    ],
+)
+def test_predictions_that_cannot_be_imported_are_one_line(
+    faces_there: Path, project: Path, run: Run, words: list[str], message: str
+) -> None:
+    Path("table").write_text("no table")
+    code, out, err = run("predictions", "import", *words)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+    assert not (project / "data/raw").exists()
+
+
 def test_weights_are_imported_once_and_replaced_only_on_demand(
     project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,16 +3,20 @@
 import io
 import json
 import os
+import re
 import signal
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
+
+if TYPE_CHECKING:
+    from fsr_fer.data.manifest import Manifest
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
@@ -31,6 +35,12 @@ weights_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(weights_app, name="weights")
+predictions_app = typer.Typer(
+    help="Make a row of the table of what another tool predicts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(predictions_app, name="predictions")
 
 
 def main() -> None:
@@ -181,6 +191,77 @@ def weights_import_command(
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
     typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
+
+
+Profile = Annotated[str | None, typer.Option(help="Whose test faces [default: the selected].")]
+
+
+@predictions_app.command("faces")
+def predictions_faces_command(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")], profile: Profile = None
+) -> None:
+    """Write the test faces for another tool: SIZE/ID.png in their own pixels, and faces.csv."""
+    from fsr_fer.evaluation.other_tools import write_faces
+    from fsr_fer.pipeline.paths import Paths
+
+    root = tracking.find_root(Path.cwd())
+    selected, manifest, values = _faces_of(root, profile)
+    paths = Paths(selected)
+    small = {scale: root / paths.downsampled(scale) for scale in values["scales"]}
+    number = write_faces(folder, manifest, root / paths.images, small)
+    typer.echo(f"wrote {number:,} test faces at {len(small) + 1} sizes into {folder}")
+    typer.echo("next: a table of what the tool predicts, with the columns id, size and label, or")
+    typer.echo("      id, size and a probability for each class; then")
+    typer.echo("      fsr-fer predictions import TABLE --name NAME")
+
+
+@predictions_app.command("import")
+def predictions_import_command(
+    file: Annotated[Path, typer.Argument(help="The table, a CSV.")],
+    name: Annotated[str, typer.Option(help="What the row is called.")],
+    profile: Profile = None,
+    force: Force = False,
+) -> None:
+    """Check a table of another tool's predictions and put it in place; `report` shows the row.
+
+    \b
+    id     of the test face, as in faces.csv of `fsr-fer predictions faces`
+    size   hr, x2, x3, ... or the face's width in pixels
+    label  the class; or, in place of it, a column for each class with its
+           probability. Angry or anger, as you like
+
+    A size is there with all test faces or not at all.
+    """  # noqa: D301
+    from fsr_fer.common.files import replacing
+    from fsr_fer.evaluation import imported
+    from fsr_fer.evaluation.other_tools import read_table
+    from fsr_fer.pipeline.paths import Paths
+
+    root = tracking.find_root(Path.cwd())
+    selected, manifest, values = _faces_of(root, profile)
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise UserError(f"--name {name!r}: expected letters without accents, digits, _ and -")
+    if name in values["methods"]:
+        raise UserError(f"--name {name} is a method of params.yaml; choose another name")
+    if not file.is_file():
+        raise UserError(f"{file} is no file")
+    table, notes = read_table(file.read_bytes(), file, manifest, values["scales"])
+    faces = imported.given_faces((root / Paths(selected).manifest).read_bytes())
+    target = root / imported.imported_file(selected, name)
+    relative = target.relative_to(root).as_posix()
+    with replacing(target) as part:
+        imported.write_imported(part, table, faces)
+        if target.exists() and not force and target.read_bytes() != part.read_bytes():
+            raise UserError(
+                f"{relative} already holds other predictions, which were left as they are; "
+                "add --force to put these in their place"
+            )
+    tracking.track_with_dvc(target, root=root, push=True)
+    typer.echo(f"imported {len(table.ids):,} faces at {', '.join(table.predicted)} into {relative}")
+    for note in notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"next: git add {relative}.dvc")
+    typer.echo("      dvc repro report")
 
 
 @app.command("check")
@@ -361,6 +442,23 @@ def studies_command(
     root = tracking.find_root(Path.cwd())
     for path in run_studies(root, dry_run):
         typer.echo(f"wrote {path.relative_to(root)}")
+
+
+def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[str, Any]]:
+    """The wanted or the selected profile, the faces of its dataset, and its values."""
+    from fsr_fer.data.manifest import read_manifest
+    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.paths import Paths
+    from fsr_fer.pipeline.profiles import profile_values
+
+    params = read_params(root / "params.yaml")
+    name = params["profile"] if profile is None else profile
+    if name not in params["profiles"]:
+        known = ", ".join(params["profiles"])
+        raise UserError(f"params.yaml has no profile {name!r}; it has {known}")
+    values = profile_values(params, name)
+    class_names = tuple(values["dataset"]["class_names"])
+    return name, read_manifest(root / Paths(name).manifest, class_names), values
 
 
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict[str, Any]]:

@@ -22,10 +22,11 @@ SECOND_REFERENCE = "mixed_resolution"
 class ReportInputs:
     """Everything ``write_report`` reads.
 
-    ``methods`` are predictions, the baseline's first. ``data`` is the profile's folder, with
-    dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` is settings.json.
-    ``cost``: method, kind of count, size. ``fidelity``: method ("bicubic" too), size, then
-    "psnr" in dB and "ssim".
+    ``methods`` are predictions, the baseline's first; those called ``imported``, the last ones, are
+    other tools', whose cost and perhaps confidence nobody knows. ``data`` is the profile's folder,
+    with dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` is
+    settings.json. ``cost``: method, kind of count, size. ``fidelity``: method ("bicubic" too),
+    size, then "psnr" in dB and "ssim".
     """
 
     profile: str
@@ -41,6 +42,7 @@ class ReportInputs:
     settings: Mapping[str, Any]
     cost: Mapping[str, Mapping[str, Mapping[str, int]]]
     fidelity: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    imported: tuple[str, ...] = ()
 
     @property
     def scale_names(self) -> tuple[str, ...]:
@@ -75,9 +77,9 @@ class ReportInputs:
 
     @cached_property
     def operations(self) -> dict[str, dict[str, float]]:
-        """Operations per face by method and size; with all scales, their mean too."""
+        """Operations per face by method of ours and size; with all scales, their mean too."""
         table: dict[str, dict[str, float]] = {}
-        for name in self.methods:
+        for name in (name for name in self.methods if name not in self.imported):
             cost = self.cost[name]
             plain, eigen = cost["flop_per_face"], cost["eigen_flop_per_face"]
             row = table[name] = {size: float(plain[size] + eigen[size]) for size in plain}

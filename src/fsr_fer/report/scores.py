@@ -56,7 +56,7 @@ class Calibration(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All scores of all methods; a method has no key for a size it lacks.
+    """All scores of all methods; a method has no key for a size it lacks, or has no confidence at.
 
     Keys are in this order: reference, score, method, size. ``confusion`` is int64 [K, K], rows
     true, columns predicted.
@@ -105,7 +105,7 @@ def compute_scores(inputs: ReportInputs) -> Scores:
             for name, p in methods.items()
         },
         calibration={
-            name: {size: _calibration(inputs, p, size) for size in p.predicted}
+            name: {size: _calibration(inputs, p, size) for size in p.confidence}
             for name, p in methods.items()
         },
         agreement={}

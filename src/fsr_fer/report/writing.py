@@ -22,11 +22,13 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
     table = scores.tables["total_accuracy"]
     # Bands of all would hide each other: those that all are compared with, and the best.
     banded = [*inputs.references, *scores.best(MEAN)[:1]]
-    panels = [size for size in (MEAN, inputs.scale_names[-1]) if scores.best(size)]
+    priced = {name: table[name] for name in inputs.operations}
+    last = inputs.scale_names[-1]
+    panels = [size for size in (MEAN, last) if any(size in row for row in priced.values())]
     titles = {size: inputs.title(size) for size in (*inputs.sizes, MEAN)}
     pictures = {
         "accuracy.svg": accuracy_figure(table, {s: titles[s] for s in inputs.sizes}, banded),
-        "cost.svg": cost_figure(table, inputs.operations, {s: titles[s] for s in panels}),
+        "cost.svg": cost_figure(priced, inputs.operations, {s: titles[s] for s in panels}),
         "faces.png": sizes_grid(inputs),
     }
     if restored := restored_grid(inputs):

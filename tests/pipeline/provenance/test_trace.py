@@ -104,6 +104,24 @@ def test_the_text_names_everything_once(finished: Path) -> None:
     assert not any("ran " in line for line in lines)
 
 
+def test_another_tools_number_comes_from_the_faces_and_what_was_imported(pipeline: Path) -> None:
+    write(pipeline, ACCURACY, {"tool": {"hr": 50.0}})
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["prepare"]["outs"][0]["path"] = "data/tiny/dataset"
+    write(pipeline, "dvc.lock", lock)
+    assert traced(pipeline, "accuracy.tool.hr")["imported"] is None
+    imported = "data/raw/predictions/tiny/tool.csv"
+    (pipeline / imported).parent.mkdir(parents=True)
+    write(pipeline, f"{imported}.dvc", {"outs": [{"path": "tool.csv"}]})
+    found = traced(pipeline, "accuracy.tool.hr")
+    assert (found["value"], found["imported"], names(found)) == (
+        50.0,
+        imported,
+        ["prepare", "report"],
+    )
+    assert f"  another tool's predictions, imported into {imported}" in as_text(found)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -78,9 +78,10 @@ class Project:
             small = np.stack([v for column, v in readings.items() if column != "hr"])
             accuracy[row]["mean"] = round(total_accuracy(LABELS, small), 3)
         write_json(self.root / METRICS, accuracy)
-        self._lock({path: self._keep(path, content) for path, content in outs.items()}, faces)
+        self._lock({path: self.keep(path, content) for path, content in outs.items()}, faces)
 
-    def _keep(self, path: str, content: bytes) -> str:
+    def keep(self, path: str, content: bytes) -> str:
+        """Put a file in its place and into the cache; its hash."""
         key = md5(content)
         for file in (self.root / ".dvc/cache/files/md5" / key[:2] / key[2:], self.root / path):
             file.parent.mkdir(parents=True, exist_ok=True)

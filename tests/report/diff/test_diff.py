@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from fsr_fer.common.files import write_json
+from fsr_fer.evaluation.imported import given_faces, write_imported
+from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.pipeline import code_fingerprint
 from tests.conftest import Run
-from tests.report.diff.conftest import CODE, METRICS, Project
+from tests.report.diff.conftest import CLASSES, CODE, FACES, LABELS, METRICS, Project
 
 BASE = {
     "bicubic": {"hr": 20, "x2": 30, "x8": 100},
@@ -131,6 +135,34 @@ def test_rows_that_come_and_go(based: Project, run: Run) -> None:
     assert code == 1
     assert "method fsr_plain is gone" in err
     assert "fsr_l2: new." in out
+
+
+def import_tool(project: Project, wrong: int) -> None:
+    """Leave what an import and a report leave: so many faces wrong, of full size alone."""
+    path = Path("data/raw/predictions/small/tool.csv")
+    table = PredictionTable(
+        ids=tuple(f"face{i}" for i in range(FACES)),
+        labels=LABELS,
+        class_names=CLASSES,
+        predicted={"hr": np.where(np.arange(FACES) < wrong, 1 - LABELS, LABELS)},
+    )
+    write_imported(path, table, given_faces(Path("data/small/dataset/manifest.csv").read_bytes()))
+    key = project.keep(str(path), path.read_bytes())
+    path.with_name("tool.csv.dvc").write_text(f"outs: [{{md5: {key}, path: tool.csv}}]")
+    accuracy = json.loads(Path(METRICS).read_text())
+    write_json(Path(METRICS), {**accuracy, "tool": {"hr": 100 - wrong / 2}})
+
+
+def test_another_tools_row_is_compared_face_by_face(based: Project, run: Run) -> None:
+    Path(".gitignore").write_text("/data/small/\n/.dvc/\n/data/raw/predictions/**/*.csv\n")
+    import_tool(based, 60)
+    based.commit("another tool")
+    based.reproduce(BASE)
+    import_tool(based, 20)
+    _, out, _ = run("diff")
+    assert re.search(r"^tool +70\.0[ –]+\n +90\.0\n.* \+20\.0\*", out, re.M), out
+    assert "No verdict" not in out
+    assert "fell by" not in run("diff", "--fail-below")[2]
 
 
 def test_without_the_predictions_there_is_no_verdict(based: Project, run: Run) -> None:

@@ -82,12 +82,12 @@ class Revision:
         return {name: entry for name, entry in stages.items() if name in graph}
 
     def output(self, path: str) -> bytes:
-        """A file that a stage wrote: from the workspace or Git, else from DVC's cache.
+        """A file that a stage wrote or DVC tracks: from here or Git, else from DVC's cache.
 
         Raises:
             UserError: nobody here has it.
         """
-        content = self.read(path) or self._cached(path)
+        content = self.read(path) or self._cached(path) or self._tracked(path)
         if content is None:
             raise UserError(
                 f"{path} of {self.title} is not in DVC's cache; `dvc fetch -A` brings the results "
@@ -106,6 +106,11 @@ class Revision:
                 if content is not None:
                     return content
         return None
+
+    def _tracked(self, path: str) -> bytes | None:
+        """What the .dvc file beside a path names, of those with one file."""
+        outs = self.values(f"{path}.dvc").get("outs", [])
+        return self._object(outs[0].get("md5", "")) if outs else None
 
     def _object(self, md5: str) -> bytes | None:
         """What the cache has under a hash; something else, of a damaged cache, counts as none."""

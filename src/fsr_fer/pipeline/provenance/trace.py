@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.evaluation.imported import imported_file
 from fsr_fer.pipeline.code_fingerprint import reached
-from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE
+from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, Paths
 from fsr_fer.pipeline.profiles import flat, parse_yaml
 from fsr_fer.pipeline.provenance.record import record_of
 from fsr_fer.pipeline.provenance.revision import Revision, holds
@@ -38,6 +39,12 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
     method = words.split(".")[1] if value is not None else None
     file = f"/predictions/{method}.csv"
     own = [n for n in behind if any(out["path"].endswith(file) for out in lock[n]["outs"])]
+    profile = Path(path or "").parent.name
+    imported = imported_file(profile, method).as_posix() if method and not own else ""
+    if imported and revision.read(f"{imported}.dvc"):
+        own = touching(lock, "outs", Paths(profile).dataset.as_posix())
+    else:
+        imported = ""
     if own:
         behind = [*upstream(lock, own), *names]
     with contextlib.chdir(revision.root):
@@ -47,6 +54,7 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
         "value": value,
         "path": path,
         "method": method if own else None,
+        "imported": imported or None,
         "revision": revision.commit,
         "readers": [] if names else touching(lock, "deps", str(path)),
         "stages": stages,
@@ -144,6 +152,8 @@ def as_text(found: Mapping[str, Any]) -> str:
     lines = [f"{found['target']}{value}"]
     if found["path"] not in (None, found["target"]):
         lines.append(f"  in {found['path']}")
+    if found["imported"]:
+        lines.append(f"  another tool's predictions, imported into {found['imported']}")
     if found["readers"]:
         lines.append(f"  written by no stage, read by {', '.join(found['readers'])}")
     if found["method"]:

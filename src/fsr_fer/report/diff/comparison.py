@@ -145,6 +145,8 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
         if not same:
             # As McNemar's: what a face gained has either sign with equal chance.
             scales = [int(column.removeprefix("x")) for column in pairs if column != HR]
+            if not scales:  # another tool's row may have full size alone
+                continue
             right = [times_correct(t.labels, t.at(MEAN, scales)) for t in (first, second)]
             means[name, MEAN] = sign_flip(right[1] - right[0])
     for family in (sizes, means):

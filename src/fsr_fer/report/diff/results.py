@@ -1,7 +1,5 @@
 """What one revision has of a profile: accuracies, params, data, code, and predictions."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +8,13 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
+from fsr_fer.evaluation.imported import (
+    IMPORTED,
+    GivenFace,
+    given_faces,
+    imported_file,
+    parse_imported,
+)
 from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, SETTINGS_FILE, Paths
@@ -65,35 +70,34 @@ class Results:
 
     @cached_property
     def data(self) -> dict[str, str]:
-        """The raw data of the profile's results: path, then what dvc.lock has."""
+        """The raw data of the profile's results, and imported predictions, as dvc.lock has them."""
         return {
             dep["path"]: f"{dep.get('nfiles', 1):,} files, {dep.get('size', 0):,} bytes, "
             f"md5 {dep.get('md5', '')[:8]}"
             for stage in self.revision.lock.values()
             for dep in stage.get("deps", [])
-            if dep["path"].startswith(RAW + self.profile)
+            if dep["path"].startswith(RAW + self.profile) or dep["path"] == IMPORTED.as_posix()
         }
 
     @cached_property
     def predictions(self) -> dict[str, PredictionTable]:
         """Predictions of each method; one is missing if nobody here has them any more."""
         found = {}
+        here = f"of {self.revision.title}"
         for method in self.accuracy:
-            path = Paths(self.profile).predictions(method).as_posix()
-            if content := self._output(path):
-                title = f"{path} of {self.revision.title}"
-                found[method] = parse_predictions(content, title, self.class_names)
+            ours = Paths(self.profile).predictions(method).as_posix()
+            theirs = imported_file(self.profile, method).as_posix()
+            if content := self._output(ours):
+                found[method] = parse_predictions(content, f"{ours} {here}", self.class_names)
+            elif content := self._output(theirs):
+                found[method], _ = parse_imported(content, f"{theirs} {here}", self.class_names)
         return found
 
     @cached_property
-    def test_faces(self) -> list[tuple[str, str, str]] | None:
-        """Id, label and hash of each test face; None if nobody has them any more."""
+    def test_faces(self) -> list[GivenFace] | None:
+        """Each test face; None if nobody has them any more."""
         content = self._output(Paths(self.profile).manifest.as_posix())
-        if content is None:
-            return None
-        rows = csv.DictReader(io.StringIO(content.decode("utf-8")))
-        test = (row for row in rows if row["split"] == "test")
-        return [(row["id"], row["label"], row["sha256"]) for row in test]
+        return None if content is None else given_faces(content)
 
     def _output(self, path: str) -> bytes | None:
         try:

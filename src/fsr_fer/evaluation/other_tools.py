@@ -1,0 +1,217 @@
+"""Other tools: the test faces as pictures for them, and the table of what they predict."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fsr_fer.common.arrays import open_faces
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing, write_csv
+from fsr_fer.data.downsampling import small_side
+from fsr_fer.data.listing import class_position
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.evaluation.predictions import HR, PredictionTable
+
+FACES_TABLE = "faces.csv"
+"""Beside the pictures: which is whose, and of which size."""
+
+
+def write_faces(
+    folder: Path, manifest: Manifest, images: Path, downsampled: Mapping[int, Path]
+) -> int:
+    """Write the test faces as SIZE/ID.png in their own pixels, and faces.csv; their number.
+
+    ``images`` is the ``.npy`` file of all faces at full size, ``downsampled`` those by scale.
+
+    Raises:
+        UserError: the folder is there and not empty.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} is there already; name a new folder")
+    rows = manifest.rows("test")
+    files = {HR: images} | {f"x{scale}": path for scale, path in downsampled.items()}
+    table = []
+    with replacing(folder) as part:
+        for size, file in files.items():
+            faces = open_faces(file)
+            for row in rows:
+                picture = f"{size}/{manifest.ids[row]}.png"
+                (part / picture).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.array(faces[row])).save(part / picture)
+                table.append((manifest.ids[row], size, faces.shape[1], picture))
+        write_csv(part / FACES_TABLE, ("id", "size", "pixels", "picture"), table)
+    return len(rows)
+
+
+def read_table(
+    content: bytes, path: Path, manifest: Manifest, scales: Sequence[int]
+) -> tuple[PredictionTable, list[str]]:
+    """The table in the content of ``path``, and notes on what was left out of it.
+
+    A row a face and size: ``id``, ``size`` (hr, x2, ... or a face's width in pixels), and ``label``
+    or a column per class with its probability.
+
+    Raises:
+        UserError: something is wrong with it, or a size has not all test faces.
+    """
+    header, rows = _rows(content, path)
+    test = manifest.rows("test")
+    ids = tuple(manifest.ids[row] for row in test)
+    found = _rows_by_size(path, rows, ids, scales)
+    notes: list[str] = []
+    confidence = None
+    if "label" in header:
+        predicted = _labels(path, header, rows, manifest.class_names)
+    else:
+        shares = _shares(path, header, rows, manifest.class_names, notes)
+        predicted, confidence = shares.argmax(axis=1), shares.max(axis=1)
+    if absent := [size for size in dict.fromkeys(_sizes(scales).values()) if size not in found]:
+        notes.append(f"sizes without rows, left empty: {', '.join(absent)}")
+    table = PredictionTable(
+        ids=ids,
+        labels=manifest.labels[test],
+        class_names=manifest.class_names,
+        predicted={size: predicted[order] for size, order in found.items()},
+        confidence={}
+        if confidence is None
+        else {size: confidence[order] for size, order in found.items()},
+    )
+    return table, notes
+
+
+Rows = list[tuple[int, dict[str, str]]]
+"""Each row with its line in the file."""
+
+
+def _rows(content: bytes, path: Path) -> tuple[list[str], Rows]:
+    expected = "expected id,size,label, or id,size and a column per class"
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        header = [" ".join(cell.split()) for cell in next(reader, [])]
+        header = [c.casefold() if c.casefold() in ("id", "size", "label") else c for c in header]
+        if "id" not in header or "size" not in header or len(header) < 3:
+            raise UserError(f"{path}: its first line is {','.join(header)[:80]!r}; {expected}")
+        if twice := [column for column in header if header.count(column) > 1]:
+            raise UserError(f"{path}: column {twice[0]!r} is there {header.count(twice[0])} times")
+        rows: Rows = []
+        for cells in filter(None, reader):
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{path}: line {reader.line_num} has {len(cells)} cells, the first line "
+                    f"{len(header)}"
+                )
+            values = (cell.strip() for cell in cells)
+            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.line_num}: {error}; {expected}") from None
+    if not rows:
+        raise UserError(f"{path} has no rows below its first line; {expected}")
+    return header, rows
+
+
+def _rows_by_size(
+    path: Path, rows: Rows, ids: Sequence[str], scales: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """By size, in our order, the position in ``rows`` of each face's row, int64 [faces]."""
+    known, sizes = set(ids), _sizes(scales)
+    if unknown := [(line, row["id"]) for line, row in rows if row["id"] not in known]:
+        line, face = unknown[0]
+        raise UserError(
+            f"{path}: ids that are no test face's: {len(unknown):,}, the first {face!r} in line "
+            f"{line}; expected those of faces.csv, such as {ids[0]!r}"
+        )
+    found: dict[str, dict[str, int]] = {}
+    for position, (line, row) in enumerate(rows):
+        size = sizes.get(row["size"].casefold())
+        if size is None:
+            raise UserError(
+                f"{path}: line {line}: size {row['size']!r} is none of {', '.join(sizes)}"
+            )
+        first = found.setdefault(size, {}).setdefault(row["id"], position)
+        if first != position:
+            raise UserError(
+                f"{path}: line {line}: {row['id']!r} at {size} is there already, in line "
+                f"{rows[first][0]}; expected one row a face and size"
+            )
+    for size, by_id in found.items():
+        if missing := [face for face in ids if face not in by_id]:
+            raise UserError(
+                f"{path}: test faces without a row at {size}: {len(missing):,} of {len(ids):,}, "
+                f"the first {missing[0]!r}; expected all of them, or none of this size"
+            )
+    return {
+        size: np.array([found[size][face] for face in ids])
+        for size in dict.fromkeys(sizes.values())
+        if size in found
+    }
+
+
+def _sizes(scales: Sequence[int]) -> dict[str, str]:
+    """Size by all it may be called; two of the same width in pixels go by their scale alone."""
+    names = {HR: small_side(1)} | {f"x{scale}": small_side(scale) for scale in scales}
+    widths = list(names.values())
+    own = {name: name for name in names}
+    return own | {str(w): name for name, w in names.items() if widths.count(w) == 1}
+
+
+def _labels(path: Path, header: list[str], rows: Rows, class_names: Sequence[str]) -> np.ndarray:
+    """Position of each row's class, int64 [rows]."""
+    if more := [column for column in header if column not in ("id", "size", "label")]:
+        raise UserError(
+            f"{path} has a column {more[0]!r} beside 'label'; expected the label alone, or a "
+            "column per class without it"
+        )
+    known = {row["label"]: class_position(row["label"], class_names, None) for _, row in rows}
+    for line, row in rows:
+        if known[row["label"]] is None:
+            raise UserError(
+                f"{path}: line {line}: label {row['label']!r} is none of {', '.join(class_names)}"
+            )
+    return np.array([known[row["label"]] for _, row in rows], np.int64)
+
+
+def _shares(
+    path: Path, header: list[str], rows: Rows, class_names: Sequence[str], notes: list[str]
+) -> np.ndarray:
+    """Probability of each of our classes, float64 [rows, classes], each row's sum 1."""
+    columns = [column for column in header if column not in ("id", "size")]
+    class_of = {column: class_position(column, class_names, None) for column in columns}
+    others = [column for column in columns if class_of[column] is None]
+    ours = {column: label for column, label in class_of.items() if label is not None}
+    if not ours:
+        raise UserError(
+            f"{path}: no column is label or one of {', '.join(class_names)}; it has "
+            f"{', '.join(columns)}"
+        )
+    if twice := [c for c in ours if list(ours.values()).count(ours[c]) > 1]:
+        raise UserError(f"{path}: columns {twice[0]!r} and {twice[1]!r} are one class")
+    shares = np.zeros((len(rows), len(class_names)))
+    for number, (line, row) in enumerate(rows):
+        for column, label in ours.items():
+            shares[number, label] = _probability(path, line, column, row[column])
+        if not shares[number].sum():
+            raise UserError(
+                f"{path}: line {line}: all probabilities are 0; expected one above 0, for every "
+                "face counts"
+            )
+    if others:
+        notes.append(f"columns that are no class here, left out: {', '.join(others)}")
+    if absent := [name for k, name in enumerate(class_names) if k not in ours.values()]:
+        notes.append(f"classes without a column, never predicted: {', '.join(absent)}")
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _probability(path: Path, line: int, column: str, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = np.nan
+    if not 0 <= value < np.inf:
+        raise UserError(f"{path}: line {line}: {column} is {cell!r}; expected a number from 0")
+    return value

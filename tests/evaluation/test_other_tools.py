@@ -1,0 +1,189 @@
+"""Other tools: the faces they are given, the table they give back, and what is wrong with it."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.manifest import Manifest
+from fsr_fer.evaluation.imported import (
+    GivenFace,
+    given_faces,
+    parse_imported,
+    read_imported,
+    write_imported,
+)
+from fsr_fer.evaluation.other_tools import read_table, write_faces
+from fsr_fer.evaluation.predictions import PredictionTable
+
+CLASSES = ("fear", "happiness", "anger")
+SCALES = (2, 8)
+# The test faces are b, of fear, and c/d, of anger.
+MANIFEST = Manifest(
+    ids=("a", "b", "c/d"),
+    splits=("train", "test", "test"),
+    labels=np.array([0, 0, 2]),
+    class_names=CLASSES,
+)
+
+
+def read(text: str, scales: tuple[int, ...] = SCALES) -> tuple[PredictionTable, list[str]]:
+    return read_table(text.encode(), Path("t.csv"), MANIFEST, scales)
+
+
+def named(table: PredictionTable) -> dict[str, list[str]]:
+    return {s: [CLASSES[k] for k in column] for s, column in table.predicted.items()}
+
+
+def test_labels_in_any_order_and_spelling_of_class_and_size():
+    text = "Size,ID,label\n13,c/d,Happy\n\n100, b ,fearful\nX8,b,angry\nhr,c/d,anger\n"
+    table, notes = read(text)
+    assert (table.ids, table.labels.tolist()) == (("b", "c/d"), [0, 2])
+    assert named(table) == {"hr": ["fear", "anger"], "x8": ["anger", "happiness"]}
+    assert list(table.predicted) == ["hr", "x8"]
+    assert table.confidence == {}
+    assert notes == ["sizes without rows, left empty: x2"]
+
+
+def test_probabilities_are_shared_out_among_our_classes():
+    # Of 0.6 for our classes 0.45, which is 3/4; percent are as good: 30 of 40.
+    text = "id,size,happy,contempt,angry\nb,x2,0.15,0.4,0.45\nc/d,x2,30,60,10\n"
+    table, notes = read(text)
+    assert named(table) == {"x2": ["anger", "happiness"]}
+    np.testing.assert_allclose(table.confidence["x2"], [0.75, 0.75])
+    assert notes == [
+        "columns that are no class here, left out: contempt",
+        "classes without a column, never predicted: fear",
+        "sizes without rows, left empty: hr, x8",
+    ]
+
+
+def test_of_equal_probabilities_the_first_class_counts():
+    table, _ = read("id,size,fear,anger\nb,hr,0.2,0.2\nc/d,hr,0,1e-9\n")
+    assert named(table) == {"hr": ["fear", "anger"]}
+    assert table.confidence["hr"].tolist() == [0.5, 1.0]
+
+
+def test_two_sizes_of_the_same_width_go_by_their_scale():
+    with pytest.raises(UserError, match=r"line 2: size '6' is none of hr, x17, x18, 100"):
+        read("id,size,label\nb,6,fear\nc/d,6,fear\n", scales=(17, 18))
+
+
+GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "its first line is ''; expected id,size,label"),
+        ("id;size;label\nb;hr;fear\n", "its first line is 'id;size;label'; expected id,size,label"),
+        ("id,size\nb,hr\n", "its first line is 'id,size'"),
+        ("id,size,label\n", "has no rows below its first line"),
+        ("id,size,label,ID\nb,hr,fear,b\n", "column 'id' is there 2 times"),
+        (GOOD + "b,x2\n", "line 4 has 2 cells, the first line 3"),
+        (GOOD + 'b,x2,"fear\n', "line 4: unexpected end of data"),
+        (GOOD + "a,x2,fear\n", "no test face's: 1, the first 'a' in line 4; .*such as 'b'"),
+        (GOOD.replace("c/d", "d"), "no test face's: 1, the first 'd' in line 3"),
+        (GOOD + "b,x3,fear\n", "line 4: size 'x3' is none of hr, x2, x8, 100, 50, 13"),
+        (GOOD + "b,100,fear\n", "line 4: 'b' at hr is there already, in line 2"),
+        (GOOD + "b,x2,fear\n", "without a row at x2: 1 of 2, the first 'c/d'"),
+        (GOOD.replace("fear", "0"), "line 2: label '0' is none of fear, happiness, anger"),
+        ("id,size,label,fear\nb,hr,fear,1\nc/d,hr,fear,1\n", "has a column 'fear' beside 'label'"),
+        ("id,size,class\nb,hr,1\nc/d,hr,1\n", "no column is label or one of fear, .* has class"),
+        ("id,size,angry,anger\nb,hr,1,0\nc/d,hr,1,0\n", "'angry' and 'anger' are one class"),
+        ("id,size,fear\nb,hr,-1\nc/d,hr,1\n", "line 2: fear is '-1'; expected a number from 0"),
+        ("id,size,fear\nb,hr,1\nc/d,hr,nan\n", "line 3: fear is 'nan'"),
+        ("id,size,fear\nb,hr,1\nc/d,hr,inf\n", "line 3: fear is 'inf'"),
+        ("id,size,fear\nb,hr,1\nc/d,hr,\n", "line 3: fear is ''"),
+        ("id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n", "line 3: all probabilities are 0"),
+    ],
+)
+def test_what_is_wrong_is_one_line(text: str, message: str):
+    with pytest.raises(UserError, match=rf"^t\.csv.* {message}|^t\.csv:? {message}") as e:
+        read(text)
+    assert "\n" not in str(e.value)
+
+
+def test_bytes_that_are_no_text():
+    with pytest.raises(UserError, match=r"t\.csv is not UTF-8 text \(byte 1\)"):
+        read_table(b"i\xff", Path("t.csv"), MANIFEST, SCALES)
+
+
+def test_faces_are_written_in_their_own_pixels(tmp_path: Path):
+    full = np.arange(3 * 100 * 100 * 3).reshape(3, 100, 100, 3).astype(np.uint8)
+    small = full[:, :13, :13]
+    np.save(tmp_path / "full.npy", full)
+    np.save(tmp_path / "x8.npy", small)
+    folder = tmp_path / "faces"
+    folder.mkdir()  # an empty one is as good as none
+    files = tmp_path / "full.npy", {8: tmp_path / "x8.npy"}
+    assert write_faces(folder, MANIFEST, *files) == 2
+    with open(folder / "faces.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["id", "size", "pixels", "picture"],
+        ["b", "hr", "100", "hr/b.png"],
+        ["c/d", "hr", "100", "hr/c/d.png"],
+        ["b", "x8", "13", "x8/b.png"],
+        ["c/d", "x8", "13", "x8/c/d.png"],
+    ]
+    np.testing.assert_array_equal(Image.open(folder / "hr/b.png"), full[1])
+    np.testing.assert_array_equal(Image.open(folder / "x8/c/d.png"), small[2])
+    with pytest.raises(UserError, match="faces is there already; name a new folder"):
+        write_faces(folder, MANIFEST, *files)
+
+
+LISTED = (
+    b"id,source,split,label,subject,sha256\na,,train,fear,,0\nb,,test,fear,,1\nc/d,,test,anger,,2\n"
+)
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What another tool predicts, imported for the profile ``tiny`` of the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("manifest.csv").write_bytes(LISTED)
+    path = Path("data/raw/predictions/tiny/tool.csv")
+    table, _ = read("id,size,fear,anger\nb,x2,0.25,0.75\nc/d,x2,1,1\n")
+    write_imported(path, table, given_faces(LISTED))
+    return path
+
+
+def test_the_stored_form_names_each_face_by_its_pixels(stored: Path):
+    text = "id,label,x2,x2.confidence,sha256\nb,fear,anger,0.750,1\nc/d,anger,fear,0.500,2\n"
+    assert stored.read_text() == text
+    table, faces = parse_imported(stored.read_bytes(), stored, CLASSES)
+    assert named(table) == {"x2": ["anger", "fear"]}
+    assert table.labels.tolist() == [0, 2]
+    assert faces == [GivenFace("b", "fear", "1"), GivenFace("c/d", "anger", "2")]
+
+
+def test_all_tools_of_a_profile_are_read(stored: Path):
+    (stored.parent / "again.csv").write_bytes(stored.read_bytes())
+    assert list(read_imported("tiny", CLASSES, Path("manifest.csv"), ["ours"])) == ["again", "tool"]
+    assert read_imported("other", CLASSES, Path("manifest.csv"), []) == {}
+
+
+@pytest.mark.parametrize("change", [(b",,1\n", b",,3\n"), (b"test,fear", b"test,anger")])
+def test_predictions_for_other_faces_count_nothing(stored: Path, change: tuple[bytes, bytes]):
+    Path("manifest.csv").write_bytes(LISTED.replace(*change))
+    with pytest.raises(UserError, match=r"tool\.csv is of other test faces than manifest\.csv"):
+        read_imported("tiny", CLASSES, Path("manifest.csv"), [])
+
+
+def test_a_row_that_git_knows_is_not_left_out_in_silence(stored: Path):
+    stored.rename(f"{stored}.dvc")
+    with pytest.raises(UserError, match=r"tool\.csv is not here: `dvc checkout` or `dvc pull`"):
+        read_imported("tiny", CLASSES, Path("manifest.csv"), [])
+
+
+def test_a_name_of_ours_and_a_damaged_file_are_refused(stored: Path):
+    with pytest.raises(UserError, match=r"tool\.csv is called like a method of params\.yaml"):
+        read_imported("tiny", CLASSES, Path("manifest.csv"), ["tool"])
+    for content in ("id,size,label\nb,hr,fear\n", "", "id,label,sha256\nb\n", "a,sha256\n\xff,1\n"):
+        stored.write_text(content)
+        with pytest.raises(UserError, match=r"tool\.csv"):
+            read_imported("tiny", CLASSES, Path("manifest.csv"), [])
