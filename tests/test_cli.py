@@ -247,6 +247,7 @@ def test_another_tools_predictions_are_imported_once_and_replaced_on_demand(
     target = project / "data/raw/predictions/small/tool.csv"
     assert (code, err, tracked) == (0, "", [target])
     assert "imported 2 faces at hr into data/raw/predictions/small/tool.csv\nnote: sizes" in out
+    assert "dvc exp run -S profile=small report" in out
     first = "id,label,hr,sha256\n0.png,fear,anger,0\n1.png,fear,fear,1\n"
     assert target.read_text() == first
     assert run(*words)[0] == 0  # the same again is no conflict

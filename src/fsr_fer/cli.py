@@ -261,7 +261,7 @@ def predictions_import_command(
     for note in notes:
         typer.echo(f"note: {note}")
     typer.echo(f"next: git add {relative}.dvc")
-    typer.echo("      dvc repro report")
+    typer.echo(f"      dvc exp run -S profile={selected} report")
 
 
 @app.command("check")
