@@ -6,7 +6,15 @@ from tests import ROOT
 
 SRC = ROOT / "src/fsr_fer"
 # Packages of one number do not know each other.
-LEVELS = {"common": 0, "resize": 0, "models": 1, "data": 1, "features": 2, "evaluation": 3}
+LEVELS = {
+    "common": 0,
+    "resize": 0,
+    "models": 1,
+    "data": 1,
+    "predict": 2,
+    "features": 2,
+    "evaluation": 3,
+}
 LEVELS |= {"training": 4, "pipeline": 5, "report": 6, "cli": 7}
 
 

@@ -6,9 +6,10 @@ A reproduction of FSR-FER (arXiv 2004.02234) and what goes beyond it; README.md 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fsr_fer.predict.model import load
     from fsr_fer.resize import imresize
 
-__all__ = ["imresize"]
+__all__ = ["imresize", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from fsr_fer.resize import imresize
 
         return imresize
+    if name == "load":
+        from fsr_fer.predict.model import load
+
+        return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

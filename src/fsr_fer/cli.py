@@ -1,5 +1,6 @@
 """The command line: ``fsr-fer``. Every command imports what it needs when it runs."""
 
+import importlib.util
 import io
 import json
 import os
@@ -14,6 +15,11 @@ import typer
 
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
+from fsr_fer.predict.command import predict_command
+
+USE = "Use a model"
+RUN = "Run the pipeline"
+REVIEW = "Review results"
 
 if TYPE_CHECKING:
     from fsr_fer.data.manifest import Manifest
@@ -21,9 +27,25 @@ if TYPE_CHECKING:
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
+
+class _Groups(typer.core.TyperGroup):
+    """Help that lists the commands under what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each panel, in the order of the commands."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            rows = sections.setdefault(str(vars(command)["rich_help_panel"]), [])
+            rows.append((name, command.get_short_help_str(formatter.width)))
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="fsr-fer",
-    help="Read expressions from faces of few pixels: bring faces in, look results up.",
+    cls=_Groups,
+    help="Read expressions from faces of few pixels; make and review the models that do.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -34,13 +56,14 @@ weights_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.add_typer(weights_app, name="weights")
 predictions_app = typer.Typer(
     help="Make a row of the table of what another tool predicts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.add_typer(predictions_app, name="predictions")
+app.command("predict", rich_help_panel=USE)(predict_command)
+app.add_typer(weights_app, name="weights", rich_help_panel=RUN)
+app.add_typer(predictions_app, name="predictions", rich_help_panel=RUN)
 
 
 def main() -> None:
@@ -56,6 +79,13 @@ def main() -> None:
         if not (line := refusal(error)):
             raise
         _fail(line)
+    except ModuleNotFoundError as error:
+        if importlib.util.find_spec("dvc"):  # the extra is there: it is our mistake
+            raise
+        _fail(
+            f"{error.name} is not installed; the commands of the pipeline need more packages: "
+            "pip install 'fsr-fer[pipeline]'"
+        )
     except UserError as error:
         _fail(str(error))
 
@@ -75,7 +105,7 @@ def _options(
         raise typer.Exit
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=RUN)
 def import_command(
     source: Literal["rafdb", "fer2013", "csv", "folder"],
     path: Annotated[str, typer.Argument(help="The folder that holds them, a zip or a tar.")],
@@ -264,7 +294,7 @@ def predictions_import_command(
     typer.echo(f"      dvc exp run -S profile={selected} report")
 
 
-@app.command("check")
+@app.command("check", rich_help_panel=RUN)
 def check_command() -> None:
     """Check params.yaml with all its profiles, and that DVC can read dvc.lock."""
     from fsr_fer.pipeline.recovery import require_whole_lock
@@ -287,7 +317,7 @@ def _check() -> None:
     typer.echo(f"params.yaml is right (profiles: {', '.join(profiles)})")
 
 
-@app.command("repro")
+@app.command("repro", rich_help_panel=RUN)
 def repro_command(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Stages at a time [default: one a core, or GPU].")
@@ -311,7 +341,7 @@ def repro_command(
     summary_command()
 
 
-@app.command("summary")
+@app.command("summary", rich_help_panel=REVIEW)
 def summary_command() -> None:
     """Print the main table of the selected profile."""
     from tabulate import tabulate
@@ -335,7 +365,7 @@ def summary_command() -> None:
     typer.echo(f"Report with intervals, figures and params: data/{profile}/report/index.html")
 
 
-@app.command("trace")
+@app.command("trace", rich_help_panel=REVIEW)
 def trace_command(
     name: Annotated[str, typer.Argument(help="Value, file or stage.")],
     rev: Annotated[
@@ -357,7 +387,7 @@ def trace_command(
     typer.echo(json.dumps(traced, indent=2) if as_json else as_text(traced))
 
 
-@app.command("verify")
+@app.command("verify", rich_help_panel=REVIEW)
 def verify_command(
     replay: Annotated[
         list[str] | None,
@@ -396,7 +426,7 @@ def verify_command(
         raise typer.Exit(1)
 
 
-@app.command("diff")
+@app.command("diff", rich_help_panel=REVIEW)
 def diff_command(
     revisions: Annotated[
         str, typer.Argument(help="What to compare the workspace with, or A..B.")
@@ -430,7 +460,7 @@ def diff_command(
         raise UserError(f"gate: {'; '.join(reasons)}")
 
 
-@app.command("studies")
+@app.command("studies", rich_help_panel=RUN)
 def studies_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")

@@ -4,6 +4,7 @@ Contract of every array here: [H, W, 3], channels red, green, blue, 0 to 255.
 """
 
 import io
+import threading
 import warnings
 
 import numpy as np
@@ -19,6 +20,9 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm",
     ".pgm",
 )  # fmt: skip
+
+
+_OPENING = threading.Lock()
 
 
 class PictureError(ValueError):
@@ -37,23 +41,28 @@ def decode_picture(data: bytes) -> np.ndarray:
     if not data:
         raise PictureError("is empty (0 bytes)")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                picture.load()
-                if picture.format == "JPEG" and _is_cut(data, picture):
-                    raise PictureError("is cut off: pixels at its end have no data")
-                upright = ImageOps.exif_transpose(picture)
-                bmp = picture.format == "BMP" and upright.mode == "RGBA"
-                if bmp and not np.asarray(upright)[:, :, 3].any():
-                    upright = upright.convert("RGB")  # its fourth byte is not in use
-                return _to_rgb(upright)
+        with _open(data) as picture:
+            picture.load()
+            if picture.format == "JPEG" and _is_cut(data, picture):
+                raise PictureError("is cut off: pixels at its end have no data")
+            upright = ImageOps.exif_transpose(picture)
+            bmp = picture.format == "BMP" and upright.mode == "RGBA"
+            if bmp and not np.asarray(upright)[:, :, 3].any():
+                upright = upright.convert("RGB")  # its fourth byte is not in use
+            return _to_rgb(upright)
     except (PictureError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
         raise PictureError("is not a picture in a format that can be read") from None
     except Exception as error:  # damaged bytes make decoders fail in every way there is
         raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _open(data: bytes) -> Image.Image:
+    # Filters of warnings belong to all threads: two at a time would leave each other's behind.
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
 
 
 def _is_cut(data: bytes, picture: Image.Image) -> bool:

@@ -1,0 +1,80 @@
+"""Pictures with their boxes and predictions drawn on, large enough to read on a small face."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fsr_fer.predict.results import Prediction
+
+SMALLEST_DRAWN = 96
+"""Pixels: a picture is enlarged until its smallest face has them, as far as ``LARGEST_DRAWN``."""
+LARGEST_DRAWN = 2000
+TEXT_SIZE = 16
+TEXT_SHARE = 80
+"""Text is this part of a large picture, so that it can be read when the whole is seen."""
+MOST_LINES = 40
+GREEN, ORANGE, RED = (0, 150, 60), (215, 120, 0), (200, 30, 30)
+
+
+def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
+    """Draw the predictions of a picture, uint8 RGB [H, W, 3]: its boxes, and a line for each."""
+    height, width, _ = rgb.shape
+    smallest = min((row.pixels for row in rows if row.pixels and row.label), default=height)
+    factor = min(SMALLEST_DRAWN / smallest, LARGEST_DRAWN / max(height, width))
+    factor = max(factor, 1.0)
+    drawn_width, drawn_height = round(width * factor), round(height * factor)
+    text_size = max(TEXT_SIZE, max(drawn_width, drawn_height) // TEXT_SHARE)
+    font = ImageFont.load_default(text_size)
+    several = len(rows) > 1
+    lines = [(_text(row, number * several), _colour(row)) for number, row in enumerate(rows, 1)]
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = [(f"and {len(lines) - MOST_LINES:,} more", RED)]
+    line_height = round(text_size * 1.4)
+    full_width = max(drawn_width, *(int(font.getlength(text) + text_size) for text, _ in lines))
+    canvas = Image.new("RGB", (full_width, drawn_height + line_height * len(lines)))
+    enlarged = Image.fromarray(rgb).resize((drawn_width, drawn_height), Image.Resampling.BICUBIC)
+    canvas.paste(enlarged)
+    draw = ImageDraw.Draw(canvas)
+    for number, row in enumerate(rows, 1):
+        if row.box is None or row.status == "bad_box":
+            continue
+        left, top = row.box.x * factor, row.box.y * factor
+        right, bottom = left + row.box.width * factor, top + row.box.height * factor
+        draw.rectangle((left, top, right, bottom), outline=_colour(row), width=text_size // 5)
+        where = (max(left, 4), max(top - line_height, 0))
+        name = f"{number}: {row.label or row.status}"
+        draw.text(where, name, "white", font, stroke_width=text_size // 8, stroke_fill="black")
+    for at, (text, colour) in enumerate(lines):
+        top = drawn_height + at * line_height
+        draw.rectangle((0, top, text_size // 4, top + line_height - 2), fill=colour)
+        draw.text((text_size // 2, top), text, "white", font)
+    return canvas
+
+
+def file_name(row: Prediction) -> str:
+    """What the annotated picture is called: unique, and safe on every system."""
+    stem = os.path.splitext(os.path.basename(row.source))[0]
+    return f"{row.input:06d}-{re.sub(r'[^A-Za-z0-9._-]', '_', stem)[:80]}.png"
+
+
+def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
+    """Write the annotated picture into ``folder``."""
+    annotate(rgb, rows).save(folder / file_name(rows[0]))
+
+
+def _text(row: Prediction, number: int) -> str:
+    start = f"{number}: " if number else ""
+    if row.label is None:
+        return f"{start}{row.status}: {row.message}"
+    doubt = " (uncertain)" if row.uncertain else ""
+    return f"{start}{row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels"
+
+
+def _colour(row: Prediction) -> tuple[int, int, int]:
+    if row.label is None:
+        return RED
+    return ORANGE if row.uncertain else GREEN

@@ -1,0 +1,148 @@
+"""A file of boxes: which pictures to read, and where in them the faces are.
+
+CSV with a header, or JSON lines. A picture is named by ``image`` or ``source``. The form of a box
+is named by its columns or keys (``FORMS``), or by the user; it is never guessed. What
+``fsr-fer predict`` writes is such a file.
+"""
+
+import csv
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.predict.faces import box_of
+from fsr_fer.predict.pictures import Picture
+from fsr_fer.predict.results import Box
+
+FORMS = {
+    ("x", "y", "width", "height"): "xywh",
+    ("x", "y", "w", "h"): "xywh",
+    ("x1", "y1", "x2", "y2"): "xyxy",
+    ("left", "top", "right", "bottom"): "xyxy",
+}
+PICTURE_COLUMNS = ("image", "source")
+NO_BOX = Box(*[math.nan] * 4)
+
+
+class _Line(NamedTuple):
+    """A line of the file: the picture's name and a box in it, or what is wrong with the line."""
+
+    number: int
+    name: str
+    box: Box
+    problem: str = ""
+
+
+def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
+    """The pictures of a file of boxes in its order; lines that follow one another are one picture.
+
+    Names are relative to ``folder``. A line that makes no sense is a picture with a problem.
+
+    Raises:
+        UserError: the file cannot be read, or the form of its boxes is not said.
+    """
+    kinds = {".csv": _csv_lines, ".jsonl": _json_lines, ".json": _json_lines}
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in kinds:
+        raise UserError(f"{path}: boxes are read from .csv (with a header) or .jsonl")
+    lines = kinds[suffix](path, form)
+    # A line with a problem stands alone: it says nothing of its neighbours.
+    groups = itertools.groupby(lines, lambda line: (line.name, line.problem and line.number))
+    try:
+        for number, ((name, _), group) in enumerate(groups, 1):
+            same = list(group)
+            problem = same[0].problem
+            source = name or f"{path}:{same[0].number}"
+            boxes = None if problem else tuple(line.box for line in same)
+            content = os.path.join(folder, name)
+            yield Picture(
+                number=number, source=source, content=content, boxes=boxes, problem=problem
+            )
+    except OSError as error:
+        raise UserError(f"the boxes {path} cannot be read: {error.strerror}") from None
+    except csv.Error as error:
+        raise UserError(f"{path} is no CSV file: {error}") from None
+
+
+def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.DictReader(file)
+        header = [column.strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = header
+        names = [column for column in PICTURE_COLUMNS if column in header]
+        if not names:
+            raise UserError(f"{path}: line 1 is no header with a column image (or source)")
+        columns, found = _form_of(header)
+        if not found and form:
+            first = header.index(names[0]) + 1
+            columns, found = tuple(header[first : first + 4]), form
+        if len(columns) != 4 or not found:
+            raise _unnamed(path, "columns")
+        _agree(path, found, form)
+        for row in reader:
+            box = box_of([row[column] for column in columns], found)
+            yield _line(reader.line_num, row[names[0]], box)
+
+
+def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        for number, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                said = json.loads(text)
+            except (ValueError, RecursionError):
+                said = None
+            if not isinstance(said, dict):
+                yield _Line(number, "", NO_BOX, f"line {number} is no JSON object")
+                continue
+            name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
+            yield _line(number, name, _json_box(said, form, f"{path}, line {number}"))
+
+
+def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box:
+    given, found = next(((said[key], key) for key in ("xywh", "xyxy") if key in said), (None, None))
+    if found is None:
+        inner = said.get("box")
+        if isinstance(inner, list):
+            given, found = inner, form
+        else:
+            named = inner if isinstance(inner, dict) else said
+            columns, found = _form_of(list(named))
+            given = [named[column] for column in columns]
+            if not found and "box" in said:  # null, as for a picture without a face
+                return NO_BOX
+    if not found:
+        raise _unnamed(where, "keys")
+    _agree(where, found, form)
+    if not isinstance(given, list) or len(given) != 4:
+        return NO_BOX
+    return box_of(given, found)
+
+
+def _form_of(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The four columns that are a box, and their form; nothing if there are none, or several."""
+    found = [(columns, form) for columns, form in FORMS.items() if set(columns) <= set(names)]
+    return found[0] if len(found) == 1 else ((), "")
+
+
+def _line(number: int, name: object, box: Box) -> _Line:
+    if not isinstance(name, str) or not name.strip():
+        return _Line(number, "", NO_BOX, f"line {number} names no picture")
+    return _Line(number, name, box)
+
+
+def _agree(where: str, found: str, form: str | None) -> None:
+    if form and found != form:
+        raise UserError(f"{where}: the names say {found}, --box-form says {form}")
+
+
+def _unnamed(where: str, kind: str) -> UserError:
+    known = " or ".join(",".join(columns) for columns in FORMS)
+    return UserError(
+        f"{where}: the {kind} do not name the form of a box; expected {known}, or --box-form"
+    )

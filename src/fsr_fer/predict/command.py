@@ -1,0 +1,258 @@
+"""``fsr-fer predict``: pictures in, a line for each face out."""
+
+import contextlib
+import io
+import itertools
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+
+import typer
+
+from fsr_fer.common.errors import UserError
+
+if TYPE_CHECKING:
+    from fsr_fer.predict.output import Lines
+    from fsr_fer.predict.pictures import Picture
+    from fsr_fer.predict.results import Prediction
+
+SUFFIX_FORMATS = {".csv": "csv", ".jsonl": "jsonl"}
+SECONDS_BETWEEN = 0.5
+
+
+def predict_command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            show_default=False,
+            help="Pictures, folders, 'globs', @LIST (a path a line), - (a picture on stdin).",
+        ),
+    ] = None,
+    list_file: Annotated[
+        str | None, typer.Option("--list", help="The same as @LIST; - is standard input.")
+    ] = None,
+    faces: Annotated[
+        Literal["auto", "crops"],
+        typer.Option(help="crops: every picture is one face; auto: those up to 200 pixels are."),
+    ] = "auto",
+    boxes: Annotated[
+        str | None,
+        typer.Option(help="CSV or JSON lines: image and box. SOURCE may be the images' folder."),
+    ] = None,
+    box_form: Annotated[
+        Literal["xywh", "xyxy"] | None,
+        typer.Option(help="What four numbers mean where columns or keys do not say so."),
+    ] = None,
+    format: Annotated[
+        Literal["table", "csv", "jsonl"] | None,
+        typer.Option(help="[default: as --output ends; else table]"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A new file; rows are written as they come.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --output where it was stopped.")
+    ] = False,
+    annotate: Annotated[
+        Path | None, typer.Option(help="A new folder for pictures with predictions drawn on.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="An .onnx file of fsr-fer's [default: the shipped one].")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Write the K most probable expressions only.")
+    ] = None,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Below it is uncertain [default: as the model says]."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Faces at a time.")] = 64,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Read part I of N of the pictures: 1/4.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if any picture gave no prediction.")
+    ] = False,
+) -> None:
+    """Read the expressions of small faces: one row for every face.
+
+    \b
+    fsr-fer predict face.jpg faces/        crops: a face fills the picture
+    fsr-fer predict --boxes boxes.csv      faces in larger pictures
+    fsr-fer predict @list.txt --output predictions.csv
+
+    A label is an expression as annotators named it in a picture, not what somebody feels. For
+    research and teaching; not for workplaces, schools, hiring, policing, borders or health.
+    How right it is, for whom, and trained on what: docs/model-card.md.
+    """  # noqa: D301
+    from fsr_fer.predict.model import Choices, load
+    from fsr_fer.predict.output import Lines
+
+    given = list(sources or ())
+    if not (given or list_file or boxes):
+        raise typer.BadParameter("name a SOURCE, a --list or --boxes")
+    part = _part(shard)
+    if annotate is not None:
+        _prepare_folder(annotate, resume)
+    reader = load(model)
+    suffix = output.suffix.lower() if output else ""
+    chosen = format or SUFFIX_FORMATS.get(suffix, "table")
+    lines = Lines(chosen, reader.class_names)  # type: ignore[arg-type]
+    choices = Choices(
+        faces=faces, batch_size=batch_size, top_k=top_k, min_probability=min_probability
+    )
+    pictures = _pictures(given, list_file, boxes, box_form)
+    pictures = (p for p in pictures if (p.number - 1) % part[1] == part[0] - 1)
+    pictures, file = _open(pictures, output, lines, resume)
+    finished = None
+    if annotate is not None:
+        from fsr_fer.predict.annotate import save
+
+        def finished(rgb, rows):  # type: ignore[no-untyped-def]
+            save(annotate, rgb, rows)
+
+    progress = _Progress()
+    with file as stream:
+        try:
+            for rows in reader.read(pictures, choices, finished):
+                stream.write("".join(map(lines.line, rows)))
+                stream.flush()
+                progress.add(rows)
+        except KeyboardInterrupt:
+            again = "; the same command with --resume goes on" if output else ""
+            typer.echo(f"\nfsr-fer: stopped{again}", err=True)
+            raise typer.Exit(130) from None
+    progress.finish()
+    if strict and progress.without:
+        raise UserError(f"{progress.without:,} of {progress.rows:,} rows are not ok (--strict)")
+
+
+def _part(shard: str | None) -> tuple[int, int]:
+    if shard is None:
+        return 1, 1
+    first, _, second = shard.partition("/")
+    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
+        raise typer.BadParameter(f"--shard is {shard!r}; expected I/N with I from 1 to N: 1/4")
+    return int(first), int(second)
+
+
+def _prepare_folder(folder: Path, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--annotate {folder}: is a file; expected a folder")
+    if not resume and folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"--annotate {folder}: holds files already; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _pictures(
+    sources: list[str], list_file: str | None, boxes: str | None, form: str | None
+) -> "Iterator[Picture]":
+    from fsr_fer.predict.boxes import read_boxes
+    from fsr_fer.predict.sources import find_pictures
+
+    if boxes is None:
+        if form:
+            raise typer.BadParameter("--box-form says how --boxes are to be read; give both")
+        return find_pictures(sources, [list_file] if list_file else [])
+    if list_file or len(sources) > 1 or (sources and not Path(sources[0]).is_dir()):
+        raise UserError(
+            "--boxes names the pictures itself; SOURCE may only be the folder that they lie in"
+        )
+    return read_boxes(boxes, form, sources[0] if sources else "")
+
+
+def _open(
+    pictures: "Iterator[Picture]", output: Path | None, lines: "Lines", resume: bool
+) -> "tuple[Iterator[Picture], contextlib.AbstractContextManager[TextIO]]":
+    """The pictures that are to be read and the stream for their rows, its header written."""
+    from fsr_fer.predict.output import ESCAPES, as_recorded, cut, last_input
+
+    if output is None:
+        if resume:
+            raise typer.BadParameter("--resume goes on with a file; name it with --output")
+        pictures = _started(pictures)
+        if lines.format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
+        sys.stdout.write(lines.header())
+        return pictures, contextlib.nullcontext(sys.stdout)
+    if not output.parent.is_dir():
+        raise UserError(f"--output {output}: there is no folder {output.parent}")
+    if output.exists() and not resume:
+        raise UserError(f"{output} exists; --resume goes on with it, another name keeps it")
+    if resume and lines.format == "table":
+        raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
+    size = 0
+    if output.exists():
+        number, source, size = last_input(output, lines)
+        pictures = itertools.dropwhile(lambda p: p.number < number, pictures)
+        pictures = _started(pictures)
+        if number:
+            first = next(pictures, None)
+            if (
+                first is None
+                or first.number != number
+                or as_recorded(first.source, lines.format) != source
+            ):
+                now = "nothing" if first is None else f"{first.source!r}"
+                raise UserError(
+                    f"{output} ends with input {number:,}, {source!r}, but the sources have {now} "
+                    "there; --resume needs the same sources and --shard"
+                )
+            pictures = itertools.chain([first], pictures)
+        cut(output, size)
+    else:
+        pictures = _started(pictures)
+    file = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
+    if size == 0:
+        file.write(lines.header())
+    return pictures, file
+
+
+def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
+    """The same pictures, the first one had: a list that is not there shows before any output."""
+    first = list(itertools.islice(pictures, 1))
+    return itertools.chain(first, pictures)
+
+
+class _Progress:
+    """What was read so far, on stderr: a line that changes on a terminal, and one at the end."""
+
+    def __init__(self) -> None:
+        self.rows = self.faces = self.uncertain = 0
+        self.statuses: Counter[str] = Counter()
+        self._start = self._shown = time.monotonic()
+        self._live = sys.stderr.isatty() and not sys.stdout.isatty()
+
+    @property
+    def without(self) -> int:
+        """Rows that have no prediction."""
+        return self.rows - self.faces
+
+    def add(self, rows: "list[Prediction]") -> None:
+        """Count the rows of one picture."""
+        for row in rows:
+            self.rows += 1
+            self.faces += row.status == "ok"
+            self.uncertain += bool(row.uncertain)
+            self.statuses[row.status] += 1
+        now = time.monotonic()
+        if self._live and now - self._shown > SECONDS_BETWEEN:
+            self._shown = now
+            typer.echo(f"\r{self._line()}", err=True, nl=False)
+
+    def finish(self) -> None:
+        """The last line, with what is not ok."""
+        others = [f"{count:,} {status}" for status, count in self.statuses.items()]
+        others = [text for text in others if not text.endswith(" ok")]
+        doubts = [f"{self.uncertain:,} uncertain"] if self.uncertain else []
+        said = "; ".join([self._line(), *filter(None, [", ".join([*doubts, *others])])])
+        typer.echo(f"\r{said}" if self._live else said, err=True)
+
+    def _line(self) -> str:
+        seconds = time.monotonic() - self._start
+        faces = f"{self.faces:,} face{'s' * (self.faces != 1)}"
+        return f"read {faces} in {seconds:.1f} s, {self.faces / max(seconds, 1e-9):,.0f} a second"

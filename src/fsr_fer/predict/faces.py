@@ -1,0 +1,74 @@
+"""The square of a picture that a face fills, and that square at the network's size."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from fsr_fer.predict.results import Box
+
+LARGEST_CROP = 200
+"""Pixels; a larger picture is taken for a scene, in which somebody has to say where faces are."""
+LARGEST_BOX = 2
+"""Times the picture's longer side; a larger box is a mistake."""
+
+
+class BoxError(ValueError):
+    """A box in which there is no face to read; the message is what is wrong with it."""
+
+
+def box_of(numbers: Sequence[object], form: str) -> Box:
+    """Four numbers as a box: of form ``xywh``, or ``xyxy`` (two opposite corners).
+
+    What is no number becomes NaN, which ``cut_square`` refuses with the rest of what is wrong.
+    """
+    first, second, third, fourth = map(_number, numbers)
+    if form == "xyxy":
+        third, fourth = third - first, fourth - second
+    return Box(first, second, third, fourth)
+
+
+def _number(value: object) -> float:
+    try:
+        return math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def middle_square(rgb: np.ndarray) -> np.ndarray:
+    """The middle of a crop [H, W, 3], as the training's faces were taken: [side, side, 3]."""
+    height, width, _ = rgb.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return rgb[top : top + side, left : left + side]
+
+
+def cut_square(rgb: np.ndarray, box: Box, margin: float) -> np.ndarray:
+    """Cut the square round a box's middle out of a picture [H, W, 3]: [side, side, 3].
+
+    Its side is that of a square of the box's area, and ``margin`` times that on each side more,
+    in whole pixels. Outside the picture the pixels of its edge are repeated.
+
+    Raises:
+        BoxError: the box has no size or is far too large, lies outside, or is not finite.
+    """
+    if not all(map(math.isfinite, box)):
+        raise BoxError("the box is not four finite numbers")
+    if box.width <= 0 or box.height <= 0:
+        raise BoxError(f"the box is {box.width:g} x {box.height:g} pixels; both must be above 0")
+    height, width, _ = rgb.shape
+    if box.x >= width or box.y >= height or box.x + box.width <= 0 or box.y + box.height <= 0:
+        raise BoxError(f"the box lies outside the picture of {width} x {height} pixels")
+    if max(box.width, box.height) > LARGEST_BOX * max(width, height):
+        raise BoxError(
+            f"the box of {box.width:g} x {box.height:g} pixels is more than {LARGEST_BOX} times "
+            f"the picture of {width} x {height}"
+        )
+    exact = math.sqrt(box.width * box.height) * (1 + 2 * margin)
+    side = max(1, math.floor(exact + 0.5))
+    left = math.floor(box.x + box.width / 2 - side / 2 + 0.5)
+    top = math.floor(box.y + box.height / 2 - side / 2 + 0.5)
+    rows = np.clip(np.arange(top, top + side), 0, height - 1)
+    columns = np.clip(np.arange(left, left + side), 0, width - 1)
+    square: np.ndarray = rgb[rows[:, None], columns]
+    return square

@@ -1,0 +1,368 @@
+"""A model file (ONNX) and reading faces with it.
+
+Contract of a model: inputs ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], the
+side of each face in its own picture; outputs ``probabilities``, float32 [N, K], calibrated, and
+``embedding``, float32 [N, E]. The metadata ``fsr_fer`` is JSON: see ``Card``.
+"""
+
+import itertools
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.data.images import PictureError, to_face
+from fsr_fer.predict.faces import LARGEST_CROP, BoxError, box_of, cut_square, middle_square
+from fsr_fer.predict.pictures import Channels, Picture, rgb_of
+from fsr_fer.predict.results import Box, Prediction
+
+SHIPPED = Path(__file__).with_name("model.onnx")
+FORMAT = 1
+Faces = Literal["auto", "crops"]
+Source = str | os.PathLike[str] | bytes | np.ndarray
+Finished = Callable[[np.ndarray, list[Prediction]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a model file says about itself."""
+
+    name: str
+    class_names: tuple[str, ...]
+    smallest_pixels: int
+    uncertain_below: float
+    pixels: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    margin: float
+    licence: str
+
+    def expected_accuracy(self, pixels: int) -> float:
+        """The share of faces of that size that are read right; the curve's ends go on level."""
+        return float(np.interp(pixels, self.pixels, self.accuracy))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How to read: what counts as a face, how many at a time, what is said of each."""
+
+    faces: Faces = "auto"
+    batch_size: int = 64
+    top_k: int | None = None
+    min_probability: float | None = None
+
+
+class Model:
+    """Reads expressions; ``fsr_fer.load`` makes one. Several threads may share it.
+
+    A face's prediction is the same bits alone, in a batch of any size and beside other threads,
+    on one machine: each run computes on one thread, and faces do not meet in the network.
+    """
+
+    def __init__(self, card: Card, session: onnxruntime.InferenceSession) -> None:
+        self.card = card
+        self._session = session
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The expressions, in the order of the probabilities."""
+        return self.card.class_names
+
+    def predict(
+        self,
+        sources: Source | Iterable[Source],
+        *,
+        boxes: Iterable[Sequence[Sequence[float]] | None] | None = None,
+        box_form: Literal["xywh", "xyxy"] | None = None,
+        channels: Channels | None = None,
+        faces: Faces = "auto",
+        batch_size: int = 64,
+        top_k: int | None = None,
+        min_probability: float | None = None,
+    ) -> Iterator[Prediction]:
+        """Read pictures one after the other, as far as the iterator is asked for.
+
+        A source is the path of a picture, the bytes of one, or an array, uint8 [H, W, 3] in
+        ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its faces, in
+        pixels of the upright picture and in ``box_form``, or None. Without boxes a picture is
+        one face, unless it is wider or higher than 200 pixels and ``faces`` is ``auto``.
+        ``min_probability`` takes the place of the model's limit below which it is uncertain;
+        ``top_k`` keeps the most probable classes. Every source gives one prediction or more; a
+        picture that cannot be read gives one whose ``status`` says so.
+
+        Raises:
+            TypeError: an array is not uint8.
+            ValueError: an array without ``channels``, boxes without ``box_form``, another number
+                of boxes than of sources, or an option out of its range.
+        """
+        if boxes is not None and box_form not in ("xywh", "xyxy"):
+            raise ValueError(f'box_form is {box_form!r}; boxes need "xywh" or "xyxy"')
+        choices = Choices(
+            faces=faces, batch_size=batch_size, top_k=top_k, min_probability=min_probability
+        )
+        _check(choices)
+        if isinstance(sources, (str, os.PathLike, bytes, np.ndarray)):
+            sources = [sources]
+        pictures = _pictures(sources, boxes, box_form or "", channels)
+        read = self.read(pictures, choices)
+        return (prediction for one in read for prediction in one)
+
+    def read(
+        self, pictures: Iterable[Picture], choices: Choices, finished: Finished | None = None
+    ) -> Iterator[list[Prediction]]:
+        """The predictions of each picture, in order; ``finished`` gets its pixels with them.
+
+        Some batches are at work at a time, one a core, and no more pictures than those are held.
+        """
+        # Whoever wants the pixels gets one picture a batch, so that few are held.
+        size = 1 if finished else choices.batch_size
+        waiting: deque[Future[list[list[Prediction]]]] = deque()
+        cores = _cores()
+        pool = ThreadPoolExecutor(cores)
+        try:
+            for batch in _batches(pictures, size):
+                waiting.append(pool.submit(self._read_batch, batch, choices, finished))
+                if len(waiting) > cores:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read_batch(
+        self, pictures: list[Picture], choices: Choices, finished: Finished | None
+    ) -> list[list[Prediction]]:
+        results: list[list[Prediction]] = []
+        todo: list[tuple[int, int, np.ndarray]] = []  # picture, face, pixels of the network's size
+        for at, picture in enumerate(pictures):
+            results.append([])
+            try:
+                rgb = picture.read()
+            except PictureError as error:
+                rgb = None
+                message = " ".join(str(error).split())
+            for box in picture.boxes or (None,):
+                row = Prediction(input=picture.number, source=picture.source, box=box)
+                if rgb is None:
+                    row = replace(row, status="unreadable", message=message)
+                elif picture.boxes == ():
+                    row = replace(row, status="no_face", message="no box was given for it")
+                else:
+                    row, face = self._find(rgb, row, choices)
+                    if face is not None:
+                        todo.append((at, len(results[at]), face))
+                results[at].append(row)
+                if len(todo) == choices.batch_size:
+                    self._fill(results, todo, choices)
+            if finished and rgb is not None:
+                self._fill(results, todo, choices)
+                finished(rgb, results[at])
+        self._fill(results, todo, choices)
+        return results
+
+    def _find(
+        self, rgb: np.ndarray, row: Prediction, choices: Choices
+    ) -> tuple[Prediction, np.ndarray | None]:
+        """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""
+        height, width, _ = rgb.shape
+        if row.box is not None:
+            try:
+                square = cut_square(rgb, row.box, self.card.margin)
+            except BoxError as error:
+                return replace(row, status="bad_box", message=str(error)), None
+        elif choices.faces == "crops" or max(height, width) <= LARGEST_CROP:
+            square = middle_square(rgb)
+        else:
+            message = (
+                f"is {width} x {height} pixels, more than the {LARGEST_CROP} of a face cut out; "
+                "give boxes, or `--faces crops` if it is one"
+            )
+            return replace(row, status="needs_boxes", message=message), None
+        side = len(square)
+        row = replace(row, pixels=side)
+        if side < self.card.smallest_pixels:
+            message = f"{side} pixels; the model reads faces from {self.card.smallest_pixels}"
+            return replace(row, status="too_small", message=message), None
+        return row, to_face(square)
+
+    def _fill(
+        self,
+        results: list[list[Prediction]],
+        todo: list[tuple[int, int, np.ndarray]],
+        choices: Choices,
+    ) -> None:
+        """Run the network on the faces found so far and complete their rows."""
+        if not todo:
+            return
+        sides = [results[at][face].pixels for at, face, _ in todo]
+        faces = np.stack([face for _, _, face in todo])
+        probabilities = self.probabilities(faces, np.array(sides, np.float32))
+        for (at, face, _), row in zip(todo, probabilities, strict=True):
+            results[at][face] = self._complete(results[at][face], row, choices)
+        todo.clear()
+
+    def probabilities(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Class probabilities, float32 [N, K], of uint8 RGB [N, 100, 100, 3] and float32 [N].
+
+        Raises:
+            UserError: the model gives something that is no probability.
+        """
+        inputs = {"faces": faces, "pixels": pixels}
+        (probabilities,) = self._session.run(["probabilities"], inputs)
+        shape = (len(faces), len(self.class_names))
+        # NaN is not above anything either.
+        if probabilities.shape != shape or not (probabilities >= 0).all():
+            raise UserError(
+                f"model {self.card.name!r} gives no probabilities of {shape[1]} classes; "
+                "it is damaged, or made otherwise than by fsr-fer"
+            )
+        result: np.ndarray = probabilities
+        return result
+
+    def _complete(self, row: Prediction, values: np.ndarray, choices: Choices) -> Prediction:
+        named = dict(zip(self.class_names, map(float, values), strict=True))
+        ordered = sorted(named, key=named.__getitem__, reverse=True)
+        label = ordered[0]
+        if choices.top_k is not None:
+            named = {name: named[name] for name in ordered[: choices.top_k]}
+        limit = choices.min_probability
+        if limit is None:
+            limit = self.card.uncertain_below
+        assert row.pixels is not None
+        return replace(
+            row,
+            label=label,
+            probability=named[label],
+            probabilities=named,
+            expected_accuracy=self.card.expected_accuracy(row.pixels),
+            uncertain=named[label] < limit,
+        )
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Model:
+    """The model that is shipped with the package, or the one in a file.
+
+    Raises:
+        UserError: there is none, or the file is damaged or no model of this project.
+    """
+    file = SHIPPED if path is None else Path(path)
+    if path is None and not file.is_file():
+        raise UserError("this fsr-fer ships no model; name one: --model FILE, load(FILE) in Python")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: the model cannot be read: {error.strerror}") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        # From bytes, so that a file cannot have others read.
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a class of its own for each kind of damage
+        said = str(error).strip().partition("\n")[0]
+        raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
+    text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
+    if text is None:
+        raise UserError(f"{file} is an ONNX model, but not one of fsr-fer: it lacks the metadata")
+    try:
+        card = _card(json.loads(text))
+        _check_graph(session, card)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
+    return Model(card, session)
+
+
+def _card(said: Any) -> Card:
+    """Metadata as a Card; ValueError, TypeError or KeyError if they do not make one."""
+    if said["format"] != FORMAT:
+        raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")
+    names = tuple(said["class_names"])
+    plain = all(isinstance(name, str) and name.isprintable() and name for name in names)
+    if len(names) < 2 or len(set(names)) < len(names) or not plain:
+        raise ValueError(f"class_names is {names!r}; expected different names, two or more")
+    curve = said["expected_accuracy"]
+    card = Card(
+        name=str(said["name"]),
+        class_names=names,
+        smallest_pixels=int(said["smallest_pixels"]),
+        uncertain_below=float(said["uncertain_below"]),
+        pixels=tuple(map(float, curve["pixels"])),
+        accuracy=tuple(map(float, curve["accuracy"])),
+        margin=float(said["margin"]),
+        licence=str(said["licence"]),
+    )
+    rising = all(a < b for a, b in itertools.pairwise(card.pixels))
+    if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
+        raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
+    if not (0 <= card.margin < 10 and card.smallest_pixels >= 1):
+        raise ValueError("margin must be 0 or more, smallest_pixels 1 or more")
+    return card
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> None:
+    inputs = {one.name: (one.type, one.shape[1:]) for one in session.get_inputs()}
+    expected = {
+        "faces": ("tensor(uint8)", [FULL_SIZE, FULL_SIZE, 3]),
+        "pixels": ("tensor(float)", []),
+    }
+    if inputs != expected:
+        raise ValueError(f"inputs are {inputs}; expected {expected}")
+    outputs = {one.name: one.shape for one in session.get_outputs()}
+    classes = outputs["probabilities"][1]
+    if classes != len(card.class_names):
+        raise ValueError(f"{len(card.class_names)} class_names for {classes} probabilities")
+
+
+def _check(choices: Choices) -> None:
+    if choices.faces not in ("auto", "crops"):
+        raise ValueError(f'faces is {choices.faces!r}; expected "auto" or "crops"')
+    for name, value in (("batch_size", choices.batch_size), ("top_k", choices.top_k)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; expected 1 or more")
+    limit = choices.min_probability
+    if limit is not None and not 0 <= limit <= 1:
+        raise ValueError(f"min_probability is {limit}; expected 0 to 1")
+
+
+def _pictures(
+    sources: Iterable[Source],
+    boxes: Iterable[Sequence[Sequence[float]] | None] | None,
+    box_form: str,
+    channels: Channels | None,
+) -> Iterator[Picture]:
+    pairs: Iterable[tuple[Source, Any]] = ((source, None) for source in sources)
+    if boxes is not None:
+        pairs = zip(sources, boxes, strict=True)
+    for number, (source, given) in enumerate(pairs, 1):
+        faces: tuple[Box, ...] | None = None
+        if given is not None:
+            faces = tuple(box_of(box, box_form) for box in given)
+        name: str
+        content: str | bytes | np.ndarray
+        if isinstance(source, np.ndarray):
+            name, content = f"array {number}", rgb_of(source, channels)
+        elif isinstance(source, bytes):
+            name, content = f"bytes {number}", source
+        else:
+            name = content = os.fspath(source)
+        yield Picture(number=number, source=name, content=content, boxes=faces)
+
+
+def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    iterator = iter(pictures)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

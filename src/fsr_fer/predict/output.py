@@ -1,0 +1,157 @@
+"""Predictions as text, a line each: a table, CSV or JSON lines; and going on with a file."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.predict.results import Box, Prediction
+
+Format = Literal["table", "csv", "jsonl"]
+ESCAPES = "backslashreplace"
+"""A name that is not UTF-8 is written as escapes, which JSON reads back as it was."""
+SOURCE_WIDTH = 40
+WORTH_SAYING = 0.1
+"""Probability from which a table lists the other expressions."""
+
+
+class Lines:
+    """How predictions are written: ``header`` once, then ``line`` each, both with line ends."""
+
+    def __init__(self, format: Format, class_names: Sequence[str]) -> None:
+        self.format = format
+        self._class_names = class_names
+
+    def header(self) -> str:
+        """The first line; nothing for JSON lines."""
+        if self.format == "jsonl":
+            return ""
+        if self.format == "table":
+            return _table_line("source", "pixels", "label", "probability", "expected", "note")
+        columns = ["input", "source", "status", *Box._fields, "pixels", "label", "probability"]
+        columns += ["uncertain", "expected_accuracy", *(f"p_{name}" for name in self._class_names)]
+        return _csv_line([*columns, "message"])
+
+    def line(self, row: Prediction) -> str:
+        """One prediction; never more than one line, whatever the picture is called."""
+        if self.format == "jsonl":
+            return json.dumps(row.to_dict(), ensure_ascii=False) + "\n"
+        return self._csv(row) if self.format == "csv" else _table(row)
+
+    def _csv(self, row: Prediction) -> str:
+        said = row.to_dict()
+        box = said["box"] or dict.fromkeys(Box._fields)
+        uncertain = None if row.uncertain is None else str(row.uncertain).lower()
+        cells = [said["input"], _one_line(row.source), said["status"], *box.values()]
+        cells += [said["pixels"], said["label"], said["probability"], uncertain]
+        cells += [said["expected_accuracy"]]
+        cells += [said["probabilities"].get(name) for name in self._class_names]
+        return _csv_line([*cells, row.message])
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def _table(row: Prediction) -> str:
+    source = _one_line(row.source)
+    if row.box is not None:
+        source += f" [{row.box.x:g},{row.box.y:g} {row.box.width:g}x{row.box.height:g}]"
+    if row.label is None:
+        pixels = "-" if row.pixels is None else str(row.pixels)
+        return _table_line(source, pixels, "-", "-", "-", f"{row.status}: {row.message}")
+    others = [
+        f"{name} {p:.2f}"
+        for name, p in row.probabilities.items()
+        if name != row.label and p >= WORTH_SAYING
+    ]
+    notes = [*(["uncertain"] if row.uncertain else []), ", ".join(others)]
+    return _table_line(
+        source,
+        str(row.pixels),
+        row.label,
+        f"{row.probability:.2f}",
+        f"{row.expected_accuracy:.2f}",
+        "; ".join(filter(None, notes)),
+    )
+
+
+def _table_line(source: str, *cells: str) -> str:
+    if len(source) > SOURCE_WIDTH:
+        source = "..." + source[3 - SOURCE_WIDTH :]
+    pixels, label, probability, expected, note = cells
+    line = f"{source:{SOURCE_WIDTH}}  {pixels:>6}  {label:12}  {probability:>11}  {expected:>8}"
+    return f"{line}  {note}".rstrip() + "\n"
+
+
+def _one_line(name: str) -> str:
+    """A name with its control characters as escapes: a line end would split a row in two."""
+    return "".join(c if c.isprintable() or _is_byte(c) else repr(c)[1:-1] for c in name)
+
+
+def _is_byte(character: str) -> bool:
+    # It stands for a byte that is not UTF-8; writing escapes it.
+    return "\ud800" <= character <= "\udfff"
+
+
+def last_input(path: Path, lines: Lines) -> tuple[int, str, int]:
+    """Of a file that was written before: the last input's number and source, and its first byte.
+
+    The last input is to be read again, for its rows may not all be there; so is a line that was
+    cut off. (0, "", size of the header) if no input is in the file.
+
+    Raises:
+        UserError: the file is of another form, or its rows are of other classes.
+    """
+    header = lines.header().encode("utf-8", ESCAPES)
+    number, source, start = 0, "", len(header)
+    with open(path, "rb") as file:
+        first = file.read(len(header))
+        if first != header:
+            if not header.startswith(first):
+                raise UserError(f"{path} was not written by this command: its first line differs")
+            return 0, "", 0
+        for at, row in _rows(path, file, lines.format):
+            if row[0] != number:
+                number, source, start = *row, at
+    return number, source, start
+
+
+def _rows(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, tuple[int, str]]]:
+    """Where each whole line begins, with its input's number and source."""
+    at = file.tell()
+    for line in file:
+        if not line.endswith(b"\n"):
+            return
+        text = line.decode("utf-8", "replace")
+        try:
+            if format == "jsonl":
+                said = json.loads(text)
+                row = int(said["input"]), str(said["source"])
+            else:
+                cells = next(csv.reader([text]))
+                row = int(cells[0]), cells[1]
+        except (ValueError, KeyError, TypeError, IndexError, csv.Error):
+            raise UserError(
+                f"{path} cannot be gone on with: the line at byte {at:,} is no row of predictions"
+            ) from None
+        yield at, row
+        at += len(line)
+
+
+def as_recorded(source: str, format: Format) -> str:
+    """A source as ``last_input`` finds it in a file."""
+    if format == "jsonl":
+        return source
+    return _one_line(source).encode("utf-8", ESCAPES).decode()
+
+
+def cut(path: Path, size: int) -> None:
+    """Shorten a file to what is kept of it."""
+    os.truncate(path, size)

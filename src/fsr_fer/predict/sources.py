@@ -1,0 +1,91 @@
+"""What a user names as sources, one picture after the other: files, folders, globs, lists."""
+
+import glob
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.images import SUFFIXES
+from fsr_fer.predict.pictures import Picture
+
+STDIN = "-"
+
+
+def find_pictures(sources: Iterable[str], lists: Iterable[str]) -> Iterator[Picture]:
+    """Every picture of the sources, then of the lists, numbered from 1; no list is held whole.
+
+    A source is a file, a folder (its pictures, and those of its folders), a glob, ``-`` for a
+    picture on standard input, or ``@FILE`` for a list, which has a path on each line. The order
+    is the same on every machine. What cannot be found is a picture with a problem.
+
+    Raises:
+        UserError: a list cannot be read.
+    """
+    found = (picture for source in sources for picture in _source(source))
+    listed = (picture for file in lists for picture in _list(file))
+    number = 0
+    for group in (found, listed):
+        for name, content, problem in group:
+            number += 1
+            yield Picture(number=number, source=name, content=content, problem=problem)
+
+
+Found = tuple[str, str | bytes, str]
+
+
+def _source(source: str) -> Iterator[Found]:
+    if source == STDIN:
+        yield STDIN, sys.stdin.buffer.read(), ""
+    elif source.startswith("@"):
+        yield from _list(source[1:])
+    elif os.path.isdir(source):
+        yield from _folder(source)
+    elif glob.has_magic(source) and not os.path.lexists(source):
+        matches = sorted(glob.glob(source, recursive=True))
+        for match in matches:
+            yield from _folder(match) if os.path.isdir(match) else [(match, match, "")]
+        if not matches:
+            yield source, source, "matches no file"
+    else:
+        yield source, source, ""
+
+
+def _folder(folder: str) -> Iterator[Found]:
+    empty = True
+    for path, problem in _below(folder):
+        empty = False
+        yield path, path, problem
+    if empty:
+        yield folder, folder, f"holds no picture ({', '.join(SUFFIXES)})"
+
+
+def _below(folder: str) -> Iterator[tuple[str, str]]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        yield folder, f"cannot be read: {error.strerror}"
+        return
+    for name, is_folder in names:
+        path = os.path.join(folder, name)
+        if name.startswith("."):
+            continue
+        if is_folder:
+            yield from _below(path)
+        elif name.lower().endswith(SUFFIXES):
+            yield path, ""
+
+
+def _list(file: str) -> Iterator[Found]:
+    try:
+        # A name may be any bytes: what is not UTF-8 comes back as the same bytes.
+        stream = sys.stdin.buffer if file == STDIN else open(file, "rb")  # noqa: SIM115
+        with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape") as lines:
+            for line in lines:
+                name = line.rstrip("\n")
+                if name.strip():
+                    yield name, name, ""
+    except OSError as error:
+        raise UserError(f"the list {file or '@'} cannot be read: {error.strerror}") from None

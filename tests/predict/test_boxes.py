@@ -1,0 +1,97 @@
+"""Files of boxes: each form that names itself, and none that does not."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.predict.boxes import read_boxes
+from fsr_fer.predict.pictures import Picture
+from fsr_fer.predict.results import Box
+
+BOX = Box(1, 2, 3, 4)
+
+
+def read(path: Path, text: str, form: str | None = None) -> list[Picture]:
+    path.write_text(text)
+    return list(read_boxes(str(path), form, ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,x,y,width,height\na.png,1,2,3,4\n",
+        "x,y,w,h,source\r\n1,2,3,4,a.png\r\n",
+        "image, x1, y1, x2, y2\na.png,1,2,4,6\n",
+        "\ufeffsource,score,left,top,right,bottom\na.png,0.9,1,2,4,6\n",
+    ],
+)
+def test_columns_name_the_form(tmp_path: Path, text: str) -> None:
+    (picture,) = read(tmp_path / "b.csv", text)
+    assert (picture.source, picture.content, picture.boxes) == ("a.png", "a.png", (BOX,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"image": "a.png", "xywh": [1, 2, 3, 4]}',
+        '{"image": "a.png", "xyxy": [1, 2, 4, 6]}',
+        '{"source": "a.png", "box": {"x": 1, "y": 2, "width": 3, "height": 4}}',
+        '{"image": "a.png", "left": 1, "top": 2, "right": 4, "bottom": 6}\n\n',
+    ],
+)
+def test_keys_name_the_form(tmp_path: Path, text: str) -> None:
+    (picture,) = read(tmp_path / "b.jsonl", text)
+    assert picture.boxes == (BOX,)
+
+
+def test_the_user_names_the_form_where_the_file_does_not(tmp_path: Path) -> None:
+    csv, jsonl = "image,a,b,c,d\na.png,1,2,4,6\n", '{"image": "a.png", "box": [1, 2, 4, 6]}\n'
+    for name, text in (("b.csv", csv), ("b.jsonl", jsonl)):
+        assert read(tmp_path / name, text, "xyxy")[0].boxes == (BOX,)
+        assert read(tmp_path / name, text, "xywh")[0].boxes == (Box(1, 2, 4, 6),)
+        with pytest.raises(UserError, match="do not name the form of a box"):
+            read(tmp_path / name, text)
+    with pytest.raises(UserError, match="names say xywh, --box-form says xyxy"):
+        read(tmp_path / "b.csv", "image,x,y,w,h\na.png,1,2,3,4\n", "xyxy")
+
+
+def test_lines_of_one_picture_are_together_and_the_order_stays(tmp_path: Path) -> None:
+    text = "image,x,y,w,h\na,1,2,3,4\na,5,6,7,8\nb,1,2,3,4\na,1,2,3,4\n"
+    pictures = read(tmp_path / "b.csv", text)
+    assert [(p.number, p.source, len(p.boxes or ())) for p in pictures] == [
+        (1, "a", 2),
+        (2, "b", 1),
+        (3, "a", 1),
+    ]
+
+
+def test_lines_that_make_no_sense_keep_their_place(tmp_path: Path) -> None:
+    lines = ['{"image": "a", "xywh": [1, 2, 3, 4]}', "not json", "[1]", '{"xywh": [1, 2, 3, 4]}']
+    lines += ['{"image": "a", "xywh": [1, 2]}', '{"image": "b", "box": null}']
+    pictures = read(tmp_path / "b.jsonl", "\n".join(lines))
+    problems = ["", "line 2 is no JSON", "line 3 is no JSON", "line 4 names no picture", "", ""]
+    assert len(pictures) == 6
+    for picture, problem in zip(pictures, problems, strict=True):
+        assert picture.problem.startswith(problem)
+        assert bool(picture.problem) == bool(problem)
+    assert pictures[1].source == f"{tmp_path}/b.jsonl:2"
+    for picture in pictures[4:]:
+        assert picture.boxes is not None
+        assert all(map(math.isnan, picture.boxes[0]))
+    rows = read(tmp_path / "b.csv", "image,x,y,w,h\na,1,2,3\n,1,2,3,4\nb,one,2,3,4\n")
+    assert [bool(row.problem) for row in rows] == [False, True, False]
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    for name, text, message in (
+        ("b.txt", "", "from .csv"),
+        ("b.csv", "", "line 1 is no header"),
+        ("b.csv", "a.png,1,2,3,4\n", "line 1 is no header"),
+        ("b.csv", "image,x,y\na,1,2\n", "do not name the form"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / name, text)
+    with pytest.raises(UserError, match="cannot be read"):
+        list(read_boxes(str(tmp_path / "no.csv"), None, ""))

@@ -1,0 +1,236 @@
+"""``fsr-fer predict`` as a user types it: sources, rows, files, resuming, mistakes."""
+
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fsr_fer.predict.model import Model
+from tests.conftest import Run
+from tests.predict.conftest import BLUE, GREEN, GREY, RED, Predict, paint, scene
+from tests.predict.models import colour_model, save
+
+
+@pytest.fixture
+def faces(here: Path) -> Path:
+    """A folder of four crops, one of them in a folder of its own, and a text."""
+    for name, colour in (("b.png", RED), ("a.PNG", GREEN), ("c/d.png", BLUE), ("z.png", GREY)):
+        paint(here / "faces" / name, colour)
+    (here / "faces/notes.txt").write_text("no picture")
+    return here / "faces"
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def sources_of(text: str) -> list[str]:
+    return [row["source"] for row in rows_of(text)]
+
+
+def test_a_folder_as_a_table(faces: Path, predict: Predict) -> None:
+    code, out, err = predict("faces")
+    assert code == 0
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        ["faces/a.PNG", "20", "green"],
+        ["faces/b.png", "20", "red"],
+        ["faces/c/d.png", "20", "blue"],
+        ["faces/z.png", "20", "red"],
+    ]
+    assert out.splitlines()[4].endswith("0.33      0.90  uncertain; green 0.33, blue 0.33")
+    assert err.startswith("read 4 faces in ")
+    assert err.endswith("; 1 uncertain\n")
+
+
+def test_every_kind_of_source(
+    faces: Path, here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "list.txt").write_text("\n faces/b.png\nfaces/b.png\r\n\n   \nfaces/z.png")
+    paint(here / "[x].png", RED)
+    listed = [" faces/b.png", "faces/b.png", "faces/z.png"]
+    for words, expected in (
+        (["faces/*.png"], ["faces/b.png", "faces/z.png"]),
+        (["faces/**/*.png"], ["faces/b.png", "faces/c/d.png", "faces/z.png"]),
+        (["faces/*"], ["faces/a.PNG", "faces/b.png", "faces/c/d.png", "faces/notes.txt",
+                       "faces/z.png"]),
+        (["[x].png"], ["[x].png"]),  # a file of that name is no glob
+        (["@list.txt"], listed),
+        (["faces/a.PNG", "--list", "list.txt"], ["faces/a.PNG", *listed]),
+    ):  # fmt: skip
+        code, out, _ = predict(*words, "--format", "csv")
+        assert (code, sources_of(out)) == (0, expected)
+        assert [row["input"] for row in rows_of(out)] == [*map(str, range(1, len(expected) + 1))]
+    for word, content in (("-", (faces / "b.png").read_bytes()), ("@-", b"faces/b.png\n")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert rows_of(predict(word, "--format", "csv")[1])[0]["label"] == "red"
+
+
+def test_a_line_holds_the_same_words_in_csv_json_and_python(
+    here: Path, predict: Predict, model: Model
+) -> None:
+    scene(here / "scene.png")
+    (here / "boxes.csv").write_text("image,x1,y1,x2,y2\nscene.png,30,40,50,60\nno.png,1,2,3,4\n")
+    _, as_json, _ = predict("--boxes", "boxes.csv", "--format", "jsonl")
+    first, second = map(json.loads, as_json.splitlines())
+    (face,) = model.predict("scene.png", boxes=[[(30, 40, 20, 20)]], box_form="xywh")
+    assert first == face.to_dict()
+    assert first == {
+        "input": 1,
+        "source": "scene.png",
+        "status": "ok",
+        "box": {"x": 30.0, "y": 40.0, "width": 20.0, "height": 20.0},
+        "pixels": 20,
+        "label": "red",
+        "probability": 0.999909,  # 1 / (1 + 2 e^-10)
+        "uncertain": False,
+        "expected_accuracy": 0.9,
+        "probabilities": {"red": 0.999909, "green": 4.5e-05, "blue": 4.5e-05},
+        "message": "",
+    }
+    assert second["status"] == "unreadable"
+    assert second["message"] == "cannot be read: No such file or directory"
+    _, as_csv, _ = predict("--boxes", "boxes.csv", "--format", "csv")
+    row = rows_of(as_csv)[0]
+    values = {**first, **first["box"], "uncertain": "false"}
+    values |= {f"p_{name}": p for name, p in first["probabilities"].items()}
+    assert list(row) == [
+        *("input", "source", "status", "x", "y", "width", "height", "pixels", "label"),
+        *("probability", "uncertain", "expected_accuracy", "p_red", "p_green", "p_blue", "message"),
+    ]
+    assert row == {column: str(values[column]) for column in row}
+
+
+def test_what_is_written_can_be_read_again_as_boxes(here: Path, predict: Predict) -> None:
+    scene(here / "scene.png")
+    (here / "in.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,200,100,50,50\n")
+    assert predict("--boxes", "in.csv", "--output", "first.jsonl")[0] == 0
+    assert predict("--boxes", "first.jsonl", "--output", "second.csv")[0] == 0
+    assert predict("--boxes", "second.csv", "--output", "third.jsonl")[0] == 0
+    assert (here / "third.jsonl").read_bytes() == (here / "first.jsonl").read_bytes()
+
+
+def test_pictures_of_boxes_lie_in_the_folder_that_is_named(here: Path, predict: Predict) -> None:
+    (here / "photos").mkdir()
+    scene(here / "photos/scene.png")
+    (here / "boxes.jsonl").write_text('{"image": "scene.png", "xywh": [30, 40, 20, 20]}')
+    _, out, _ = predict("photos", "--boxes", "boxes.jsonl", "--format", "csv")
+    assert [(row["source"], row["label"]) for row in rows_of(out)] == [("scene.png", "red")]
+
+
+def test_boxes_are_of_the_upright_picture(here: Path, predict: Predict) -> None:
+    rgb = scene(here / "scene.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3  # stored upside down
+    Image.fromarray(rgb[::-1, ::-1].copy()).save(here / "turned.png", exif=exif)
+    (here / "boxes.csv").write_text("image,x,y,w,h\nturned.png,30,40,20,20\n")
+    assert rows_of(predict("--boxes", "boxes.csv", "--format", "csv")[1])[0]["label"] == "red"
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_a_run_killed_anywhere_is_gone_on_with(here: Path, predict: Predict, format: str) -> None:
+    scene(here / "scene.png")
+    paint(here / "f\xe9,\n.png", GREEN)
+    (here / "raw").mkdir()
+    boxes = ["scene.png,30,40,20,20", "scene.png,200,100,50,50", "no.png,1,2,3,4"]
+    boxes += ['"f\xe9,\n.png",0,0,20,20', "scene.png,200,100,50,50", "scene.png,9,9,0,0"]
+    (here / "boxes.csv").write_text("image,x,y,w,h\n" + "\n".join(boxes) + "\n")
+    words = ("--boxes", "boxes.csv", "--batch-size", 2, "--output", f"out.{format}")
+    assert predict(*words)[0] == 0
+    output = here / f"out.{format}"
+    whole = output.read_bytes()
+    code, _, err = predict(*words)
+    assert (code, err) == (1, f"fsr-fer: {output.name} exists; --resume goes on with it, "
+                              "another name keeps it\n")  # fmt: skip
+    assert whole.count(b"\n") == len(boxes) + (format == "csv")
+    for length in (*range(0, len(whole), 61), len(whole) - 1, len(whole)):
+        output.write_bytes(whole[:length])
+        assert predict(*words, "--resume")[0] == 0
+        assert output.read_bytes() == whole, length
+    output.unlink()
+    assert predict(*words, "--resume")[0] == 0
+    assert output.read_bytes() == whole
+
+
+def test_resuming_with_something_else_is_refused_and_loses_nothing(
+    faces: Path, here: Path, predict: Predict, run: Run
+) -> None:
+    assert predict("faces", "--output", "out.csv")[0] == 0
+    before = (here / "out.csv").read_bytes()
+    other = save(colour_model(class_names=["a", "b", "c"]), here / "other.onnx")
+    (here / "mine.csv").write_text("my,own\n1,2\n")
+    (here / "mine.jsonl").write_text("{}\n")
+    for words, message in (
+        (["faces/b.png", "--output", "out.csv"], "the sources have nothing there"),
+        (["faces", "faces/c", "--shard", "2/2", "--output", "out.csv"], "ends with input 4"),
+        (["faces", "--output", "mine.csv"], "not written by this command"),
+        (["faces", "--output", "mine.jsonl"], "at byte 0 is no row"),
+    ):
+        code, _, err = predict(*words, "--resume")
+        if "--shard" in words:  # input 4 is of the second part
+            assert code == 0
+            continue
+        assert (code, err.count("\n")) == (1, 1)
+        assert message in err
+    code, _, err = run("predict", "--model", other, "faces", "--output", "out.csv", "--resume")
+    assert (code, err.count("\n")) == (1, 1)
+    assert (here / "mine.csv").read_text() == "my,own\n1,2\n"
+    assert (here / "mine.jsonl").read_text() == "{}\n"
+    assert (here / "out.csv").read_bytes() == before
+
+
+def test_parts_are_every_picture_once(faces: Path, predict: Predict) -> None:
+    parts = [
+        sources_of(predict("faces", "--format", "csv", "--shard", f"{i}/3")[1]) for i in (1, 2, 3)
+    ]
+    assert parts == [["faces/a.PNG", "faces/z.png"], ["faces/b.png"], ["faces/c/d.png"]]
+    for wrong in ("0/3", "4/3", "1", "a/b", "1/3/2", "-1/3"):
+        assert predict("faces", "--shard", wrong)[0] == 2
+
+
+def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predict: Predict) -> None:
+    scene(here / "scene.png")
+    assert predict("faces", "no.png", "--annotate", "drawn")[0] == 0
+    names = ["000001-a.png", "000002-b.png", "000003-d.png", "000004-z.png"]
+    assert sorted(os.listdir("drawn")) == names
+    with Image.open("drawn/000002-b.png") as picture:
+        assert picture.height > 96  # the face, and a line below it
+        assert picture.getpixel((48, 48)) == RED
+    assert predict("faces", "--annotate", "drawn")[0] == 1  # its pictures are kept
+    (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")
+    assert predict("--boxes", "boxes.csv", "--annotate", "boxes")[0] == 0
+    with Image.open(
+        "boxes/000001-scene.png"
+    ) as picture:  # 4.8 times as large, for 20 pixels are 96
+        assert picture.size[0] == 1440
+        assert picture.getpixel((40 * 4.8, 50 * 4.8)) == RED
+        assert picture.getpixel((30 * 4.8 + 1, 50 * 4.8)) == (0, 150, 60)
+
+
+def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict, run: Run) -> None:
+    assert predict("no.png")[0] == 0
+    code, out, err = predict("no.png", "faces/b.png", "--strict")
+    assert code == 1
+    assert out.count("\n") == 3
+    assert err.splitlines()[-1] == "fsr-fer: 1 of 2 rows are not ok (--strict)"
+    for words in ([], ["faces", "--box-form", "xywh"], ["faces", "--resume"], ["--top-k", "0"]):
+        assert predict(*words)[0] == 2
+    (here / "boxes.csv").write_text("image,x,y,w,h\n")
+    for words, message in (
+        (["@no.txt"], "the list no.txt cannot be read: No such file"),
+        (["@"], "the list @ cannot be read"),
+        (["faces", "--output", "no/out.csv"], "there is no folder no"),
+        (["faces", "--output", "o.txt", "--resume"], "a table cannot be read back"),
+        (["faces/b.png", "--boxes", "boxes.csv"], "--boxes names the pictures itself"),
+        (["faces", "--annotate", "faces/b.png"], "is a file"),
+        (["faces", "--annotate", "faces"], "holds files already"),
+    ):
+        code, out, err = predict(*words)
+        assert (code, out, err.count("\n")) == (1, "", 1), words
+        assert message in err
+    assert not (here / "o.txt").exists()
+    assert run("predict", "--model", "no.onnx", "faces")[0] == 1

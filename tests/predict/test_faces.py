@@ -1,0 +1,68 @@
+"""The square that is cut for a box, pixel by pixel."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fsr_fer.predict.faces import BoxError, box_of, cut_square, middle_square
+from fsr_fer.predict.results import Box
+
+# Pixel (row r, column c) of a picture 8 wide and 6 high is 10 r + c.
+PICTURE = np.repeat((10 * np.arange(6)[:, None] + np.arange(8))[:, :, None], 3, 2).astype(np.uint8)
+
+
+def cut(box: Box, margin: float = 0.0) -> list[list[int]]:
+    values: list[list[int]] = cut_square(PICTURE, box, margin)[:, :, 0].tolist()
+    return values
+
+
+def test_a_square_box_is_cut_as_it_is() -> None:
+    assert cut(Box(2, 1, 2, 2)) == [[12, 13], [22, 23]]
+
+
+def test_of_another_box_a_square_of_its_area_round_its_middle() -> None:
+    # 1 x 4 pixels have the area of 2 x 2; the middle is (3.5, 3), so columns 2.5 to 4.5: 3 and 4.
+    assert cut(Box(3, 1, 1, 4)) == [[23, 24], [33, 34]]
+
+
+def test_a_margin_is_added_on_each_side() -> None:
+    # A quarter of 4 pixels is 1: from 4 to 6, one more to each side.
+    assert cut(Box(2, 1, 4, 4), 0.25) == [
+        [10 * row + column for column in range(1, 7)] for row in (0, 1, 2, 3, 4, 5)
+    ]
+
+
+def test_outside_the_picture_its_edge_is_repeated() -> None:
+    assert cut(Box(-1, -1, 3, 3)) == [[0, 0, 1], [0, 0, 1], [10, 10, 11]]
+    assert cut(Box(6, 4, 3, 3)) == [[46, 47, 47], [56, 57, 57], [56, 57, 57]]
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        (Box(math.nan, 0, 2, 2), "finite"),
+        (Box(0, 0, math.inf, 2), "finite"),
+        (Box(0, 0, 0, 2), "0 x 2"),
+        (Box(4, 4, -2, 2), "above 0"),
+        (Box(8, 0, 2, 2), "outside the picture of 8 x 6"),
+        (Box(-2, 0, 2, 2), "outside"),
+        (Box(0, 6, 2, 2), "outside"),
+        (Box(0, -3, 2, 3), "outside"),
+        (Box(0, 0, 1e12, 1e12), "more than 2 times"),
+    ],
+)
+def test_a_box_with_no_face_in_it_is_refused(box: Box, message: str) -> None:
+    with pytest.raises(BoxError, match=message):
+        cut(box)
+
+
+def test_forms_of_a_box() -> None:
+    assert box_of([1, 2, 4, 6], "xywh") == Box(1, 2, 4, 6)
+    assert box_of(["1", "2", "4", "6.5"], "xyxy") == Box(1, 2, 3, 4.5)
+    assert all(map(math.isnan, box_of([None, "", "a", True], "xywh")))
+
+
+def test_of_a_crop_the_middle_square_counts() -> None:
+    assert middle_square(PICTURE)[0, :, 0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert middle_square(PICTURE).shape == (6, 6, 3)

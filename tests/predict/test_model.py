@@ -1,0 +1,199 @@
+"""Reading faces from Python: values worked out by hand, threads, batches, damaged models."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import fsr_fer
+from fsr_fer.common.errors import UserError
+from fsr_fer.predict.model import SHIPPED, Model, load
+from fsr_fer.predict.results import Box
+from tests.predict.conftest import BLUE, RED, paint, scene
+from tests.predict.models import CLASSES, colour_model, convolution_model, probabilities, save
+
+
+def test_a_crop_is_read(model: Model, here: Path) -> None:
+    (face,) = model.predict(paint(here / "a.png", (135, 110, 120), side=15))
+    expected = probabilities(135, 110, 120)
+    assert (face.status, face.label, face.pixels) == ("ok", "red", 15)
+    assert face.probability == pytest.approx(expected[0], abs=1e-6)
+    assert list(face.probabilities) == list(CLASSES)
+    assert list(face.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert face.expected_accuracy == pytest.approx(0.7)  # half-way from (10, 0.5) to (20, 0.9)
+    assert face.uncertain is True  # 0.51, below the 0.55 of the model
+    assert json.loads(json.dumps(face.to_dict()))["probability"] == pytest.approx(
+        expected[0], abs=1e-6
+    )
+
+
+def test_options_of_what_is_said(model: Model, here: Path) -> None:
+    picture = paint(here / "a.png", (110, 140, 120))
+    (face,) = model.predict(picture, top_k=2, min_probability=0.4)
+    assert list(face.probabilities) == ["green", "blue"]  # in falling order
+    assert face.uncertain is False
+    for wrong in ({"top_k": 0}, {"min_probability": 1.1}, {"batch_size": 0}, {"faces": "all"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            model.predict(picture, **wrong)  # type: ignore[arg-type]
+
+
+def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
+    scene(here / "scene.png")
+    boxes = [[(30, 40, 20, 20), (200, 100, 50, 50), (500, 0, 9, 9)], []]
+    faces = list(model.predict(["scene.png"] * 2, boxes=boxes, box_form="xywh"))
+    assert [face.label for face in faces] == ["red", "blue", None, None]
+    assert [face.status for face in faces] == ["ok", "ok", "bad_box", "no_face"]
+    assert [face.pixels for face in faces] == [20, 50, None, None]
+    assert [face.input for face in faces] == [1, 1, 1, 2]
+    corners = [[(30, 40, 50, 60)]]
+    (face,) = model.predict("scene.png", boxes=corners, box_form="xyxy")
+    assert (face.label, face.box) == ("red", Box(30, 40, 20, 20))
+    with pytest.raises(ValueError, match="box_form"):
+        model.predict("scene.png", boxes=corners)
+    with pytest.raises(ValueError, match="shorter"):
+        list(model.predict(["scene.png"] * 2, boxes=corners, box_form="xyxy"))
+
+
+def test_large_pictures_need_boxes_and_tiny_faces_are_not_guessed(model: Model, here: Path) -> None:
+    scene(here / "scene.png")
+    (face,) = model.predict("scene.png")
+    assert (face.status, face.label) == ("needs_boxes", None)
+    (face,) = model.predict("scene.png", faces="crops")
+    assert (face.status, face.pixels) == ("ok", 240)
+    for side, status in ((7, "too_small"), (8, "ok"), (200, "ok"), (201, "needs_boxes")):
+        (face,) = model.predict(paint(here / f"{side}.png", RED, side))
+        assert face.status == status
+
+
+def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
+    array = np.full((20, 20, 3), RED, np.uint8)
+    assert next(model.predict(array, channels="rgb")).label == "red"
+    assert next(model.predict([array], channels="bgr")).label == "blue"
+    (face,) = model.predict(array[:, :, 0], channels="gray")
+    assert face.probability == pytest.approx(1 / 3)
+    for wrong, channels, error in (
+        (array, None, ValueError),
+        (array, "gray", ValueError),
+        (array[:, :, :2], "rgb", ValueError),
+        (array[:0], "rgb", ValueError),
+        (array / 255, "rgb", TypeError),
+    ):
+        with pytest.raises(error, match="array"):
+            list(model.predict(wrong, channels=channels))
+
+
+def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None:
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield np.full((10, 10, 3), BLUE, np.uint8)
+
+    faces = model.predict(endless(), channels="rgb", batch_size=2)
+    assert [next(faces).input for _ in range(5)] == [1, 2, 3, 4, 5]
+    assert taken < 1000
+
+
+def test_the_same_bits_in_every_batch_and_beside_another_thread(tmp_path: Path) -> None:
+    model = load(save(convolution_model(), tmp_path / "model.onnx"))
+    draw = np.random.default_rng(1)
+    arrays = [draw.integers(0, 256, (s, s, 3), dtype=np.uint8) for s in range(10, 74)]
+
+    def read(batch_size: int) -> list[dict[str, float]]:
+        faces = model.predict(arrays, channels="rgb", batch_size=batch_size)
+        return [face.probabilities for face in faces]
+
+    expected = read(64)
+    assert len({tuple(p.values()) for p in expected}) == 64
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(read, (1, 64, 2, 7, 1)):
+            assert found == expected
+
+
+def test_the_file_of_a_model_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    with pytest.raises(UserError, match=r"m\.onnx: the model cannot be read: No such file"):
+        load(file)
+    content = colour_model().SerializeToString()
+    for damaged in (b"", b"PK\3\4", content[: len(content) // 2], b"\0" * 100):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"m\.onnx is (no ONNX|an ONNX)") as caught:
+            load(file)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "format is 2; this release reads 1"),
+        ({"class_names": None}, "class_names"),
+        ({"class_names": ["a", "b"]}, "2 class_names for 3"),
+        ({"class_names": ["a", "a", "b"]}, "different names"),
+        ({"class_names": ["a", "b\n", "c"]}, "different names"),
+        ({"margin": -1}, "margin"),
+        ({"smallest_pixels": "few"}, "few"),
+        ({"expected_accuracy": {"pixels": [20, 10], "accuracy": [0.5, 0.9]}}, "rising"),
+        ({"expected_accuracy": {"pixels": [10], "accuracy": []}}, "rising"),
+    ],
+)
+def test_metadata_that_cannot_be_are_named(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    file = save(colour_model(**changes), tmp_path / "m.onnx")
+    with pytest.raises(UserError, match=message):
+        load(file)
+
+
+def test_another_projects_model_is_refused(tmp_path: Path) -> None:
+    model = colour_model()
+    del model.metadata_props[:]
+    with pytest.raises(UserError, match=r"not one of fsr-fer"):
+        load(save(model, tmp_path / "m.onnx"))
+    model = colour_model()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 64
+    with pytest.raises(UserError, match="inputs are"):
+        load(save(model, tmp_path / "m.onnx"))
+
+
+def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path, here: Path) -> None:
+    model = colour_model()
+    (step,) = (one for one in model.graph.initializer if one.name == "step")
+    step.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "step"))
+    broken = load(save(model, tmp_path / "m.onnx"))
+    with pytest.raises(UserError, match="gives no probabilities"):
+        list(broken.predict(paint(here / "a.png", RED)))
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    program = (
+        "import sys, fsr_fer; print(*sys.modules); fsr_fer.load; print('numpy' in sys.modules)"
+    )
+    out = subprocess.check_output([sys.executable, "-c", program], text=True)
+    assert not {"numpy", "onnxruntime", "PIL", "typer"} & set(out.splitlines()[0].split())
+    assert out.splitlines()[1] == "True"
+    assert fsr_fer.load is load
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="no model is shipped yet")
+def test_the_shipped_model_reads_a_face() -> None:
+    model = fsr_fer.load()
+    grey = np.full((24, 24), 128, np.uint8)
+    (face,) = model.predict(grey, channels="gray")
+    assert face.status == "ok"
+    assert sum(face.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert model.card.licence
+
+
+@pytest.mark.skipif(SHIPPED.is_file(), reason="a model is shipped")
+def test_without_a_shipped_model_one_line_says_so() -> None:
+    with pytest.raises(UserError, match="ships no model; name one"):
+        fsr_fer.load()
