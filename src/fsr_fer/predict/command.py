@@ -5,6 +5,7 @@ import io
 import itertools
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +116,7 @@ def predict_command(
         def finished(rgb, rows):  # type: ignore[no-untyped-def]
             save(annotate, rgb, rows)
 
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
     progress = _Progress()
     with file as stream:
         try:
