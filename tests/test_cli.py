@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,17 @@ def test_help_and_version(run: Run) -> None:
     assert code == 0
     for layout in ("list_patition_label.txt", "labels.csv", "split/class/picture"):
         assert layout in out
+
+
+def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
+    out = run("--help")[1]
+    _, use, pipeline, review = re.split(
+        r"\n(?:Use a model|Run the pipeline|Review results):\n", out
+    )
+    assert re.findall(r"^  (\w+) ", use, re.M) == ["predict"]
+    names = re.findall(r"^  (\w+) ", pipeline, re.M)
+    assert names == ["import", "check", "repro", "studies", "weights"]
+    assert re.findall(r"^  (\w+) ", review, re.M) == ["summary", "trace", "verify", "diff"]
 
 
 def test_an_import_says_what_came_and_what_is_next(project: Path, run: Run, tmp_path: Path) -> None:

@@ -24,8 +24,11 @@ from fsr_fer.models.weights import load_network
 from fsr_fer.pipeline.graph import resolve_graph
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.provenance.revision import Revision
+from fsr_fer.predict.boxes import read_boxes
+from fsr_fer.predict.model import load
 from fsr_fer.report.diff.results import Results
 from tests import ROOT
+from tests.predict.models import colour_model
 
 CLASSES = ("happy", "sad")
 RCAN = {"groups": 1, "blocks": 1, "filters": 4, "reduction": 2}
@@ -104,6 +107,15 @@ READERS: dict[str, Example] = {
             "metrics/small/accuracy.json",
             lambda folder: Results(revision=Revision(folder), profile="small").accuracy,
         ),
+    ),
+    "model": (colour_model().SerializeToString(), load),
+    "boxes.csv": (
+        b"image,x,y,w,h\na.png,1,2,3,4\nb.png,1,2,3,4.5\n",
+        beside("boxes.csv", lambda folder: list(read_boxes(f"{folder}/boxes.csv", None, ""))),
+    ),
+    "boxes.jsonl": (
+        b'{"image": "a.png", "xywh": [1, 2, 3, 4]}\n{"image": "b", "x": 1, "y": 2, "w": 3, "h": 4}',
+        beside("boxes.jsonl", lambda folder: list(read_boxes(f"{folder}/boxes.jsonl", None, ""))),
     ),
     "predictions": (
         b"id,label,hr,x2\n1,happy,happy,sad\n2,sad,sad,sad\n",

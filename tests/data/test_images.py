@@ -1,5 +1,8 @@
 """Pictures of every mode, orientation and size become the same upright face."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -105,6 +108,14 @@ def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int) -> None:
 def test_what_is_no_picture_is_refused(content: bytes, message: str) -> None:
     with pytest.raises(PictureError, match=message):
         decode_picture(content)
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(rgb: np.ndarray) -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        decoded = list(pool.map(decode_picture, [encoded(rgb)] * 200))
+    assert warnings.filters == before
+    assert all((one == rgb).all() for one in decoded)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])

@@ -3,24 +3,26 @@
 import contextlib
 import io
 import itertools
+import os
 import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.predict.output import ESCAPES, Format, Lines, as_recorded, last_input
+from fsr_fer.predict.results import Prediction
 
 if TYPE_CHECKING:
-    from fsr_fer.predict.output import Lines
     from fsr_fer.predict.pictures import Picture
-    from fsr_fer.predict.results import Prediction
 
-SUFFIX_FORMATS = {".csv": "csv", ".jsonl": "jsonl"}
+SUFFIX_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 SECONDS_BETWEEN = 0.5
 
 
@@ -49,7 +51,7 @@ def predict_command(
         typer.Option(help="What four numbers mean where columns or keys do not say so."),
     ] = None,
     format: Annotated[
-        Literal["table", "csv", "jsonl"] | None,
+        Format | None,
         typer.Option(help="[default: as --output ends; else table]"),
     ] = None,
     output: Annotated[
@@ -91,7 +93,6 @@ def predict_command(
     How right it is, for whom, and trained on what: docs/model-card.md.
     """  # noqa: D301
     from fsr_fer.predict.model import Choices, load
-    from fsr_fer.predict.output import Lines
 
     given = list(sources or ())
     if not (given or list_file or boxes):
@@ -102,23 +103,22 @@ def predict_command(
     reader = load(model)
     suffix = output.suffix.lower() if output else ""
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
-    lines = Lines(chosen, reader.class_names)  # type: ignore[arg-type]
+    lines = Lines(chosen, reader.class_names)
     choices = Choices(
         faces=faces, batch_size=batch_size, top_k=top_k, min_probability=min_probability
     )
     pictures = _pictures(given, list_file, boxes, box_form)
     pictures = (p for p in pictures if (p.number - 1) % part[1] == part[0] - 1)
-    pictures, file = _open(pictures, output, lines, resume)
+    pictures, stream = _open(pictures, output, lines, resume)
     finished = None
     if annotate is not None:
         from fsr_fer.predict.annotate import save
 
-        def finished(rgb, rows):  # type: ignore[no-untyped-def]
-            save(annotate, rgb, rows)
-
-    warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
-    progress = _Progress()
-    with file as stream:
+        finished = partial(save, annotate)
+    progress = _Progress(live=sys.stderr.isatty() and not stream.isatty())
+    owned = contextlib.nullcontext() if output is None else stream
+    with owned, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         try:
             for rows in reader.read(pictures, choices, finished):
                 stream.write("".join(map(lines.line, rows)))
@@ -168,11 +168,9 @@ def _pictures(
 
 
 def _open(
-    pictures: "Iterator[Picture]", output: Path | None, lines: "Lines", resume: bool
-) -> "tuple[Iterator[Picture], contextlib.AbstractContextManager[TextIO]]":
+    pictures: "Iterator[Picture]", output: Path | None, lines: Lines, resume: bool
+) -> "tuple[Iterator[Picture], TextIO]":
     """The pictures that are to be read and the stream for their rows, its header written."""
-    from fsr_fer.predict.output import ESCAPES, as_recorded, cut, last_input
-
     if output is None:
         if resume:
             raise typer.BadParameter("--resume goes on with a file; name it with --output")
@@ -180,7 +178,7 @@ def _open(
         if lines.format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
         sys.stdout.write(lines.header())
-        return pictures, contextlib.nullcontext(sys.stdout)
+        return pictures, sys.stdout
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: there is no folder {output.parent}")
     if output.exists() and not resume:
@@ -189,29 +187,33 @@ def _open(
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
     size = 0
     if output.exists():
-        number, source, size = last_input(output, lines)
-        pictures = itertools.dropwhile(lambda p: p.number < number, pictures)
-        pictures = _started(pictures)
-        if number:
-            first = next(pictures, None)
-            if (
-                first is None
-                or first.number != number
-                or as_recorded(first.source, lines.format) != source
-            ):
-                now = "nothing" if first is None else f"{first.source!r}"
-                raise UserError(
-                    f"{output} ends with input {number:,}, {source!r}, but the sources have {now} "
-                    "there; --resume needs the same sources and --shard"
-                )
-            pictures = itertools.chain([first], pictures)
-        cut(output, size)
-    else:
-        pictures = _started(pictures)
+        pictures, size = _without_done(pictures, output, lines)
+        os.truncate(output, size)
+    pictures = _started(pictures)
     file = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
     if size == 0:
         file.write(lines.header())
     return pictures, file
+
+
+def _without_done(
+    pictures: "Iterator[Picture]", output: Path, lines: Lines
+) -> "tuple[Iterator[Picture], int]":
+    """The pictures that a stopped run has not written to the end, and the bytes that it has."""
+    number, source, size = last_input(output, lines)
+    if number == 0:
+        return _started(pictures), size
+    first = next((picture for picture in pictures if picture.number >= number), None)
+    if first is None:
+        now = "none"
+    elif (first.number, as_recorded(first.source, lines.format)) == (number, source):
+        return itertools.chain([first], pictures), size
+    else:
+        now = f"input {first.number:,}, {first.source!r}"
+    raise UserError(
+        f"{output} ends with input {number:,}, {source!r}, where the sources have {now}; "
+        "--resume needs the same sources and --shard"
+    )
 
 
 def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
@@ -223,18 +225,18 @@ def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
 class _Progress:
     """What was read so far, on stderr: a line that changes on a terminal, and one at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: bool) -> None:
         self.rows = self.faces = self.uncertain = 0
         self.statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
-        self._live = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._live = live
 
     @property
     def without(self) -> int:
         """Rows that have no prediction."""
         return self.rows - self.faces
 
-    def add(self, rows: "list[Prediction]") -> None:
+    def add(self, rows: list[Prediction]) -> None:
         """Count the rows of one picture."""
         for row in rows:
             self.rows += 1

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -150,8 +149,3 @@ def as_recorded(source: str, format: Format) -> str:
     if format == "jsonl":
         return source
     return _one_line(source).encode("utf-8", ESCAPES).decode()
-
-
-def cut(path: Path, size: int) -> None:
-    """Shorten a file to what is kept of it."""
-    os.truncate(path, size)
