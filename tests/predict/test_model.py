@@ -57,6 +57,9 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
     assert (face.label, face.box) == ("red", Box(30, 40, 20, 20))
     with pytest.raises(ValueError, match="box_form"):
         model.predict("scene.png", boxes=corners)
+    for wrong in ([(30, 40, 20, 20)], [[(30, 40)]], [3]):
+        with pytest.raises(ValueError, match="boxes of source 1 are"):
+            list(model.predict("scene.png", boxes=wrong, box_form="xywh"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="shorter"):
         list(model.predict(["scene.png"] * 2, boxes=corners, box_form="xyxy"))
 

@@ -1,12 +1,6 @@
-"""A model file (ONNX) and reading faces with it.
-
-Contract of a model: inputs ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], the
-side of each face in its own picture; outputs ``probabilities``, float32 [N, K], calibrated, and
-``embedding``, float32 [N, E]. The metadata ``fsr_fer`` is JSON: see ``Card``.
-"""
+"""Reading faces with a model: what ``fsr_fer.load`` gives and the command runs."""
 
 import itertools
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,35 +13,18 @@ import numpy as np
 import onnxruntime
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import PictureError, to_face
 from fsr_fer.predict.faces import LARGEST_CROP, BoxError, box_of, cut_square, middle_square
+from fsr_fer.predict.model_file import Card, read_model_file
 from fsr_fer.predict.pictures import Channels, Picture, rgb_of
 from fsr_fer.predict.results import Box, Prediction
 
 SHIPPED = Path(__file__).with_name("model.onnx")
-FORMAT = 1
+MOST_THREADS = 8
+"""Each holds a decoded picture, which may be 100 megabytes and more."""
 Faces = Literal["auto", "crops"]
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Finished = Callable[[np.ndarray, list[Prediction]], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """What a model file says about itself."""
-
-    name: str
-    class_names: tuple[str, ...]
-    smallest_pixels: int
-    uncertain_below: float
-    pixels: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    margin: float
-    licence: str
-
-    def expected_accuracy(self, pixels: int) -> float:
-        """The share of faces of that size that are read right; the curve's ends go on level."""
-        return float(np.interp(pixels, self.pixels, self.accuracy))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +77,8 @@ class Model:
 
         Raises:
             TypeError: an array is not uint8.
-            ValueError: an array without ``channels``, boxes without ``box_form``, another number
-                of boxes than of sources, or an option out of its range.
+            ValueError: an array without ``channels``, boxes without ``box_form``, no list of them
+                for each source, or an option out of its range.
         """
         if boxes is not None and box_form not in ("xywh", "xyxy"):
             raise ValueError(f'box_form is {box_form!r}; boxes need "xywh" or "xyxy"')
@@ -120,17 +97,17 @@ class Model:
     ) -> Iterator[list[Prediction]]:
         """The predictions of each picture, in order; ``finished`` gets its pixels with them.
 
-        Some batches are at work at a time, one a core, and no more pictures than those are held.
+        Some batches are at work at a time, one a core, and no more results than theirs are held.
         """
         # Whoever wants the pixels gets one picture a batch, so that few are held.
         size = 1 if finished else choices.batch_size
         waiting: deque[Future[list[list[Prediction]]]] = deque()
-        cores = _cores()
-        pool = ThreadPoolExecutor(cores)
+        threads = _threads()
+        pool = ThreadPoolExecutor(threads)
         try:
             for batch in _batches(pictures, size):
                 waiting.append(pool.submit(self._read_batch, batch, choices, finished))
-                if len(waiting) > cores:
+                if len(waiting) > threads:
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
@@ -253,72 +230,9 @@ def load(path: str | os.PathLike[str] | None = None) -> Model:
     Raises:
         UserError: there is none, or the file is damaged or no model of this project.
     """
-    file = SHIPPED if path is None else Path(path)
-    if path is None and not file.is_file():
+    if path is None and not SHIPPED.is_file():
         raise UserError("this fsr-fer ships no model; name one: --model FILE, load(FILE) in Python")
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: the model cannot be read: {error.strerror}") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        # From bytes, so that a file cannot have others read.
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a class of its own for each kind of damage
-        said = str(error).strip().partition("\n")[0]
-        raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
-    text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
-    if text is None:
-        raise UserError(f"{file} is an ONNX model, but not one of fsr-fer: it lacks the metadata")
-    try:
-        card = _card(json.loads(text))
-        _check_graph(session, card)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
-    return Model(card, session)
-
-
-def _card(said: Any) -> Card:
-    """Metadata as a Card; ValueError, TypeError or KeyError if they do not make one."""
-    if said["format"] != FORMAT:
-        raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")
-    names = tuple(said["class_names"])
-    plain = all(isinstance(name, str) and name.isprintable() and name for name in names)
-    if len(names) < 2 or len(set(names)) < len(names) or not plain:
-        raise ValueError(f"class_names is {names!r}; expected different names, two or more")
-    curve = said["expected_accuracy"]
-    card = Card(
-        name=str(said["name"]),
-        class_names=names,
-        smallest_pixels=int(said["smallest_pixels"]),
-        uncertain_below=float(said["uncertain_below"]),
-        pixels=tuple(map(float, curve["pixels"])),
-        accuracy=tuple(map(float, curve["accuracy"])),
-        margin=float(said["margin"]),
-        licence=str(said["licence"]),
-    )
-    rising = all(a < b for a, b in itertools.pairwise(card.pixels))
-    if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
-        raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
-    if not (0 <= card.margin < 10 and card.smallest_pixels >= 1):
-        raise ValueError("margin must be 0 or more, smallest_pixels 1 or more")
-    return card
-
-
-def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> None:
-    inputs = {one.name: (one.type, one.shape[1:]) for one in session.get_inputs()}
-    expected = {
-        "faces": ("tensor(uint8)", [FULL_SIZE, FULL_SIZE, 3]),
-        "pixels": ("tensor(float)", []),
-    }
-    if inputs != expected:
-        raise ValueError(f"inputs are {inputs}; expected {expected}")
-    outputs = {one.name: one.shape for one in session.get_outputs()}
-    classes = outputs["probabilities"][1]
-    if classes != len(card.class_names):
-        raise ValueError(f"{len(card.class_names)} class_names for {classes} probabilities")
+    return Model(*read_model_file(SHIPPED if path is None else Path(path)))
 
 
 def _check(choices: Choices) -> None:
@@ -344,7 +258,7 @@ def _pictures(
     for number, (source, given) in enumerate(pairs, 1):
         faces: tuple[Box, ...] | None = None
         if given is not None:
-            faces = tuple(box_of(box, box_form) for box in given)
+            faces = tuple(box_of(box, box_form) for box in _four_numbers(given, number))
         name: str
         content: str | bytes | np.ndarray
         if isinstance(source, np.ndarray):
@@ -356,13 +270,24 @@ def _pictures(
         yield Picture(number=number, source=name, content=content, boxes=faces)
 
 
+def _four_numbers(given: Any, number: int) -> list[Sequence[object]]:
+    try:
+        boxes: list[Sequence[object]] = [tuple(box) for box in given]
+    except TypeError:
+        boxes = [()]
+    if any(len(box) != 4 for box in boxes):
+        raise ValueError(
+            f"boxes of source {number} are {given!r}; expected a list with four numbers for a face"
+        )
+    return boxes
+
+
 def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
     iterator = iter(pictures)
     while batch := list(itertools.islice(iterator, size)):
         yield batch
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _threads() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, MOST_THREADS)

@@ -1,0 +1,110 @@
+"""A model file: ONNX, with what the model says about itself in its metadata.
+
+Inputs are ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], the side of each face
+in its own picture. Outputs are ``probabilities``, float32 [N, K], calibrated, and ``embedding``,
+float32 [N, E]. The metadata ``fsr_fer`` is JSON: the fields of ``Card``, where ``pixels`` and
+``accuracy`` lie in ``expected_accuracy``, and ``format``, the version of all this.
+"""
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import FULL_SIZE
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a model file says about itself."""
+
+    name: str
+    class_names: tuple[str, ...]
+    smallest_pixels: int
+    uncertain_below: float
+    pixels: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    margin: float
+    licence: str
+
+    def expected_accuracy(self, pixels: int) -> float:
+        """The share of faces of that size that are read right; the curve's ends go on level."""
+        return float(np.interp(pixels, self.pixels, self.accuracy))
+
+
+def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
+    """What a model says about itself, and what runs it, on one thread.
+
+    Raises:
+        UserError: the file cannot be read, is damaged, or is no model of this project.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: the model cannot be read: {error.strerror}") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        # From bytes, so that a file cannot have others read.
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a class of its own for each kind of damage
+        said = str(error).strip().partition("\n")[0]
+        raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
+    text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
+    if text is None:
+        raise UserError(f"{file} is an ONNX model, but not one of fsr-fer: it lacks the metadata")
+    try:
+        card = _card(json.loads(text))
+        _check_graph(session, card)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
+    return card, session
+
+
+def _card(said: Any) -> Card:
+    """Metadata as a Card; ValueError, TypeError or KeyError if they do not make one."""
+    if said["format"] != FORMAT:
+        raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")
+    names = tuple(said["class_names"])
+    plain = all(isinstance(name, str) and name.isprintable() and name for name in names)
+    if len(names) < 2 or len(set(names)) < len(names) or not plain:
+        raise ValueError(f"class_names is {names!r}; expected different names, two or more")
+    curve = said["expected_accuracy"]
+    card = Card(
+        name=str(said["name"]),
+        class_names=names,
+        smallest_pixels=int(said["smallest_pixels"]),
+        uncertain_below=float(said["uncertain_below"]),
+        pixels=tuple(map(float, curve["pixels"])),
+        accuracy=tuple(map(float, curve["accuracy"])),
+        margin=float(said["margin"]),
+        licence=str(said["licence"]),
+    )
+    rising = all(a < b for a, b in itertools.pairwise(card.pixels))
+    if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
+        raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
+    if not (0 <= card.margin < 10 and card.smallest_pixels >= 1):
+        raise ValueError("margin must be 0 or more, smallest_pixels 1 or more")
+    return card
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> None:
+    inputs = {one.name: (one.type, one.shape[1:]) for one in session.get_inputs()}
+    expected = {
+        "faces": ("tensor(uint8)", [FULL_SIZE, FULL_SIZE, 3]),
+        "pixels": ("tensor(float)", []),
+    }
+    if inputs != expected:
+        raise ValueError(f"inputs are {inputs}; expected {expected}")
+    outputs = {one.name: one.shape for one in session.get_outputs()}
+    classes = outputs["probabilities"][1]
+    if classes != len(card.class_names):
+        raise ValueError(f"{len(card.class_names)} class_names for {classes} probabilities")
