@@ -105,6 +105,36 @@ def _options(
         raise typer.Exit
 
 
+@app.command("export", rich_help_panel=USE)
+def export_command(
+    file: Annotated[Path, typer.Argument(help="The model file to write, such as model.onnx.")],
+    profile: Annotated[
+        str | None, typer.Option(help="Whose packed model [default: the selected].")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="What the weights may be used for.")
+    ] = "that of the faces it was trained on",
+    force: Force = False,
+) -> None:
+    """Write the network that the stage `pack` packed as a model for `fsr-fer predict --model`.
+
+    It is ONNX (opset 18, standard operators) and runs wherever onnxruntime does.
+    """
+    from fsr_fer.models.onnx_file import write_onnx
+    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.paths import Paths
+
+    root = tracking.find_root(Path.cwd())
+    name = profile or read_params(root / "params.yaml")["profile"]
+    packed = root / Paths(name).network("packed")
+    if not packed.exists():
+        raise UserError(f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it")
+    if file.exists() and not force:
+        raise UserError(f"{file} exists already; add --force to replace it")
+    write_onnx(packed, file, licence)
+    typer.echo(f"wrote {file}: fsr-fer predict --model {file} PICTURES")
+
+
 @app.command("import", rich_help_panel=RUN)
 def import_command(
     source: Literal["rafdb", "fer2013", "csv", "folder"],
