@@ -13,12 +13,14 @@ import pytest
 import yaml
 from voluptuous import Invalid
 
+from fsr_fer import load
 from fsr_fer.common.errors import UserError
 from fsr_fer.data import importing
 from fsr_fer.pipeline import dvc_tracking as tracking
 from tests import ROOT
 from tests.conftest import Run
 from tests.data.raw_faces import CLASSES, write_csv, write_rafdb
+from tests.models.test_onnx_file import packed
 from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 
@@ -66,10 +68,22 @@ def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
     _, use, pipeline, review = re.split(
         r"\n(?:Use a model|Run the pipeline|Review results):\n", out
     )
-    assert re.findall(r"^  (\w+) ", use, re.M) == ["predict"]
+    assert re.findall(r"^  (\w+) ", use, re.M) == ["predict", "export"]
     names = re.findall(r"^  (\w+) ", pipeline, re.M)
-    assert names == ["import", "check", "repro", "studies", "weights"]
+    assert names == ["import", "check", "repro", "studies", "weights", "predictions"]
     assert re.findall(r"^  (\w+) ", review, re.M) == ["summary", "trace", "verify", "diff"]
+
+
+def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "model.onnx"
+    missing = "fsr-fer: models/small/packed.safetensors is not there; `dvc repro pack` makes it\n"
+    assert run("export", target) == (1, "", missing)
+    mean = {"pool_after": (1, 3), "pooling": "mean", "bimap_dim": 4, "widths": (4, 6, 8, 16)}
+    packed(project / "models/small/packed.safetensors", **mean)
+    code, out, _ = run("export", target, "--licence", "research")
+    assert (code, load(target).class_names) == (0, ("a", "b", "c"))
+    assert out == f"wrote {target}: fsr-fer predict --model {target} PICTURES\n"
+    assert "exists already; add --force to replace it" in run("export", target)[2]
 
 
 def test_an_import_says_what_came_and_what_is_next(project: Path, run: Run, tmp_path: Path) -> None:

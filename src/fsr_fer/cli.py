@@ -116,9 +116,10 @@ def export_command(
     ] = "that of the faces it was trained on",
     force: Force = False,
 ) -> None:
-    """Write the network that the stage `pack` packed as a model for `fsr-fer predict --model`.
+    """Write a trained network as a model file for predict.
 
-    It is ONNX (opset 18, standard operators) and runs wherever onnxruntime does.
+    It is the one that the stage `pack` has calibrated, as ONNX (opset 18, standard operators):
+    it runs wherever onnxruntime does.
     """
     from fsr_fer.models.onnx_file import write_onnx
     from fsr_fer.pipeline.params import read_params
