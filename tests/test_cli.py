@@ -20,7 +20,7 @@ from fsr_fer.pipeline import dvc_tracking as tracking
 from tests import ROOT
 from tests.conftest import Run
 from tests.data.raw_faces import CLASSES, write_csv, write_rafdb
-from tests.models.test_onnx_file import packed
+from tests.evaluation.test_onnx_file import packed
 from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 

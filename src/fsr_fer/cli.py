@@ -121,7 +121,7 @@ def export_command(
     It is the one that the stage `pack` has calibrated, as ONNX (opset 18, standard operators):
     it runs wherever onnxruntime does.
     """
-    from fsr_fer.models.onnx_file import write_onnx
+    from fsr_fer.evaluation.onnx_file import write_onnx
     from fsr_fer.pipeline.params import read_params
     from fsr_fer.pipeline.paths import Paths
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.evaluation.onnx_file import write_onnx
 from fsr_fer.evaluation.packing import probabilities
 from fsr_fer.models.covpool import CovPoolFER, standardise
-from fsr_fer.models.onnx_file import write_onnx
 from fsr_fer.models.weights import save_network
 from tests.sections import extractor
 
