@@ -214,3 +214,10 @@ def test_names_in_pictures_are_drawn_in_a_font_that_has_them(capsys):
     for nobody_has in ("\U0010fffd", "\U0010fffc"):
         font_of(nobody_has)
     assert capsys.readouterr().out.count("note: no font here has all characters of the names") == 1
+
+
+def test_faces_that_were_enlarged_are_said_to_be(written, tmp_path):
+    said = "FER2013's faces have 48 pixels: full size is them enlarged, and x2"
+    assert said not in Collector(written.page).text
+    small = write(build_inputs(tmp_path / "inputs", source="fer2013"), tmp_path)
+    assert said in Collector(small.page).text
