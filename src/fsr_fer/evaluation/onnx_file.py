@@ -76,6 +76,10 @@ def _model(
     )
     values = graph.add("Transpose", values, perm=[0, 3, 1, 2])
 
+    # The mirrored faces behind the others, as one batch; evaluation/packing.py: logits_of
+    mirrored = graph.add("Slice", values, [-1], [-(FULL_SIZE + 1)], [3], [-1])
+    values = graph.add("Concat", values, mirrored, axis=0)
+
     extractor, settings = network.extractor, network.settings
     if settings.grey:
         values = graph.add("Conv", values, extractor.grey[None])
@@ -96,8 +100,10 @@ def _model(
     values = graph.linear(values, *_folded(classifier.hidden, classifier.hidden_norm))
     values = graph.add("Relu", values)
     bottleneck = _folded(classifier.bottleneck, classifier.bottleneck_norm)
-    values = graph.linear(values, *bottleneck, name="embedding")
-    logits = graph.linear(values, classifier.logits.weight, classifier.logits.bias)
+    values = graph.linear(values, *bottleneck)
+    pairs = graph.add("Reshape", values, [2, -1, settings.embedding_dim])
+    embedding = graph.add("ReduceMean", pairs, [0], keepdims=0, name="embedding")
+    logits = graph.linear(embedding, classifier.logits.weight, classifier.logits.bias)
 
     # evaluation/packing.py: temperature, of sizes that it was fitted for
     a, b, c = (np.float32(coefficient) for coefficient in temperature)
