@@ -12,6 +12,7 @@ LEVELS = {
     "models": 1,
     "data": 1,
     "predict": 2,
+    "serve": 3,
     "features": 2,
     "evaluation": 3,
 }

@@ -16,6 +16,7 @@ import typer
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
 from fsr_fer.predict.command import predict_command
+from fsr_fer.serve.command import serve_command
 
 USE = "Use a model"
 RUN = "Run the pipeline"
@@ -62,6 +63,7 @@ predictions_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("predict", rich_help_panel=USE)(predict_command)
+app.command("serve", rich_help_panel=USE)(serve_command)
 app.add_typer(weights_app, name="weights", rich_help_panel=RUN)
 app.add_typer(predictions_app, name="predictions", rich_help_panel=RUN)
 

@@ -1,0 +1,126 @@
+"""What a request is answered: the predictions, and those of the same faces made smaller."""
+
+import base64
+import io
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fsr_fer.data.images import FORMATS
+from fsr_fer.predict.faces import cut_square, middle_square
+from fsr_fer.predict.model import Choices, Model
+from fsr_fer.predict.pictures import Picture
+from fsr_fer.predict.results import Box, Prediction
+from fsr_fer.resize import imresize
+from fsr_fer.serve.form import Asked
+from fsr_fer.serve.limits import Limits, Refused
+
+SHRUNK_KEYS = ("pixels", "label", "probability", "uncertain", "expected_accuracy", "probabilities")
+
+
+def answer(model: Model, asked: Asked, limits: Limits) -> list[dict[str, Any]]:
+    """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
+
+    Where ``pixels`` is asked for, a row has ``shrunk`` besides: what is read in the same face made
+    that small, and the small face itself; None where no face was read.
+
+    Raises:
+        Refused: the pictures, or the boxes in them, have too many pixels.
+    """
+    total = 0.0
+    for number, (_, content) in enumerate(asked.pictures, 1):
+        width, height = _size(content, number, limits)
+        total += width * height
+        _check(total, limits, f"picture {number}, {width:,} x {height:,} pixels, is too large")
+    for boxes in asked.boxes:
+        total += sum(_area(box, model.card.margin) for box in boxes or ())
+        _check(total, limits, "the boxes are too large")
+    pictures = [
+        Picture(number=number, source=name, content=content, boxes=boxes)
+        for number, ((name, content), boxes) in enumerate(
+            zip(asked.pictures, asked.boxes, strict=True), 1
+        )
+    ]
+    pixels_of: dict[int, np.ndarray] = {}
+
+    def finished(rgb: np.ndarray, rows: list[Prediction]) -> None:
+        pixels_of[rows[0].input] = rgb
+
+    keep = finished if asked.pixels else None
+    rows = [row for one in model.read(pictures, Choices(), keep) for row in one]
+    said = [row.to_dict() for row in rows]
+    if asked.pixels:
+        squares = [_square(row, pixels_of, model.card.margin) for row in rows]
+        shrunk = _shrunk(model, squares, asked.pixels)
+        for one, small in zip(said, shrunk, strict=True):
+            one["shrunk"] = small
+    return said
+
+
+def _size(content: bytes, number: int, limits: Limits) -> tuple[int, int]:
+    """Width and height as the head of a file says; 0 where it has none: reading says why."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            return picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        _check(math.inf, limits, f"picture {number} is far too large")
+    except Exception:  # damaged bytes fail in every way there is
+        pass
+    return 0, 0
+
+
+def _area(box: Box, margin: float) -> float:
+    area = box.width * box.height * (1 + 2 * margin) ** 2
+    return 0.0 if math.isnan(area) else max(area, 0.0)  # what is no box has its own row
+
+
+def _check(total: float, limits: Limits, what: str) -> None:
+    if total > limits.pixels:
+        raise Refused(
+            413,
+            f"{what}: one request may have {limits.pixels:,} pixels in pictures and boxes together",
+        )
+
+
+def _square(row: Prediction, pixels_of: dict[int, np.ndarray], margin: float) -> np.ndarray | None:
+    """The face that a row read, in its own pixels, [side, side, 3]; None if it read none."""
+    if row.status != "ok":
+        return None
+    rgb = pixels_of[row.input]
+    return middle_square(rgb) if row.box is None else cut_square(rgb, row.box, margin)
+
+
+def _shrunk(
+    model: Model, squares: list[np.ndarray | None], pixels: int
+) -> list[dict[str, Any] | None]:
+    """The faces downsampled to ``pixels`` as the test faces were, and what is read in them then.
+
+    A face that has no more pixels than that stays as it is.
+    """
+    small = [
+        square
+        if square is None or len(square) <= pixels
+        else imresize(square, output_shape=(pixels, pixels))
+        for square in squares
+    ]
+    pictures = [
+        Picture(number=number, source="", content=face)
+        for number, face in enumerate(small)
+        if face is not None
+    ]
+    read = model.read(pictures, Choices(faces="crops"))
+    rows = {row.input: row.to_dict() for one in read for row in one}
+    return [
+        None
+        if face is None
+        else {key: rows[number][key] for key in SHRUNK_KEYS} | {"face": _png(face)}
+        for number, face in enumerate(small)
+    ]
+
+
+def _png(rgb: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

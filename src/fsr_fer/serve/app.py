@@ -1,0 +1,126 @@
+"""The service: which address answers what."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.predict.model import Model
+from fsr_fer.serve.answer import answer
+from fsr_fer.serve.form import read_form
+from fsr_fer.serve.guard import Guard
+from fsr_fer.serve.limits import Limits, Refused
+from fsr_fer.serve.openapi import describe
+
+PAGE = Path(__file__).with_name("page")
+FILES = {
+    "/": ("index.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+    "/examples/1.png": ("example-1.png", "image/png"),
+    "/examples/2.png": ("example-2.png", "image/png"),
+}
+MOST_THREADS = 4
+"""Each may hold a picture of ``Limits.pixels`` while it decodes it."""
+
+
+def build_app(model: Model, host: str = "127.0.0.1", limits: Limits | None = None) -> Starlette:
+    """The service of a model; ``host`` is the name by which it is asked, besides localhost."""
+    limits = limits or Limits()
+    service = _Service(model, limits)
+    about = about_model(model, limits)
+    routes = [
+        Route("/predict", service.predict, methods=["POST"]),
+        Route("/model", _always(about), methods=["GET"]),
+        Route("/health", _always({"status": "ok"}), methods=["GET"]),
+        Route("/openapi.json", _always(describe(model.card, limits)), methods=["GET"]),
+    ]
+    for path, (name, kind) in FILES.items():
+        content = (PAGE / name).read_bytes()
+        routes.append(Route(path, _always(content, kind), methods=["GET"]))
+    handlers: dict[Any, Any] = {
+        HTTPException: _refuse,
+        ClientDisconnect: _gone,
+        UserError: _broken_model,
+    }
+    guard = Middleware(Guard, host=host)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+
+
+def about_model(model: Model, limits: Limits) -> dict[str, Any]:
+    """What a model says about itself, and what the service allows."""
+    card = model.card
+    return {
+        "name": card.name,
+        "version": metadata.version("fsr-fer"),
+        "class_names": list(card.class_names),
+        "smallest_pixels": card.smallest_pixels,
+        "uncertain_below": card.uncertain_below,
+        "expected_accuracy": {"pixels": list(card.pixels), "accuracy": list(card.accuracy)},
+        "licence": card.licence,
+        "limits": asdict(limits),
+    }
+
+
+class _Service:
+    def __init__(self, model: Model, limits: Limits) -> None:
+        self._model = model
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS))
+        self._running = 0
+
+    async def predict(self, request: Request) -> Response:
+        limits = self._limits
+        if self._running >= limits.requests:
+            raise Refused(429, f"{limits.requests} requests are being answered; try again soon")
+        self._running += 1
+        try:
+            async with asyncio.timeout(limits.seconds):
+                asked = await read_form(request, limits, self._model.card.smallest_pixels)
+                work = partial(answer, self._model, asked, limits)
+                rows = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError:
+            raise Refused(
+                408,
+                f"not received and answered within {limits.seconds:g} seconds; send less at a time",
+            ) from None
+        finally:
+            self._running -= 1
+        return JSONResponse({"predictions": rows})
+
+
+def _always(content: Any, kind: str = "") -> Callable[[Request], Awaitable[Response]]:
+    """What answers every request with the same bytes of that kind, or as JSON."""
+
+    async def respond(request: Request) -> Response:
+        return Response(content, media_type=kind) if kind else JSONResponse(content)
+
+    return respond
+
+
+async def _refuse(request: Request, error: HTTPException) -> Response:
+    headers = dict(error.headers or {})
+    if error.status_code == 429:
+        headers["retry-after"] = "1"
+    return JSONResponse({"error": error.detail}, error.status_code, headers)
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+async def _broken_model(request: Request, error: UserError) -> Response:
+    return JSONResponse({"error": str(error)}, 500)

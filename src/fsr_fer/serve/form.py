@@ -1,0 +1,136 @@
+"""The form that ``POST /predict`` takes, read under limits and never written to a disk."""
+
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.predict.faces import box_of
+from fsr_fer.predict.results import Box
+from fsr_fer.serve.limits import Limits, Refused
+
+FIELDS = ("pictures", "boxes", "pixels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What one request asks: files with their names, and for each its boxes or None.
+
+    ``pixels`` is the side to which every face is made smaller besides, or None.
+    """
+
+    pictures: list[tuple[str, bytes]]
+    boxes: list[tuple[Box, ...] | None]
+    pixels: int | None
+
+
+class _Parser(MultiPartParser):
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
+async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
+    """The request's form; ``pixels`` may be from ``smallest`` to 100.
+
+    Raises:
+        Refused: it is no such form, or is larger than it may be.
+    """
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise Refused(415, "expected a form, multipart/form-data, with the files as pictures")
+    parser = _Parser(
+        request.headers,
+        _limited(request, limits.bytes),
+        max_files=limits.pictures + 1,
+        max_fields=limits.pictures + 2,
+    )
+    parser.spool_max_size = limits.bytes + 1  # in memory: no picture touches a disk
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Refused(400, f"the form cannot be read: {error.message}") from None
+    if not parser.ended:
+        raise Refused(400, "the form is cut off: its last boundary is missing")
+    pictures: list[tuple[str, bytes]] = []
+    texts: dict[str, list[str]] = {"boxes": [], "pixels": []}
+    for name, value in form.multi_items():
+        if name not in FIELDS:
+            expected = ", ".join(FIELDS)
+            raise Refused(422, f"the form has a field {name[:40]!r}; expected {expected}")
+        if isinstance(value, UploadFile) != (name == "pictures"):
+            expected = "a file: curl -F pictures=@FILE" if name == "pictures" else "text, no file"
+            raise Refused(422, f"{name} must be {expected}")
+        if isinstance(value, UploadFile):
+            called = value.filename or f"picture {len(pictures) + 1}"
+            # A name may be told in any encoding; what no JSON can hold is replaced.
+            called = called.encode("utf-8", "replace").decode()
+            pictures.append((called, value.file.read()))
+            await value.close()
+        else:
+            texts[name].append(value)
+    if not pictures:
+        raise Refused(422, "the form has no file; expected one or more, as pictures")
+    if len(pictures) > limits.pictures:
+        raise Refused(413, f"more than {limits.pictures} pictures; send several requests")
+    return Asked(
+        pictures=pictures,
+        boxes=_boxes(texts["boxes"], len(pictures), limits.faces),
+        pixels=_pixels(texts["pixels"], smallest),
+    )
+
+
+async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise Refused(413, f"the request has more than {most:,} bytes")
+        yield chunk
+
+
+def _boxes(texts: list[str], pictures: int, most: int) -> list[tuple[Box, ...] | None]:
+    if not texts:
+        return [None] * pictures
+    if len(texts) != pictures:
+        raise Refused(
+            422,
+            f"{pictures} pictures and {len(texts)} boxes: expected one boxes for each, in the "
+            "same order; null where nobody knows",
+        )
+    result: list[tuple[Box, ...] | None] = []
+    for number, text in enumerate(texts, 1):
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            said = ""
+        if said is None:
+            result.append(None)
+            continue
+        if not isinstance(said, list) or any(
+            not isinstance(box, list) or len(box) != 4 for box in said
+        ):
+            raise Refused(
+                422,
+                f"boxes of picture {number} are no list of [x, y, width, height]: "
+                "[[30, 40, 20, 20]] is one face",
+            )
+        result.append(tuple(box_of(box, "xywh") for box in said))
+    faces = sum(len(boxes or ()) for boxes in result)
+    if faces > most:
+        raise Refused(413, f"{faces:,} boxes; at most {most} faces are read in one request")
+    return result
+
+
+def _pixels(texts: list[str], smallest: int) -> int | None:
+    if not texts:
+        return None
+    (text, *more) = texts
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+    if more or not smallest <= value <= FULL_SIZE:
+        raise Refused(422, f"pixels must be one whole number from {smallest} to {FULL_SIZE}")
+    return value

@@ -1,0 +1,28 @@
+"""How much one request may ask for, and what a request that is refused is told."""
+
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a request may have; more is a 4xx that says so."""
+
+    bytes: int = 10 * 2**20
+    """Of the whole request."""
+    pictures: int = 16
+    pixels: int = 32_000_000
+    """Of all its pictures and all its boxes together: the memory that reading takes."""
+    faces: int = 256
+    seconds: float = 20.0
+    """From the request's head to its answer."""
+    requests: int = 64
+    """At a time."""
+
+
+class Refused(HTTPException):
+    """A request that is not answered: the status, and one line that says what would be right."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)

@@ -1,0 +1,128 @@
+"""What the service says of itself to programs: an OpenAPI document."""
+
+from importlib import metadata
+from typing import Any
+
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.predict.model_file import Card
+from fsr_fer.serve.limits import Limits
+
+NUMBER = {"type": ["number", "null"]}
+REFUSALS = {
+    "400": "The form cannot be read.",
+    "403": "The request comes from another site's page, or asks for another host.",
+    "408": "It was not received and answered in time.",
+    "413": "Too many bytes, pictures, pixels or faces.",
+    "415": "It is no form.",
+    "422": "The form has something that makes no sense.",
+    "429": "Too many requests at a time.",
+}
+
+
+def describe(card: Card, limits: Limits) -> dict[str, Any]:
+    """The document for a model, OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fsr-fer serve",
+            "version": metadata.version("fsr-fer"),
+            "description": (
+                "Expressions of small faces as annotators named them, not what somebody feels. "
+                "For research and teaching. Nothing is stored."
+            ),
+        },
+        "paths": {
+            "/predict": {"post": _predict(card, limits)},
+            "/model": {"get": _get("The model, its expected accuracy by size, and the limits.")},
+            "/health": {"get": _get("Whether the service is up.")},
+        },
+        "components": {
+            "schemas": {
+                "Prediction": _prediction(card),
+                "Shrunk": _shrunk(card),
+                "Error": _object({"error": {"type": "string"}}),
+            }
+        },
+    }
+
+
+def _predict(card: Card, limits: Limits) -> dict[str, Any]:
+    form = {
+        "pictures": {
+            "type": "array",
+            "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "minItems": 1,
+            "maxItems": limits.pictures,
+            "description": "Files that a face fills, or with boxes.",
+        },
+        "boxes": {
+            "type": "array",
+            "items": {"type": "string", "examples": ["[[30, 40, 20, 20]]", "null"]},
+            "description": "For each picture a JSON list of [x, y, width, height], or null.",
+        },
+        "pixels": {
+            "type": "integer",
+            "minimum": card.smallest_pixels,
+            "maximum": FULL_SIZE,
+            "description": "Read every face also made smaller, to this side.",
+        },
+    }
+    rows = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
+    answers = {"200": _answer("A row for each face.", _object({"predictions": rows}))}
+    error = {"$ref": "#/components/schemas/Error"}
+    answers |= {status: _answer(text, error) for status, text in REFUSALS.items()}
+    return {
+        "summary": "Read the expressions of faces.",
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": _object(form, required=["pictures"])}},
+        },
+        "responses": answers,
+    }
+
+
+def _prediction(card: Card) -> dict[str, Any]:
+    box = _object({key: NUMBER for key in ("x", "y", "width", "height")})
+    return _object(
+        {
+            "input": {"type": "integer", "minimum": 1},
+            "source": {"type": "string"},
+            "status": {"type": "string"},
+            "box": {"anyOf": [box, {"type": "null"}]},
+            "pixels": {"type": ["integer", "null"]},
+            **_read(card),
+            "message": {"type": "string"},
+            "shrunk": {"anyOf": [{"$ref": "#/components/schemas/Shrunk"}, {"type": "null"}]},
+        },
+        optional=["shrunk"],
+    )
+
+
+def _shrunk(card: Card) -> dict[str, Any]:
+    face = {"type": "string", "description": "The small face, a PNG as a data: address."}
+    return _object({"pixels": {"type": "integer"}, **_read(card), "face": face})
+
+
+def _read(card: Card) -> dict[str, Any]:
+    return {
+        "label": {"enum": [*card.class_names, None]},
+        "probability": NUMBER,
+        "uncertain": {"type": ["boolean", "null"]},
+        "expected_accuracy": NUMBER,
+        "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+    }
+
+
+def _object(
+    properties: dict[str, Any], required: list[str] | None = None, optional: list[str] | None = None
+) -> dict[str, Any]:
+    needed = required or [name for name in properties if name not in (optional or ())]
+    return {"type": "object", "properties": properties, "required": needed}
+
+
+def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _get(summary: str) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": _answer(summary, {"type": "object"})}}

@@ -1,0 +1,416 @@
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+let about; // what GET /model says
+let picture; // { blob, name, image, width, height }; image is null where the browser cannot show it
+let rows = []; // the faces of the picture
+let chosen = 0; // which of them is made smaller
+let boxes = null; // squares that somebody drew, [x, y, width, height]; null: the service looks
+let stream = null; // the webcam, while it is on
+
+// ---- The service ---------------------------------------------------------------------------
+
+async function ask(blob, name, pixels, given) {
+  const form = new FormData();
+  form.append("pictures", blob, name);
+  form.append("pixels", pixels);
+  if (given) form.append("boxes", JSON.stringify(given));
+  const response = await fetch("predict", { method: "POST", body: form });
+  const said = await response.json();
+  if (!response.ok) throw new Error(said.error);
+  return said.predictions;
+}
+
+/** A function that does the work, once more if it was called meanwhile: the last call counts. */
+function latest(work) {
+  let running = null;
+  let wanted = false;
+  const run = async () => {
+    while (wanted) {
+      wanted = false;
+      await work();
+    }
+  };
+  return () => {
+    wanted = true;
+    running ??= run()
+      .catch((error) => say(error.message, true))
+      .finally(() => { running = null; });
+    return running;
+  };
+}
+
+/** Find and read the faces of the picture; the chosen one comes back at 100 pixels or fewer. */
+const readPicture = latest(async () => {
+  const now = picture;
+  let found = await ask(now.blob, now.name, Number($("size").max), boxes);
+  let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
+  if (!boxes && found.every((row) => ["needs_boxes", "no_face"].includes(row.status))) {
+    boxes = [middleSquare(now)];
+    found = await ask(now.blob, now.name, Number($("size").max), boxes);
+    note ||= "No face was found. Drag a square over one, or tap it.";
+  } else if (!boxes) {
+    note = stream ? "" : "Drop another picture here, or paste one.";
+  }
+  if (now !== picture && !stream) return; // another one came
+  rows = found;
+  chosen = Math.min(chosen, rows.length - 1);
+  if (rows[chosen].status !== "ok") chosen = Math.max(0, rows.findIndex((row) => row.status === "ok"));
+  const only = rows.length === 1 && rows[0].status !== "ok";
+  say(only ? `The picture ${rows[0].message}` : note, only);
+  $("square").hidden = !boxes;
+  draw(now);
+  listFaces();
+  await readSmall();
+});
+
+/** Read the chosen face at the slider's size. */
+const readSmall = latest(async () => {
+  const face = rows[chosen]?.shrunk?.face;
+  if (!face) {
+    showReading(null);
+    return;
+  }
+  const small = await ask(bytesOf(face), "face.png", Number($("size").value));
+  if (face === rows[chosen]?.shrunk?.face) showReading(small[0].shrunk);
+});
+
+/** The file in a data: address. */
+function bytesOf(address) {
+  const text = atob(address.slice(address.indexOf(",") + 1));
+  return new Blob([Uint8Array.from(text, (letter) => letter.charCodeAt(0))], { type: "image/png" });
+}
+
+// ---- Showing -------------------------------------------------------------------------------
+
+function say(text, bad = false) {
+  $("note").textContent = text;
+  $("note").classList.toggle("bad", bad);
+}
+
+function showReading(read) {
+  const none = !read || read.label === null;
+  $("label").textContent = none ? "nothing to read" : read.label;
+  $("probability").textContent = none ? "" : `${percent(read.probability)} probable`;
+  $("doubt").hidden = none || !read.uncertain;
+  $("expected").textContent = none
+    ? ""
+    : `It reads ${Math.round(100 * read.expected_accuracy)} of 100 test faces of this size right.`;
+  $("own").textContent =
+    none || rows[chosen].pixels <= $("size").max
+      ? ""
+      : `At its own ${rows[chosen].pixels} pixels: ${rows[chosen].label}, ${percent(rows[chosen].probability)}.`;
+  if (read) $("face").src = read.face;
+  else $("face").removeAttribute("src");
+  showSize(read ? read.pixels : Number($("size").value));
+  about.class_names.forEach((name, number) => {
+    const share = none ? 0 : read.probabilities[name];
+    const item = $("bars").children[number];
+    item.classList.toggle("first", !none && name === read.label);
+    item.querySelector("i").style.width = `${100 * share}%`;
+    item.lastChild.textContent = percent(share);
+  });
+}
+
+function showSize(pixels) {
+  const wanted = Number($("size").value);
+  $("pixels").textContent =
+    pixels < wanted ? `${pixels} pixels, it has no more` : `${pixels} pixels`;
+  drawCurve(pixels);
+}
+
+/** Expected accuracy at a size: straight lines between the sizes that were measured. */
+function expected(pixels) {
+  const { pixels: sizes, accuracy } = about.expected_accuracy;
+  const after = sizes.findIndex((size) => size >= pixels);
+  if (after === -1) return accuracy[accuracy.length - 1];
+  if (after === 0) return accuracy[0];
+  const share = (pixels - sizes[after - 1]) / (sizes[after] - sizes[after - 1]);
+  return accuracy[after - 1] + share * (accuracy[after] - accuracy[after - 1]);
+}
+
+function drawCurve(pixels) {
+  const width = $("curve").clientWidth;
+  const height = $("curve").clientHeight;
+  const [least, most] = [Number($("size").min), Number($("size").max)];
+  // The slider's knob is 16 wide: the point stands right below its middle.
+  const x = (size) => 8 + ((width - 16) * (size - least)) / (most - least);
+  const y = (share) => 6 + (height - 26) * (1 - share);
+  const nodes = [];
+  const add = (kind, attributes, text = "") => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", kind);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.textContent = text;
+    nodes.push(node);
+  };
+  const level = (share, kind) =>
+    add("line", { class: kind, x1: x(least), x2: x(most), y1: y(share), y2: y(share) });
+  for (const share of [0, 0.5, 1]) level(share, "grid");
+  level(1 / about.class_names.length, "chance");
+  const measured = about.expected_accuracy.pixels.filter((size) => size > least && size < most);
+  const sizes = [least, ...measured, most];
+  const line = sizes.map((size) => `${x(size)},${y(expected(size))}`).join(" ");
+  add("polyline", { class: "line", points: line });
+  add("text", { x: x(least), y: y(1) + 13 }, "100 % right"); // the line is low there
+  add("text", { x: x(most), y: y(0.5) + 13, "text-anchor": "end" }, "50 %");
+  for (const size of [least, 25, 50, 75, most]) {
+    const anchor = size === least ? "start" : size === most ? "end" : "middle";
+    const at = size === least ? 0 : size === most ? width : x(size);
+    add("text", { x: at, y: height - 3, "text-anchor": anchor }, size === least ? `${size} pixels` : size);
+  }
+  add("circle", { cx: x(pixels), cy: y(expected(pixels)), r: 6 });
+  $("curve").replaceChildren(...nodes);
+  $("curve").setAttribute(
+    "aria-label",
+    `Accuracy expected at each size; at ${pixels} pixels ${percent(expected(pixels))}`,
+  );
+}
+
+function listFaces() {
+  const items = rows.map((row, number) => {
+    const item = document.createElement("li");
+    const label = document.createElement("label");
+    const radio = document.createElement("input");
+    Object.assign(radio, { type: "radio", name: "face", checked: number === chosen });
+    radio.disabled = row.status !== "ok";
+    radio.addEventListener("change", () => choose(number));
+    const doubt = row.uncertain ? ", uncertain" : "";
+    const text = row.status === "ok"
+      ? `${row.label} ${percent(row.probability)}${doubt}; ${row.pixels} pixels`
+      : `${row.status}: ${row.message}`;
+    item.classList.toggle("bad", row.status !== "ok");
+    label.append(radio, ` ${number + 1}: ${text}`);
+    item.append(label);
+    return item;
+  });
+  const focused = $("faces").contains(document.activeElement);
+  $("faces").replaceChildren(...items);
+  if (focused) items[chosen].querySelector("input").focus();
+}
+
+function choose(number) {
+  chosen = number;
+  draw(picture);
+  listFaces();
+  readSmall();
+}
+
+function draw(shown) {
+  const canvas = $("picture");
+  const room = Math.min(canvas.parentElement.clientWidth - 4, 640);
+  const factor = Math.min(room / shown.width, 480 / shown.height);
+  canvas.width = Math.round(shown.width * factor);
+  canvas.height = Math.round(shown.height * factor);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = factor < 1;
+  if (shown.image) context.drawImage(shown.image, 0, 0, canvas.width, canvas.height);
+  context.font = "600 15px system-ui, sans-serif";
+  const drawn = rows.map((row, number) => ({ row, number })).filter(({ row }) => row.status === "ok" && row.box);
+  // The chosen one last, so that it lies on top.
+  drawn.sort((one, other) => (one.number === chosen) - (other.number === chosen));
+  for (const { row, number } of drawn) {
+    const { x, y, width, height } = row.box;
+    const colour = row.uncertain ? "#f0a020" : "#3ddc84";
+    for (const [style, line] of [["#000a", 5], [colour, number === chosen ? 3 : 1.5]]) {
+      context.strokeStyle = style;
+      context.lineWidth = line;
+      context.strokeRect(x * factor, y * factor, width * factor, height * factor);
+    }
+    const text = `${number + 1}: ${row.label} ${percent(row.probability)}, ${row.pixels} px`;
+    const left = Math.max(2, Math.min(x * factor, canvas.width - context.measureText(text).width - 6));
+    const base = Math.max(17, y * factor - 6);
+    context.lineWidth = 4;
+    context.strokeStyle = "#000c";
+    context.strokeText(text, left, base);
+    context.fillStyle = colour;
+    context.fillText(text, left, base);
+  }
+}
+
+// ---- Pictures: files, what is dropped or pasted, the webcam ---------------------------------
+
+async function show(blob, name) {
+  stopWebcam();
+  if (blob.size > about.limits.bytes * 0.99) {
+    say(`The picture has more than ${Math.floor(about.limits.bytes / 2 ** 20)} MB.`, true);
+    return;
+  }
+  const image = await createImageBitmap(blob).catch(() => null);
+  const { width, height } = image ?? { width: 320, height: 240 };
+  picture = { blob, name, image, width, height };
+  [rows, chosen, boxes] = [[], 0, null];
+  draw(picture);
+  await readPicture();
+}
+
+async function showExample(address) {
+  const response = await fetch(address);
+  await show(await response.blob(), "drawn face");
+}
+
+function middleSquare({ width, height }) {
+  const side = Math.round(Math.min(width, height) * (stream ? 0.6 : 1));
+  return [Math.round((width - side) / 2), Math.round((height - side) / 2), side, side];
+}
+
+async function startWebcam() {
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
+  } catch (error) {
+    say(`The webcam cannot be used: ${error.message}`, true);
+    return;
+  }
+  [rows, chosen, boxes] = [[], 0, null];
+  $("webcam").textContent = "Turn the webcam off";
+  $("webcam").setAttribute("aria-pressed", "true");
+  const video = $("video");
+  video.srcObject = stream;
+  await video.play();
+  const frame = document.createElement("canvas");
+  while (stream) {
+    [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
+    frame.getContext("2d").drawImage(video, 0, 0);
+    const blob = await new Promise((done) => frame.toBlob(done, "image/png"));
+    if (!stream) break;
+    const { width, height } = frame;
+    picture = { blob, name: "webcam", image: frame, width, height };
+    await readPicture();
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+function stopWebcam() {
+  if (!stream) return;
+  for (const track of stream.getTracks()) track.stop();
+  stream = null;
+  $("video").srcObject = null;
+  $("webcam").textContent = "Use the webcam";
+  $("webcam").setAttribute("aria-pressed", "false");
+  say("The webcam is off.");
+}
+
+// ---- The square over a face, by pointer and by keys -----------------------------------------
+
+function setSquare(x, y, side) {
+  const whole = Math.round(side);
+  boxes = [[Math.round(x), Math.round(y), whole, whole]];
+  chosen = 0;
+  readPicture();
+}
+
+function grow(factor) {
+  if (!boxes) return;
+  const [x, y, side] = boxes[0];
+  const wanted = Math.min(Math.max(about.smallest_pixels, side * factor), Math.max(picture.width, picture.height));
+  setSquare(x + (side - wanted) / 2, y + (side - wanted) / 2, wanted);
+}
+
+function pointAt(event) {
+  const room = $("picture").getBoundingClientRect();
+  const border = 2;
+  const factor = picture.width / (room.width - 2 * border);
+  return [(event.clientX - room.left - border) * factor, (event.clientY - room.top - border) * factor];
+}
+
+function squareKeys(event) {
+  const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const factors = { "+": 1.1, "=": 1.1, "-": 1 / 1.1 };
+  if (!(event.key in steps || event.key in factors) || !picture) return;
+  event.preventDefault();
+  const own = rows[chosen]?.box;
+  boxes ??= own ? [[own.x, own.y, own.width, own.height]] : [middleSquare(picture)];
+  if (event.key in factors) {
+    grow(factors[event.key]);
+    return;
+  }
+  const [x, y, side] = boxes[0];
+  const [right, down] = steps[event.key];
+  const inside = (value, most) => Math.min(Math.max(value, -side / 2), most - side / 2);
+  const far = Math.max(1, side / 12);
+  setSquare(inside(x + right * far, picture.width), inside(y + down * far, picture.height), side);
+}
+
+function listenToPointer() {
+  let start = null;
+  $("picture").addEventListener("pointerdown", (event) => { start = picture && pointAt(event); });
+  $("picture").addEventListener("pointercancel", () => { start = null; });
+  $("picture").addEventListener("pointerup", (event) => {
+    if (!start) return;
+    const [[x, y], [endX, endY]] = [start, pointAt(event)];
+    start = null;
+    const side = Math.max(Math.abs(endX - x), Math.abs(endY - y));
+    if (side >= about.smallest_pixels && side > picture.width / 50) {
+      setSquare(endX < x ? x - side : x, endY < y ? y - side : y, side);
+      return;
+    }
+    const hit = rows.findIndex(({ status, box }) => status === "ok" && box
+      && x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height);
+    const usual = boxes ? boxes[0][2] : Math.min(picture.width, picture.height) / 3;
+    if (hit >= 0 && !boxes) choose(hit);
+    else setSquare(x - usual / 2, y - usual / 2, usual);
+  });
+}
+
+// ---- Start ---------------------------------------------------------------------------------
+
+function listen() {
+  $("size").addEventListener("input", () => {
+    showSize(Math.min(Number($("size").value), rows[chosen]?.pixels ?? 100));
+    readSmall();
+  });
+  $("file").addEventListener("change", () => {
+    const [file] = $("file").files;
+    $("file").value = ""; // the same file may be chosen again
+    if (file) show(file, file.name);
+  });
+  $("webcam").addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
+  $("webcam").hidden = !navigator.mediaDevices; // browsers give it to this machine's pages alone
+  for (const button of document.querySelectorAll("[data-example]")) {
+    button.addEventListener("click", () => showExample(button.dataset.example));
+  }
+  for (const button of document.querySelectorAll("[data-grow]")) {
+    button.addEventListener("click", () => grow(Number(button.dataset.grow)));
+  }
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("source").classList.add("over");
+  });
+  addEventListener("dragleave", () => $("source").classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    $("source").classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) show(file, file.name);
+  });
+  addEventListener("paste", (event) => {
+    const [file] = event.clipboardData.files;
+    if (file) show(file, file.name);
+  });
+  addEventListener("resize", () => {
+    if (!picture) return;
+    draw(picture);
+    showSize(Math.min(Number($("size").value), rows[chosen]?.pixels ?? 100));
+  });
+  $("picture").addEventListener("keydown", squareKeys);
+  listenToPointer();
+}
+
+async function start() {
+  about = await (await fetch("model")).json();
+  $("size").min = Math.max(8, about.smallest_pixels);
+  $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
+  $("bars").replaceChildren(...about.class_names.map((name) => {
+    const item = document.createElement("li");
+    const [title, bar, share] = ["span", "span", "span"].map((kind) => document.createElement(kind));
+    title.textContent = title.title = name;
+    bar.append(document.createElement("i"));
+    item.append(title, bar, share);
+    return item;
+  }));
+  listen();
+  await showExample("examples/1.png");
+}
+
+start().catch((error) => say(`The service does not answer: ${error.message}`, true));

@@ -1,0 +1,38 @@
+"""The service with the model of colours, on a free port, in a thread of its own."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from fsr_fer.predict.model import Model, load
+from fsr_fer.serve.app import build_app
+from fsr_fer.serve.limits import Limits
+from fsr_fer.serve.server import server_of
+from tests.predict.conftest import model_file  # noqa: F401
+from tests.serve.client import Client
+
+Serve = Callable[..., Client]
+
+
+@contextmanager
+def serving(model: Model, **limits: Any) -> Iterator[Client]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = server_of(build_app(model, limits=Limits(**limits)))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield Client(listening.getsockname()[1])
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def client(model_file) -> Iterator[Client]:  # noqa: F811
+    with serving(load(model_file)) as one:
+        yield one

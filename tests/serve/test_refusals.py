@@ -1,0 +1,231 @@
+"""What is not answered: every limit, hostile uploads, other sites; and that the rest goes on."""
+
+import gc
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette import formparsers
+
+from fsr_fer.predict.model import load
+from fsr_fer.serve.guard import Guard
+from fsr_fer.serve.server import HeadInTime
+from tests.conftest import Run
+from tests.predict.conftest import RED
+from tests.serve.client import KIND, Client, Part, form, huge, picture
+from tests.serve.conftest import serving
+
+FACE = ("pictures", picture(RED))
+NOISE = bytes(range(256))
+
+
+@pytest.fixture(scope="module")
+def small(model_file: Path) -> Iterator[Client]:
+    """The service with limits that are soon reached."""
+    limits = {"bytes": 50_000, "pictures": 2, "pixels": 2000, "faces": 3, "requests": 2}
+    with serving(load(model_file), **limits) as one:
+        yield one
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "message"),
+    [
+        ([("pictures", NOISE * 200)], 413, "the request has more than 50,000 bytes"),
+        ([("pictures", NOISE * 20_000)], 413, "the request has more than 50,000 bytes"),
+        ([FACE] * 3, 413, "more than 2 pictures; send several requests"),
+        ([("pictures", picture(RED, 45))], 413, "picture 1, 45 x 45 pixels, is too large: one"),
+        ([FACE, ("pictures", picture(RED, 41))], 413, "picture 2, 41 x 41 pixels, is too large"),
+        ([("pictures", huge())], 413, "picture 1, 13,000 x 13,000 pixels, is too large"),
+        ([FACE, ("boxes", "[[0,0,40,41]]")], 413, "the boxes are too large: one request may have"),
+        ([FACE, ("boxes", "[[0,0,1e200,1e200]]")], 413, "the boxes are too large"),
+        ([FACE, ("boxes", "[[0,0,9,9],[0,0,9,9],[0,0,9,9],[0,0,9,9]]")], 413, "4 boxes; at most 3"),
+        ([], 422, "the form has no file; expected one or more, as pictures"),
+        ([("pictures", "face.png")], 422, "pictures must be a file: curl -F pictures=@FILE"),
+        ([("boxes", b"[]"), FACE], 422, "boxes must be text, no file"),
+        ([("picture", picture(RED))], 422, "the form has a field 'picture'; expected pictures,"),
+        ([FACE, FACE, ("boxes", "null")], 422, "2 pictures and 1 boxes: expected one boxes for"),
+        ([FACE, ("boxes", "[[1,2,3]]")], 422, "boxes of picture 1 are no list of [x, y, width"),
+        ([FACE, ("boxes", "[1,2,3,4]")], 422, "boxes of picture 1 are no list of [x, y, width"),
+        ([FACE, ("boxes", "[" * 20_000)], 422, "boxes of picture 1 are no list of [x, y, width"),
+        ([FACE, ("pixels", "7")], 422, "pixels must be one whole number from 8 to 100"),
+        ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
+        ([FACE, ("pixels", "1e1")], 422, "pixels must be one whole number from 8 to 100"),
+        ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),
+    ],
+)
+def test_a_request_that_asks_too_much_is_told_so(
+    small: Client, parts: list[Part], status: int, message: str
+) -> None:
+    got, said = small.predict(*parts)
+    assert (got, list(said)) == (status, ["error"])
+    assert said["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "message"),
+    [
+        (b"", "image/png", 415, "expected a form"),
+        (b"{}", "application/json", 415, "expected a form"),
+        (form([FACE]), "multipart/form-data", 400, "Missing boundary"),
+        (NOISE, KIND, 400, "Invalid multipart data"),
+        (form([FACE])[:-15], KIND, 400, "the form is cut off"),
+        (form([FACE, FACE])[:150], KIND, 400, "the form is cut off"),
+        (b"", KIND, 400, "the form is cut off"),
+    ],
+)
+def test_what_is_no_form_is_told_so(
+    small: Client, body: bytes, kind: str, status: int, message: str
+) -> None:
+    got, content, _ = small.ask("POST", "/predict", body, Content_Type=kind)
+    assert got == status
+    assert message in json.loads(content)["error"]
+
+
+def test_other_addresses_and_methods(small: Client) -> None:
+    assert small.ask("GET", "/../../etc/passwd")[0] == 404
+    assert json.loads(small.ask("GET", "/nothing")[1]) == {"error": "Not Found"}
+    status, content, headers = small.ask("GET", "/predict")
+    assert (status, headers["allow"]) == (405, "POST")
+    assert json.loads(content) == {"error": "Method Not Allowed"}
+
+
+def test_a_name_in_any_encoding_is_answered(client: Client) -> None:
+    body = form([FACE]).replace(b"1.png", b"\\ud800\xff.png")
+    kind = f"{KIND}; charset=unicode_escape"
+    status, content, _ = client.ask("POST", "/predict", body, Content_Type=kind)
+    assert (status, json.loads(content)["predictions"][0]["label"]) == (200, "red")
+
+
+def test_too_many_at_a_time_are_told_so_and_others_go_on(small: Client) -> None:
+    waiting = [small.half_open(), small.half_open()]
+    answers = [small.predict(FACE) for _ in range(20)]
+    assert answers[-1] == (429, {"error": "2 requests are being answered; try again soon"})
+    assert small.ask("GET", "/health")[0] == 200
+    for connection in waiting:
+        connection.close()
+    assert 200 in [small.predict(FACE)[0] for _ in range(20)]
+
+
+def test_a_half_open_request_blocks_nobody_and_is_ended(model_file: Path) -> None:
+    with serving(load(model_file), seconds=0.5) as client:
+        waiting = client.half_open()
+        assert client.ask("GET", "/health")[0] == 200
+        answer = waiting.recv(2000)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"not received and answered within 0.5 seconds" in answer + waiting.recv(2000)
+        waiting.close()
+
+
+def test_a_request_without_a_whole_head_is_ended(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HeadInTime, "head_seconds", 0.3)
+    with serving(load(model_file)) as client:
+        waiting = client.half_open(head_only=True)
+        assert client.predict(FACE)[0] == 200
+        assert waiting.recv(100) == b""  # closed
+        waiting.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({"Origin": "http://127.0.0.1:PORT"}, False),
+        ({"Host": "localhost:PORT", "Origin": "http://localhost:PORT"}, False),
+        ({"Host": "[::1]:PORT"}, False),
+        ({"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "cors"}, False),
+        ({"Origin": "http://evil.example"}, True),
+        ({"Origin": "http://127.0.0.1:1"}, True),
+        ({"Origin": "null"}, True),
+        ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}, True),
+        ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}, True),  # a form's POST
+        ({"Host": "evil.example:PORT", "Origin": "http://evil.example:PORT"}, True),  # rebinding
+        ({"Host": "192.168.0.7"}, True),
+        ({"Host": "[bad"}, True),
+    ],
+)
+def test_pages_of_other_sites_are_refused(
+    client: Client, headers: dict[str, str], refused: bool
+) -> None:
+    named = {key: value.replace("PORT", str(client.port)) for key, value in headers.items()}
+    status, said = client.predict(FACE, **named)
+    assert status == (403 if refused else 200), said
+
+
+def test_a_link_on_another_site_may_lead_here(client: Client) -> None:
+    headers = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert client.ask("GET", "/", **headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "ours"),
+    [
+        ("box.example", "BOX.example:8000", True),
+        ("box.example", "other.example", False),
+        ("0.0.0.0", "192.168.0.7:8000", True),
+        ("0.0.0.0", "evil.example", False),
+        ("::", "[fe80::1]:8000", True),
+        ("127.0.0.1", "", False),
+    ],
+)
+def test_the_host_that_was_given_is_ours(host: str, asked: str, ours: bool) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    assert Guard(nothing, host)._is_ours(asked) == ours
+
+
+def test_nothing_is_written_and_nothing_logged(
+    client: Client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: object) -> None:
+        raise AssertionError("a picture was written to a disk")
+
+    monkeypatch.setattr(formparsers.SpooledTemporaryFile, "rollover", fail)
+    megabytes = picture(RED) + NOISE * 12_000  # what follows a PNG's end is not read
+    assert client.predict(("pictures", megabytes))[0] == 200
+    assert client.predict(("pictures", huge()))[0] == 413
+    client.half_open().close()
+    assert client.predict(FACE)[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_memory_does_not_grow(client: Client) -> None:
+    bomb, cut_off = huge(), form([FACE])[:-15]
+
+    def ask(times: int) -> None:
+        for number in range(times):
+            client.predict(("pictures", picture(RED, 90)), ("pixels", "20"))
+            if number % 10 == 0:
+                assert client.predict(("pictures", bomb))[0] == 413
+                assert client.ask("POST", "/predict", cut_off, Content_Type=KIND)[0] == 400
+                client.half_open().close()
+
+    ask(20)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        ask(20)
+        before = tracemalloc.get_traced_memory()[0]
+        ask(250)
+        gc.collect()
+        # A picture of 90 pixels kept by each request would be 6 megabytes.
+        assert tracemalloc.get_traced_memory()[0] - before < 500_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_mistakes_of_the_command_are_one_line(
+    run: Run, client: Client, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = run("serve", "--model", model_file, "--port", client.port)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"fsr-fer: cannot listen on 127.0.0.1, port {client.port}: Address")
+    assert err.count("\n") == 1
+    code, _, err = run("serve", "--model", model_file, "--host", "no.such.host.invalid")
+    assert (code, err.count("\n")) == (1, 1)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, err = run("serve")
+    assert code == 1
+    assert err == "fsr-fer: starlette is not installed: pip install 'fsr-fer[serve]'\n"

@@ -1,0 +1,128 @@
+"""What is answered: predictions as of the command, faces made smaller, the model, OpenAPI."""
+
+import base64
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsr_fer import imresize, load
+from fsr_fer.serve.app import FILES
+from tests.predict.conftest import BLUE, GREEN, RED, scene
+from tests.predict.models import probabilities
+from tests.serve.client import Client, picture, png
+
+
+def test_a_picture_gives_the_row_of_the_command(client: Client, model_file: Path) -> None:
+    status, said = client.predict(("pictures", picture(RED)))
+    (row,) = load(model_file).predict(picture(RED))
+    assert (status, said) == (200, {"predictions": [row.to_dict() | {"source": "1.png"}]})
+    assert said["predictions"][0]["probability"] == pytest.approx(
+        probabilities(255, 0, 0)[0], abs=1e-6
+    )
+
+
+def test_boxes_are_of_the_picture_in_the_same_place(client: Client, tmp_path: Path) -> None:
+    scene(tmp_path / "scene.png")
+    crowd = (tmp_path / "scene.png").read_bytes()
+    status, said = client.predict(
+        ("pictures", picture(GREEN)),
+        ("boxes", "null"),
+        ("pictures", crowd),
+        ("boxes", "[[30, 40, 20, 20], [200, 100, 50, 50], [900, 0, 9, 9]]"),
+    )
+    rows = [(r["input"], r["status"], r["label"], r["pixels"]) for r in said["predictions"]]
+    assert status == 200
+    assert rows == [
+        (1, "ok", "green", 20),
+        (2, "ok", "red", 20),
+        (2, "ok", "blue", 50),
+        (2, "bad_box", None, None),
+    ]
+
+
+def test_one_bad_picture_has_its_row(client: Client) -> None:
+    cut_off = picture(RED)[:40]
+    status, said = client.predict(("pictures", cut_off), ("pictures", picture(BLUE)))
+    rows = said["predictions"]
+    assert (status, [row["status"] for row in rows]) == (200, ["unreadable", "ok"])
+    assert rows[0]["message"]
+
+
+def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_file: Path) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
+    _, said = client.predict(
+        ("pictures", png(rgb)), ("boxes", "[[30, 40, 80, 80], [0, 0, 11, 11]]"), ("pixels", "13")
+    )
+    large, small = said["predictions"]
+    expected = imresize(rgb[40:120, 30:110], output_shape=(13, 13))
+    assert large["pixels"] == 80
+    assert (decoded(large["shrunk"]["face"]) == expected).all()
+    (row,) = load(model_file).predict(expected, channels="rgb")
+    assert {**row.to_dict(), **large["shrunk"]} == row.to_dict() | {"face": large["shrunk"]["face"]}
+    assert large["shrunk"]["expected_accuracy"] == pytest.approx(0.62)  # 0.5 at 10, 0.9 at 20
+    # A face that is smaller already stays as it is.
+    assert small["shrunk"]["pixels"] == 11
+    assert (decoded(small["shrunk"]["face"]) == rgb[:11, :11]).all()
+
+
+def test_where_no_face_was_read_none_is_made_smaller(client: Client) -> None:
+    _, said = client.predict(("pictures", b"no picture"), ("pixels", "13"))
+    assert said["predictions"][0]["shrunk"] is None
+
+
+def test_each_of_many_at_a_time_gets_its_own_answer(client: Client) -> None:
+    colours = {"red": RED, "green": GREEN, "blue": BLUE}
+    wanted = list(colours) * 8
+    with ThreadPoolExecutor(8) as pool:
+        asked = (("pictures", picture(colours[name])) for name in wanted)
+        answers = list(pool.map(client.predict, asked))
+    assert [said["predictions"][0]["label"] for _, said in answers] == wanted
+
+
+def test_what_is_told_of_the_model(client: Client) -> None:
+    status, content, _ = client.ask("GET", "/model")
+    said = json.loads(content)
+    assert status == 200
+    assert said["class_names"] == ["red", "green", "blue"]
+    assert said["expected_accuracy"] == {"pixels": [10, 20], "accuracy": [0.5, 0.9]}
+    assert json.loads(client.ask("GET", "/health")[1]) == {"status": "ok"}
+
+
+def test_answers_are_as_the_openapi_document_says(client: Client) -> None:
+    document = json.loads(client.ask("GET", "/openapi.json")[1])
+    assert set(document["paths"]) == {"/predict", "/model", "/health"}
+    answers = document["paths"]["/predict"]["post"]["responses"]
+
+    def check(status: int, said: object) -> None:
+        schema = answers[str(status)]["content"]["application/json"]["schema"]
+        jsonschema.validate(said, schema | {"components": document["components"]})
+
+    check(*client.predict(("pictures", picture(RED))))
+    check(*client.predict(("pictures", picture(RED)), ("boxes", "[[0,0,9,9]]"), ("pixels", "8")))
+    check(*client.predict(("pictures", b"no picture"), ("pixels", "8")))
+    check(*client.predict())
+
+
+def test_the_page_asks_for_nothing_elsewhere(client: Client) -> None:
+    for path, (_, kind) in FILES.items():
+        status, content, headers = client.ask("GET", path)
+        assert (status, headers["content-type"].partition(";")[0]) == (200, kind)
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+        if kind.startswith("text/"):
+            assert set(addresses(content.decode())) <= {"http://www.w3.org/2000/svg"}
+
+
+def addresses(text: str) -> list[str]:
+    return [word.strip("\"'();,") for word in text.split('"') if "://" in word]
+
+
+def decoded(address: str) -> np.ndarray:
+    content = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    return np.asarray(Image.open(io.BytesIO(content)))
