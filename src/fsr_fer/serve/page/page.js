@@ -30,14 +30,13 @@ function latest(work) {
   const run = async () => {
     while (wanted) {
       wanted = false;
-      await work();
+      await work().catch((error) => say(error.message, true));
     }
+    running = null;
   };
   return () => {
     wanted = true;
-    running ??= run()
-      .catch((error) => say(error.message, true))
-      .finally(() => { running = null; });
+    running ??= run();
     return running;
   };
 }
@@ -59,7 +58,8 @@ const readPicture = latest(async () => {
   chosen = Math.min(chosen, rows.length - 1);
   if (rows[chosen].status !== "ok") chosen = Math.max(0, rows.findIndex((row) => row.status === "ok"));
   const only = rows.length === 1 && rows[0].status !== "ok";
-  say(only ? `The picture ${rows[0].message}` : note, only);
+  const subject = rows[0].status === "unreadable" ? "The picture " : "";
+  say(only ? subject + rows[0].message : note, only);
   $("square").hidden = !boxes;
   draw(now);
   listFaces();
@@ -286,6 +286,7 @@ function stopWebcam() {
   for (const track of stream.getTracks()) track.stop();
   stream = null;
   $("video").srcObject = null;
+  picture = { ...picture }; // what is still being read of the last frame is not shown
   $("webcam").textContent = "Use the webcam";
   $("webcam").setAttribute("aria-pressed", "false");
   say("The webcam is off.");
