@@ -77,6 +77,7 @@ def test_the_wheel_holds_the_kernel_the_model_and_its_card(wheel: Path) -> None:
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler):
         assert any(re.fullmatch(r"fsr_fer/resize/_kernel\..*so", name) for name in names)
+    assert {"fsr_fer/serve/page/index.html", "fsr_fer/serve/page/page.js"} <= set(names)
     if not SHIPPED.is_file():
         pytest.skip("no model is shipped yet")
     assert "fsr_fer/predict/model.onnx" in names
@@ -104,3 +105,9 @@ def test_the_pipeline_says_what_it_needs(binaries: Path, command: str) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "not installed" in done.stderr
     assert "pip install 'fsr-fer[pipeline]'" in done.stderr
+
+
+def test_the_service_says_what_it_needs(binaries: Path) -> None:
+    done = subprocess.run([binaries / "fsr-fer", "serve"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "fsr-fer: starlette is not installed: pip install 'fsr-fer[serve]'\n"

@@ -1,32 +1,12 @@
-"""The page in a real browser: switches, keyboard, narrow screens, paper, and no network at all.
-
-Any Chromium will do; $FSR_FER_CHROMIUM names one that is not found by itself.
-"""
-
-import os
-import shutil
+"""The page in a real browser: switches, keyboard, narrow screens, paper, and no network at all."""
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell", "chrome")
-FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = os.environ.get("FSR_FER_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        pytest.skip("no Chromium is installed; $FSR_FER_CHROMIUM names one elsewhere")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+from tests.browser import chromium  # noqa: F401
 
 
 @pytest.fixture
-def open_page(chromium, written_full):
+def open_page(chromium, written_full):  # noqa: F811
     """Opens the full run's page; what it asks for and complains of is on its ``log``."""
 
     def open_it(width=1280, height=800, **options):

@@ -1,0 +1,165 @@
+"""The page in a real browser: faces made smaller, files, squares, webcam, keyboard, phones."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import chromium  # noqa: F401
+from tests.predict.conftest import GREEN, RED, scene
+from tests.predict.models import probabilities
+from tests.serve.client import Client, picture
+
+WIDTHS = [(1280, 900), (390, 844)]
+
+
+@pytest.fixture
+def open_page(chromium, client: Client):  # noqa: F811
+    """Opens the page; what it asks for and complains of is on its ``log``."""
+
+    def open_it(width: int = 1280, height: int = 900, **options: Any):
+        page = chromium.new_page(viewport={"width": width, "height": height}, **options)
+        page.set_default_timeout(120_000)  # on a busy machine
+        page.log = []
+        page.on("request", lambda request: page.log.append(request.url))
+        page.on("console", lambda message: page.log.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: page.log.append(f"error: {error}"))
+        page.goto(f"http://127.0.0.1:{client.port}/")
+        page.wait_for_selector("#faces li")
+        return page
+
+    yield open_it
+    for context in chromium.contexts:
+        context.close()
+
+
+def drop(page, content: bytes, name: str = "picture.png") -> None:
+    page.locator("#file").set_input_files([{"name": name, "mimeType": "", "buffer": content}])
+
+
+def wait_for(page, selector: str, text: str) -> None:
+    page.locator(selector, has_text=text).wait_for()
+
+
+@pytest.mark.parametrize(("width", "height"), WIDTHS)
+def test_a_drawn_face_is_there_at_once_and_the_slider_makes_it_smaller(
+    open_page, width: int, height: int
+) -> None:
+    page = open_page(width, height)
+    wait_for(page, "#pixels", "100 pixels")
+    for selector in ("#face", "#label", "#size", "#curve"):  # all to be seen without scrolling
+        box = page.locator(selector).bounding_box()
+        assert 0 <= box["x"] <= width - box["width"], selector
+        assert 0 <= box["y"] <= height - box["height"], selector
+    page.locator("#size").fill("14")
+    wait_for(page, "#pixels", "14 pixels")
+    wait_for(page, "#expected", "66 of 100 test faces of this size")  # 0.5 at 10 pixels, 0.9 at 20
+    decoded = "async face => { await face.decode(); return face.naturalWidth; }"
+    assert page.locator("#face").evaluate(decoded) == 14
+    assert "66 %" in page.locator("#curve").get_attribute("aria-label")
+    assert page.evaluate("getComputedStyle(document.getElementById('face')).imageRendering") == (
+        "pixelated"
+    )
+
+
+def test_nothing_is_asked_for_elsewhere_and_nothing_fails(open_page, client: Client) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Second drawn face").click()
+    page.locator("#size").fill("20")
+    wait_for(page, "#pixels", "20 pixels")
+    asked = {url.split(",")[0] for url in page.log}
+    ours = f"http://127.0.0.1:{client.port}/"
+    assert all(url.startswith((ours, "data:")) for url in asked), asked
+
+
+def test_bars_are_the_probabilities(open_page) -> None:
+    page = open_page()
+    drop(page, picture((140, 128, 110), side=100))
+    red, green, blue = (f"{100 * p:.0f} %" for p in probabilities(140, 128, 110))
+    wait_for(page, "#bars li:first-child", red)
+    texts = " ".join(page.locator("#bars").inner_text().split())
+    assert texts == f"red {red} green {green} blue {blue}"
+    page.locator("#doubt").wait_for()  # below 0.55
+    shares = page.locator("#bars i").evaluate_all(
+        "nodes => nodes.map(n => n.offsetWidth / n.parentElement.offsetWidth)"
+    )
+    assert shares == pytest.approx(probabilities(140, 128, 110), abs=0.02)
+
+
+def test_a_small_face_says_that_it_has_no_more_pixels(open_page) -> None:
+    page = open_page()
+    drop(page, picture(GREEN, side=16))
+    wait_for(page, "#pixels", "16 pixels, it has no more")
+    wait_for(page, "#label", "green")
+
+
+def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_path: Path) -> None:
+    page = open_page()
+    scene(tmp_path / "scene.png")
+    drop(page, (tmp_path / "scene.png").read_bytes())
+    wait_for(page, "#note", "Drag a square over one")
+    box = page.locator("#picture").bounding_box()
+    factor = (box["width"] - 4) / 300
+    left, top = box["x"] + 2, box["y"] + 2
+    page.mouse.move(left + 200 * factor, top + 100 * factor)
+    page.mouse.down()
+    page.mouse.move(left + 250 * factor, top + 150 * factor)
+    page.mouse.up()
+    wait_for(page, "#faces", "50 pixels")
+    wait_for(page, "#faces", "1: blue")
+    wait_for(page, "#label", "blue")
+    page.locator("#picture").focus()
+    page.keyboard.press("-")
+    wait_for(page, "#faces", "45 pixels")
+    page.get_by_role("button", name="larger").click()
+    wait_for(page, "#faces", "56 pixels")
+    # A tap puts a square of the same size somewhere else.
+    page.mouse.click(left + 40 * factor, top + 50 * factor)
+    wait_for(page, "#faces", "red")
+
+
+def test_what_is_wrong_with_a_file_is_said(open_page) -> None:
+    page = open_page()
+    drop(page, b"no picture")
+    wait_for(page, "#note.bad", "The picture is not a picture in a format that can be read")
+    assert page.locator("#label").inner_text() == "nothing to read"
+    drop(page, bytes(10 * 2**20))
+    wait_for(page, "#note.bad", "more than 10 MB")
+    drop(page, picture(RED, side=100))
+    wait_for(page, "#label", "red")
+    assert page.locator("#note.bad").count() == 0
+
+
+def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
+    page = open_page()
+    live = "document.getElementById('video').srcObject !== null"
+    assert not page.evaluate(live)
+    page.get_by_role("button", name="Use the webcam").click()
+    wait_for(page, "#faces", "288 pixels")  # 0.6 of a picture of 480
+    assert page.evaluate(live)
+    page.get_by_role("button", name="Turn the webcam off").click()
+    wait_for(page, "#note", "The webcam is off")
+    assert not page.evaluate(live)
+
+
+def test_keys_alone_reach_everything(open_page) -> None:
+    page = open_page()
+    reached = []
+    for _ in range(7):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    assert reached == ["size", "file", "webcam", "", "", "picture", "face"]
+    unnamed = """() => [...document.querySelectorAll("input, button, canvas, img[alt]")].filter(
+        node => !(node.labels?.length || node.textContent.trim() || node.ariaLabel || node.alt
+            || node.closest("button")))"""
+    assert page.evaluate(unnamed) == []
+    page.locator("#size").focus()
+    page.keyboard.press("Home")
+    wait_for(page, "#pixels", "8 pixels")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_screen(open_page, width: int, scheme: str) -> None:
+    page = open_page(width, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
