@@ -1,0 +1,162 @@
+"""How many requests `fsr-fer serve` answers, how fast, and whether its memory grows.
+
+    python benchmarks/serve.py [--model FILE] [--requests 1000] [--mixed 10000]
+
+First a face of 100 pixels a request, at 1, 8 and 64 clients: requests a second, and the seconds
+within which half (p50) and 99 of 100 (p99) were answered. Then 8 clients send many, of which every
+tenth is broken: a picture or a form that is cut off, one of far too many pixels, what is no form, a
+connection that is left half open. Every answer is compared with what it must be. Clients and
+service share the machine. Results: benchmarks/serve.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from machine import describe_machine, write_results
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from fsr_fer import load  # noqa: E402
+from fsr_fer.serve.app import PAGE  # noqa: E402
+from tests.serve.client import KIND, Client, form, huge  # noqa: E402
+
+RESULTS = Path(__file__).with_suffix(".json")
+FACES = [(PAGE / f"example-{number}.png").read_bytes() for number in (1, 2)]
+BOMB = huge()
+BROKEN = 10
+"""Every tenth request is."""
+
+
+def start(model: Path | None) -> tuple[subprocess.Popen[str], Client]:
+    words = ["--model", str(model)] if model else []
+    command = [str(Path(sys.executable).with_name("fsr-fer")), "serve", "--port", "0", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    address = process.stdout.readline().split()[0]
+    client = Client(int(address.rpartition(":")[2]))
+    while True:
+        try:
+            client.ask("GET", "/health")
+            return process, client
+        except OSError:
+            time.sleep(0.05)
+
+
+class Requests:
+    """Requests by their number, each with the answer that it must get."""
+
+    def __init__(self, client: Client, model: Path | None) -> None:
+        self._client = client
+        self._rows = [row.to_dict() | {"source": "1.png"} for row in self._read(model)]
+
+    @staticmethod
+    def _read(model: Path | None) -> list[Any]:
+        reader = load(model)
+        return [next(reader.predict(face)) for face in FACES]
+
+    def good(self, number: int) -> bool:
+        """Whether a face is read as ``fsr_fer.load`` reads it."""
+        which = number % len(FACES)
+        status, said = self._client.predict(("pictures", FACES[which]))
+        return status == 200 and said["predictions"] == [self._rows[which]]
+
+    def mixed(self, number: int) -> bool:
+        """The same, or for every tenth whether it is refused as it must be."""
+        if number % BROKEN:
+            return self.good(number)
+        kinds = (self._cut_picture, self._bomb, self._cut_form, self._no_form, self._half_open)
+        return kinds[number // BROKEN % len(kinds)]()
+
+    def _cut_picture(self) -> bool:
+        status, said = self._client.predict(("pictures", FACES[0][:5000]))
+        return status == 200 and said["predictions"][0]["status"] == "unreadable"
+
+    def _bomb(self) -> bool:
+        status, said = self._client.predict(("pictures", BOMB))
+        return status == 413 and "too large" in said["error"]
+
+    def _cut_form(self) -> bool:
+        body = form([("pictures", FACES[0])])[:-30]
+        status, content, _ = self._client.ask("POST", "/predict", body, Content_Type=KIND)
+        return status == 400 and "cut off" in json.loads(content)["error"]
+
+    def _no_form(self) -> bool:
+        status, content, _ = self._client.ask("POST", "/predict", b"{}", Content_Type="text/plain")
+        return status == 415 and "expected a form" in json.loads(content)["error"]
+
+    def _half_open(self) -> bool:
+        self._client.half_open().close()
+        return True
+
+
+def send(ask: Callable[[int], bool], requests: int, clients: int) -> tuple[float, np.ndarray, int]:
+    """Seconds for all, seconds of each, and how many answers were wrong."""
+
+    def timed(number: int) -> tuple[float, bool]:
+        started = time.perf_counter()
+        try:
+            right = ask(number)
+        except OSError as error:
+            print(f"request {number}: {error!r}", flush=True)
+            right = False
+        return time.perf_counter() - started, right
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        answers = list(pool.map(timed, range(requests)))
+    seconds, right = zip(*answers, strict=True)
+    return time.perf_counter() - started, np.array(seconds), right.count(False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="as of fsr-fer serve")
+    parser.add_argument("--requests", type=int, default=1000, help="at each number of clients")
+    parser.add_argument("--mixed", type=int, default=10_000, help="of which a tenth is broken")
+    options = parser.parse_args()
+    process, client = start(options.model)
+    try:
+        requests = Requests(client, options.model)
+        send(requests.mixed, 200, 8)  # first use costs memory that stays
+        results: dict[str, Any] = {}
+        for clients in (1, 8, 64):
+            total, each, wrong = send(requests.good, options.requests, clients)
+            results[f"clients_{clients}"] = {
+                "requests": options.requests,
+                "per_second": round(options.requests / total, 1),
+                "p50_ms": round(1000 * float(np.quantile(each, 0.5)), 1),
+                "p99_ms": round(1000 * float(np.quantile(each, 0.99)), 1),
+                "wrong": wrong,
+            }
+            print(clients, results[f"clients_{clients}"], flush=True)
+        served = psutil.Process(process.pid)
+        memory = []
+        wrong = 0
+        for _ in range(10):
+            wrong += send(requests.mixed, options.mixed // 10, 8)[2]
+            memory.append(round(served.memory_info().rss / 2**20, 1))
+        results["mixed"] = {"requests": options.mixed // 10 * 10, "wrong": wrong}
+        results["mixed"]["files_open_after"] = served.num_fds()
+        results["mib_after_each_tenth"] = memory
+    finally:
+        process.terminate()
+        process.wait()
+    model = options.model.name if options.model else "shipped"
+    machine = describe_machine(("onnxruntime", "starlette", "uvicorn", "python-multipart"))
+    machine |= {"load_average": round(os.getloadavg()[0], 1), "niceness": os.nice(0)}
+    write_results(RESULTS, {"machine": machine, "model": model, **results})
+
+
+if __name__ == "__main__":
+    main()
