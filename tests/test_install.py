@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unwanted = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "images", "notes")
     for name in ("src", "docs"):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=unwanted)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
     words = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
     subprocess.run([*PIP, *words], check=True)
@@ -78,6 +78,8 @@ def test_the_wheel_holds_the_kernel_the_model_and_its_card(wheel: Path) -> None:
     if shutil.which(compiler):
         assert any(re.fullmatch(r"fsr_fer/resize/_kernel\..*so", name) for name in names)
     assert {"fsr_fer/serve/page/index.html", "fsr_fer/serve/page/page.js"} <= set(names)
+    assert {f"fsr_fer/predict/mtcnn_{letter}.onnx" for letter in "pro"} <= set(names)
+    assert any(name.endswith(".dist-info/licenses/NOTICE") for name in names)
     if not SHIPPED.is_file():
         pytest.skip("no model is shipped yet")
     assert "fsr_fer/predict/model.onnx" in names
@@ -92,7 +94,7 @@ def test_the_wheel_and_what_it_declares_predict(binaries: Path, tmp_path: Path) 
     model = save(colour_model(), tmp_path / "model.onnx")
     command = [binaries / "fsr-fer", "predict", "--model", model, "red.png", "--format", "csv"]
     out = subprocess.check_output(command, cwd=tmp_path, text=True, stderr=subprocess.STDOUT)
-    assert out.splitlines()[1].startswith("1,red.png,ok,,,,,20,red,0.999909,false,0.9,")
+    assert out.splitlines()[1].startswith("1,red.png,ok,,,,,,20,red,0.999909,false,0.9,")
     assert out.splitlines()[2].startswith("read 1 face in ")
     program = "from fsr_fer.resize import kernel; print(kernel.library() is not None)"
     out = subprocess.check_output([binaries / "python", "-c", program], text=True)

@@ -84,6 +84,7 @@ def test_a_line_holds_the_same_words_in_csv_json_and_python(
         "source": "scene.png",
         "status": "ok",
         "box": {"x": 30.0, "y": 40.0, "width": 20.0, "height": 20.0},
+        "score": None,
         "pixels": 20,
         "label": "red",
         "probability": 0.999909,  # 1 / (1 + 2 e^-10)
@@ -96,10 +97,10 @@ def test_a_line_holds_the_same_words_in_csv_json_and_python(
     assert second["message"] == "cannot be read: No such file or directory"
     _, as_csv, _ = predict("--boxes", "boxes.csv", "--format", "csv")
     row = rows_of(as_csv)[0]
-    values = {**first, **first["box"], "uncertain": "false"}
+    values = {**first, **first["box"], "score": "", "uncertain": "false"}
     values |= {f"p_{name}": p for name, p in first["probabilities"].items()}
     assert list(row) == [
-        *("input", "source", "status", "x", "y", "width", "height", "pixels", "label"),
+        *("input", "source", "status", "x", "y", "width", "height", "score", "pixels", "label"),
         *("probability", "uncertain", "expected_accuracy", "p_red", "p_green", "p_blue", "message"),
     ]
     assert row == {column: str(values[column]) for column in row}
@@ -214,7 +215,10 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict, run:
     assert code == 1
     assert out.count("\n") == 3
     assert err.splitlines()[-1] == "fsr-fer: 1 of 2 rows are not ok (--strict)"
-    for words in ([], ["faces", "--box-form", "xywh"], ["faces", "--resume"], ["--top-k", "0"]):
+    for words in ([], ["faces", "--box-form", "xywh"], ["faces", "--resume"], ["--top-k", "0"],
+                  ["faces", "--min-face", "7"], ["faces", "--faces", "crops", "--min-face", "9"],
+                  ["--boxes", "boxes.csv", "--faces", "detect"],
+                  ["--boxes", "boxes.csv", "--min-face", "9"]):  # fmt: skip
         assert predict(*words)[0] == 2
     (here / "boxes.csv").write_text("image,x,y,w,h\n")
     for words, message in (

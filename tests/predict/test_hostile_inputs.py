@@ -88,7 +88,9 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "no-suffix": (noise("JPEG"), "ok", ""),
     "one-pixel.png": (encoded(Image.new("RGB", (1, 1)), "PNG"), "too_small", "1 pixels"),
     "line.png": (encoded(Image.new("RGB", (150, 1)), "PNG"), "too_small", "1 pixels"),
-    "high.png": (encoded(Image.new("RGB", (20, 201)), "PNG"), "needs_boxes", "20 x 201"),
+    "high.png": (encoded(Image.new("RGB", (20, 201)), "PNG"), "no_face", "none of 10 pixels"),
+    "thread.png": (encoded(Image.new("RGB", (1, 30_000)), "PNG"), "no_face", "none of 10 pixels"),
+    "large-noise.png": (encoded(Image.fromarray(NOISE).resize((300, 230)), "PNG"), "no_face", ""),
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import fsr_fer
 from fsr_fer.common.errors import UserError
+from fsr_fer.predict.detector import Detection
 from fsr_fer.predict.model import SHIPPED, Model, load
 from fsr_fer.predict.results import Box
 from tests.predict.conftest import BLUE, RED, paint, scene
@@ -39,7 +40,8 @@ def test_options_of_what_is_said(model: Model, here: Path) -> None:
     (face,) = model.predict(picture, top_k=2, min_probability=0.4)
     assert list(face.probabilities) == ["green", "blue"]  # in falling order
     assert face.uncertain is False
-    for wrong in ({"top_k": 0}, {"min_probability": 1.1}, {"batch_size": 0}, {"faces": "all"}):
+    for wrong in ({"top_k": 0}, {"min_probability": 1.1}, {"batch_size": 0}, {"faces": "all"},
+                  {"min_face": 7}):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(wrong))):
             model.predict(picture, **wrong)  # type: ignore[arg-type]
 
@@ -64,15 +66,49 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
         list(model.predict(["scene.png"] * 2, boxes=corners, box_form="xyxy"))
 
 
-def test_large_pictures_need_boxes_and_tiny_faces_are_not_guessed(model: Model, here: Path) -> None:
+def test_large_pictures_are_searched_and_tiny_faces_are_not_guessed(
+    model: Model, here: Path
+) -> None:
     scene(here / "scene.png")
     (face,) = model.predict("scene.png")
-    assert (face.status, face.label) == ("needs_boxes", None)
+    assert (face.status, face.label, face.score) == ("no_face", None, None)
     (face,) = model.predict("scene.png", faces="crops")
     assert (face.status, face.pixels) == ("ok", 240)
-    for side, status in ((7, "too_small"), (8, "ok"), (200, "ok"), (201, "needs_boxes")):
+    for side, status in ((7, "too_small"), (8, "ok"), (200, "ok"), (201, "no_face")):
         (face,) = model.predict(paint(here / f"{side}.png", RED, side))
         assert face.status == status
+
+
+class FindsRed:
+    """A detector of the scene's red square; it keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
+        self.asked.append(min_face)
+        red = (rgb == RED).all(axis=2).any()
+        return [Detection(Box(30, 40, 20, 20), 0.75), Detection(Box(0, 0, 5, 5), 0.7)] * bool(red)
+
+
+def test_faces_that_a_detector_finds_are_read(model_file: Path, here: Path) -> None:
+    scene(here / "scene.png")
+    detector = FindsRed()
+    model = load(model_file, detector)
+    red, tiny = model.predict("scene.png")
+    assert (red.status, red.label, red.pixels, red.score) == ("ok", "red", 20, 0.75)
+    assert (red.box, tiny.status, tiny.box) == (Box(30, 40, 20, 20), "too_small", Box(0, 0, 5, 5))
+    assert red.to_dict()["score"] == 0.75
+    (none,) = model.predict(paint(here / "blue.png", BLUE, 50), faces="detect", min_face=12)
+    assert (none.status, none.box) == ("no_face", None)
+    assert none.message.startswith("none of 12 pixels or more was found")
+    assert detector.asked == [10, 12]
+    given = list(model.predict("scene.png", boxes=[[(200, 100, 50, 50)]], box_form="xywh"))
+    crop = list(model.predict(here / "blue.png"))
+    assert [(face.label, face.score) for face in given + crop] == [("blue", None)] * 2
+    assert len(detector.asked) == 2
+    scenes = list(model.predict(["scene.png"] * 9, faces="detect"))
+    assert [face.input for face in scenes] == [number for number in range(1, 10) for _ in range(2)]
 
 
 def test_arrays_say_the_order_of_their_channels(model: Model) -> None:

@@ -17,7 +17,7 @@ import typer
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.output import ESCAPES, Format, Lines, as_recorded, last_input
-from fsr_fer.predict.results import Prediction
+from fsr_fer.predict.results import SMALLEST_FACE, Prediction
 
 if TYPE_CHECKING:
     from fsr_fer.predict.pictures import Picture
@@ -39,9 +39,20 @@ def predict_command(
         str | None, typer.Option("--list", help="The same as @LIST; - is standard input.")
     ] = None,
     faces: Annotated[
-        Literal["auto", "crops"],
-        typer.Option(help="crops: every picture is one face; auto: those up to 200 pixels are."),
+        Literal["auto", "crops", "detect"],
+        typer.Option(
+            help="crops: every picture is one face; detect: look for faces; auto: in those above "
+            "200 pixels."
+        ),
     ] = "auto",
+    min_face: Annotated[
+        int | None,
+        typer.Option(
+            min=SMALLEST_FACE,
+            metavar="PIXELS",
+            help="Smallest face to look for [default: 10; above 2 megapixels 20].",
+        ),
+    ] = None,
     boxes: Annotated[
         str | None,
         typer.Option(help="CSV or JSON lines: image and box. SOURCE may be the images' folder."),
@@ -85,7 +96,8 @@ def predict_command(
 
     \b
     fsr-fer predict face.jpg faces/        crops: a face fills the picture
-    fsr-fer predict --boxes boxes.csv      faces in larger pictures
+    fsr-fer predict photo.jpg              a picture above 200 pixels: finds the faces
+    fsr-fer predict --boxes boxes.csv      you say where the faces are
     fsr-fer predict @list.txt --output predictions.csv
 
     A label is an expression as annotators named it in a picture, not what somebody feels. For
@@ -97,6 +109,10 @@ def predict_command(
     given = list(sources or ())
     if not (given or list_file or boxes):
         raise typer.BadParameter("name a SOURCE, a --list or --boxes")
+    if boxes and faces == "detect":
+        raise typer.BadParameter("--boxes says where the faces are, --faces detect looks for them")
+    if min_face and (boxes or faces == "crops"):
+        raise typer.BadParameter("--min-face is for pictures in which faces are looked for")
     part = _part(shard)
     if annotate is not None:
         _prepare_folder(annotate, resume)
@@ -105,7 +121,11 @@ def predict_command(
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
     lines = Lines(chosen, reader.class_names)
     choices = Choices(
-        faces=faces, batch_size=batch_size, top_k=top_k, min_probability=min_probability
+        faces=faces,
+        min_face=min_face,
+        batch_size=batch_size,
+        top_k=top_k,
+        min_probability=min_probability,
     )
     pictures = _pictures(given, list_file, boxes, box_form)
     pictures = (p for p in pictures if (p.number - 1) % part[1] == part[0] - 1)

@@ -8,7 +8,7 @@ import numpy as np
 from fsr_fer.predict.results import Box
 
 LARGEST_CROP = 200
-"""Pixels; a larger picture is taken for a scene, in which somebody has to say where faces are."""
+"""Pixels; a larger picture is taken for a scene, in which faces are looked for."""
 LARGEST_BOX = 2
 """Times the picture's longer side; a larger box is a mistake."""
 

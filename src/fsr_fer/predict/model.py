@@ -1,6 +1,5 @@
 """Reading faces with a model: what ``fsr_fer.load`` gives and the command runs."""
 
-import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,15 +13,19 @@ import onnxruntime
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import PictureError, to_face
+from fsr_fer.predict.detector import Detector, default_min_face
 from fsr_fer.predict.faces import LARGEST_CROP, BoxError, box_of, cut_square, middle_square
 from fsr_fer.predict.model_file import Card, read_model_file
+from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Channels, Picture, rgb_of
-from fsr_fer.predict.results import Box, Prediction
+from fsr_fer.predict.results import SMALLEST_FACE, Box, Prediction
 
 SHIPPED = Path(__file__).with_name("model.onnx")
 MOST_THREADS = 8
 """Each holds a decoded picture, which may be 100 megabytes and more."""
-Faces = Literal["auto", "crops"]
+Faces = Literal["auto", "crops", "detect"]
+SEARCHED = 4
+"""Pictures a thread gets at a time where they may have to be searched, a second each."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Finished = Callable[[np.ndarray, list[Prediction]], None]
 
@@ -32,6 +35,7 @@ class Choices:
     """How to read: what counts as a face, how many at a time, what is said of each."""
 
     faces: Faces = "auto"
+    min_face: int | None = None
     batch_size: int = 64
     top_k: int | None = None
     min_probability: float | None = None
@@ -44,9 +48,15 @@ class Model:
     on one machine: each run computes on one thread, and faces do not meet in the network.
     """
 
-    def __init__(self, card: Card, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self,
+        card: Card,
+        session: onnxruntime.InferenceSession,
+        detector: Detector | None = None,
+    ) -> None:
         self.card = card
         self._session = session
+        self._detector = detector
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -61,6 +71,7 @@ class Model:
         box_form: Literal["xywh", "xyxy"] | None = None,
         channels: Channels | None = None,
         faces: Faces = "auto",
+        min_face: int | None = None,
         batch_size: int = 64,
         top_k: int | None = None,
         min_probability: float | None = None,
@@ -69,8 +80,10 @@ class Model:
 
         A source is the path of a picture, the bytes of one, or an array, uint8 [H, W, 3] in
         ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its faces, in
-        pixels of the upright picture and in ``box_form``, or None. Without boxes a picture is
-        one face, unless it is wider or higher than 200 pixels and ``faces`` is ``auto``.
+        pixels of the upright picture and in ``box_form``, or None. Without boxes ``faces`` says
+        whether a picture is one face (``crops``) or faces are looked for in it (``detect``), from
+        ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` looks for them
+        where a picture is wider or higher than 200 pixels.
         ``min_probability`` takes the place of the model's limit below which it is uncertain;
         ``top_k`` keeps the most probable classes. Every source gives one prediction or more; a
         picture that cannot be read gives one whose ``status`` says so.
@@ -83,7 +96,11 @@ class Model:
         if boxes is not None and box_form not in ("xywh", "xyxy"):
             raise ValueError(f'box_form is {box_form!r}; boxes need "xywh" or "xyxy"')
         choices = Choices(
-            faces=faces, batch_size=batch_size, top_k=top_k, min_probability=min_probability
+            faces=faces,
+            min_face=min_face,
+            batch_size=batch_size,
+            top_k=top_k,
+            min_probability=min_probability,
         )
         _check(choices)
         if isinstance(sources, (str, os.PathLike, bytes, np.ndarray)):
@@ -105,7 +122,7 @@ class Model:
         threads = _threads()
         pool = ThreadPoolExecutor(threads)
         try:
-            for batch in _batches(pictures, size):
+            for batch in _batches(pictures, size, choices.faces):
                 waiting.append(pool.submit(self._read_batch, batch, choices, finished))
                 if len(waiting) > threads:
                     yield from waiting.popleft().result()
@@ -121,19 +138,10 @@ class Model:
         todo: list[tuple[int, int, np.ndarray]] = []  # picture, face, pixels of the network's size
         for at, picture in enumerate(pictures):
             results.append([])
-            try:
-                rgb = picture.read()
-            except PictureError as error:
-                rgb = None
-                message = " ".join(str(error).split())
-            for box in picture.boxes or (None,):
-                row = Prediction(input=picture.number, source=picture.source, box=box)
-                if rgb is None:
-                    row = replace(row, status="unreadable", message=message)
-                elif picture.boxes == ():
-                    row = replace(row, status="no_face", message="no box was given for it")
-                else:
-                    row, face = self._find(rgb, row, choices)
+            rgb, rows = self._rows(picture, choices)
+            for row in rows:
+                if rgb is not None and row.status == "ok":
+                    row, face = self._cut(rgb, row)
                     if face is not None:
                         todo.append((at, len(results[at]), face))
                 results[at].append(row)
@@ -145,24 +153,40 @@ class Model:
         self._fill(results, todo, choices)
         return results
 
-    def _find(
-        self, rgb: np.ndarray, row: Prediction, choices: Choices
-    ) -> tuple[Prediction, np.ndarray | None]:
-        """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""
+    def _rows(
+        self, picture: Picture, choices: Choices
+    ) -> tuple[np.ndarray | None, list[Prediction]]:
+        """A picture's pixels, and a row for each face in it, or one that says why there is none."""
+        row = Prediction(input=picture.number, source=picture.source)
+        boxes = picture.boxes
+        try:
+            rgb = picture.read()
+        except PictureError as error:
+            message = " ".join(str(error).split())
+            row = replace(row, status="unreadable", message=message)
+            return None, [replace(row, box=box) for box in boxes or (None,)]
+        if boxes is not None:
+            none = replace(row, status="no_face", message="no box was given for it")
+            return rgb, [replace(row, box=box) for box in boxes] or [none]
         height, width, _ = rgb.shape
-        if row.box is not None:
+        small = max(height, width) <= LARGEST_CROP
+        if choices.faces == "crops" or (choices.faces == "auto" and small):
+            return rgb, [row]
+        least = choices.min_face or default_min_face(rgb)
+        found = (self._detector or shipped()).detect(rgb, least)
+        message = f"none of {least} pixels or more was found; `--faces crops` if it is one"
+        none = replace(row, status="no_face", message=message)
+        return rgb, [replace(row, box=box, score=score) for box, score in found] or [none]
+
+    def _cut(self, rgb: np.ndarray, row: Prediction) -> tuple[Prediction, np.ndarray | None]:
+        """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""
+        if row.box is None:
+            square = middle_square(rgb)
+        else:
             try:
                 square = cut_square(rgb, row.box, self.card.margin)
             except BoxError as error:
                 return replace(row, status="bad_box", message=str(error)), None
-        elif choices.faces == "crops" or max(height, width) <= LARGEST_CROP:
-            square = middle_square(rgb)
-        else:
-            message = (
-                f"is {width} x {height} pixels, more than the {LARGEST_CROP} of a face cut out; "
-                "give boxes, or `--faces crops` if it is one"
-            )
-            return replace(row, status="needs_boxes", message=message), None
         side = len(square)
         row = replace(row, pixels=side)
         if side < self.card.smallest_pixels:
@@ -224,20 +248,22 @@ class Model:
         )
 
 
-def load(path: str | os.PathLike[str] | None = None) -> Model:
-    """The model that is shipped with the package, or the one in a file.
+def load(path: str | os.PathLike[str] | None = None, detector: Detector | None = None) -> Model:
+    """The model that is shipped with the package, or the one in a file; so with the detector.
 
     Raises:
         UserError: there is none, or the file is damaged or no model of this project.
     """
     if path is None and not SHIPPED.is_file():
         raise UserError("this fsr-fer ships no model; name one: --model FILE, load(FILE) in Python")
-    return Model(*read_model_file(SHIPPED if path is None else Path(path)))
+    return Model(*read_model_file(SHIPPED if path is None else Path(path)), detector)
 
 
 def _check(choices: Choices) -> None:
-    if choices.faces not in ("auto", "crops"):
-        raise ValueError(f'faces is {choices.faces!r}; expected "auto" or "crops"')
+    if choices.faces not in ("auto", "crops", "detect"):
+        raise ValueError(f'faces is {choices.faces!r}; expected "auto", "crops" or "detect"')
+    if choices.min_face is not None and choices.min_face < SMALLEST_FACE:
+        raise ValueError(f"min_face is {choices.min_face}; expected {SMALLEST_FACE} or more")
     for name, value in (("batch_size", choices.batch_size), ("top_k", choices.top_k)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; expected 1 or more")
@@ -282,9 +308,15 @@ def _four_numbers(given: Any, number: int) -> list[Sequence[object]]:
     return boxes
 
 
-def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    iterator = iter(pictures)
-    while batch := list(itertools.islice(iterator, size)):
+def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[list[Picture]]:
+    batch: list[Picture] = []
+    for picture in pictures:
+        batch.append(picture)
+        searched = faces != "crops" and picture.boxes is None
+        if len(batch) >= (min(size, SEARCHED) if searched else size):
+            yield batch
+            batch = []
+    if batch:
         yield batch
 
 

@@ -31,8 +31,13 @@ class Lines:
             return ""
         if self.format == "table":
             return _table_line("source", "pixels", "label", "probability", "expected", "note")
-        columns = ["input", "source", "status", *Box._fields, "pixels", "label", "probability"]
-        columns += ["uncertain", "expected_accuracy", *(f"p_{name}" for name in self._class_names)]
+        columns = ["input", "source", "status", *Box._fields, "score", "pixels", "label"]
+        columns += [
+            "probability",
+            "uncertain",
+            "expected_accuracy",
+            *(f"p_{name}" for name in self._class_names),
+        ]
         return _csv_line([*columns, "message"])
 
     def line(self, row: Prediction) -> str:
@@ -46,7 +51,7 @@ class Lines:
         box = said["box"] or dict.fromkeys(Box._fields)
         uncertain = None if row.uncertain is None else str(row.uncertain).lower()
         cells = [said["input"], _one_line(row.source), said["status"], *box.values()]
-        cells += [said["pixels"], said["label"], said["probability"], uncertain]
+        cells += [said["score"], said["pixels"], said["label"], said["probability"], uncertain]
         cells += [said["expected_accuracy"]]
         cells += [said["probabilities"].get(name) for name in self._class_names]
         return _csv_line([*cells, row.message])

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Status = Literal["ok", "too_small", "bad_box", "no_face", "needs_boxes", "unreadable"]
+Status = Literal["ok", "too_small", "bad_box", "no_face", "unreadable"]
+SMALLEST_FACE = 8
+"""Pixels; smaller faces are not looked for: they are not found, and the search takes longer."""
 DECIMALS = 6
 """Decimals of a probability in files."""
 
@@ -22,9 +24,10 @@ class Box(NamedTuple):
 class Prediction:
     """One face and its expression; where ``status`` is not ``ok``, ``message`` says what is wrong.
 
-    ``input`` counts the pictures from 1. ``pixels`` is the side of the square that was read, in
-    its own picture. ``probabilities`` are ordered by class, or by size where ``top_k`` was asked
-    for. ``expected_accuracy`` is the share of faces of that size that the model reads right.
+    ``input`` counts the pictures from 1. ``score``, 0 to 1, is how sure the detector is of a face
+    that it found; nobody else's boxes have one. ``pixels`` is the side of the square that was
+    read, in its own picture. ``probabilities`` are ordered by class, or by size where ``top_k`` was
+    asked for. ``expected_accuracy`` is the share of faces of that size that the model reads right.
     """
 
     input: int
@@ -32,6 +35,7 @@ class Prediction:
     status: Status = "ok"
     message: str = ""
     box: Box | None = None
+    score: float | None = None
     pixels: int | None = None
     label: str | None = None
     probability: float | None = None
@@ -47,6 +51,7 @@ class Prediction:
             "source": self.source,
             "status": self.status,
             "box": dict(zip(Box._fields, finite, strict=True)) if finite else None,
+            "score": _rounded(self.score),
             "pixels": self.pixels,
             "label": self.label,
             "probability": _rounded(self.probability),

@@ -46,7 +46,7 @@ const readPicture = latest(async () => {
   const now = picture;
   let found = await ask(now.blob, now.name, Number($("size").max), boxes);
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
-  if (!boxes && found.every((row) => ["needs_boxes", "no_face"].includes(row.status))) {
+  if (!boxes && found.every((row) => row.status === "no_face")) {
     boxes = [middleSquare(now)];
     found = await ask(now.blob, now.name, Number($("size").max), boxes);
     note ||= "No face was found. Drag a square over one, or tap it.";

@@ -1,0 +1,34 @@
+"""Where the faces of a picture are: what a detector gives, and how to write another one."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fsr_fer.predict.results import Box
+
+LARGE_PICTURE = 2_000_000
+"""Pixels; a larger picture takes seconds, and faces of 10 pixels in it are seldom meant."""
+
+
+class Detection(NamedTuple):
+    """A face that was found: its box, and how sure the detector is, 0 to 1."""
+
+    box: Box
+    score: float
+
+
+class Detector(Protocol):
+    """Finds faces. Several threads share one, so ``detect`` may not change it."""
+
+    def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
+        """The faces of a picture, uint8 RGB [H, W, 3], the surest first; the same on every run.
+
+        Faces of fewer than ``min_face`` pixels need not be found.
+        """
+        ...
+
+
+def default_min_face(rgb: np.ndarray) -> int:
+    """The smallest face to look for in a picture [H, W, 3] if nobody said: 10 pixels, or 20."""
+    height, width, _ = rgb.shape
+    return 10 if height * width <= LARGE_PICTURE else 20

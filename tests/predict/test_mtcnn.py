@@ -1,0 +1,106 @@
+"""The shipped detector: its steps worked out by hand, and faces that the project draws."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fsr_fer.data.synthetic.dataset import synthetic_face
+from fsr_fer.predict import mtcnn
+from fsr_fer.predict.detector import Detection, default_min_face
+from fsr_fer.predict.results import Box
+
+
+def test_sizes_begin_where_the_smallest_face_has_12_pixels() -> None:
+    # 12 / 10 of 100 x 50 is 120 x 60; 0.709 of that 85.08 x 42.54, and on, in even numbers above.
+    found = list(mtcnn.sizes((100, 50), 10))
+    assert found[:3] == [(120, 60), (86, 44), (62, 32)]
+    assert found[-1] == (32, 16)  # the next would have 10.7 pixels
+    assert list(mtcnn.sizes((100, 9), 10)) == []
+
+
+def test_cells_are_squares_of_12_pixels_two_apart_moved_by_their_offsets() -> None:
+    answers = np.full((5, 3, 4), -9.0, np.float32)
+    answers[1:] = 0
+    answers[:, 1, 2] = 2, 0.25, 0, 0, -0.5  # from (4, 2) to (16, 14)
+    answers[0, 1, 3] = 1  # next to a higher one
+    answers[0, 2, 0] = 0.3  # its probability is 0.57
+    boxes, scores = mtcnn.cells(answers, 0.6)
+    assert boxes.tolist() == [[7, 2, 16, 8]]
+    assert scores.tolist() == [2]
+    nothing, _ = mtcnn.cells(np.full((5, 1, 1), -9.0, np.float32), 0.6)
+    assert nothing.shape == (0, 4)
+
+
+def test_squares_have_the_same_middle_and_the_longer_side() -> None:
+    boxes = np.array([[0, 0, 4, 10], [10, 20, 30, 24]], float)
+    assert mtcnn.square(boxes).tolist() == [[-3, 0, 7, 10], [10, 12, 30, 32]]
+
+
+def test_of_boxes_that_overlap_the_better_one_stays() -> None:
+    # Boxes 0 and 1 share 80 of 120 pixels; 3 lies in 0 and covers a quarter of it.
+    boxes = np.array([[0, 0, 10, 10], [0, 2, 10, 12], [50, 50, 60, 60], [0, 0, 5, 5]], float)
+    scores = np.array([1.0, 3.0, 2.0, 0.5])
+    assert mtcnn.suppress(boxes, scores, 0.7).tolist() == [1, 2, 0, 3]
+    assert mtcnn.suppress(boxes, scores, 0.6).tolist() == [1, 2, 3]
+    assert mtcnn.suppress(boxes, scores, 0.7, of_smaller=True).tolist() == [1, 2, 3]
+    assert mtcnn.suppress(boxes[[0, 3]], scores[[0, 3]], 0.7, of_smaller=True).tolist() == [0]
+    assert mtcnn.suppress(boxes[:0], scores[:0], 0.7).tolist() == []
+
+
+def test_boxes_without_size_or_outside_are_not_used() -> None:
+    boxes = [[0, 0, 5, 5], [4, 0, 4.5, 5], [5, 0, 1, 5], [-9, 0, 3, 5], [18, 0, 30, 5]]
+    assert mtcnn.usable(np.array(boxes, float), (20, 10)).tolist() == [True, *[False] * 4]
+
+
+def test_crops_of_the_later_nets_are_black_outside_the_picture() -> None:
+    white = Image.new("RGB", (10, 10), "white")
+    crop = mtcnn._crop(white, np.array([-10.0, 0.0, 10.0, 20.0]), 20)
+    assert crop.shape == (20, 20, 3)
+    assert crop[:9, 11:].min() == 255
+    assert crop[:, :9].max() == crop[11:].max() == 0
+
+
+def test_logits() -> None:
+    assert mtcnn.logit(0.5) == 0
+    assert mtcnn.logit(0.7) == pytest.approx(math.log(7 / 3))
+
+
+def test_the_default_follows_the_size_of_the_picture() -> None:
+    assert default_min_face(np.empty((1000, 2000, 3), np.uint8)) == 10
+    assert default_min_face(np.empty((1000, 2001, 3), np.uint8)) == 20
+
+
+@pytest.fixture(scope="module")
+def crowd() -> np.ndarray:
+    """Grey noise, 400 x 240, with drawn faces of 100 pixels at (30, 70) and of 40 at (250, 60)."""
+    rgb = np.random.default_rng(0).integers(90, 150, (240, 400, 3), dtype=np.uint8)
+    face = synthetic_face("train", 1, faces_per_subject=7, seed=1)
+    rgb[70:170, 30:130] = face
+    small = Image.fromarray(face).resize((40, 40), Image.Resampling.BICUBIC)
+    rgb[60:100, 250:290] = small
+    return rgb
+
+
+def near(found: Detection, box: Box) -> bool:
+    return all(abs(a - b) < box.width / 3 for a, b in zip(found.box, box, strict=True))
+
+
+def test_drawn_faces_are_found_and_noise_is_not(crowd: np.ndarray) -> None:
+    found = mtcnn.shipped().detect(crowd, 20)
+    assert len(found) == 2
+    for box in (Box(30, 70, 100, 100), Box(250, 60, 40, 40)):
+        assert any(near(one, box) for one in found)
+    assert all(0.7 <= one.score <= 1 for one in found)
+    (large,) = mtcnn.shipped().detect(crowd, 60)
+    assert near(large, Box(30, 70, 100, 100))
+    assert mtcnn.shipped().detect(crowd[180:], 20) == []
+
+
+def test_the_same_faces_on_every_run_and_thread(crowd: np.ndarray) -> None:
+    expected = mtcnn.shipped().detect(crowd, 30)
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _: mtcnn.shipped().detect(crowd, 30), range(4)))
+    assert runs == [expected] * 4
