@@ -47,3 +47,14 @@ def test_the_seeds_table_of_synthetic_faces() -> None:
         values = {size: value["mean"] for size, value in scores[method].items()}
         for size, cell in zip(("hr", "x4", "x8", "mean"), cells, strict=False):
             check(cell, values, size)
+
+
+def test_the_tables_of_ferplus() -> None:
+    for score in ("total_accuracy", "mean_class_accuracy"):
+        accuracy = read(f"metrics/ferplus/{score.removeprefix('total_')}.json")
+        header, *rows = table(f"FER+, {score.replace('_accuracy', '').replace('_', '-')} accuracy")
+        sizes = [cell.split()[0].lower() for cell in header[1:]]
+        assert {row[0] for row in rows} == accuracy.keys()
+        for method, *cells in rows:
+            for size, cell in zip(sizes, cells, strict=True):
+                check(cell, accuracy[method], size)
