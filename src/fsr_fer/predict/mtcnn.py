@@ -58,14 +58,11 @@ class Mtcnn:
     def _propose(self, picture: Image.Image, min_face: int) -> np.ndarray:
         """Squares that may hold a face of ``min_face`` pixels or more."""
         found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
-        boxes, scores = (np.concatenate(parts) for parts in zip(_nothing(), *found, strict=True))
-        return square(boxes[suppress(boxes, scores, 0.7)])
+        return square(np.concatenate([np.empty((0, 4)), *found]))
 
-    def _at_size(
-        self, picture: Image.Image, width: int, height: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """P-net's boxes, and their scores, in the picture at a size."""
-        found = [_nothing()]
+    def _at_size(self, picture: Image.Image, width: int, height: int) -> np.ndarray:
+        """P-net's boxes in the picture at a size."""
+        found = [np.empty((0, 4))]
         overlap = CELL - STRIDE
         rows = picture.height / height
         for top in range(0, height - overlap, TILE):
@@ -77,11 +74,9 @@ class Mtcnn:
             for left in range(0, width - overlap, TILE):
                 tile = pixels[:, left : left + TILE + overlap]
                 (answers,) = self._p_net.run(None, {"pixels": tile[None]})
-                boxes, scores = cells(answers[0], P_SCORE)
-                found.append((boxes + np.array([left, top, left, top]), scores))
-        boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+                found.append(cells(answers[0], P_SCORE) + np.array([left, top, left, top]))
         scale = np.array(picture.size * 2) / (width, height, width, height)
-        return boxes * scale, scores
+        return np.concatenate(found) * scale
 
     def _judge(
         self,
@@ -120,9 +115,9 @@ def sizes(size: tuple[int, int], min_face: int) -> Iterator[tuple[int, int]]:
         scale *= SHRINK
 
 
-def cells(answers: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes and scores in P-net's map, [5, rows, columns]: of probability ``least`` or more, and
-    no less than their eight neighbours, which read nearly the same pixels.
+def cells(answers: np.ndarray, least: float) -> np.ndarray:
+    """Boxes in P-net's map, [5, rows, columns]: of probability ``least`` or more, and no less
+    than their eight neighbours, which read nearly the same pixels.
     """
     rows, columns = np.nonzero(answers[0] >= logit(least))
     around = np.pad(answers[0], 1, constant_values=-np.inf)
@@ -130,9 +125,8 @@ def cells(answers: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     highest = answers[0, rows, columns] >= np.max(near, axis=0, initial=-np.inf)
     rows, columns = rows[highest], columns[highest]
     corner = np.stack([columns, rows], axis=1) * float(STRIDE)
-    found = answers[:, rows, columns].astype(np.float64)
     boxes = np.concatenate([corner, corner + CELL], axis=1)
-    return moved(boxes, found[1:].T), found[0]
+    return moved(boxes, answers[1:, rows, columns].T.astype(np.float64))
 
 
 def moved(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -195,10 +189,6 @@ def _crop(picture: Image.Image, box: np.ndarray, side: int) -> np.ndarray:
         box = box - [left, top, left, top]
     size, within = (side, side), tuple(box.tolist())
     return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, within))
-
-
-def _nothing() -> tuple[np.ndarray, np.ndarray]:
-    return np.empty((0, 4)), np.empty(0)
 
 
 def _detection(box: np.ndarray, score: float) -> Detection:
