@@ -28,7 +28,7 @@ TILE = 256
 """Pixels of a picture that P-net gets at a time: what it computes then stays in the cache."""
 BATCH = 128
 """Squares that R-net and O-net get at a time."""
-P_SCORE, R_SCORE, O_SCORE = 0.6, 0.7, 0.7
+P_SCORE, R_SCORE, O_SCORE = 0.7, 0.7, 0.7
 """The probability from which a box goes on to the next network, and of a face in the end."""
 
 FACE_SCALE = 1.1
