@@ -1,0 +1,46 @@
+"""The model card's figures are those that the stage ``pack`` measured; the shipped file is it."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fsr_fer import load
+from fsr_fer.predict.model import SHIPPED
+from tests import ROOT
+from tests.model_card import RESULTS, tables
+
+CARD = ROOT / "docs/model-card.md"
+
+
+@pytest.mark.parametrize("name", ["source", "certain", "recall", "degraded"])
+def test_the_card_has_the_measured_figures(name: str) -> None:
+    lines = CARD.read_text().splitlines()
+    for line in tables(json.loads(RESULTS.read_text()))[name]:
+        assert line in lines
+
+
+def test_the_shipped_model_is_the_one_that_was_measured() -> None:
+    said = json.loads(RESULTS.read_text())["model"]
+    session = onnxruntime.InferenceSession(SHIPPED, providers=["CPUExecutionProvider"])
+    own = json.loads(session.get_modelmeta().custom_metadata_map["fsr_fer"])
+    assert own["provenance"] == said["inputs"]
+    assert own["expected_accuracy"] == said["expected_accuracy"]
+    assert SHIPPED.stat().st_size < 3_000_000
+
+
+def test_the_shipped_model_reads_a_face_as_when_it_was_packed() -> None:
+    model = load()
+    stored = json.loads((ROOT / "tests/shipped_prediction.json").read_text())
+    side = stored["pixels"]
+    rows, columns = np.mgrid[:side, :side] / side  # a face of a few strokes
+    eyes = np.exp(-(((rows - 0.4) / 0.06) ** 2 + ((abs(columns - 0.5) - 0.2) / 0.08) ** 2))
+    bent = rows - 0.75 + 2 * (columns - 0.5) ** 2
+    mouth = np.exp(-((bent / 0.05) ** 2)) * (abs(columns - 0.5) < 0.25)
+    face = np.uint8(np.rint(200 - 150 * np.maximum(eyes, mouth)))
+    (read,) = model.predict([face], channels="gray")
+    assert read.pixels == side
+    assert read.label == stored["label"]
+    for name, value in stored["probabilities"].items():
+        assert read.probabilities[name] == pytest.approx(value, abs=1e-3)
