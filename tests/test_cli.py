@@ -68,7 +68,7 @@ def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
     _, use, pipeline, review = re.split(
         r"\n(?:Use a model|Run the pipeline|Review results):\n", out
     )
-    assert re.findall(r"^  (\w+) ", use, re.M) == ["predict", "export"]
+    assert re.findall(r"^  (\w+) ", use, re.M) == ["predict", "serve", "export"]
     names = re.findall(r"^  (\w+) ", pipeline, re.M)
     assert names == ["import", "check", "repro", "studies", "weights", "predictions"]
     assert re.findall(r"^  (\w+) ", review, re.M) == ["summary", "trace", "verify", "diff"]
