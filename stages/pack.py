@@ -6,11 +6,9 @@ import numpy as np
 
 from fsr_fer.common.arrays import open_faces
 from fsr_fer.common.device import choose_device
-from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DatasetSettings
-from fsr_fer.evaluation.methods import load_method
 from fsr_fer.evaluation.packing import (
     bicubic,
     degradations,
@@ -21,7 +19,8 @@ from fsr_fer.evaluation.packing import (
     probabilities,
 )
 from fsr_fer.evaluation.settings import PackSettings
-from fsr_fer.models.weights import save_network
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage
 
@@ -30,11 +29,8 @@ def main() -> Stage:
     """Write ``models/<profile>/packed.safetensors`` and ``metrics/<profile>/packed.json``."""
     stage = load_stage("pack")
     settings = stage.settings(PackSettings)
-    row = stage.methods[settings.method]
-    method = load_method(row, stage.paths.models)
-    if method.generator is not None or row.faces != "downsample":
-        raise UserError(f"pack.method is {settings.method}; allowed: a row that is one extractor")
-    network, device = method.network, choose_device()
+    row = stage.methods[settings.method]  # one extractor: params.yaml is checked for that
+    network, device = load_network(stage.paths.network(row.model), CovPoolFER), choose_device()
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     images = open_faces(stage.paths.images)
     held_out, test = manifest.rows("validation"), manifest.rows("test")

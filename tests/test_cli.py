@@ -84,6 +84,9 @@ def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_pa
     assert (code, load(target).class_names) == (0, ("a", "b", "c"))
     assert out == f"wrote {target}: fsr-fer predict --model {target} PICTURES\n"
     assert "exists already; add --force to replace it" in run("export", target)[2]
+    code, _, err = run("export", target, "--profile", "none")
+    assert code == 1
+    assert err.startswith("fsr-fer: params.yaml has no profile 'none'; it has small")
 
 
 def test_an_import_says_what_came_and_what_is_next(project: Path, run: Run, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The model card's figures are those that the stage ``pack`` measured; the shipped file is it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from fsr_fer import load
+from fsr_fer.evaluation.onnx_file import write_onnx
 from fsr_fer.predict.model import SHIPPED
 from tests import ROOT
 from tests.model_card import RESULTS, tables
@@ -28,6 +30,13 @@ def test_the_shipped_model_is_the_one_that_was_measured() -> None:
     assert own["provenance"] == said["inputs"]
     assert own["expected_accuracy"] == said["expected_accuracy"]
     assert SHIPPED.stat().st_size < 3_000_000
+
+
+def test_the_shipped_weights_for_torch_make_the_shipped_file(tmp_path: Path) -> None:
+    session = onnxruntime.InferenceSession(SHIPPED, providers=["CPUExecutionProvider"])
+    said = json.loads(session.get_modelmeta().custom_metadata_map["fsr_fer"])
+    write_onnx(SHIPPED.with_suffix(".safetensors"), tmp_path / "model.onnx", said["licence"])
+    assert (tmp_path / "model.onnx").read_bytes() == SHIPPED.read_bytes()
 
 
 def test_the_shipped_model_reads_a_face_as_when_it_was_packed() -> None:

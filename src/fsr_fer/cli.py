@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -124,11 +126,10 @@ def export_command(
     it runs wherever onnxruntime does.
     """
     from fsr_fer.evaluation.onnx_file import write_onnx
-    from fsr_fer.pipeline.params import read_params
     from fsr_fer.pipeline.paths import Paths
 
     root = tracking.find_root(Path.cwd())
-    name = profile or read_params(root / "params.yaml")["profile"]
+    name, _ = _selected(root, profile)
     packed = root / Paths(name).network("packed")
     if not packed.exists():
         raise UserError(f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it")
@@ -233,7 +234,6 @@ def weights_import_command(
     Code in the file is never run. The `sr` stages use the weights once `sr.weights` of the
     profile is `imported`; RCAN has a file for each scale.
     """
-    from fsr_fer.common.files import replacing
     from fsr_fer.models.published_weights import read_official
     from fsr_fer.models.weights import save_network
     from fsr_fer.pipeline.params import read_params
@@ -241,15 +241,7 @@ def weights_import_command(
     root = tracking.find_root(Path.cwd())
     key, network = read_official(kind, file)
     target = root / "data/raw/weights" / f"{key}.safetensors"
-    relative = target.relative_to(root).as_posix()
-    with replacing(target) as part:
-        save_network(part, network)
-        if target.exists() and not force and target.read_bytes() != part.read_bytes():
-            raise UserError(
-                f"{relative} already holds other weights, which were left as they are; "
-                "add --force to put these in their place"
-            )
-    tracking.track_with_dvc(target, root=root, push=True)
+    relative = _put("weights", target, root, force, lambda part: save_network(part, network))
     typer.echo(f"imported {key} into {relative}")
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
@@ -295,7 +287,6 @@ def predictions_import_command(
 
     A size is there with all test faces or not at all.
     """  # noqa: D301
-    from fsr_fer.common.files import replacing
     from fsr_fer.evaluation import imported
     from fsr_fer.evaluation.other_tools import read_table
     from fsr_fer.pipeline.paths import Paths
@@ -311,15 +302,8 @@ def predictions_import_command(
     table, notes = read_table(file.read_bytes(), file, manifest, values["scales"])
     faces = imported.given_faces((root / Paths(selected).manifest).read_bytes())
     target = root / imported.imported_file(selected, name)
-    relative = target.relative_to(root).as_posix()
-    with replacing(target) as part:
-        imported.write_imported(part, table, faces)
-        if target.exists() and not force and target.read_bytes() != part.read_bytes():
-            raise UserError(
-                f"{relative} already holds other predictions, which were left as they are; "
-                "add --force to put these in their place"
-            )
-    tracking.track_with_dvc(target, root=root, push=True)
+    write = partial(imported.write_imported, table=table, faces=faces)
+    relative = _put("predictions", target, root, force, write)
     typer.echo(f"imported {len(table.ids):,} faces at {', '.join(table.predicted)} into {relative}")
     for note in notes:
         typer.echo(f"note: {note}")
@@ -507,18 +491,45 @@ def studies_command(
         typer.echo(f"wrote {path.relative_to(root)}")
 
 
-def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[str, Any]]:
-    """The wanted or the selected profile, the faces of its dataset, and its values."""
-    from fsr_fer.data.manifest import read_manifest
+def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path], None]) -> str:
+    """Have ``write`` make a file below data/raw and DVC track it; its path from ``root``.
+
+    Raises:
+        UserError: another one is there, and ``force`` is false.
+    """
+    from fsr_fer.common.files import replacing
+
+    relative = target.relative_to(root).as_posix()
+    with replacing(target) as part:
+        write(part)
+        if target.exists() and not force and target.read_bytes() != part.read_bytes():
+            raise UserError(
+                f"{relative} already holds other {what}, which were left as they are; "
+                "add --force to put these in their place"
+            )
+    tracking.track_with_dvc(target, root=root, push=True)
+    return relative
+
+
+def _selected(root: Path, wanted: str | None) -> tuple[str, dict[str, Any]]:
+    """The wanted or the selected profile, and all of params.yaml."""
     from fsr_fer.pipeline.params import read_params
-    from fsr_fer.pipeline.paths import Paths
-    from fsr_fer.pipeline.profiles import profile_values
 
     params = read_params(root / "params.yaml")
-    name = params["profile"] if profile is None else profile
+    name = params["profile"] if wanted is None else wanted
     if name not in params["profiles"]:
         known = ", ".join(params["profiles"])
         raise UserError(f"params.yaml has no profile {name!r}; it has {known}")
+    return name, params
+
+
+def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[str, Any]]:
+    """The wanted or the selected profile, the faces of its dataset, and its values."""
+    from fsr_fer.data.manifest import read_manifest
+    from fsr_fer.pipeline.paths import Paths
+    from fsr_fer.pipeline.profiles import profile_values
+
+    name, params = _selected(root, profile)
     values = profile_values(params, name)
     class_names = tuple(values["dataset"]["class_names"])
     return name, read_manifest(root / Paths(name).manifest, class_names), values

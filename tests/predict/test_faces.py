@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fsr_fer.predict.faces import BoxError, box_of, cut_square, middle_square
+from fsr_fer.data.images import middle_square
+from fsr_fer.predict.faces import BoxError, box_of, cut_square
 from fsr_fer.predict.results import Box
 
 # Pixel (row r, column c) of a picture 8 wide and 6 high is 10 r + c.

@@ -82,11 +82,15 @@ def to_face(rgb: np.ndarray) -> np.ndarray:
 
     Only its middle square counts: stretching would change the proportions of the expression.
     """
+    return imresize(middle_square(rgb), output_shape=(FULL_SIZE, FULL_SIZE))
+
+
+def middle_square(rgb: np.ndarray) -> np.ndarray:
+    """The middle of a picture [H, W, 3], as large as its shorter side: [side, side, 3]."""
     height, width, _ = rgb.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = rgb[top : top + side, left : left + side]
-    return imresize(square, output_shape=(FULL_SIZE, FULL_SIZE))
+    return rgb[top : top + side, left : left + side]
 
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.evaluation.packing import CENTRE_PIXELS
 from fsr_fer.models.covpool import BATCH_NORM_EPS, BetaNorm, CovPoolFER
 from fsr_fer.models.weights import HEADER, PACKED, load_network
+from fsr_fer.predict.model_file import FORMAT
 
 OPSET, IR_VERSION = 18, 10
-FORMAT = 1
-"""Of the metadata; predict/model.py reads it."""
 
 
 def write_onnx(packed: Path, target: Path, licence: str) -> None:
@@ -109,7 +109,7 @@ def _model(
     a, b, c = (np.float32(coefficient) for coefficient in temperature)
     low, high = np.float32(metadata["smallest_pixels"]), np.float32(FULL_SIZE)
     pixels = graph.add("Clip", "pixels", low, high)
-    u = graph.add("Log", graph.add("Div", pixels, np.float32(25)))
+    u = graph.add("Log", graph.add("Div", pixels, np.float32(CENTRE_PIXELS)))
     exponent = graph.add("Add", graph.add("Mul", graph.add("Add", graph.add("Mul", u, c), b), u), a)
     divisor = graph.add("Unsqueeze", graph.add("Exp", exponent), [1])
     graph.add("Softmax", graph.add("Div", logits, divisor), axis=1, name="probabilities")

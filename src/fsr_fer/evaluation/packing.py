@@ -62,8 +62,9 @@ def fit_temperature(
 
 
 def bicubic(faces: np.ndarray, pixels: int) -> np.ndarray:
-    """Full-size faces downsampled as everywhere here."""
-    return faces if pixels == FULL_SIZE else imresize(faces, output_shape=(pixels, pixels))
+    """Square faces [B, h, h, 3] at another size, resized as everywhere here."""
+    same = faces.shape[1] == pixels
+    return faces if same else imresize(faces, output_shape=(pixels, pixels))
 
 
 def degradations(seed: int) -> dict[str, Change]:
@@ -106,11 +107,7 @@ def _other_box(faces: np.ndarray, zoom: float, right: float) -> np.ndarray:
     rows = np.arange(start, start + side).clip(0, FULL_SIZE - 1)
     columns = (np.arange(start, start + side) + round(right * FULL_SIZE)).clip(0, FULL_SIZE - 1)
     cut = np.ascontiguousarray(faces[:, rows[:, None], columns])
-    return bicubic(cut, FULL_SIZE) if side == FULL_SIZE else _resized(cut, FULL_SIZE)
-
-
-def _resized(faces: np.ndarray, pixels: int) -> np.ndarray:
-    return imresize(faces, output_shape=(pixels, pixels))
+    return bicubic(cut, FULL_SIZE)
 
 
 def logits_of(
@@ -130,8 +127,7 @@ def logits_of(
 
     def compute(faces: torch.Tensor) -> torch.Tensor:
         small = change(faces.cpu().numpy(), pixels)
-        full = small if small.shape[1] == FULL_SIZE else _resized(small, FULL_SIZE)
-        values = standardise(torch.from_numpy(full).to(device))
+        values = standardise(torch.from_numpy(bicubic(small, FULL_SIZE)).to(device))
         _, logits = network(values)
         _, mirrored = network(values.flip(3))
         return torch.as_tensor((logits + mirrored) / 2)

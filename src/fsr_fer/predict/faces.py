@@ -35,14 +35,6 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def middle_square(rgb: np.ndarray) -> np.ndarray:
-    """The middle of a crop [H, W, 3], as the training's faces were taken: [side, side, 3]."""
-    height, width, _ = rgb.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return rgb[top : top + side, left : left + side]
-
-
 def cut_square(rgb: np.ndarray, box: Box, margin: float) -> np.ndarray:
     """Cut the square round a box's middle out of a picture [H, W, 3]: [side, side, 3].
 

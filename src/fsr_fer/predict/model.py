@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.images import PictureError, to_face
+from fsr_fer.data.images import PictureError, middle_square, to_face
 from fsr_fer.predict.detector import Detector, default_min_face
-from fsr_fer.predict.faces import LARGEST_CROP, BoxError, box_of, cut_square, middle_square
+from fsr_fer.predict.faces import LARGEST_CROP, BoxError, box_of, cut_square
 from fsr_fer.predict.model_file import Card, read_model_file
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Channels, Picture, rgb_of

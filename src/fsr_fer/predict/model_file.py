@@ -49,12 +49,8 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
         content = file.read_bytes()
     except OSError as error:
         raise UserError(f"{file}: the model cannot be read: {error.strerror}") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
-        # From bytes, so that a file cannot have others read.
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = session_of(content)
     except Exception as error:  # onnxruntime has a class of its own for each kind of damage
         said = str(error).strip().partition("\n")[0]
         raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
@@ -67,6 +63,14 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
     return card, session
+
+
+def session_of(content: bytes) -> onnxruntime.InferenceSession:
+    """What runs an ONNX file, on one thread; from bytes, so that a file cannot have others read."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _card(said: Any) -> Card:

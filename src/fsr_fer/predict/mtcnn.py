@@ -18,6 +18,7 @@ import onnxruntime
 from PIL import Image
 
 from fsr_fer.predict.detector import Detection
+from fsr_fer.predict.model_file import session_of
 from fsr_fer.predict.results import Box
 
 CELL, STRIDE = 12, 2
@@ -39,7 +40,8 @@ class Mtcnn:
     """A ``Detector``. It computes on one thread."""
 
     def __init__(self) -> None:
-        self._p_net, self._r_net, self._o_net = map(_session, "pro")
+        files = (Path(__file__).with_name(f"mtcnn_{letter}.onnx") for letter in "pro")
+        self._p_net, self._r_net, self._o_net = (session_of(file.read_bytes()) for file in files)
 
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
         """The faces of a picture, uint8 RGB [H, W, 3], the surest first."""
@@ -196,10 +198,3 @@ def _detection(box: np.ndarray, score: float) -> Detection:
     corner = (box[:2] + box[2:] - size) / 2
     found = Box(*(round(value, 1) for value in [*corner.tolist(), *size.tolist()]))
     return Detection(found, 1 / (1 + math.exp(-score)))
-
-
-def _session(letter: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    path = Path(__file__).with_name(f"mtcnn_{letter}.onnx")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fsr_fer.data.images import FORMATS
-from fsr_fer.predict.faces import cut_square, middle_square
+from fsr_fer.data.images import FORMATS, middle_square
+from fsr_fer.predict.faces import cut_square
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.results import Box, Prediction

@@ -11,7 +11,6 @@ import typer
 from fsr_fer.common.errors import UserError
 
 PACKAGES = ("starlette", "uvicorn", "python_multipart")
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def serve_command(
@@ -40,6 +39,7 @@ def serve_command(
 
     from fsr_fer.predict.model import load
     from fsr_fer.serve.app import build_app
+    from fsr_fer.serve.guard import LOCAL
     from fsr_fer.serve.server import server_of
 
     app = build_app(load(model), host)

@@ -53,7 +53,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
             "items": {"type": "string", "contentMediaType": "application/octet-stream"},
             "minItems": 1,
             "maxItems": limits.pictures,
-            "description": "Files that a face fills, or with boxes.",
+            "description": "Files: a face fills it, boxes say where, or faces are looked for.",
         },
         "boxes": {
             "type": "array",
@@ -89,6 +89,7 @@ def _prediction(card: Card) -> dict[str, Any]:
             "source": {"type": "string"},
             "status": {"type": "string"},
             "box": {"anyOf": [box, {"type": "null"}]},
+            "score": NUMBER,
             "pixels": {"type": ["integer", "null"]},
             **_read(card),
             "message": {"type": "string"},
