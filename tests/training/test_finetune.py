@@ -105,6 +105,19 @@ def test_shares_of_votes_are_targets_by_hand() -> None:
     assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_bfloat16_computes_the_convolutions_alone() -> None:
+    small, full, labels = batch()
+    taught = {"teacher": sections.teacher(network="pretrained")}
+    exact = trainer(**taught).train_step(small, full, labels)
+    half = trainer(precision="bfloat16", **taught)
+    values = half.train_step(small, full, labels)
+    for name, value in values.items():
+        assert value.dtype == exact[name].dtype
+        assert value.item() == pytest.approx(exact[name].item(), rel=0.1), name
+    assert values["train/cross_entropy"] != exact["train/cross_entropy"]
+    assert {weight.dtype for weight in half.kept.parameters()} == {torch.float32}
+
+
 def test_the_teacher_terms_by_hand() -> None:
     small, full, labels = batch()
     taught = trainer(teacher=sections.teacher(network="pretrained"))

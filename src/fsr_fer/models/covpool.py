@@ -110,8 +110,12 @@ class FeatureExtractor(nn.Module):
         _init_weights(self)
 
     def forward(self, faces: Tensor) -> Tensor:
-        maps, dim = self.maps(faces), self.settings.bimap_dim
+        return self.pooled(self.maps(faces))
+
+    def pooled(self, maps: Tensor) -> Tensor:
+        """What follows the convolutions, [B, C, h, w] -> [B, d, d]."""
         if self.bimap is None:
+            dim = self.settings.bimap_dim
             return maps.mean(dim=(2, 3)).view(-1, dim, dim)
         covariance = covariance_pool(maps, COVARIANCE_RIDGE)
         return log_eig(self.bimap(covariance), EIGENVALUE_MIN, EIGENVALUE_MAX)

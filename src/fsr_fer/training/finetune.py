@@ -181,8 +181,7 @@ class FinetuneTrainer:
 
         ``targets``: probabilities [B, classes] in place of the labels, for cross-entropy alone.
         """
-        features = self.student.extractor(small)
-        embedding, logits = self.student.classifier(features)
+        features, embedding, logits = self._read(self.student, small)
         # Logit adjustment: the classes' frequencies are added in training alone.
         adjusted = logits + self.settings.class_balance * self.log_shares
         cross_entropy = functional.cross_entropy(
@@ -197,6 +196,15 @@ class FinetuneTrainer:
         self._update_ema()
         return terms
 
+    def _read(self, network: CovPoolFER, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, embedding and logits; ``precision`` is that of the convolutions."""
+        half = self.settings.precision == "bfloat16"
+        with torch.autocast(faces.device.type, torch.bfloat16, enabled=half):
+            maps = network.extractor.maps(faces)
+        features = network.extractor.pooled(maps.to(faces.dtype))
+        embedding, logits = network.classifier(features)
+        return features, embedding, logits
+
     def _teacher_terms(
         self, features: Tensor, embedding: Tensor, logits: Tensor, full: Tensor
     ) -> dict[str, Tensor]:
@@ -206,8 +214,7 @@ class FinetuneTrainer:
             return {}
         teacher = self.ema if settings.network == "ema" else self.pretrained
         with torch.no_grad():
-            target = teacher.extractor(full)
-            target_embedding, target_logits = teacher.classifier(target)
+            target, target_embedding, target_logits = self._read(teacher, full)
         if settings.logits_weight > 0:
             temperature = settings.temperature
             divergence = functional.kl_div(

@@ -112,6 +112,7 @@ class FinetuneSettings:
     teacher: TeacherSettings
     validation_every: PositiveInt
     selection: Literal["total_accuracy", "mean_class_accuracy", "both"]
+    precision: Literal["float32", "bfloat16"]
     repeat: NotNegativeInt
 
     def __post_init__(self) -> None:
