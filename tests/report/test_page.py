@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib as mpl
@@ -219,5 +220,12 @@ def test_names_in_pictures_are_drawn_in_a_font_that_has_them(capsys):
 def test_faces_that_were_enlarged_are_said_to_be(written, tmp_path):
     said = "FER2013's faces have 48 pixels: full size is them enlarged, and x2"
     assert said not in Collector(written.page).text
-    small = write(build_inputs(tmp_path / "inputs", source="fer2013"), tmp_path)
-    assert said in Collector(small.page).text
+    inputs = build_inputs(tmp_path / "inputs", source="fer2013")
+    page = Collector(write(inputs, tmp_path).page).text
+    assert said in page
+    assert "PublicTest" not in page
+    # The test faces of an import with --test PublicTest come from the folder of that part.
+    ids = tuple(f"FER2013Valid/{identity}" for identity in inputs.manifest.ids)
+    inputs = replace(inputs, manifest=replace(inputs.manifest, ids=ids))
+    page = Collector(write(inputs, tmp_path).page).text
+    assert "The test faces are those of its validation part, PublicTest" in page
