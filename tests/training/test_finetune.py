@@ -24,6 +24,7 @@ from fsr_fer.training.finetune import (
     draw_degradations,
     draw_sizes,
     finetune,
+    teacher_weights,
     validate,
 )
 from fsr_fer.training.fit import Run
@@ -135,6 +136,23 @@ def test_the_teacher_terms_by_hand() -> None:
     values = trainer(teacher=sections.teacher(network="pretrained")).train_step(small, full, labels)
     for name, value in expected.items():
         assert values[name].item() == pytest.approx(float(value), rel=1e-3), name
+
+
+def test_the_teacher_fades_with_the_size_of_the_face() -> None:
+    sizes = torch.tensor([0, 2, 8, -13, -50, -60])
+    assert teacher_weights(sizes, 50).tolist() == pytest.approx([0, 0, 0.75, 0.74, 0, 0])
+    assert teacher_weights(sizes, 0).tolist() == [1] * 6
+    small, full, labels = batch()
+    terms = [
+        trainer(teacher=sections.teacher(network="pretrained")).train_step(
+            small, full, labels, teacher_weights=torch.tensor(weights)
+        )
+        for weights in ([1.0] * 8, [1.0] * 4 + [0.0] * 4, [0.0] * 4 + [1.0] * 4)
+    ]
+    for name in ("train/teacher_logits", "train/teacher_embedding", "train/teacher_features"):
+        whole, *halves = (float(values[name]) for values in terms)
+        assert whole == pytest.approx(sum(halves), rel=1e-4)
+        assert min(halves) > 0
 
 
 def test_only_the_learner_learns_and_without_a_teacher_nobody_is_asked() -> None:

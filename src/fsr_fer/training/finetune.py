@@ -50,6 +50,18 @@ def draw_sizes(
     return torch.where(kind < settings.full_size_share, 0, sizes)
 
 
+def teacher_weights(sizes: Tensor, fades_at_pixels: int) -> Tensor:
+    """The teacher's weight for faces of these ``draw_sizes``, float32 [B].
+
+    It falls linearly from 1, for a face of no pixels, to 0 at ``fades_at_pixels``; 0: it is 1.
+    """
+    if fades_at_pixels == 0:
+        return torch.ones(len(sizes))
+    pixels = torch.where(sizes > 0, FULL_SIZE / sizes, -sizes)
+    pixels = torch.where(sizes == 0, FULL_SIZE, pixels)
+    return (1 - pixels / fades_at_pixels).clamp_min(0)
+
+
 @dataclass(frozen=True)
 class Degradations:
     """What each of B faces suffers at its own pixels; None: this face does not."""
@@ -175,11 +187,17 @@ class FinetuneTrainer:
         }
 
     def train_step(
-        self, small: Tensor, full: Tensor, labels: Tensor, targets: Tensor | None = None
+        self,
+        small: Tensor,
+        full: Tensor,
+        labels: Tensor,
+        targets: Tensor | None = None,
+        teacher_weights: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """One ``update`` from faces small and full-size, standardised [B, 3, H, W].
 
         ``targets``: probabilities [B, classes] in place of the labels, for cross-entropy alone.
+        ``teacher_weights`` [B]: see there; nothing is 1 for each face.
         """
         features, embedding, logits = self._read(self.student, small)
         # Logit adjustment: the classes' frequencies are added in training alone.
@@ -190,7 +208,10 @@ class FinetuneTrainer:
             label_smoothing=self.settings.label_smoothing,
         )
         terms = {"train/cross_entropy": cross_entropy}
-        terms |= self._teacher_terms(features, embedding, logits, full)
+        weights = torch.ones(len(full), device=full.device)
+        if teacher_weights is not None:
+            weights = teacher_weights
+        terms |= self._teacher_terms(features, embedding, logits, full, weights)
         loss = torch.stack(list(terms.values())).sum()
         terms = update(self.student, self.optimizer, loss, terms, logits, labels)
         self._update_ema()
@@ -206,9 +227,9 @@ class FinetuneTrainer:
         return features, embedding, logits
 
     def _teacher_terms(
-        self, features: Tensor, embedding: Tensor, logits: Tensor, full: Tensor
+        self, features: Tensor, embedding: Tensor, logits: Tensor, full: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
-        """Weighted distances to the teacher, who sees the full-size faces."""
+        """Distances to the teacher, who sees the full-size faces, each times its face's weight."""
         settings, terms = self.settings.teacher, {}
         if settings.network == "none":
             return {}
@@ -221,14 +242,15 @@ class FinetuneTrainer:
                 (logits / temperature).log_softmax(dim=1),
                 (target_logits / temperature).log_softmax(dim=1),
                 log_target=True,
-                reduction="batchmean",
+                reduction="none",
             )
+            divergence = (divergence * weights[:, None]).sum() / len(weights)
             terms["train/teacher_logits"] = settings.logits_weight * temperature**2 * divergence
         if settings.embedding_weight > 0:
-            distance = (embedding - target_embedding).square().mean()
+            distance = ((embedding - target_embedding).square() * weights[:, None]).mean()
             terms["train/teacher_embedding"] = settings.embedding_weight * distance
         if settings.features_weight > 0:
-            distance = (features - target).square().mean()
+            distance = ((features - target).square() * weights[:, None, None]).mean()
             terms["train/teacher_features"] = settings.features_weight * distance
         return terms
 
@@ -307,6 +329,7 @@ def finetune(
             standardise(faces.to(run.device)),
             labels.to(run.device),
             train.targets(positions, settings.soft_targets).to(run.device),
+            teacher_weights(sizes, settings.teacher.fades_at_pixels).to(run.device),
         )
 
     def validated(means: dict[str, float]) -> dict[str, float]:

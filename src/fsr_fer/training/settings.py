@@ -91,6 +91,7 @@ class TeacherSettings:
     temperature: PositiveFloat
     embedding_weight: NotNegativeFloat
     features_weight: NotNegativeFloat
+    fades_at_pixels: NotNegativeInt
 
 
 @dataclass(frozen=True, kw_only=True)
