@@ -70,7 +70,7 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "bomb.png": (bomb(), "unreadable", "decompression bomb"),
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "unreadable", "not a picture"),
     "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unreadable", "not a picture"),
-    "film.mp4": (b"\0\0\0\x20ftypisom", "unreadable", "not a picture"),
+    "film.mp4": (b"\0\0\0\x20ftypisom", "unreadable", "no video that can be read"),
     "nan.tiff": (float_grey(float("nan")), "unreadable", "not finite"),
     "range.tiff": (float_grey(200.0), "unreadable", "grey values"),
     "animated.gif": (animated("GIF"), "ok", "red"),

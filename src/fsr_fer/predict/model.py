@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +19,15 @@ from fsr_fer.predict.model_file import Card, read_model_file
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Channels, Picture, rgb_of
 from fsr_fer.predict.results import SMALLEST_FACE, Box, Prediction
+from fsr_fer.predict.videos import EVERY, with_frames
 
 SHIPPED = Path(__file__).with_name("model.onnx")
 MOST_THREADS = 8
 """Each holds a decoded picture, which may be 100 megabytes and more."""
 Faces = Literal["auto", "crops", "detect"]
 SEARCHED = 4
-"""Pictures a thread gets at a time where they may have to be searched, a second each."""
+"""Pictures a thread gets at a time where they may have to be searched, a second each, or are frames
+of a video, which are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Finished = Callable[[np.ndarray, list[Prediction]], None]
 
@@ -72,17 +74,19 @@ class Model:
         channels: Channels | None = None,
         faces: Faces = "auto",
         min_face: int | None = None,
+        every: int = EVERY,
         batch_size: int = 64,
         top_k: int | None = None,
         min_probability: float | None = None,
     ) -> Iterator[Prediction]:
         """Read pictures one after the other, as far as the iterator is asked for.
 
-        A source is the path of a picture, the bytes of one, or an array, uint8 [H, W, 3] in
-        ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its faces, in
-        pixels of the upright picture and in ``box_form``, or None. Without boxes ``faces`` says
-        whether a picture is one face (``crops``) or faces are looked for in it (``detect``), from
-        ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` looks for them
+        A source is the path of a picture or a video, the bytes of a picture, or an array, uint8
+        [H, W, 3] in ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its
+        faces, in pixels of the upright picture and in ``box_form``, or None; for a video {frame:
+        its faces}. Otherwise each ``every``-th frame of a video is read. Without boxes ``faces``
+        says whether a picture is one face (``crops``) or faces are looked for in it (``detect``),
+        from ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` looks for them
         where a picture is wider or higher than 200 pixels.
         ``min_probability`` takes the place of the model's limit below which it is uncertain;
         ``top_k`` keeps the most probable classes. Every source gives one prediction or more; a
@@ -103,10 +107,12 @@ class Model:
             min_probability=min_probability,
         )
         _check(choices)
+        if every < 1:
+            raise ValueError(f"every is {every}; expected 1 or more")
         if isinstance(sources, (str, os.PathLike, bytes, np.ndarray)):
             sources = [sources]
         pictures = _pictures(sources, boxes, box_form or "", channels)
-        read = self.read(pictures, choices)
+        read = self.read(with_frames(pictures, every), choices)
         return (prediction for one in read for prediction in one)
 
     def read(
@@ -157,7 +163,12 @@ class Model:
         self, picture: Picture, choices: Choices
     ) -> tuple[np.ndarray | None, list[Prediction]]:
         """A picture's pixels, and a row for each face in it, or one that says why there is none."""
-        row = Prediction(input=picture.number, source=picture.source)
+        row = Prediction(
+            input=picture.number,
+            source=picture.source,
+            frame=picture.frame,
+            seconds=picture.seconds,
+        )
         boxes = picture.boxes
         try:
             rgb = picture.read()
@@ -282,9 +293,6 @@ def _pictures(
     if boxes is not None:
         pairs = zip(sources, boxes, strict=True)
     for number, (source, given) in enumerate(pairs, 1):
-        faces: tuple[Box, ...] | None = None
-        if given is not None:
-            faces = tuple(box_of(box, box_form) for box in _four_numbers(given, number))
         name: str
         content: str | bytes | np.ndarray
         if isinstance(source, np.ndarray):
@@ -293,7 +301,26 @@ def _pictures(
             name, content = f"bytes {number}", source
         else:
             name = content = os.fspath(source)
-        yield Picture(number=number, source=name, content=content, boxes=faces)
+        by_frame: list[tuple[int | None, Any]] = [(None, given)]
+        if isinstance(given, Mapping):
+            by_frame = _frames_with_boxes(given, content, number)
+        for frame, some in by_frame:
+            faces: tuple[Box, ...] | None = None
+            if some is not None:
+                faces = tuple(box_of(box, box_form) for box in _four_numbers(some, number))
+            yield Picture(number=number, source=name, content=content, boxes=faces, frame=frame)
+
+
+def _frames_with_boxes(
+    given: Mapping[Any, Any], content: object, number: int
+) -> list[tuple[int | None, Any]]:
+    numbers = all(isinstance(frame, int) and frame >= 0 for frame in given)
+    if not (given and numbers and isinstance(content, str)):
+        raise ValueError(
+            f"boxes of source {number} are {given!r}; expected a list, or of the path of a video "
+            "{frame from 0: a list}"
+        )
+    return sorted(given.items())
 
 
 def _four_numbers(given: Any, number: int) -> list[Sequence[object]]:
@@ -313,7 +340,8 @@ def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[l
     for picture in pictures:
         batch.append(picture)
         searched = faces != "crops" and picture.boxes is None
-        if len(batch) >= (min(size, SEARCHED) if searched else size):
+        few = searched or picture.frame is not None
+        if len(batch) >= (min(size, SEARCHED) if few else size):
             yield batch
             batch = []
     if batch:
