@@ -13,6 +13,8 @@ from fsr_fer.predict.results import Box, Prediction
 Format = Literal["table", "csv", "jsonl"]
 ESCAPES = "backslashreplace"
 """A name that is not UTF-8 is written as escapes, which JSON reads back as it was."""
+LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""Characters of names at which some programs end a line, and how JSON writes them without."""
 SOURCE_WIDTH = 40
 WORTH_SAYING = 0.1
 """Probability from which a table lists the other expressions."""
@@ -44,7 +46,7 @@ class Lines:
     def line(self, row: Prediction) -> str:
         """One prediction; never more than one line, whatever the picture is called."""
         if self.format == "jsonl":
-            return json.dumps(row.to_dict(), ensure_ascii=False) + "\n"
+            return json.dumps(row.to_dict(), ensure_ascii=False).translate(LINE_ENDS) + "\n"
         return self._csv(row) if self.format == "csv" else _table(row)
 
     def _csv(self, row: Prediction) -> str:

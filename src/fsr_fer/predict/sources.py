@@ -88,5 +88,6 @@ def _list(file: str) -> Iterator[Found]:
                 name = line.rstrip("\n")
                 if name.strip():
                     yield name, name, ""
-    except OSError as error:
-        raise UserError(f"the list {file or '@'} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        said = getattr(error, "strerror", None) or error
+        raise UserError(f"the list {file or '@'} cannot be read: {said}") from None
