@@ -80,7 +80,17 @@ def predict_command(
         Path | None, typer.Option(help="A new folder for pictures with predictions drawn on.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="An .onnx file of fsr-fer's [default: the shipped one].")
+        str | None,
+        typer.Option(
+            help="An .onnx file of fsr-fer's, or a row of the pipeline's table, such as "
+            "mixed_resolution [default: the shipped one]."
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Whose row --model is [default: the selected].")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="What computes a row: cpu, cuda, cuda:N, mps.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Write the K most probable expressions only.")
@@ -125,7 +135,7 @@ def predict_command(
     part = _part(shard)
     if annotate is not None:
         _prepare_folder(annotate, resume)
-    reader = load(model)
+    reader = load(model, profile=profile, device=device)
     suffix = output.suffix.lower() if output else ""
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
     lines = Lines(chosen, reader.class_names)

@@ -1,10 +1,12 @@
 """Reading faces with a model: what ``fsr_fer.load`` gives and the command runs."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,8 @@ SEARCHED = 4
 of a video, which are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Finished = Callable[[np.ndarray, list[Prediction]], None]
+Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Faces, uint8 RGB [N, 100, 100, 3], and pixels, float32 [N] -> probabilities [N, K]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +57,11 @@ class Model:
     def __init__(
         self,
         card: Card,
-        session: onnxruntime.InferenceSession,
+        network: Network,
         detector: Detector | None = None,
     ) -> None:
         self.card = card
-        self._session = session
+        self._network = network
         self._detector = detector
 
     @property
@@ -222,13 +226,12 @@ class Model:
         todo.clear()
 
     def probabilities(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 [N, K], of uint8 RGB [N, 100, 100, 3] and float32 [N].
+        """Class probabilities [N, K] of uint8 RGB [N, 100, 100, 3] and float32 [N].
 
         Raises:
             UserError: the model gives something that is no probability.
         """
-        inputs = {"faces": faces, "pixels": pixels}
-        (probabilities,) = self._session.run(["probabilities"], inputs)
+        probabilities = self._network(faces, pixels)
         shape = (len(faces), len(self.class_names))
         # NaN is not above anything either.
         if probabilities.shape != shape or not (probabilities >= 0).all():
@@ -236,8 +239,7 @@ class Model:
                 f"model {self.card.name!r} gives no probabilities of {shape[1]} classes; "
                 "it is damaged, or made otherwise than by fsr-fer"
             )
-        result: np.ndarray = probabilities
-        return result
+        return probabilities
 
     def _complete(self, row: Prediction, values: np.ndarray, choices: Choices) -> Prediction:
         named = dict(zip(self.class_names, map(float, values), strict=True))
@@ -249,25 +251,54 @@ class Model:
         if limit is None:
             limit = self.card.uncertain_below
         assert row.pixels is not None
+        measured = self.card.expected_accuracy(row.pixels) if self.card.pixels else None
         return replace(
             row,
             label=label,
             probability=named[label],
             probabilities=named,
-            expected_accuracy=self.card.expected_accuracy(row.pixels),
+            expected_accuracy=measured,
             uncertain=named[label] < limit,
         )
 
 
-def load(path: str | os.PathLike[str] | None = None, detector: Detector | None = None) -> Model:
+def load(
+    path: str | os.PathLike[str] | None = None,
+    detector: Detector | None = None,
+    *,
+    profile: str | None = None,
+    device: str | None = None,
+) -> Model:
     """The model that is shipped with the package, or the one in a file; so with the detector.
+
+    In the folder of the pipeline ``path`` may also be a row of a ``profile``, or of the selected
+    one, such as "mixed_resolution"; torch reads it, on ``device`` (cpu, cuda, ...).
 
     Raises:
         UserError: there is none, or the file is damaged or no model of this project.
     """
+    row = path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.exists(path)
+    if path is not None and row:
+        # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.
+        from fsr_fer.pipeline.row_model import load_row
+
+        return load_row(os.fspath(path), profile, device, detector)
+    if profile or device:
+        raise UserError(
+            "a profile and a device are for a row of the pipeline, such as mixed_resolution; "
+            f"the model is {'the shipped one' if path is None else f'the file {path}'}"
+        )
     if path is None and not SHIPPED.is_file():
         raise UserError("this fsr-fer ships no model; name one: --model FILE, load(FILE) in Python")
-    return Model(*read_model_file(SHIPPED if path is None else Path(path)), detector)
+    card, session = read_model_file(SHIPPED if path is None else Path(path))
+    return Model(card, partial(_run, session), detector)
+
+
+def _run(
+    session: onnxruntime.InferenceSession, faces: np.ndarray, pixels: np.ndarray
+) -> np.ndarray:
+    (found,) = session.run(["probabilities"], {"faces": faces, "pixels": pixels})
+    return np.asarray(found)
 
 
 def _check(choices: Choices) -> None:

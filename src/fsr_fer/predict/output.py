@@ -87,7 +87,7 @@ def _table(row: Prediction) -> str:
         str(row.pixels),
         row.label,
         f"{row.probability:.2f}",
-        f"{row.expected_accuracy:.2f}",
+        "-" if row.expected_accuracy is None else f"{row.expected_accuracy:.2f}",
         "; ".join(filter(None, notes)),
     )
 
