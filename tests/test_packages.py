@@ -17,6 +17,8 @@ LEVELS = {
     "evaluation": 3,
 }
 LEVELS |= {"training": 4, "pipeline": 5, "report": 6, "cli": 7}
+# Upward, and only when a row of the table is asked for as a model.
+ON_DEMAND = {("predict/model.py", "fsr_fer.pipeline.row_model")}
 
 
 def test_packages_import_what_lies_below_them_alone() -> None:
@@ -26,5 +28,8 @@ def test_packages_import_what_lies_below_them_alone() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fsr_fer."):
                 other = str(node.module).split(".")[1]
                 below = LEVELS.get(package, 8) > LEVELS[other]
-                assert other == package or below, f"{path.relative_to(ROOT)} imports {node.module}"
+                on_demand = (str(path.relative_to(SRC)), node.module) in ON_DEMAND
+                assert other == package or below or on_demand, (
+                    f"{path.relative_to(ROOT)} imports {node.module}"
+                )
     assert {path.name for path in SRC.glob("*.py")} == {"__init__.py", "cli.py"}

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.predict.conftest import RED, Predict, paint
+from fsr_fer.predict.model import load
+from fsr_fer.predict.sources import find_pictures
+from tests.predict.conftest import RED, Predict, paint, scene
+from tests.serve.conftest import serving
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
 
@@ -31,17 +35,33 @@ def animated(kind: str) -> bytes:
     return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
-def bomb() -> bytes:
+def chunk(name: bytes, data: bytes) -> bytes:
+    checked = name + data
+    size, checksum = len(data).to_bytes(4, "big"), zlib.crc32(checked).to_bytes(4, "big")
+    return size + checked + checksum
+
+
+def bomb(side: int = 50_000) -> bytes:
     """A PNG of few bytes that says it has 50,000 x 50,000 pixels."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        checked = name + data
-        size, checksum = len(data).to_bytes(4, "big"), zlib.crc32(checked).to_bytes(4, "big")
-        return size + checked + checksum
-
-    side = (50_000).to_bytes(4, "big")
-    header = chunk(b"IHDR", side + side + b"\x08\x02\0\0\0")
+    sides = side.to_bytes(4, "big") * 2
+    header = chunk(b"IHDR", sides + b"\x08\x02\0\0\0")
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def with_chunk(name: bytes, data: bytes) -> bytes:
+    """A PNG with a chunk more, after its header."""
+    content = noise("PNG")
+    return content[:33] + chunk(name, data) + content[33:]
+
+
+def changed(content: bytes, at: int, by: bytes) -> bytes:
+    return content[:at] + by + content[at + len(by) :]
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return noise("JPEG", exif=exif)
 
 
 def sixteen_bit() -> bytes:
@@ -70,7 +90,7 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "bomb.png": (bomb(), "unreadable", "decompression bomb"),
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "unreadable", "not a picture"),
     "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unreadable", "not a picture"),
-    "film.mp4": (b"\0\0\0\x20ftypisom", "unreadable", "not a picture"),
+    "film.mp4": (b"\0\0\0\x20ftypisom", "unreadable", "no video that can be read"),
     "nan.tiff": (float_grey(float("nan")), "unreadable", "not finite"),
     "range.tiff": (float_grey(200.0), "unreadable", "grey values"),
     "animated.gif": (animated("GIF"), "ok", "red"),
@@ -90,6 +110,79 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "line.png": (encoded(Image.new("RGB", (150, 1)), "PNG"), "too_small", "1 pixels"),
     "high.png": (encoded(Image.new("RGB", (20, 201)), "PNG"), "no_face", "none of 10 pixels"),
     "thread.png": (encoded(Image.new("RGB", (1, 30_000)), "PNG"), "no_face", "none of 10 pixels"),
+    "ppm.ppm": (noise("PPM"), "ok", ""),
+    "half.ppm": (noise("PPM")[:900], "unreadable", ""),
+    "text.ppm": (b"P3 2 2 255 " + b"x" * 99, "unreadable", ""),
+    "bomb.ppm": (b"P6 50000 50000 255\n", "unreadable", "decompression bomb"),
+    "bomb.bmp": (
+        changed(noise("BMP"), 18, b"\0\0\1\0\0\0\1\0"),
+        "unreadable",
+        "decompression bomb",
+    ),
+    "bomb.gif": (b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0", "unreadable", ""),
+    "below-the-limit.png": (bomb(9000), "unreadable", ""),
+    "no-pixels.png": (bomb(0), "unreadable", ""),
+    "text-bomb.png": (
+        with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**23))),
+        "unreadable",
+        "too large",
+    ),
+    "profile.png": (with_chunk(b"iCCP", b"a\0\0" + zlib.compress(b"no profile")), "ok", ""),
+    "long-chunk.png": (changed(noise("PNG"), 33, b"\x7f\xff\xff\xff"), "ok", ""),  # all is there
+    "checksum.png": (changed(noise("PNG"), 29, b"\0\0\0\0"), "unreadable", ""),
+    "depth.png": (changed(noise("PNG"), 24, b"\x07"), "unreadable", ""),
+    "magic.png": (b"\x89PNG\r\n\x1a\n", "unreadable", ""),
+    "magic.jpg": (b"\xff\xd8\xff", "unreadable", ""),
+    "magic.gif": (b"GIF89a", "unreadable", ""),
+    "magic.tiff": (b"II*\0\xff\xff\xff\x7f", "unreadable", ""),
+    "circle.tiff": (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "unreadable", ""),
+    "magic.webp": (b"RIFF\xff\xff\xff\x7fWEBPVP8 ", "unreadable", ""),
+    "zeros.png": (bytes(5000), "unreadable", "not a picture"),
+    "before.jpg": (b"x" + noise("JPEG"), "unreadable", "not a picture"),
+    "after.jpg": (noise("JPEG") + b"<?php ?>" * 99, "ok", ""),
+    "after.png": (noise("PNG") + bytes(9999), "ok", ""),
+    "animated-half.gif": (animated("GIF")[:60], "unreadable", ""),
+    "pages.tiff": (animated("TIFF"), "ok", "red"),
+    "grey-and-16-bit.tiff": (
+        encoded(Image.fromarray(np.full((20, 20), 65535, np.uint16)), "TIFF"),
+        "ok",
+        "0.33",
+    ),
+    "16-bit.ppm": (b"P6 9 9 65535 " + b"\xff\xff\0\0\0\0" * 81, "ok", "red"),
+    "infinite.tiff": (float_grey(float("inf")), "unreadable", "not finite"),
+    "negative.tiff": (float_grey(-1.0), "unreadable", "grey values"),
+    "integers.tiff": (
+        encoded(Image.fromarray(np.full((20, 20), -5, np.int32)), "TIFF"),
+        "unreadable",
+        "grey",
+    ),
+    "cmyk.tiff": (encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "TIFF"), "ok", "red"),
+    "ycbcr.tiff": (noise("TIFF", "YCbCr"), "ok", ""),
+    "palette.gif": (encoded(Image.new("P", (20, 20)), "GIF", transparency=0), "ok", "0.33"),
+    "palette.bmp": (noise("BMP", "P"), "ok", ""),
+    "half-transparent.png": (
+        encoded(Image.new("P", (20, 20)), "PNG", transparency=bytes([128] * 256)),
+        "ok",
+        "0.33",
+    ),
+    "clear-colour.png": (
+        encoded(Image.new("RGB", (20, 20), "red"), "PNG", transparency=(255, 0, 0)),
+        "ok",
+        "0.33",
+    ),
+    "clear.webp": (encoded(Image.new("RGBA", (20, 20), (9, 9, 9, 0)), "WEBP"), "ok", "0.33"),
+    "upside-down.jpg": (turned(3), "ok", ""),
+    "orientation.jpg": (turned(99), "ok", ""),
+    "exif.jpg": (noise("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), "ok", ""),
+    "icon.png": (encoded(Image.new("RGB", (16, 16)), "ICO"), "unreadable", "not a picture"),
+    "paper.jpg": (b"%PDF-1.7\n", "unreadable", "not a picture"),
+    "packed.png": (b"PK\3\4" + bytes(99), "unreadable", "not a picture"),
+    "weights.png": (b"\x80\x04cos\nsystem\n(S'false'\ntR.", "unreadable", "not a picture"),
+    "page.jpg": (b"<html><script>alert(1)</script>", "unreadable", "not a picture"),
+    "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "unreadable", "not a picture"),
+    "empty.mp4": (b"", "unreadable", "is empty"),
+    "picture.mp4": (noise("JPEG"), "unreadable", "no video that can be read"),
+    "playlist.mov": (b"#EXTM3U\n/etc/passwd\n", "unreadable", "no video that can be read"),
     "large-noise.png": (encoded(Image.fromarray(NOISE).resize((300, 230)), "PNG"), "no_face", ""),
 }
 
@@ -113,7 +206,8 @@ def test_any_file_is_one_row_and_ends_no_batch(here: Path, predict: Predict) -> 
     assert all(row["label"] == "red" for row in rows[1::2])
     for row, (_, status, said) in zip(rows[::2], FILES.values(), strict=True):
         assert row["status"] == status, row
-        assert said in f"{row['label']} {row['message']}".lower(), row
+        uniform = f"{row['probability']:.2f}" if row["label"] else ""
+        assert said in f"{row['label']} {uniform} {row['message']}".lower(), row
 
 
 def pipe() -> str:
@@ -142,6 +236,28 @@ def folder(name: str) -> str:
     return name
 
 
+def listening() -> str:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("s.png")
+    return "s.png"
+
+
+def painted(name: str) -> str:
+    paint(Path(name), RED)
+    return name
+
+
+def link(name: str, target: str) -> str:
+    os.symlink(target, name)
+    return name
+
+
+def sparse() -> str:
+    with open("sparse.png", "wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    return "sparse.png"
+
+
 ODD: dict[str, tuple[Callable[[], str], str, str]] = {
     "a pipe": (pipe, "unreadable", "is a pipe"),
     "a device": (lambda: "/dev/zero", "unreadable", "is a pipe or a device"),
@@ -149,6 +265,24 @@ ODD: dict[str, tuple[Callable[[], str], str, str]] = {
     "a link to itself": (link_to_itself, "unreadable", "cannot be read"),
     "a long name": (lambda: "a" * 5000, "unreadable", "cannot be read"),
     "a glob without a match": (lambda: "*.nothing", "unreadable", "matches no file"),
+    "a socket": (listening, "unreadable", "is a pipe or a device"),
+    "a terabyte": (sparse, "unreadable", "has 1,099,511,627,776 bytes"),
+    "nothing's device": (lambda: "/dev/null", "unreadable", "is a pipe or a device"),
+    "a link to nothing": (lambda: link("l.png", "no.png"), "unreadable", "No such file"),
+    "a link to a device": (lambda: link("l.png", "/dev/zero"), "unreadable", "a device"),
+    "a picture as a folder": (lambda: painted("a.png") + "/", "unreadable", "Not a directory"),
+    "a name that is a glob": (lambda: painted("[a-c]*?.png"), "ok", "red"),
+    "a glob that is broken": (lambda: "[a.png*", "unreadable", "matches no file"),
+    "an address": (lambda: "http://127.0.0.1:9/a.png", "unreadable", "No such file"),
+    "a command": (lambda: "a.png; touch b.png", "unreadable", "No such file"),
+    "a home": (lambda: "~/a.png", "unreadable", "No such file"),
+    "a name of blanks": (lambda: painted("   .png"), "ok", "red"),
+    "a name that colours terminals": (lambda: painted("\x1b[31ma.png"), "ok", "red"),
+    "a name that goes back": (lambda: painted("a\r\x08\tb.png"), "ok", "red"),
+    "a name that runs from the right": (lambda: painted("\u202egnp.png"), "ok", "red"),
+    "a name that is a formula": (lambda: painted('=1+1,"a".png'), "ok", "red"),
+    "a name of separators": (lambda: painted("a\x1c\x85\u2028b.png"), "ok", "red"),
+    "a video that is a pipe": (lambda: link("v.mp4", pipe()), "unreadable", "is a pipe"),
     "a name that is not UTF-8": (not_utf8, "ok", "red"),
     "a name of two lines": (newline, "ok", "red"),
 }
@@ -177,3 +311,134 @@ def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
     assert rows[1]["message"] == "is a folder, not a picture"
     (here / "empty.txt").write_bytes(b"\n\n")
     assert read(predict, "@empty.txt") == []
+
+
+BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
+    "30,40,20,20": "red",
+    "0,0,0,0": "both must be above 0",
+    "30,40,0,20": "both must be above 0",
+    "30,40,20,-20": "both must be above 0",
+    "300,0,9,9": "outside the picture",
+    "0,240,9,9": "outside the picture",
+    "-9,-9,9,9": "outside the picture",
+    "-1e300,0,9,9": "outside the picture",
+    "0,0,601,9": "more than 2 times",
+    "0,0,1e300,1e300": "more than 2 times",
+    "0,0,1e-300,1e-300": "1 pixels; the model reads faces from 8",
+    "nan,0,9,9": "not four finite numbers",
+    "0,0,inf,9": "not four finite numbers",
+    "0,0,-inf,9": "not four finite numbers",
+    "0,0,1e999,9": "not four finite numbers",
+    "a,b,c,d": "not four finite numbers",
+    ",,,": "not four finite numbers",
+    "1,2": "not four finite numbers",
+    "1,2,3,4,5,6": "3 pixels; the model",
+    "0x1,0,9,9": "not four finite numbers",
+    '"1,5",0,9,9': "not four finite numbers",
+    "295,235,20,20": "ok",
+}
+
+
+def test_any_box_is_one_row(here: Path, predict: Predict) -> None:
+    scene(here / "scene.png")
+    lines = [f"scene.png,{box}\n" for box in BOXES]
+    (here / "boxes.csv").write_text("image,x,y,width,height\n" + "".join(lines))
+    rows = read(predict, "--boxes", "boxes.csv")
+    for row, (box, said) in zip(rows, BOXES.items(), strict=True):
+        assert said in f"{row['status']} {row['label']} {row['message']}", (box, row)
+
+
+def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
+    scene(here / "scene.png")
+    start = '{"image": "scene.png", "xywh": '
+    lines = [
+        "null",
+        "3",
+        '"text"',
+        "[" * 5000,
+        "{",
+        '{"image": 3, "xywh": [0,0,9,9]}',
+        '{"image": "", "xywh": [0,0,9,9]}',
+    ]
+    boxes = [
+        "null}",
+        "3}",
+        "{}}",
+        '"abcd"}',
+        "[1,2,3,[4]]}",
+        "[true,true,true,true]}",
+        "[NaN,0,9,9]}",
+        "[0,0,Infinity,9]}",
+        f"[0,0,{'9' * 400},9]}}",
+        '[0,0,"9","9"]}',
+        '[0,0,9,9], "frame": 0.5}',
+        '[0,0,9,9], "frame": true}',
+        '[0,0,9,9], "frame": 0}',
+    ]
+    (here / "boxes.jsonl").write_text("\n".join([*lines, *(start + box for box in boxes)]))
+    rows = read(predict, "--boxes", "boxes.jsonl")
+    assert len(rows) == len(lines) + len(boxes)
+    assert [row["status"] for row in rows[:7]] == ["unreadable"] * 7
+    assert [row["status"] for row in rows[7:]] == ["bad_box"] * 9 + ["ok"] + ["unreadable"] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["@folder"], "the list folder cannot be read: Is a directory"),
+        (["@nul\0"], "the list"),
+        (["--boxes", "folder.csv"], "cannot be read: Is a directory"),
+        (["--boxes", "noise.csv"], "line 1 is no header"),
+        (["good.png", "--output", "folder"], "exists"),
+        (["good.png", "--output", "good.png/a.csv"], "there is no folder good.png"),
+        (["good.png", "--output", "/dev/full"], "exists"),
+        (["good.png", "--annotate", "good.png"], "is a file"),
+        (["good.png", "--model", "good.png"], "is no ONNX model"),
+        (["good.png", "--model", "folder"], "cannot be read: Is a directory"),
+    ],
+)
+def test_a_mistake_is_one_line(here: Path, predict: Predict, words: list[str], said: str) -> None:
+    paint(here / "good.png", RED)
+    (here / "folder").mkdir()
+    (here / "folder.csv").mkdir()
+    (here / "noise.csv").write_bytes(bytes(range(256)) * 9)
+    code, out, err = predict(*words)
+    assert (code, out, err.count("\n")) == (1, "", 1), err
+    assert said in err
+
+
+def test_a_list_of_any_bytes_loses_no_line(here: Path, predict: Predict) -> None:
+    lines = [bytes([byte]) * 3 + b".png" for byte in range(256) if byte != 10]
+    (here / "list.txt").write_bytes(b"\n".join([*lines, b"x" * 1_000_000]))
+    rows = read(predict, "@list.txt")
+    assert len(rows) == 256
+    assert {row["status"] for row in rows} == {"unreadable"}
+
+
+def test_names_of_a_large_folder_are_read_as_they_come(here: Path, predict: Predict) -> None:
+    (here / "many").mkdir()
+    for number in range(5000):
+        (here / f"many/{number:04d}.png").touch()
+    found = find_pictures(["many"], [])
+    assert next(found).source == "many/0000.png"
+    os.remove("many/4999.png")  # nothing looks at a picture before its turn
+    assert sum(1 for _ in found) == 4999
+    rows = read(predict, "many")
+    assert [row["source"] for row in rows] == [f"many/{number:04d}.png" for number in range(4999)]
+
+
+def test_the_service_gives_each_file_one_row_or_one_line(model_file: Path) -> None:
+    with serving(load(model_file)) as client:
+        for name, (content, status, _) in FILES.items():
+            code, said = client.predict(("pictures", content))
+            if code == 413:  # it looks at the size before it reads
+                assert "bomb" in name or name in ("below-the-limit.png",), name
+                assert list(said) == ["error"]
+            elif code == 422:
+                assert not content, name
+            else:
+                assert code == 200, name
+                (row,) = said["predictions"]
+                # What is uploaded is a picture, whatever it is called.
+                assert row["status"] == status or name == "picture.mp4", name
+        assert client.predict(("pictures", noise("PNG")))[0] == 200

@@ -27,9 +27,11 @@ def serving(model: Model, **limits: Any) -> Iterator[Client]:
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield Client(listening.getsockname()[1])
-        server.should_exit = True
-        thread.join()
+        try:
+            yield Client(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,8 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
 def file_name(row: Prediction) -> str:
     """What the annotated picture is called: unique, and safe on every system."""
     stem = os.path.splitext(os.path.basename(row.source))[0]
-    return f"{row.input:06d}-{re.sub(r'[^A-Za-z0-9._-]', '_', stem)[:80]}.png"
+    frame = "" if row.frame is None else f"-{row.frame:06d}"
+    return f"{row.input:06d}-{re.sub(r'[^A-Za-z0-9._-]', '_', stem)[:80]}{frame}.png"
 
 
 def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:

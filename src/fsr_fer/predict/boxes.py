@@ -1,8 +1,8 @@
 """A file of boxes: which pictures to read, and where in them the faces are.
 
 CSV with a header, or JSON lines. A picture is named by ``image`` or ``source``. The form of a box
-is named by its columns or keys (``FORMS``), or by the user; it is never guessed. What
-``fsr-fer predict`` writes is such a file.
+is named by its columns or keys (``FORMS``), or by the user; it is never guessed. ``frame`` is the
+number of a video's frame. What ``fsr-fer predict`` writes is such a file.
 """
 
 import csv
@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,10 +36,13 @@ class _Line(NamedTuple):
     name: str
     box: Box
     problem: str = ""
+    frame: int | None = None
 
 
 def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
     """The pictures of a file of boxes in its order; lines that follow one another are one picture.
+
+    Frames of a video have one number as long as they rise: it is read once for them.
 
     Names are relative to ``folder``. A line that makes no sense is a picture with a problem.
 
@@ -51,16 +55,27 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
         raise UserError(f"{path}: boxes are read from .csv (with a header) or .jsonl")
     lines = kinds[suffix](path, form)
     # A line with a problem stands alone: it says nothing of its neighbours.
-    groups = itertools.groupby(lines, lambda line: (line.name, line.problem and line.number))
+    groups = itertools.groupby(
+        lines, lambda line: (line.name, line.frame, line.problem and line.number)
+    )
+    number, last_name, last_frame = 0, "", math.inf
     try:
-        for number, ((name, _), group) in enumerate(groups, 1):
+        for (name, frame, _), group in groups:
             same = list(group)
             problem = same[0].problem
+            if frame is None or name != last_name or frame <= last_frame:
+                number += 1
+            last_name, last_frame = name, math.inf if frame is None else frame
             source = name or f"{path}:{same[0].number}"
             boxes = None if problem else tuple(line.box for line in same)
             content = os.path.join(folder, name)
             yield Picture(
-                number=number, source=source, content=content, boxes=boxes, problem=problem
+                number=number,
+                source=source,
+                content=content,
+                boxes=boxes,
+                problem=problem,
+                frame=frame,
             )
     except OSError as error:
         raise UserError(f"the boxes {path} cannot be read: {error.strerror}") from None
@@ -85,7 +100,7 @@ def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
         _agree(path, found, form)
         for row in reader:
             box = box_of([row[column] for column in columns], found)
-            yield _line(reader.line_num, row[names[0]], box)
+            yield _line(reader.line_num, row[names[0]], box, row.get("frame"))
 
 
 def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
@@ -101,7 +116,8 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
                 yield _Line(number, "", NO_BOX, f"line {number} is no JSON object")
                 continue
             name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
-            yield _line(number, name, _json_box(said, form, f"{path}, line {number}"))
+            box = _json_box(said, form, f"{path}, line {number}")
+            yield _line(number, name, box, said.get("frame"))
 
 
 def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box:
@@ -130,10 +146,16 @@ def _form_of(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
     return found[0] if len(found) == 1 else ((), "")
 
 
-def _line(number: int, name: object, box: Box) -> _Line:
+def _line(number: int, name: object, box: Box, frame: object) -> _Line:
     if not isinstance(name, str) or not name.strip():
         return _Line(number, "", NO_BOX, f"line {number} names no picture")
-    return _Line(number, name, box)
+    if frame is None or not str(frame).strip():
+        return _Line(number, name, box)
+    found = re.fullmatch(r"(\d{1,12})(\.0)?", str(frame).strip())  # .0 as pandas writes it
+    if not found:
+        problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
+        return _Line(number, name, NO_BOX, problem)
+    return _Line(number, name, box, frame=int(found[1]))
 
 
 def _agree(where: str, found: str, form: str | None) -> None:

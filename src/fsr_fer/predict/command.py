@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 import typer
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.predict.output import ESCAPES, Format, Lines, as_recorded, last_input
+from fsr_fer.predict.output import ESCAPES, Format, Lines, Place, as_recorded, last_place
 from fsr_fer.predict.results import SMALLEST_FACE, Prediction
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def predict_command(
         typer.Argument(
             metavar="SOURCE",
             show_default=False,
-            help="Pictures, folders, 'globs', @LIST (a path a line), - (a picture on stdin).",
+            help="Pictures, videos, folders, 'globs', @LIST (a path a line), - (a picture on "
+            "stdin).",
         ),
     ] = None,
     list_file: Annotated[
@@ -52,6 +53,10 @@ def predict_command(
             metavar="PIXELS",
             help="Smallest face to look for [default: 10; above 2 megapixels 20].",
         ),
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Read each N-th frame of a video [default: 25]."),
     ] = None,
     boxes: Annotated[
         str | None,
@@ -75,7 +80,17 @@ def predict_command(
         Path | None, typer.Option(help="A new folder for pictures with predictions drawn on.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="An .onnx file of fsr-fer's [default: the shipped one].")
+        str | None,
+        typer.Option(
+            help="An .onnx file of fsr-fer's, or a row of the pipeline's table, such as "
+            "mixed_resolution [default: the shipped one]."
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Whose row --model is [default: the selected].")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="What computes a row: cpu, cuda, cuda:N, mps.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Write the K most probable expressions only.")
@@ -97,6 +112,7 @@ def predict_command(
     \b
     fsr-fer predict face.jpg faces/        crops: a face fills the picture
     fsr-fer predict photo.jpg              a picture above 200 pixels: finds the faces
+    fsr-fer predict clip.mp4 --every 10    videos: pip install 'fsr-fer[video]'
     fsr-fer predict --boxes boxes.csv      you say where the faces are
     fsr-fer predict @list.txt --output predictions.csv
 
@@ -105,18 +121,21 @@ def predict_command(
     How right it is, for whom, and trained on what: docs/model-card.md.
     """  # noqa: D301
     from fsr_fer.predict.model import Choices, load
+    from fsr_fer.predict.videos import EVERY, with_frames
 
     given = list(sources or ())
     if not (given or list_file or boxes):
         raise typer.BadParameter("name a SOURCE, a --list or --boxes")
     if boxes and faces == "detect":
         raise typer.BadParameter("--boxes says where the faces are, --faces detect looks for them")
+    if boxes and every:
+        raise typer.BadParameter("--boxes names the frames of a video itself; --every is without")
     if min_face and (boxes or faces == "crops"):
         raise typer.BadParameter("--min-face is for pictures in which faces are looked for")
     part = _part(shard)
     if annotate is not None:
         _prepare_folder(annotate, resume)
-    reader = load(model)
+    reader = load(model, profile=profile, device=device)
     suffix = output.suffix.lower() if output else ""
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
     lines = Lines(chosen, reader.class_names)
@@ -129,6 +148,7 @@ def predict_command(
     )
     pictures = _pictures(given, list_file, boxes, box_form)
     pictures = (p for p in pictures if (p.number - 1) % part[1] == part[0] - 1)
+    pictures = with_frames(pictures, every or EVERY)
     pictures, stream = _open(pictures, output, lines, resume)
     finished = None
     if annotate is not None:
@@ -220,20 +240,31 @@ def _without_done(
     pictures: "Iterator[Picture]", output: Path, lines: Lines
 ) -> "tuple[Iterator[Picture], int]":
     """The pictures that a stopped run has not written to the end, and the bytes that it has."""
-    number, source, size = last_input(output, lines)
-    if number == 0:
+    last, size = last_place(output, lines)
+    if last is None:
         return _started(pictures), size
-    first = next((picture for picture in pictures if picture.number >= number), None)
+    first = next((picture for picture in pictures if not _is_before(picture, last)), None)
     if first is None:
         now = "none"
-    elif (first.number, as_recorded(first.source, lines.format)) == (number, source):
+    elif (first.number, as_recorded(first.source, lines.format), first.frame) == last:
         return itertools.chain([first], pictures), size
     else:
-        now = f"input {first.number:,}, {first.source!r}"
+        now = _said(first.number, first.source, first.frame)
     raise UserError(
-        f"{output} ends with input {number:,}, {source!r}, where the sources have {now}; "
-        "--resume needs the same sources and --shard"
+        f"{output} ends with {_said(*last)}, where the sources have {now}; "
+        "--resume needs the same sources, --shard and --every"
     )
+
+
+def _is_before(picture: "Picture", last: Place) -> bool:
+    if picture.number == last.number:
+        # What is wrong with a whole video has no frame and comes after its frames.
+        return picture.frame is not None and (last.frame is None or picture.frame < last.frame)
+    return picture.number < last.number
+
+
+def _said(number: int, source: str, frame: int | None) -> str:
+    return f"input {number:,}, {source!r}" + ("" if frame is None else f", frame {frame:,}")
 
 
 def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":

@@ -1,10 +1,12 @@
 """Reading faces with a model: what ``fsr_fer.load`` gives and the command runs."""
 
 import os
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +21,19 @@ from fsr_fer.predict.model_file import Card, read_model_file
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Channels, Picture, rgb_of
 from fsr_fer.predict.results import SMALLEST_FACE, Box, Prediction
+from fsr_fer.predict.videos import EVERY, with_frames
 
 SHIPPED = Path(__file__).with_name("model.onnx")
 MOST_THREADS = 8
 """Each holds a decoded picture, which may be 100 megabytes and more."""
 Faces = Literal["auto", "crops", "detect"]
 SEARCHED = 4
-"""Pictures a thread gets at a time where they may have to be searched, a second each."""
+"""Pictures a thread gets at a time where they may have to be searched, a second each, or are frames
+of a video, which are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Finished = Callable[[np.ndarray, list[Prediction]], None]
+Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Faces, uint8 RGB [N, 100, 100, 3], and pixels, float32 [N] -> probabilities [N, K]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +57,11 @@ class Model:
     def __init__(
         self,
         card: Card,
-        session: onnxruntime.InferenceSession,
+        network: Network,
         detector: Detector | None = None,
     ) -> None:
         self.card = card
-        self._session = session
+        self._network = network
         self._detector = detector
 
     @property
@@ -72,17 +78,19 @@ class Model:
         channels: Channels | None = None,
         faces: Faces = "auto",
         min_face: int | None = None,
+        every: int = EVERY,
         batch_size: int = 64,
         top_k: int | None = None,
         min_probability: float | None = None,
     ) -> Iterator[Prediction]:
         """Read pictures one after the other, as far as the iterator is asked for.
 
-        A source is the path of a picture, the bytes of one, or an array, uint8 [H, W, 3] in
-        ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its faces, in
-        pixels of the upright picture and in ``box_form``, or None. Without boxes ``faces`` says
-        whether a picture is one face (``crops``) or faces are looked for in it (``detect``), from
-        ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` looks for them
+        A source is the path of a picture or a video, the bytes of a picture, or an array, uint8
+        [H, W, 3] in ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its
+        faces, in pixels of the upright picture and in ``box_form``, or None; for a video {frame:
+        its faces}. Otherwise each ``every``-th frame of a video is read. Without boxes ``faces``
+        says whether a picture is one face (``crops``) or faces are looked for in it (``detect``),
+        from ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` looks for them
         where a picture is wider or higher than 200 pixels.
         ``min_probability`` takes the place of the model's limit below which it is uncertain;
         ``top_k`` keeps the most probable classes. Every source gives one prediction or more; a
@@ -103,10 +111,12 @@ class Model:
             min_probability=min_probability,
         )
         _check(choices)
+        if every < 1:
+            raise ValueError(f"every is {every}; expected 1 or more")
         if isinstance(sources, (str, os.PathLike, bytes, np.ndarray)):
             sources = [sources]
         pictures = _pictures(sources, boxes, box_form or "", channels)
-        read = self.read(pictures, choices)
+        read = self.read(with_frames(pictures, every), choices)
         return (prediction for one in read for prediction in one)
 
     def read(
@@ -157,7 +167,12 @@ class Model:
         self, picture: Picture, choices: Choices
     ) -> tuple[np.ndarray | None, list[Prediction]]:
         """A picture's pixels, and a row for each face in it, or one that says why there is none."""
-        row = Prediction(input=picture.number, source=picture.source)
+        row = Prediction(
+            input=picture.number,
+            source=picture.source,
+            frame=picture.frame,
+            seconds=picture.seconds,
+        )
         boxes = picture.boxes
         try:
             rgb = picture.read()
@@ -211,13 +226,12 @@ class Model:
         todo.clear()
 
     def probabilities(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Class probabilities, float32 [N, K], of uint8 RGB [N, 100, 100, 3] and float32 [N].
+        """Class probabilities [N, K] of uint8 RGB [N, 100, 100, 3] and float32 [N].
 
         Raises:
             UserError: the model gives something that is no probability.
         """
-        inputs = {"faces": faces, "pixels": pixels}
-        (probabilities,) = self._session.run(["probabilities"], inputs)
+        probabilities = self._network(faces, pixels)
         shape = (len(faces), len(self.class_names))
         # NaN is not above anything either.
         if probabilities.shape != shape or not (probabilities >= 0).all():
@@ -225,8 +239,7 @@ class Model:
                 f"model {self.card.name!r} gives no probabilities of {shape[1]} classes; "
                 "it is damaged, or made otherwise than by fsr-fer"
             )
-        result: np.ndarray = probabilities
-        return result
+        return probabilities
 
     def _complete(self, row: Prediction, values: np.ndarray, choices: Choices) -> Prediction:
         named = dict(zip(self.class_names, map(float, values), strict=True))
@@ -238,25 +251,54 @@ class Model:
         if limit is None:
             limit = self.card.uncertain_below
         assert row.pixels is not None
+        measured = self.card.expected_accuracy(row.pixels) if self.card.pixels else None
         return replace(
             row,
             label=label,
             probability=named[label],
             probabilities=named,
-            expected_accuracy=self.card.expected_accuracy(row.pixels),
+            expected_accuracy=measured,
             uncertain=named[label] < limit,
         )
 
 
-def load(path: str | os.PathLike[str] | None = None, detector: Detector | None = None) -> Model:
+def load(
+    path: str | os.PathLike[str] | None = None,
+    detector: Detector | None = None,
+    *,
+    profile: str | None = None,
+    device: str | None = None,
+) -> Model:
     """The model that is shipped with the package, or the one in a file; so with the detector.
+
+    In the folder of the pipeline ``path`` may also be a row of a ``profile``, or of the selected
+    one, such as "mixed_resolution"; torch reads it, on ``device`` (cpu, cuda, ...).
 
     Raises:
         UserError: there is none, or the file is damaged or no model of this project.
     """
+    row = path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.exists(path)
+    if path is not None and row:
+        # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.
+        from fsr_fer.pipeline.row_model import load_row
+
+        return load_row(os.fspath(path), profile, device, detector)
+    if profile or device:
+        raise UserError(
+            "a profile and a device are for a row of the pipeline, such as mixed_resolution; "
+            f"the model is {'the shipped one' if path is None else f'the file {path}'}"
+        )
     if path is None and not SHIPPED.is_file():
         raise UserError("this fsr-fer ships no model; name one: --model FILE, load(FILE) in Python")
-    return Model(*read_model_file(SHIPPED if path is None else Path(path)), detector)
+    card, session = read_model_file(SHIPPED if path is None else Path(path))
+    return Model(card, partial(_run, session), detector)
+
+
+def _run(
+    session: onnxruntime.InferenceSession, faces: np.ndarray, pixels: np.ndarray
+) -> np.ndarray:
+    (found,) = session.run(["probabilities"], {"faces": faces, "pixels": pixels})
+    return np.asarray(found)
 
 
 def _check(choices: Choices) -> None:
@@ -282,9 +324,6 @@ def _pictures(
     if boxes is not None:
         pairs = zip(sources, boxes, strict=True)
     for number, (source, given) in enumerate(pairs, 1):
-        faces: tuple[Box, ...] | None = None
-        if given is not None:
-            faces = tuple(box_of(box, box_form) for box in _four_numbers(given, number))
         name: str
         content: str | bytes | np.ndarray
         if isinstance(source, np.ndarray):
@@ -293,7 +332,26 @@ def _pictures(
             name, content = f"bytes {number}", source
         else:
             name = content = os.fspath(source)
-        yield Picture(number=number, source=name, content=content, boxes=faces)
+        by_frame: list[tuple[int | None, Any]] = [(None, given)]
+        if isinstance(given, Mapping):
+            by_frame = _frames_with_boxes(given, content, number)
+        for frame, some in by_frame:
+            faces: tuple[Box, ...] | None = None
+            if some is not None:
+                faces = tuple(box_of(box, box_form) for box in _four_numbers(some, number))
+            yield Picture(number=number, source=name, content=content, boxes=faces, frame=frame)
+
+
+def _frames_with_boxes(
+    given: Mapping[Any, Any], content: object, number: int
+) -> list[tuple[int | None, Any]]:
+    numbers = all(isinstance(frame, int) and frame >= 0 for frame in given)
+    if not (given and numbers and isinstance(content, str)):
+        raise ValueError(
+            f"boxes of source {number} are {given!r}; expected a list, or of the path of a video "
+            "{frame from 0: a list}"
+        )
+    return sorted(given.items())
 
 
 def _four_numbers(given: Any, number: int) -> list[Sequence[object]]:
@@ -313,7 +371,8 @@ def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[l
     for picture in pictures:
         batch.append(picture)
         searched = faces != "crops" and picture.boxes is None
-        if len(batch) >= (min(size, SEARCHED) if searched else size):
+        few = searched or picture.frame is not None
+        if len(batch) >= (min(size, SEARCHED) if few else size):
             yield batch
             batch = []
     if batch:

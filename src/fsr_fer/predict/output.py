@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.results import Box, Prediction
@@ -13,6 +13,8 @@ from fsr_fer.predict.results import Box, Prediction
 Format = Literal["table", "csv", "jsonl"]
 ESCAPES = "backslashreplace"
 """A name that is not UTF-8 is written as escapes, which JSON reads back as it was."""
+LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""Characters of names at which some programs end a line, and how JSON writes them without."""
 SOURCE_WIDTH = 40
 WORTH_SAYING = 0.1
 """Probability from which a table lists the other expressions."""
@@ -31,8 +33,9 @@ class Lines:
             return ""
         if self.format == "table":
             return _table_line("source", "pixels", "label", "probability", "expected", "note")
-        columns = ["input", "source", "status", *Box._fields, "score", "pixels", "label"]
+        columns = ["input", "source", "frame", "seconds", "status", *Box._fields, "score", "pixels"]
         columns += [
+            "label",
             "probability",
             "uncertain",
             "expected_accuracy",
@@ -43,14 +46,15 @@ class Lines:
     def line(self, row: Prediction) -> str:
         """One prediction; never more than one line, whatever the picture is called."""
         if self.format == "jsonl":
-            return json.dumps(row.to_dict(), ensure_ascii=False) + "\n"
+            return json.dumps(row.to_dict(), ensure_ascii=False).translate(LINE_ENDS) + "\n"
         return self._csv(row) if self.format == "csv" else _table(row)
 
     def _csv(self, row: Prediction) -> str:
         said = row.to_dict()
         box = said["box"] or dict.fromkeys(Box._fields)
         uncertain = None if row.uncertain is None else str(row.uncertain).lower()
-        cells = [said["input"], _one_line(row.source), said["status"], *box.values()]
+        cells = [said["input"], _one_line(row.source), said["frame"], said["seconds"]]
+        cells += [said["status"], *box.values()]
         cells += [said["score"], said["pixels"], said["label"], said["probability"], uncertain]
         cells += [said["expected_accuracy"]]
         cells += [said["probabilities"].get(name) for name in self._class_names]
@@ -65,6 +69,8 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 def _table(row: Prediction) -> str:
     source = _one_line(row.source)
+    if row.frame is not None:
+        source += f" frame {row.frame}" + ("" if row.seconds is None else f", {row.seconds:.2f} s")
     if row.box is not None:
         source += f" [{row.box.x:g},{row.box.y:g} {row.box.width:g}x{row.box.height:g}]"
     if row.label is None:
@@ -81,7 +87,7 @@ def _table(row: Prediction) -> str:
         str(row.pixels),
         row.label,
         f"{row.probability:.2f}",
-        f"{row.expected_accuracy:.2f}",
+        "-" if row.expected_accuracy is None else f"{row.expected_accuracy:.2f}",
         "; ".join(filter(None, notes)),
     )
 
@@ -104,31 +110,39 @@ def _is_byte(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
 
 
-def last_input(path: Path, lines: Lines) -> tuple[int, str, int]:
-    """Of a file that was written before: the last input's number and source, and its first byte.
+class Place(NamedTuple):
+    """Which picture a row is about: its input's number and source, and the frame of a video."""
 
-    The last input is to be read again, for its rows may not all be there; so is a line that was
-    cut off. (0, "", size of the header) if no input is in the file.
+    number: int
+    source: str
+    frame: int | None
+
+
+def last_place(path: Path, lines: Lines) -> tuple[Place | None, int]:
+    """Of a file that was written before: the last picture in it, and the first byte of its rows.
+
+    That picture is to be read again, for its rows may not all be there; so is a line that was
+    cut off. (None, size of the header) if no picture is in the file.
 
     Raises:
         UserError: the file is of another form, or its rows are of other classes.
     """
     header = lines.header().encode("utf-8", ESCAPES)
-    number, source, start = 0, "", len(header)
+    last, start = None, len(header)
     with open(path, "rb") as file:
         first = file.read(len(header))
         if first != header:
             if not header.startswith(first):
                 raise UserError(f"{path} was not written by this command: its first line differs")
-            return 0, "", 0
-        for at, row in _rows(path, file, lines.format):
-            if row[0] != number:
-                number, source, start = *row, at
-    return number, source, start
+            return None, 0
+        for at, place in _places(path, file, lines.format):
+            if place != last:
+                last, start = place, at
+    return last, start
 
 
-def _rows(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, tuple[int, str]]]:
-    """Where each whole line begins, with its input's number and source."""
+def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, Place]]:
+    """Where each whole line begins, and what it is about."""
     at = file.tell()
     for line in file:
         if not line.endswith(b"\n"):
@@ -137,20 +151,21 @@ def _rows(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, tup
         try:
             if format == "jsonl":
                 said = json.loads(text)
-                row = int(said["input"]), str(said["source"])
+                number, source, frame = said["input"], said["source"], said["frame"]
             else:
-                cells = next(csv.reader([text]))
-                row = int(cells[0]), cells[1]
+                number, source, frame = next(csv.reader([text]))[:3]
+            known = int(frame) if frame not in (None, "") else None
+            place = Place(int(number), str(source), known)
         except (ValueError, KeyError, TypeError, IndexError, csv.Error):
             raise UserError(
                 f"{path} cannot be gone on with: the line at byte {at:,} is no row of predictions"
             ) from None
-        yield at, row
+        yield at, place
         at += len(line)
 
 
 def as_recorded(source: str, format: Format) -> str:
-    """A source as ``last_input`` finds it in a file."""
+    """A source as ``last_place`` finds it in a file."""
     if format == "jsonl":
         return source
     return _one_line(source).encode("utf-8", ESCAPES).decode()

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,16 +20,19 @@ LARGEST_FILE = 2**29
 class Picture:
     """One input: what it is called and what it is read from.
 
-    ``content`` is a path, the bytes of a picture file, or uint8 RGB [H, W, 3]. ``boxes`` is None
-    where nobody said where the faces are. ``problem`` is what is wrong with it, if that is known
-    before it is read.
+    ``content`` is a path, the bytes of a picture file, uint8 RGB [H, W, 3], or gives that.
+    ``boxes`` is None where nobody said where the faces are. ``problem`` is what is wrong with it,
+    if that is known before it is read. Of a video ``frame`` counts from 0, and ``seconds`` are
+    those from its start.
     """
 
     number: int
     source: str
-    content: str | bytes | np.ndarray = b""
+    content: str | bytes | np.ndarray | Callable[[], np.ndarray] = b""
     boxes: tuple[Box, ...] | None = None
     problem: str = ""
+    frame: int | None = None
+    seconds: float | None = None
 
     def read(self) -> np.ndarray:
         """Upright RGB, uint8 [H, W, 3]; PictureError if it cannot be had."""
@@ -36,6 +40,8 @@ class Picture:
             raise PictureError(self.problem)
         if isinstance(self.content, np.ndarray):
             return self.content
+        if callable(self.content):
+            return self.content()
         content = self.content if isinstance(self.content, bytes) else _read_file(self.content)
         try:
             return decode_picture(content)
@@ -44,18 +50,27 @@ class Picture:
 
 
 def _read_file(path: str) -> bytes:
+    size = regular_size(path)
+    if size > LARGEST_FILE:
+        raise PictureError(f"has {size:,} bytes; at most {LARGEST_FILE:,} are read")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror or error}") from None
+
+
+def regular_size(path: str) -> int:
+    """The bytes of a file; PictureError if there is none, or something else is there."""
     try:
         status = os.stat(path)  # opening a pipe that nobody writes to would wait for ever
-        kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFREG and status.st_size <= LARGEST_FILE:
-            with open(path, "rb") as file:
-                return file.read()
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a null character in the name
         raise PictureError(f"cannot be read: {error}") from None
+    kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
-        raise PictureError(f"has {status.st_size:,} bytes; at most {LARGEST_FILE:,} are read")
+        return status.st_size
     if kind == stat.S_IFDIR:
         raise PictureError("is a folder, not a picture")
     raise PictureError("is a pipe or a device, not a file; `-` reads standard input")

@@ -8,7 +8,7 @@ Status = Literal["ok", "too_small", "bad_box", "no_face", "unreadable"]
 SMALLEST_FACE = 8
 """Pixels; smaller faces are not looked for: they are not found, and the search takes longer."""
 DECIMALS = 6
-"""Decimals of a probability in files."""
+"""Decimals of a probability, and of seconds, in files."""
 
 
 class Box(NamedTuple):
@@ -24,14 +24,17 @@ class Box(NamedTuple):
 class Prediction:
     """One face and its expression; where ``status`` is not ``ok``, ``message`` says what is wrong.
 
-    ``input`` counts the pictures from 1. ``score``, 0 to 1, is how sure the detector is of a face
-    that it found; nobody else's boxes have one. ``pixels`` is the side of the square that was
-    read, in its own picture. ``probabilities`` are ordered by class, or by size where ``top_k`` was
-    asked for. ``expected_accuracy`` is the share of faces of that size that the model reads right.
+    ``input`` counts the pictures from 1. Of a video ``frame`` counts from 0 and ``seconds`` are
+    those from its start. ``score``, 0 to 1, is how sure the detector is of a face that it found;
+    nobody else's boxes have one. ``pixels`` is the side of the square that was read, in its own
+    picture. ``probabilities`` are ordered by class, or by size where ``top_k`` was asked for.
+    ``expected_accuracy`` is the share of faces of that size that the model reads right.
     """
 
     input: int
     source: str
+    frame: int | None = None
+    seconds: float | None = None
     status: Status = "ok"
     message: str = ""
     box: Box | None = None
@@ -49,6 +52,8 @@ class Prediction:
         return {
             "input": self.input,
             "source": self.source,
+            "frame": self.frame,
+            "seconds": _rounded(self.seconds),
             "status": self.status,
             "box": dict(zip(Box._fields, finite, strict=True)) if finite else None,
             "score": _rounded(self.score),

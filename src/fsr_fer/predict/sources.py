@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import SUFFIXES
 from fsr_fer.predict.pictures import Picture
+from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
 STDIN = "-"
 
@@ -16,7 +17,7 @@ STDIN = "-"
 def find_pictures(sources: Iterable[str], lists: Iterable[str]) -> Iterator[Picture]:
     """Every picture of the sources, then of the lists, numbered from 1; no list is held whole.
 
-    A source is a file, a folder (its pictures, and those of its folders), a glob, ``-`` for a
+    A source is a file, a folder (its pictures and videos, and its folders'), a glob, ``-`` for a
     picture on standard input, or ``@FILE`` for a list, which has a path on each line. The order
     is the same on every machine. What cannot be found is a picture with a problem.
 
@@ -58,7 +59,7 @@ def _folder(folder: str) -> Iterator[Found]:
         empty = False
         yield path, path, problem
     if empty:
-        yield folder, folder, f"holds no picture ({', '.join(SUFFIXES)})"
+        yield folder, folder, f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
 
 
 def _below(folder: str) -> Iterator[tuple[str, str]]:
@@ -74,7 +75,7 @@ def _below(folder: str) -> Iterator[tuple[str, str]]:
             continue
         if is_folder:
             yield from _below(path)
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(SUFFIXES + VIDEOS):
             yield path, ""
 
 
@@ -87,5 +88,6 @@ def _list(file: str) -> Iterator[Found]:
                 name = line.rstrip("\n")
                 if name.strip():
                     yield name, name, ""
-    except OSError as error:
-        raise UserError(f"the list {file or '@'} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        said = getattr(error, "strerror", None) or error
+        raise UserError(f"the list {file or '@'} cannot be read: {said}") from None

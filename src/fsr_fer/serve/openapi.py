@@ -87,6 +87,8 @@ def _prediction(card: Card) -> dict[str, Any]:
         {
             "input": {"type": "integer", "minimum": 1},
             "source": {"type": "string"},
+            "frame": {"type": "null", "description": "Of videos, which the command reads."},
+            "seconds": {"type": "null"},
             "status": {"type": "string"},
             "box": {"anyOf": [box, {"type": "null"}]},
             "score": NUMBER,

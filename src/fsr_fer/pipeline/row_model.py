@@ -1,0 +1,110 @@
+"""A row of a profile's table as a model that reads pictures, as ``fsr_fer.load`` gives it."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fsr_fer.common.device import VARIABLE, choose_device
+from fsr_fer.common.errors import UserError
+from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.evaluation.methods import Method, load_method
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.pipeline.dvc_tracking import find_root
+from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.paths import Paths
+from fsr_fer.pipeline.profiles import profile_values
+from fsr_fer.predict.detector import Detector
+from fsr_fer.predict.model import Model
+from fsr_fer.predict.model_file import Card
+from fsr_fer.predict.results import SMALLEST_FACE
+
+
+def load_row(
+    name: str, profile: str | None, device: str | None, detector: Detector | None
+) -> Model:
+    """The networks of row ``name`` of a profile, or of the selected one, of the current folder.
+
+    It predicts what ``evaluate`` does for the same face: no calibration, and nothing is uncertain.
+    ``device`` is as in FSR_FER_DEVICE, which counts where it is None. torch then computes on one
+    thread for each of those that read.
+
+    Raises:
+        UserError: there is no such row, its network is not there, or it needs restored faces.
+    """
+    root = find_root(Path.cwd())
+    params = read_params(root / "params.yaml")
+    profile = profile or params["profile"]
+    if profile not in params["profiles"]:
+        known = ", ".join(params["profiles"])
+        raise UserError(f"params.yaml has no profile {profile!r}; it has {known}")
+    methods = profile_values(params, profile)["methods"]
+    usable = [row for row, own in methods.items() if own["faces"] == "downsample"]
+    if name not in usable:
+        what = "reads faces that a stage has restored" if name in methods else "is no row of it"
+        raise UserError(
+            f"{name!r} is no model file, and in the profile {profile} it {what}; rows that read "
+            f"pictures are {', '.join(usable)}"
+        )
+    settings, paths = MethodSettings(**methods[name]), Paths(profile)
+    if not (root / paths.network(settings.model)).exists():
+        raise UserError(f"{paths.network(settings.model)} is not there: `dvc repro` or `dvc pull`")
+    method = load_method(settings, root / paths.models)
+    pixels, accuracy = _measured(root / paths.metrics / "accuracy_by_scale.csv", name)
+    card = Card(
+        name=f"{profile}/{name}",
+        class_names=method.network.class_names,
+        smallest_pixels=SMALLEST_FACE,
+        uncertain_below=0.0,
+        pixels=pixels,
+        accuracy=accuracy,
+        margin=0.0,
+        licence="that of the faces it was trained on",
+    )
+    return Model(card, _Network(method, _device(device)), detector)
+
+
+class _Network:
+    def __init__(self, method: Method, device: torch.device) -> None:
+        torch.set_num_threads(1)
+        self._method, self._device = method, device
+        for network in (method.network, method.generator):
+            if network is not None:
+                network.to(device)
+
+    @torch.inference_mode()
+    def __call__(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Probabilities, float64 [N, K], of uint8 [N, 100, 100, 3] that had so many pixels."""
+        result = np.empty((len(faces), len(self._method.network.class_names)))
+        small = pixels < FULL_SIZE
+        for rows, are_small in ((small, True), (~small, False)):
+            if rows.any():
+                images = torch.from_numpy(faces[rows]).to(self._device)
+                logits = self._method.logits(images, are_small).cpu()
+                result[rows] = logits.to(torch.float64).softmax(dim=1).numpy()
+        return result
+
+
+def _device(name: str | None) -> torch.device:
+    before = os.environ.get(VARIABLE)
+    try:
+        if name is not None:
+            os.environ[VARIABLE] = name
+        return choose_device()
+    finally:
+        if before is not None:
+            os.environ[VARIABLE] = before
+        elif name is not None:
+            del os.environ[VARIABLE]
+
+
+def _measured(file: Path, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Sides in pixels, rising, and the row's accuracy at them, 0 to 1; nothing if not measured."""
+    if not file.exists():
+        return (), ()
+    with open(file, newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["row"] == name]
+    points = sorted((float(row["pixels"]), float(row["accuracy"]) / 100) for row in rows)
+    return tuple(point[0] for point in points), tuple(point[1] for point in points)

@@ -1,0 +1,162 @@
+"""The frames of videos, one after the other; PyAV decodes them (the extra ``video``)."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from fsr_fer.data.images import PictureError
+from fsr_fer.predict.pictures import Picture, regular_size
+
+SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
+    ".3gp", ".wmv", ".flv", ".ogv",
+)  # fmt: skip
+EVERY = 25
+"""Of so many frames one is read: about one a second."""
+# None of them has other files opened, as playlists do, whatever the file is called.
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,ogg,gif"
+MISSING_SECONDS = 0.5
+"""A video that ends so much before the time that its head states was cut off."""
+
+
+class _Frame(NamedTuple):
+    number: int
+    seconds: float | None
+    rgb: Callable[[], np.ndarray]
+
+
+def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Picture]:
+    """The same pictures; in the place of each video every ``every``-th of its frames, from 0.
+
+    Where pictures name a ``frame``, that one is read; pictures of one number have rising ones. A
+    video of which something cannot be read has a last picture with a problem besides.
+    """
+    for _, group in itertools.groupby(pictures, key=lambda picture: picture.number):
+        others = iter(group)
+        first = next(others)
+        if first.problem or not _is_video(first):
+            yield first
+        elif first.frame is not None:
+            yield from _named(first, others)
+        elif first.boxes is not None:
+            yield replace(first, problem="is a video; boxes in it need a column frame")
+        else:
+            yield from _each(first, every)
+
+
+def _is_video(picture: Picture) -> bool:
+    content = picture.content
+    named = isinstance(content, str) and content.lower().endswith(SUFFIXES)
+    return named or picture.frame is not None
+
+
+def _each(video: Picture, every: int) -> Iterator[Picture]:
+    try:
+        for number, seconds, rgb in _frames(str(video.content)):
+            if number % every == 0:
+                yield replace(video, frame=number, seconds=seconds, content=rgb)
+    except PictureError as error:
+        yield replace(video, problem=str(error))
+
+
+def _named(first: Picture, others: Iterator[Picture]) -> Iterator[Picture]:
+    frames = _frames(str(first.content))
+    found, problem = None, ""
+    for picture in itertools.chain([first], others):
+        wanted = picture.frame or 0
+        while not problem and (found is None or found.number < wanted):
+            try:
+                found = next(frames)
+            except StopIteration:
+                problem = "the video ends before this frame"
+            except PictureError as error:
+                problem = str(error)
+        if found and found.number == wanted:
+            yield replace(picture, seconds=found.seconds, content=found.rgb)
+        else:
+            yield replace(picture, problem=problem or "the frame is damaged")
+
+
+def _frames(path: str) -> Iterator[_Frame]:
+    """Every frame that can be read, in order; then PictureError if that was not all."""
+    try:
+        import av
+    except ModuleNotFoundError:
+        raise PictureError("is a video; what reads it: pip install 'fsr-fer[video]'") from None
+    if regular_size(path) == 0:
+        raise PictureError("is empty (0 bytes)")
+    options = {"format_whitelist": DEMUXERS, "max_pixels": str(Image.MAX_IMAGE_PIXELS)}
+    try:
+        # A name could be an address or a pattern to FFmpeg; an open file is what it is.
+        with (
+            open(path, "rb") as file,
+            av.open(file, options=options, metadata_errors="replace") as container,
+        ):
+            yield from _decoded(container, av.FFmpegError)
+    except av.FFmpegError as error:
+        raise PictureError(f"is no video that can be read: {error.strerror}") from None
+    except OSError as error:
+        raise PictureError(f"cannot be read: {error.strerror or error}") from None
+
+
+def _decoded(container: Any, damaged: type[Exception]) -> Iterator[_Frame]:
+    stream = container.streams.best("video")
+    if stream is None:
+        raise PictureError("holds no video")
+    start = Fraction(container.start_time or 0, 1_000_000)
+    number, seconds, end, problem = 0, 0.0, 0.0, ""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            if packet.pts is not None:
+                last = (packet.pts + (packet.duration or 0)) * packet.time_base - start
+                end = max(end, float(last))
+            frames = packet.decode()
+        except damaged:  # later packets may be whole; after an error of demux there are none
+            problem = problem or _damaged(number, seconds)
+            continue
+        for frame in frames:
+            time = None if frame.pts is None else float(frame.pts * frame.time_base - start)
+            seconds = seconds if time is None else time
+            if frame.is_corrupt:
+                problem = problem or _damaged(number, seconds)
+            else:
+                yield _Frame(number, time, lambda frame=frame: _rgb(frame))  # type: ignore[misc]
+            number += 1
+    stated = _stated_end(container.format.name, stream)
+    if not problem and number and end + MISSING_SECONDS < stated:
+        problem = f"is cut off: it ends at {end:.2f} s of {stated:.2f}"
+    if problem or not number:
+        raise PictureError(problem or "has no frames")
+
+
+def _damaged(number: int, seconds: float) -> str:
+    return f"is damaged or cut off near frame {number}, {seconds:.2f} s"
+
+
+def _stated_end(format: str, stream: Any) -> float:
+    """When the head says that a video ends, in seconds; 0 where it says nothing to rely on.
+
+    Of AVI and Matroska alone: in MP4 FFmpeg knows itself what is missing.
+    """
+    if format == "avi" and stream.average_rate:  # its duration is guessed from the file's size
+        return float(stream.frames / stream.average_rate)
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def _rgb(frame: Any) -> np.ndarray:
+    """A frame upright, as the video says it was held."""
+    rgb = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90)))

@@ -1,0 +1,122 @@
+"""A row of the table as a model for pictures: it predicts what the pipeline's evaluation does."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fsr_fer import load
+from fsr_fer.common.errors import UserError
+from fsr_fer.data.downsampling import downsample
+from fsr_fer.data.face_stream import Faces
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.data.synthetic.dataset import CLASS_NAMES, synthetic_face
+from fsr_fer.evaluation.methods import load_method
+from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.generator import Generator
+from fsr_fer.models.weights import save_network
+from tests import ROOT, sections
+from tests.conftest import Run
+
+RESIZE = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which an extractor, a taught one and a generator were trained."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    torch.manual_seed(0)
+    for name in ("pretrain", "finetune/mixed_resolution"):
+        network = CovPoolFER(sections.extractor(), len(CLASS_NAMES))
+        network.class_names = CLASS_NAMES
+        save_network(tmp_path / f"models/small/{name}.safetensors", network)
+    save_network(tmp_path / "models/small/fsr/plain.safetensors", Generator(sections.generator()))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("row", "model"),
+    [
+        ("bicubic", "pretrain"),
+        ("fsr_plain", "fsr/plain"),
+        ("mixed_resolution", "finetune/mixed_resolution"),
+    ],
+)
+def test_a_row_predicts_what_evaluate_does(project: Path, row: str, model: str) -> None:
+    full = np.stack([synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(3)])
+    small = downsample(full, 4, RESIZE)
+    method = load_method(MethodSettings(model=model, faces="downsample"), project / "models/small")
+    cpu, rows = torch.device("cpu"), np.arange(3)
+    reader = load(row)
+    assert reader.class_names == CLASS_NAMES
+    confidences = []
+    for images, made, side in ((full, None, 100), (small, (4, RESIZE), 25)):
+        faces = list(reader.predict(list(images), channels="rgb"))
+        classes, confidence = method.predict(Faces(images, rows, made), made is not None, cpu, "")
+        assert [face.label for face in faces] == [CLASS_NAMES[c] for c in classes]
+        found = [face.probability for face in faces]
+        np.testing.assert_allclose(np.array(found, float), confidence, rtol=1e-5)
+        assert {face.pixels for face in faces} == {side}
+        confidences.append(confidence)
+    assert not np.allclose(*confidences)
+    mixed = list(reader.predict([full[0], small[0]], channels="rgb"))  # in one batch
+    np.testing.assert_allclose(
+        [float(face.probability or 0) for face in mixed], [c[0] for c in confidences], rtol=1e-5
+    )
+
+
+def test_the_command_reads_a_row_with_its_accuracy(project: Path, run: Run) -> None:
+    face = synthetic_face("test", 0, faces_per_subject=7, seed=1)
+    Image.fromarray(face).resize((75, 75)).save("face.png")
+    words = ("predict", "face.png", "--model", "mixed_resolution", "--format")
+    code, out, _ = run(*words, "jsonl", "--device", "cpu")
+    said = json.loads(out)
+    assert (code, said["status"], said["uncertain"]) == (0, "ok", False)
+    assert said["expected_accuracy"] is None
+    assert run(*words, "table")[1].splitlines()[1].split()[4] == "-"
+    (project / "metrics/small").mkdir(parents=True)
+    (project / "metrics/small/accuracy_by_scale.csv").write_text(
+        "row,scale,pixels,accuracy,low,high\nbicubic,1,100,9,9,9\n"
+        "mixed_resolution,1,100,80,0,0\nmixed_resolution,2,50,60,0,0\n"
+    )
+    assert json.loads(run(*words, "jsonl")[1])["expected_accuracy"] == 0.7  # half-way
+
+
+def test_mistakes_are_one_line(
+    project: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    rows = (
+        "rows that read pictures are bicubic, fsr_l2, fsr_plain, fsr_reweighted, mixed_resolution"
+    )
+    for words, message in (
+        (["rcan"], f"'rcan' is no model file, and in the profile small it reads faces that a stage "
+                   f"has restored; {rows}, self_distillation"),
+        (["nothing"], "'nothing' is no model file, and in the profile small it is no row of it;"),
+        (["self_distillation"], "models/small/finetune/self_distillation.safetensors is not there"),
+        (["bicubic", "--profile", "none"], "has no profile 'none'; it has small, "),
+        (["bicubic", "--profile", "ferplus"], "models/ferplus/pretrain.safetensors is not there"),
+        (["bicubic", "--device", "abacus"], "FSR_FER_DEVICE=abacus cannot be used here"),
+        (["no.onnx"], "no.onnx: the model cannot be read: No such file"),
+        (["no.onnx", "--device", "cpu"], "are for a row of the pipeline"),
+    ):  # fmt: skip
+        code, out, err = run("predict", "face.png", "--model", *words)
+        assert (code, out, err.count("\n")) == (1, "", 1), err
+        assert message in err
+    with pytest.raises(UserError, match="the model is the shipped one"):
+        load(device="cpu")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert "is not inside the project" in run("predict", "a.png", "--model", "bicubic")[2]
+    monkeypatch.setitem(sys.modules, "fsr_fer.pipeline.row_model", None)
+    with pytest.raises(ModuleNotFoundError):
+        load("bicubic")
