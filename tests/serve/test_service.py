@@ -71,6 +71,14 @@ def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_fil
     assert (decoded(small["shrunk"]["face"]) == rgb[:11, :11]).all()
 
 
+def test_faces_are_looked_for_from_min_face(client: Client) -> None:
+    wide = ("pictures", png(np.zeros((100, 300, 3), np.uint8)))
+    _, said = client.predict(wide)
+    assert "none of 10 pixels or more was found" in said["predictions"][0]["message"]
+    _, said = client.predict(wide, ("min_face", "33"))
+    assert "none of 33 pixels or more was found" in said["predictions"][0]["message"]
+
+
 def test_where_no_face_was_read_none_is_made_smaller(client: Client) -> None:
     _, said = client.predict(("pictures", b"no picture"), ("pixels", "13"))
     assert said["predictions"][0]["shrunk"] is None

@@ -137,7 +137,7 @@ function drawCurve(pixels) {
   const [least, most] = [Number($("size").min), Number($("size").max)];
   // The slider's knob is 16 wide: the point stands right below its middle.
   const x = (size) => 8 + ((width - 16) * (size - least)) / (most - least);
-  const y = (share) => 6 + (height - 26) * (1 - share);
+  const y = (share) => 16 + (height - 36) * (1 - share);
   const nodes = [];
   const add = (kind, attributes, text = "") => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", kind);
@@ -153,8 +153,8 @@ function drawCurve(pixels) {
   const sizes = [least, ...measured, most];
   const line = sizes.map((size) => `${x(size)},${y(expected(size))}`).join(" ");
   add("polyline", { class: "line", points: line });
-  add("text", { x: x(least), y: y(1) + 13 }, "100 % right"); // the line is low there
-  add("text", { x: x(most), y: y(0.5) + 13, "text-anchor": "end" }, "50 %");
+  add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % right");
+  add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
   for (const size of [least, 25, 50, 75, most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
     const at = size === least ? 0 : size === most ? width : x(size);
