@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -38,11 +38,19 @@ MOST_THREADS = 4
 """Each may hold a picture of ``Limits.pixels`` while it decodes it."""
 
 
-def build_app(model: Model, host: str = "127.0.0.1", limits: Limits | None = None) -> Starlette:
-    """The service of a model; ``host`` is the name by which it is asked, besides localhost."""
+def build_app(
+    model: Model,
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    beside: Mapping[str, list[float]] | None = None,
+) -> Starlette:
+    """The service of a model; ``host`` is the name by which it is asked, besides localhost.
+
+    ``beside`` is the accuracy of the model and that of a plain network, as in ``BESIDE``, if known.
+    """
     limits = limits or Limits()
     service = _Service(model, limits)
-    about = about_model(model, limits)
+    about = about_model(model, limits) | {"beside": beside}
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
         Route("/model", _always(about), methods=["GET"]),
