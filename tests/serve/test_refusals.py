@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from starlette import formparsers
 
+from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict.model import load
 from fsr_fer.serve import app
 from fsr_fer.serve.guard import Guard
@@ -90,6 +91,17 @@ def test_what_would_take_too_long_to_search_is_told_so(
         status, said = one.predict(*words)
     assert status == (413 if message else 200)
     assert message in said.get("error", "")
+
+
+def test_more_faces_than_can_be_read_are_told_so(model_file: Path) -> None:
+    rgb = np.full((140, 400, 3), 128, np.uint8)
+    rgb[20:120, 30:130] = synthetic_face("train", 1, faces_per_subject=7, seed=1)
+    rgb[20:120, 230:330] = rgb[20:120, 30:130]
+    with serving(load(model_file), faces=1) as one:
+        status, said = one.predict(("pictures", png(rgb)), ("min_face", "40"))
+        assert status == 413
+        assert said["error"].startswith("2 faces were found; at most 1 are read in one request")
+        assert one.predict(("pictures", png(rgb[:, :205])), ("min_face", "40"))[0] == 200
 
 
 def test_a_search_that_takes_too_long_is_told_so_and_ended(

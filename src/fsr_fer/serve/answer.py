@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fsr_fer.data.images import FORMATS, middle_square
-from fsr_fer.predict.detector import default_min_face
+from fsr_fer.predict.detector import Detection, default_min_face
 from fsr_fer.predict.faces import LARGEST_CROP, cut_square
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.mtcnn import shipped
@@ -29,12 +29,11 @@ def answer(
     """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
 
     While faces are looked for, ``check`` is called many times a second; what it raises ends that.
-
     Where ``pixels`` is asked for, a row has ``shrunk`` besides: what is read in the same face made
     that small, and the small face itself; None where no face was read.
 
     Raises:
-        Refused: the pictures, or the boxes in them, have too many pixels.
+        Refused: the pictures, or the boxes in them, have too many pixels, or too many faces.
     """
     total = 0.0
     searched = []
@@ -60,7 +59,7 @@ def answer(
         pixels_of[rows[0].input] = rgb
 
     keep = finished if asked.pixels else None
-    model = model.with_detector(shipped().checking(check))
+    model = model.with_detector(_Detector(check, limits.faces))
     choices = Choices(min_face=asked.min_face)
     rows = [row for one in model.read(pictures, choices, keep) for row in one]
     said = [row.to_dict() for row in rows]
@@ -70,6 +69,27 @@ def answer(
         for one, small in zip(said, shrunk, strict=True):
             one["shrunk"] = small
     return said
+
+
+class _Detector:
+    """The shipped detector, for one request."""
+
+    def __init__(self, check: Callable[[], None], most: int) -> None:
+        self._detector = shipped().checking(check)
+        self._most = most
+        self._found = 0
+
+    def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
+        """The faces of a picture; Refused if those of the request are too many to read in time."""
+        found = self._detector.detect(rgb, min_face)
+        self._found += len(found)
+        if self._found > self._most:
+            raise Refused(
+                413,
+                f"{self._found:,} faces were found; at most {self._most} are read in one request: "
+                "send fewer or smaller pictures, a larger min_face, or boxes of some faces",
+            )
+        return found
 
 
 def _size(content: bytes, number: int, limits: Limits) -> tuple[int, int]:

@@ -18,6 +18,7 @@ class Limits:
     """Pixels of all its pictures in which faces of 20 pixels are looked for, a quarter of a second
     of one core a million; looking for faces of 10 pixels each counts as four."""
     faces: int = 256
+    """Boxes that are given, and faces that are found."""
     seconds: float = 20.0
     """From the request's head to its answer."""
     requests: int = 64
