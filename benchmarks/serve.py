@@ -1,20 +1,23 @@
 """How many requests `fsr-fer serve` answers, how fast, and whether its memory grows.
 
-    python benchmarks/serve.py [--model FILE] [--requests 1000] [--mixed 10000]
+    python benchmarks/serve.py [--model FILE] [--requests 1000] [--mixed 10000] [--note TEXT]
 
 First a face of 100 pixels a request, at 1, 8 and 64 clients: requests a second, and the seconds
 within which half (p50) and 99 of 100 (p99) were answered. Then 8 clients send many, of which every
-tenth is broken: a picture or a form that is cut off, one of far too many pixels, what is no form, a
-connection that is left half open. Every answer is compared with what it must be. Clients and
-service share the machine. Results: benchmarks/serve.json.
+tenth is broken: a picture or a form that is cut off, a picture of far too many pixels, what is no
+picture or no form, a form that is left half open until the service ends it. Every answer is
+compared with what it must be. Clients and service share the machine. Results:
+benchmarks/serve.json.
 """
 
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +39,8 @@ FACES = [(PAGE / f"example-{number}.png").read_bytes() for number in (1, 2)]
 BOMB = huge()
 BROKEN = 10
 """Every tenth request is."""
+HALF_OPEN = 16
+"""Forms that are half open at a time; the service answers 64 requests at a time."""
 
 
 def start(model: Path | None) -> tuple[subprocess.Popen[str], Client]:
@@ -58,6 +63,7 @@ class Requests:
 
     def __init__(self, client: Client, model: Path | None) -> None:
         self._client = client
+        self._half_open: deque[socket.socket] = deque()
         self._rows = [row.to_dict() | {"source": "1.png"} for row in self._read(model)]
 
     @staticmethod
@@ -75,11 +81,29 @@ class Requests:
         """The same, or for every tenth whether it is refused as it must be."""
         if number % BROKEN:
             return self.good(number)
-        kinds = (self._cut_picture, self._bomb, self._cut_form, self._no_form, self._half_open)
+        kinds = (
+            self._cut_picture,
+            self._no_picture,
+            self._bomb,
+            self._cut_form,
+            self._no_form,
+            self._leave_half_open,
+        )
         return kinds[number // BROKEN % len(kinds)]()
+
+    def end_half_open(self) -> int:
+        """Wait for the answers to all forms that are half open; how many were wrong."""
+        wrong = 0
+        while self._half_open:
+            wrong += not self._is_told(self._half_open.popleft())
+        return wrong
 
     def _cut_picture(self) -> bool:
         status, said = self._client.predict(("pictures", FACES[0][:5000]))
+        return status == 200 and said["predictions"][0]["status"] == "unreadable"
+
+    def _no_picture(self) -> bool:
+        status, said = self._client.predict(("pictures", b"%PDF-1.7 and so on"))
         return status == 200 and said["predictions"][0]["status"] == "unreadable"
 
     def _bomb(self) -> bool:
@@ -95,9 +119,14 @@ class Requests:
         status, content, _ = self._client.ask("POST", "/predict", b"{}", Content_Type="text/plain")
         return status == 415 and "expected a form" in json.loads(content)["error"]
 
-    def _half_open(self) -> bool:
-        self._client.half_open().close()
-        return True
+    def _leave_half_open(self) -> bool:
+        self._half_open.append(self._client.half_open())
+        return len(self._half_open) <= HALF_OPEN or self._is_told(self._half_open.popleft())
+
+    @staticmethod
+    def _is_told(connection: socket.socket) -> bool:
+        with connection, connection.makefile("rb") as answer:
+            return answer.readline().startswith(b"HTTP/1.1 408 ")
 
 
 def send(ask: Callable[[int], bool], requests: int, clients: int) -> tuple[float, np.ndarray, int]:
@@ -107,7 +136,7 @@ def send(ask: Callable[[int], bool], requests: int, clients: int) -> tuple[float
         started = time.perf_counter()
         try:
             right = ask(number)
-        except OSError as error:
+        except Exception as error:  # whatever it is, this request was not answered rightly
             print(f"request {number}: {error!r}", flush=True)
             right = False
         return time.perf_counter() - started, right
@@ -124,11 +153,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="as of fsr-fer serve")
     parser.add_argument("--requests", type=int, default=1000, help="at each number of clients")
     parser.add_argument("--mixed", type=int, default=10_000, help="of which a tenth is broken")
+    parser.add_argument("--note", default="", help="what else the machine was doing")
     options = parser.parse_args()
     process, client = start(options.model)
     try:
         requests = Requests(client, options.model)
-        send(requests.mixed, 200, 8)  # first use costs memory that stays
+        send(requests.mixed, 600, 8)  # first use costs memory that stays
+        requests.end_half_open()
         results: dict[str, Any] = {}
         for clients in (1, 8, 64):
             total, each, wrong = send(requests.good, options.requests, clients)
@@ -145,6 +176,7 @@ def main() -> None:
         wrong = 0
         for _ in range(10):
             wrong += send(requests.mixed, options.mixed // 10, 8)[2]
+            wrong += requests.end_half_open()
             memory.append(round(served.memory_info().rss / 2**20, 1))
         results["mixed"] = {"requests": options.mixed // 10 * 10, "wrong": wrong}
         results["mixed"]["files_open_after"] = served.num_fds()
@@ -155,7 +187,8 @@ def main() -> None:
     model = options.model.name if options.model else "shipped"
     machine = describe_machine(("onnxruntime", "starlette", "uvicorn", "python-multipart"))
     machine |= {"load_average": round(os.getloadavg()[0], 1), "niceness": os.nice(0)}
-    write_results(RESULTS, {"machine": machine, "model": model, **results})
+    about = {"machine": machine, "model": model, "note": options.note}
+    write_results(RESULTS, about | results)
 
 
 if __name__ == "__main__":

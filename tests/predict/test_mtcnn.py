@@ -67,8 +67,8 @@ def test_logits() -> None:
 
 
 def test_the_default_follows_the_size_of_the_picture() -> None:
-    assert default_min_face(np.empty((1000, 2000, 3), np.uint8)) == 10
-    assert default_min_face(np.empty((1000, 2001, 3), np.uint8)) == 20
+    assert default_min_face(2000, 1000) == 10
+    assert default_min_face(2001, 1000) == 20
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,20 @@ def test_drawn_faces_are_found_and_noise_is_not(crowd: np.ndarray) -> None:
     (large,) = mtcnn.shipped().detect(crowd, 60)
     assert near(large, Box(30, 70, 100, 100))
     assert mtcnn.shipped().detect(crowd[180:], 20) == []
+
+
+def test_a_search_ends_with_what_its_check_raises(crowd: np.ndarray) -> None:
+    calls = []
+
+    def check() -> None:
+        calls.append(0)
+        if len(calls) == 3:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        mtcnn.shipped().checking(check).detect(crowd, 10)
+    assert len(calls) == 3
+    assert len(mtcnn.shipped().detect(crowd, 20)) == 2  # nobody else's search has the check
 
 
 def test_the_same_faces_on_every_run_and_thread(crowd: np.ndarray) -> None:

@@ -20,9 +20,9 @@ Serve = Callable[..., Client]
 
 
 @contextmanager
-def serving(model: Model, **limits: Any) -> Iterator[Client]:
+def serving(model: Model, beside: Any = None, **limits: Any) -> Iterator[Client]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = server_of(build_app(model, limits=Limits(**limits)))
+        server = server_of(build_app(model, limits=Limits(**limits), beside=beside))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

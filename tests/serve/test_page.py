@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from fsr_fer.predict.model import load
 from tests.browser import chromium  # noqa: F401
 from tests.predict.conftest import GREEN, RED, scene
 from tests.predict.models import probabilities
 from tests.serve.client import Client, picture
+from tests.serve.conftest import serving
 
 WIDTHS = [(1280, 900), (390, 844)]
 
@@ -17,14 +19,14 @@ WIDTHS = [(1280, 900), (390, 844)]
 def open_page(chromium, client: Client):  # noqa: F811
     """Opens the page; what it asks for and complains of is on its ``log``."""
 
-    def open_it(width: int = 1280, height: int = 900, **options: Any):
+    def open_it(width: int = 1280, height: int = 900, port: int = client.port, **options: Any):
         page = chromium.new_page(viewport={"width": width, "height": height}, **options)
         page.set_default_timeout(120_000)  # on a busy machine
         page.log = []
         page.on("request", lambda request: page.log.append(request.url))
         page.on("console", lambda message: page.log.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: page.log.append(f"error: {error}"))
-        page.goto(f"http://127.0.0.1:{client.port}/")
+        page.goto(f"http://127.0.0.1:{port}/")
         page.wait_for_selector("#faces li")
         return page
 
@@ -60,6 +62,30 @@ def test_a_drawn_face_is_there_at_once_and_the_slider_makes_it_smaller(
     assert page.evaluate("getComputedStyle(document.getElementById('face')).imageRendering") == (
         "pixelated"
     )
+
+
+def test_the_plain_network_stands_beside_the_model_where_it_was_measured(
+    open_page, model_file: Path
+) -> None:
+    beside = {"pixels": [13, 23, 100], "model": [0.5, 0.7, 0.8], "plain": [0.2, 0.6, 0.7]}
+    with serving(load(model_file), beside) as one:
+        page = open_page(port=one.port)
+        wait_for(page, "#beside", "Of those from FER+: 80, a plain network 70.")
+        page.locator("#size").fill("18")  # in the middle between 13 and 23
+        wait_for(page, "#beside", "Of those from FER+: 60, a plain network 40.")
+        assert page.locator("#grey").is_visible()
+        assert page.locator("#curve .plain").count() == 1
+        page.locator("#size").fill("12")
+        wait_for(page, "#pixels", "12 pixels")
+        page.locator("#beside", has_not_text="plain").wait_for(state="attached")
+
+
+def test_without_numbers_there_is_no_plain_network(open_page) -> None:
+    page = open_page()
+    wait_for(page, "#pixels", "100 pixels")
+    assert page.locator("#beside").inner_text() == ""
+    assert not page.locator("#grey").is_visible()
+    assert page.locator("#curve .plain").count() == 0
 
 
 def test_nothing_is_asked_for_elsewhere_and_nothing_fails(open_page, client: Client) -> None:

@@ -2,22 +2,28 @@
 
 import gc
 import json
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from starlette import formparsers
 
+from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict.model import load
+from fsr_fer.serve import app
 from fsr_fer.serve.guard import Guard
 from fsr_fer.serve.server import HeadInTime
 from tests.conftest import Run
 from tests.predict.conftest import RED
-from tests.serve.client import KIND, Client, Part, form, huge, picture
+from tests.serve.client import KIND, Client, Part, form, huge, picture, png
 from tests.serve.conftest import serving
 
 FACE = ("pictures", picture(RED))
+WIDE = ("pictures", png(np.zeros((200, 300, 3), np.uint8)))
 NOISE = bytes(range(256))
 
 
@@ -53,6 +59,8 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "1e1")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),
+        ([FACE, ("min_face", "7")], 422, "min_face must be one whole number from 8 to 1000"),
+        ([FACE, ("boxes", "[]"), ("min_face", "9")], 422, "min_face is for pictures without boxes"),
     ],
 )
 def test_a_request_that_asks_too_much_is_told_so(
@@ -61,6 +69,60 @@ def test_a_request_that_asks_too_much_is_told_so(
     got, said = small.predict(*parts)
     assert (got, list(said)) == (status, ["error"])
     assert said["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # 300 * 200 pixels twice, for faces of 10: 4 times that, of 120,000; for 18 it is 148,148.
+        ([WIDE, WIDE], "faces of 10 pixels in 120,000 pixels would take too long; send fewer or"),
+        ([WIDE, WIDE], "smaller pictures, min_face=18, or boxes of the faces"),
+        ([WIDE, WIDE, ("min_face", "17")], "faces of 17 pixels in 120,000 pixels would take too"),
+        ([WIDE, WIDE, ("min_face", "18")], ""),
+        ([WIDE, WIDE, ("boxes", "null"), ("boxes", "[]"), ("min_face", "13")], ""),
+        ([WIDE, WIDE, ("boxes", "[]"), ("boxes", "[]")], ""),
+        ([("pictures", picture(RED, 200))] * 4, ""),  # crops, which nobody searches
+    ],
+)
+def test_what_would_take_too_long_to_search_is_told_so(
+    model_file: Path, words: list[Part], message: str
+) -> None:
+    with serving(load(model_file), searched=150_000) as one:
+        status, said = one.predict(*words)
+    assert status == (413 if message else 200)
+    assert message in said.get("error", "")
+
+
+def test_more_faces_than_can_be_read_are_told_so(model_file: Path) -> None:
+    rgb = np.full((140, 400, 3), 128, np.uint8)
+    rgb[20:120, 30:130] = synthetic_face("train", 1, faces_per_subject=7, seed=1)
+    rgb[20:120, 230:330] = rgb[20:120, 30:130]
+    with serving(load(model_file), faces=1) as one:
+        status, said = one.predict(("pictures", png(rgb)), ("min_face", "40"))
+        assert status == 413
+        assert said["error"].startswith("2 faces were found; at most 1 are read in one request")
+        assert one.predict(("pictures", png(rgb[:, :205])), ("min_face", "40"))[0] == 200
+
+
+def test_a_search_that_takes_too_long_is_told_so_and_ended(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def endless(*words: Any) -> None:
+        try:
+            while True:
+                words[-1]()
+                ended.wait(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(app, "answer", endless)
+    with serving(load(model_file), seconds=0.2) as one:
+        status, said = one.predict(FACE)
+        assert status == 408
+        assert said["error"].startswith("not answered within 0.2 seconds; send fewer or smaller")
+        assert ended.wait(60)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +176,7 @@ def test_a_half_open_request_blocks_nobody_and_is_ended(model_file: Path) -> Non
         assert client.ask("GET", "/health")[0] == 200
         answer = waiting.recv(2000)
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert b"not received and answered within 0.5 seconds" in answer + waiting.recv(2000)
+        assert b"not received within 0.5 seconds" in answer + waiting.recv(2000)
         waiting.close()
 
 

@@ -13,9 +13,12 @@ from PIL import Image
 
 from fsr_fer import imresize, load
 from fsr_fer.serve.app import FILES
+from fsr_fer.serve.beside import BESIDE
 from tests.predict.conftest import BLUE, GREEN, RED, scene
 from tests.predict.models import probabilities
 from tests.serve.client import Client, picture, png
+
+METRICS = Path(__file__).parents[2] / "metrics"
 
 
 def test_a_picture_gives_the_row_of_the_command(client: Client, model_file: Path) -> None:
@@ -71,6 +74,14 @@ def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_fil
     assert (decoded(small["shrunk"]["face"]) == rgb[:11, :11]).all()
 
 
+def test_faces_are_looked_for_from_min_face(client: Client) -> None:
+    wide = ("pictures", png(np.zeros((100, 300, 3), np.uint8)))
+    _, said = client.predict(wide)
+    assert "none of 10 pixels or more was found" in said["predictions"][0]["message"]
+    _, said = client.predict(wide, ("min_face", "33"))
+    assert "none of 33 pixels or more was found" in said["predictions"][0]["message"]
+
+
 def test_where_no_face_was_read_none_is_made_smaller(client: Client) -> None:
     _, said = client.predict(("pictures", b"no picture"), ("pixels", "13"))
     assert said["predictions"][0]["shrunk"] is None
@@ -91,7 +102,18 @@ def test_what_is_told_of_the_model(client: Client) -> None:
     assert status == 200
     assert said["class_names"] == ["red", "green", "blue"]
     assert said["expected_accuracy"] == {"pixels": [10, 20], "accuracy": [0.5, 0.9]}
+    assert said["beside"] is None
     assert json.loads(client.ask("GET", "/health")[1]) == {"status": "ok"}
+
+
+def test_the_plain_network_beside_the_shipped_model_is_what_was_measured() -> None:
+    plain = json.loads((METRICS / "ferplus/accuracy.json").read_text())["bicubic"]
+    packed = json.loads((METRICS / "real_faces/packed.json").read_text())["by_source"]["fer2013"]
+    scales = ["x8", "x7", "x6", "x5", "x4", "x3", "hr"]
+    assert BESIDE["plain"] == [round(plain[scale] / 100, 4) for scale in scales]
+    accuracy = [packed[str(size)]["total_accuracy"] for size in BESIDE["pixels"]]
+    assert BESIDE["model"] == [round(one / 100, 4) for one in accuracy]
+    assert [packed[str(size)]["faces"] for size in BESIDE["pixels"]] == [3161] * 7
 
 
 def test_answers_are_as_the_openapi_document_says(client: Client) -> None:

@@ -28,7 +28,6 @@ class Detector(Protocol):
         ...
 
 
-def default_min_face(rgb: np.ndarray) -> int:
-    """The smallest face to look for in a picture [H, W, 3] if nobody said: 10 pixels, or 20."""
-    height, width, _ = rgb.shape
+def default_min_face(width: int, height: int) -> int:
+    """The smallest face to look for in a picture of a size if nobody said: 10 pixels, or 20."""
     return 10 if height * width <= LARGE_PICTURE else 20

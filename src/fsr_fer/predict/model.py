@@ -69,6 +69,10 @@ class Model:
         """The expressions, in the order of the probabilities."""
         return self.card.class_names
 
+    def with_detector(self, detector: Detector) -> "Model":
+        """The same model, which looks for faces with another detector."""
+        return Model(self.card, self._session, detector)
+
     def predict(
         self,
         sources: Source | Iterable[Source],
@@ -187,7 +191,7 @@ class Model:
         small = max(height, width) <= LARGEST_CROP
         if choices.faces == "crops" or (choices.faces == "auto" and small):
             return rgb, [row]
-        least = choices.min_face or default_min_face(rgb)
+        least = choices.min_face or default_min_face(width, height)
         found = (self._detector or shipped()).detect(rgb, least)
         message = f"none of {least} pixels or more was found; `--faces crops` if it is one"
         none = replace(row, status="no_face", message=message)

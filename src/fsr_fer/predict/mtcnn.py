@@ -8,8 +8,9 @@ in sides of it. Weights: NOTICE; files: ``benchmarks/build_detector.py``.
 Boxes here are float64 [N, 4]: left, top, right, bottom in pixels; scores are logits [N].
 """
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +43,13 @@ class Mtcnn:
     def __init__(self) -> None:
         files = (Path(__file__).with_name(f"mtcnn_{letter}.onnx") for letter in "pro")
         self._p_net, self._r_net, self._o_net = (session_of(file.read_bytes()) for file in files)
+        self._check: Callable[[], None] = lambda: None
+
+    def checking(self, check: Callable[[], None]) -> "Mtcnn":
+        """The same detector, which calls ``check`` many times a second; what it raises ends it."""
+        other = copy.copy(self)
+        other._check = check
+        return other
 
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
         """The faces of a picture, uint8 RGB [H, W, 3], the surest first."""
@@ -74,6 +82,7 @@ class Mtcnn:
             part = picture.resize((width, bottom - top), Image.Resampling.BILINEAR, band)
             pixels = np.asarray(part)
             for left in range(0, width - overlap, TILE):
+                self._check()
                 tile = pixels[:, left : left + TILE + overlap]
                 (answers,) = self._p_net.run(None, {"pixels": tile[None]})
                 found.append(cells(answers[0], P_SCORE) + np.array([left, top, left, top]))
@@ -92,6 +101,7 @@ class Mtcnn:
         boxes = boxes[usable(boxes, picture.size)]
         answers = [np.empty((0, 5), np.float32)]
         for start in range(0, len(boxes), BATCH):
+            self._check()
             crops = [_crop(picture, box, side) for box in boxes[start : start + BATCH]]
             answers += net.run(None, {"pixels": np.stack(crops)})
         found = np.concatenate(answers).astype(np.float64)

@@ -3,14 +3,17 @@
 import base64
 import io
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from fsr_fer.data.images import FORMATS, middle_square
-from fsr_fer.predict.faces import cut_square
+from fsr_fer.predict.detector import Detection, default_min_face
+from fsr_fer.predict.faces import LARGEST_CROP, cut_square
 from fsr_fer.predict.model import Choices, Model
+from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.results import Box, Prediction
 from fsr_fer.resize import imresize
@@ -20,20 +23,27 @@ from fsr_fer.serve.limits import Limits, Refused
 SHRUNK_KEYS = ("pixels", "label", "probability", "uncertain", "expected_accuracy", "probabilities")
 
 
-def answer(model: Model, asked: Asked, limits: Limits) -> list[dict[str, Any]]:
+def answer(
+    model: Model, asked: Asked, limits: Limits, check: Callable[[], None]
+) -> list[dict[str, Any]]:
     """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
 
+    While faces are looked for, ``check`` is called many times a second; what it raises ends that.
     Where ``pixels`` is asked for, a row has ``shrunk`` besides: what is read in the same face made
     that small, and the small face itself; None where no face was read.
 
     Raises:
-        Refused: the pictures, or the boxes in them, have too many pixels.
+        Refused: the pictures, or the boxes in them, have too many pixels, or too many faces.
     """
     total = 0.0
+    searched = []
     for number, (_, content) in enumerate(asked.pictures, 1):
         width, height = _size(content, number, limits)
         total += width * height
         _check(total, limits, f"picture {number}, {width:,} x {height:,} pixels, is too large")
+        if asked.boxes[number - 1] is None and max(width, height) > LARGEST_CROP:
+            searched.append((width, height))
+    _check_search(searched, asked.min_face, limits)
     for boxes in asked.boxes:
         total += sum(_area(box, model.card.margin) for box in boxes or ())
         _check(total, limits, "the boxes are too large")
@@ -49,7 +59,9 @@ def answer(model: Model, asked: Asked, limits: Limits) -> list[dict[str, Any]]:
         pixels_of[rows[0].input] = rgb
 
     keep = finished if asked.pixels else None
-    rows = [row for one in model.read(pictures, Choices(), keep) for row in one]
+    model = model.with_detector(_Detector(check, limits.faces))
+    choices = Choices(min_face=asked.min_face)
+    rows = [row for one in model.read(pictures, choices, keep) for row in one]
     said = [row.to_dict() for row in rows]
     if asked.pixels:
         squares = [_square(row, pixels_of, model.card.margin) for row in rows]
@@ -57,6 +69,27 @@ def answer(model: Model, asked: Asked, limits: Limits) -> list[dict[str, Any]]:
         for one, small in zip(said, shrunk, strict=True):
             one["shrunk"] = small
     return said
+
+
+class _Detector:
+    """The shipped detector, for one request."""
+
+    def __init__(self, check: Callable[[], None], most: int) -> None:
+        self._detector = shipped().checking(check)
+        self._most = most
+        self._found = 0
+
+    def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
+        """The faces of a picture; Refused if those of the request are too many to read in time."""
+        found = self._detector.detect(rgb, min_face)
+        self._found += len(found)
+        if self._found > self._most:
+            raise Refused(
+                413,
+                f"{self._found:,} faces were found; at most {self._most} are read in one request: "
+                "send fewer or smaller pictures, a larger min_face, or boxes of some faces",
+            )
+        return found
 
 
 def _size(content: bytes, number: int, limits: Limits) -> tuple[int, int]:
@@ -81,6 +114,20 @@ def _check(total: float, limits: Limits, what: str) -> None:
         raise Refused(
             413,
             f"{what}: one request may have {limits.pixels:,} pixels in pictures and boxes together",
+        )
+
+
+def _check_search(sizes: list[tuple[int, int]], min_face: int | None, limits: Limits) -> None:
+    """Whether faces can be looked for in pictures of these sizes in the time there is."""
+    areas = [width * height for width, height in sizes]
+    leasts = [min_face or default_min_face(width, height) for width, height in sizes]
+    work = sum(area * (20 / least) ** 2 for area, least in zip(areas, leasts, strict=True))
+    if work > limits.searched:
+        enough = math.ceil(20 * math.sqrt(sum(areas) / limits.searched))
+        raise Refused(
+            413,
+            f"looking for faces of {min(leasts)} pixels in {sum(areas):,} pixels would take too "
+            f"long; send fewer or smaller pictures, min_face={enough}, or boxes of the faces",
         )
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -37,11 +38,19 @@ MOST_THREADS = 4
 """Each may hold a picture of ``Limits.pixels`` while it decodes it."""
 
 
-def build_app(model: Model, host: str = "127.0.0.1", limits: Limits | None = None) -> Starlette:
-    """The service of a model; ``host`` is the name by which it is asked, besides localhost."""
+def build_app(
+    model: Model,
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    beside: Mapping[str, list[float]] | None = None,
+) -> Starlette:
+    """The service of a model; ``host`` is the name by which it is asked, besides localhost.
+
+    ``beside`` is the accuracy of the model and that of a plain network, as in ``BESIDE``, if known.
+    """
     limits = limits or Limits()
     service = _Service(model, limits)
-    about = about_model(model, limits)
+    about = about_model(model, limits) | {"beside": beside}
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
         Route("/model", _always(about), methods=["GET"]),
@@ -75,6 +84,10 @@ def about_model(model: Model, limits: Limits) -> dict[str, Any]:
     }
 
 
+class _TooLate(Exception):
+    """Ends a search for faces whose request is over."""
+
+
 class _Service:
     def __init__(self, model: Model, limits: Limits) -> None:
         self._model = model
@@ -87,17 +100,27 @@ class _Service:
         if self._running >= limits.requests:
             raise Refused(429, f"{limits.requests} requests are being answered; try again soon")
         self._running += 1
+        over = threading.Event()
+
+        def check() -> None:
+            if over.is_set():
+                raise _TooLate
+
+        asked = None
         try:
             async with asyncio.timeout(limits.seconds):
                 asked = await read_form(request, limits, self._model.card.smallest_pixels)
-                work = partial(answer, self._model, asked, limits)
+                work = partial(answer, self._model, asked, limits, check)
                 rows = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
+            late = "received" if asked is None else "answered"
             raise Refused(
                 408,
-                f"not received and answered within {limits.seconds:g} seconds; send less at a time",
+                f"not {late} within {limits.seconds:g} seconds; send fewer or smaller pictures, "
+                "boxes of the faces, or a larger min_face",
             ) from None
         finally:
+            over.set()  # a search that goes on nevertheless ends
             self._running -= 1
         return JSONResponse({"predictions": rows})
 

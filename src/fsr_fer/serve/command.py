@@ -39,10 +39,11 @@ def serve_command(
 
     from fsr_fer.predict.model import load
     from fsr_fer.serve.app import build_app
+    from fsr_fer.serve.beside import BESIDE
     from fsr_fer.serve.guard import LOCAL
     from fsr_fer.serve.server import server_of
 
-    app = build_app(load(model), host)
+    app = build_app(load(model), host, beside=None if model else BESIDE)
     with _listen(host, port) as listening, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         shown = f"[{host}]" if ":" in host else host

@@ -10,22 +10,25 @@ from starlette.requests import Request
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.faces import box_of
-from fsr_fer.predict.results import Box
+from fsr_fer.predict.results import SMALLEST_FACE, Box
 from fsr_fer.serve.limits import Limits, Refused
 
-FIELDS = ("pictures", "boxes", "pixels")
+FIELDS = ("pictures", "boxes", "pixels", "min_face")
+LARGEST_MIN_FACE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """What one request asks: files with their names, and for each its boxes or None.
 
-    ``pixels`` is the side to which every face is made smaller besides, or None.
+    ``pixels`` is the side to which every face is made smaller besides, or None; ``min_face`` that
+    of the smallest face to look for where there are no boxes, or None.
     """
 
     pictures: list[tuple[str, bytes]]
     boxes: list[tuple[Box, ...] | None]
     pixels: int | None
+    min_face: int | None
 
 
 class _Parser(MultiPartParser):
@@ -57,7 +60,7 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     if not parser.ended:
         raise Refused(400, "the form is cut off: its last boundary is missing")
     pictures: list[tuple[str, bytes]] = []
-    texts: dict[str, list[str]] = {"boxes": [], "pixels": []}
+    texts: dict[str, list[str]] = {name: [] for name in FIELDS[1:]}
     for name, value in form.multi_items():
         if name not in FIELDS:
             expected = ", ".join(FIELDS)
@@ -77,11 +80,12 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
         raise Refused(422, "the form has no file; expected one or more, as pictures")
     if len(pictures) > limits.pictures:
         raise Refused(413, f"more than {limits.pictures} pictures; send several requests")
-    return Asked(
-        pictures=pictures,
-        boxes=_boxes(texts["boxes"], len(pictures), limits.faces),
-        pixels=_pixels(texts["pixels"], smallest),
-    )
+    boxes = _boxes(texts["boxes"], len(pictures), limits.faces)
+    min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
+    if min_face and None not in boxes:
+        raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
+    pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
+    return Asked(pictures=pictures, boxes=boxes, pixels=pixels, min_face=min_face)
 
 
 async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
@@ -126,11 +130,11 @@ def _boxes(texts: list[str], pictures: int, most: int) -> list[tuple[Box, ...] |
     return result
 
 
-def _pixels(texts: list[str], smallest: int) -> int | None:
+def _number(name: str, texts: list[str], least: int, most: int) -> int | None:
     if not texts:
         return None
     (text, *more) = texts
-    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
-    if more or not smallest <= value <= FULL_SIZE:
-        raise Refused(422, f"pixels must be one whole number from {smallest} to {FULL_SIZE}")
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
+    if more or not least <= value <= most:
+        raise Refused(422, f"{name} must be one whole number from {least} to {most}")
     return value

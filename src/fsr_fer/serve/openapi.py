@@ -5,6 +5,8 @@ from typing import Any
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.model_file import Card
+from fsr_fer.predict.results import SMALLEST_FACE
+from fsr_fer.serve.form import LARGEST_MIN_FACE
 from fsr_fer.serve.limits import Limits
 
 NUMBER = {"type": ["number", "null"]}
@@ -65,6 +67,12 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
             "minimum": card.smallest_pixels,
             "maximum": FULL_SIZE,
             "description": "Read every face also made smaller, to this side.",
+        },
+        "min_face": {
+            "type": "integer",
+            "minimum": SMALLEST_FACE,
+            "maximum": LARGEST_MIN_FACE,
+            "description": "Pixels of the smallest face to look for where there are no boxes.",
         },
     }
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}

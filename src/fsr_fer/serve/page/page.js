@@ -98,6 +98,7 @@ function showReading(read) {
   $("expected").textContent = none
     ? ""
     : `It reads ${Math.round(100 * read.expected_accuracy)} of 100 test faces of this size right.`;
+  $("beside").textContent = none ? "" : besideAt(read.pixels);
   $("own").textContent =
     none || rows[chosen].pixels <= $("size").max
       ? ""
@@ -121,14 +122,25 @@ function showSize(pixels) {
   drawCurve(pixels);
 }
 
-/** Expected accuracy at a size: straight lines between the sizes that were measured. */
-function expected(pixels) {
-  const { pixels: sizes, accuracy } = about.expected_accuracy;
+/** Accuracy at a size: straight lines between the sizes that were measured. */
+function between(sizes, accuracy, pixels) {
   const after = sizes.findIndex((size) => size >= pixels);
   if (after === -1) return accuracy[accuracy.length - 1];
   if (after === 0) return accuracy[0];
   const share = (pixels - sizes[after - 1]) / (sizes[after] - sizes[after - 1]);
   return accuracy[after - 1] + share * (accuracy[after] - accuracy[after - 1]);
+}
+
+function expected(pixels) {
+  return between(about.expected_accuracy.pixels, about.expected_accuracy.accuracy, pixels);
+}
+
+/** The model beside the plain network, at sizes at which both were measured. */
+function besideAt(pixels) {
+  const { pixels: sizes, model, plain } = about.beside ?? { pixels: [Infinity] };
+  if (pixels < sizes[0]) return "";
+  const [ours, theirs] = [model, plain].map((one) => Math.round(100 * between(sizes, one, pixels)));
+  return `Of those from FER+: ${ours}, a plain network ${theirs}.`;
 }
 
 function drawCurve(pixels) {
@@ -137,7 +149,7 @@ function drawCurve(pixels) {
   const [least, most] = [Number($("size").min), Number($("size").max)];
   // The slider's knob is 16 wide: the point stands right below its middle.
   const x = (size) => 8 + ((width - 16) * (size - least)) / (most - least);
-  const y = (share) => 6 + (height - 26) * (1 - share);
+  const y = (share) => 16 + (height - 36) * (1 - share);
   const nodes = [];
   const add = (kind, attributes, text = "") => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", kind);
@@ -152,9 +164,13 @@ function drawCurve(pixels) {
   const measured = about.expected_accuracy.pixels.filter((size) => size > least && size < most);
   const sizes = [least, ...measured, most];
   const line = sizes.map((size) => `${x(size)},${y(expected(size))}`).join(" ");
-  add("polyline", { class: "line", points: line });
-  add("text", { x: x(least), y: y(1) + 13 }, "100 % right"); // the line is low there
-  add("text", { x: x(most), y: y(0.5) + 13, "text-anchor": "end" }, "50 %");
+  if (about.beside) {
+    const plain = about.beside.pixels.map((size, at) => `${x(size)},${y(about.beside.plain[at])}`);
+    add("polyline", { class: "plain", points: plain.join(" ") });
+  }
+  add("polyline", { points: line });
+  add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % right");
+  add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
   for (const size of [least, 25, 50, 75, most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
     const at = size === least ? 0 : size === most ? width : x(size);
@@ -401,6 +417,7 @@ function listen() {
 async function start() {
   about = await (await fetch("model")).json();
   $("size").min = Math.max(8, about.smallest_pixels);
+  $("grey").hidden = !about.beside;
   $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
   $("bars").replaceChildren(...about.class_names.map((name) => {
     const item = document.createElement("li");
