@@ -71,7 +71,7 @@ class Model:
 
     def with_detector(self, detector: Detector) -> "Model":
         """The same model, which looks for faces with another detector."""
-        return Model(self.card, self._session, detector)
+        return Model(self.card, self._network, detector)
 
     def predict(
         self,
