@@ -129,7 +129,9 @@ def _make_tiny(root: Path) -> None:
     params: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text())
     tiny(params)
     params["scales"] = [SCALE]
-    params["pack"]["method"] = "mixed_resolution"
+    for packing in (params, *params["profiles"].values()):
+        if "pack" in packing:
+            packing["pack"]["method"] = "mixed_resolution"
     # Of paper, RAF-DB's counts alone, as few as the stand-in has.
     counts = {key: params["synthesize"][key] for key in ("train_faces", "test_faces")}
     params["profiles"]["paper"] = {"dataset": {"source": "rafdb"}, "validate": counts}
