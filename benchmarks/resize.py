@@ -20,7 +20,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,21 +29,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-os.environ.update(ONE_THREAD)  # read by the libraries when they are imported
+import one_thread  # noqa: F401  before what reads its variables
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from machine import describe_machine, write_results  # noqa: E402
-from PIL import Image, ImageFilter  # noqa: E402
-from skimage.transform import resize as skimage_resize  # noqa: E402
-from timing import in_turns  # noqa: E402
+# isort: split
 
-from fsr_fer import imresize  # noqa: E402
-from fsr_fer.resize import kernel  # noqa: E402
-from fsr_fer.resize.arrays import resize_array  # noqa: E402
-from fsr_fer.resize.job import Job  # noqa: E402
-from fsr_fer.resize.weights import Axis  # noqa: E402
+import numpy as np
+import torch
+from machine import describe_machine, write_results
+from PIL import Image, ImageFilter
+from skimage.transform import resize as skimage_resize
+from timing import in_turns
+
+from fsr_fer import imresize
+from fsr_fer.resize import kernel
+from fsr_fer.resize.arrays import resize_array
+from fsr_fer.resize.job import Job
+from fsr_fer.resize.weights import Axis
 
 RESULTS = Path(__file__).with_suffix(".json")
 FACTORS = range(2, 9)

@@ -129,9 +129,6 @@ def _make_tiny(root: Path) -> None:
     params: dict[str, Any] = yaml.safe_load((root / "params.yaml").read_text())
     tiny(params)
     params["scales"] = [SCALE]
-    for packing in (params, *params["profiles"].values()):
-        if "pack" in packing:
-            packing["pack"]["method"] = "mixed_resolution"
     # Of paper, RAF-DB's counts alone, as few as the stand-in has.
     counts = {key: params["synthesize"][key] for key in ("train_faces", "test_faces")}
     params["profiles"]["paper"] = {"dataset": {"source": "rafdb"}, "validate": counts}
@@ -143,12 +140,13 @@ def _make_tiny(root: Path) -> None:
 
 
 def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
-    """Drop what is not in KEPT, and where other stages speak of it."""
-    for section, kept in KEPT.items():
-        params[section] = {name: params[section][name] for name in kept}
-        for profile in params["profiles"].values():
-            own = profile.get(section, {})
-            profile |= {section: {n: own[n] for n in own if n in kept}} if own else {}
+    """Drop what is not in KEPT, and where other stages speak of it; pack a row that is kept."""
+    for values in (params, *params["profiles"].values()):
+        for section, kept in KEPT.items():
+            if own := values.get(section):
+                values[section] = {name: own[name] for name in own if name in kept}
+        if "pack" in values:
+            values["pack"]["method"] = "mixed_resolution"
     for name in SUPER_RESOLUTION:
         del stages[name]
     for stage in stages.values():

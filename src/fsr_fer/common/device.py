@@ -9,8 +9,10 @@ from fsr_fer.common.errors import UserError
 VARIABLE = "FSR_FER_DEVICE"
 
 
-def choose_device() -> torch.device:
-    """The device named by FSR_FER_DEVICE: auto (default: CUDA if there is one), cpu, cuda[:n], mps.
+def choose_device(name: str | None = None) -> torch.device:
+    """The device of a name: auto (CUDA if there is one), cpu, cuda[:n], mps.
+
+    Without a name that of FSR_FER_DEVICE counts, or auto.
 
     On a GPU torch's kernels are then deterministic, as equal bytes need (the CPU's are anyway),
     and float32 is not rounded to TF32, which is too coarse for the smallest eigenvalues.
@@ -18,7 +20,8 @@ def choose_device() -> torch.device:
     Raises:
         UserError: the name is unknown or this machine has no such device.
     """
-    name = os.environ.get(VARIABLE, "auto")
+    if name is None:
+        name = os.environ.get(VARIABLE, "auto")
     if name == "auto":
         name = "cpu"
         if torch.cuda.is_available():  # where several processes share them, each takes its own

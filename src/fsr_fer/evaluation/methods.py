@@ -27,6 +27,12 @@ class Method:
     network: CovPoolFER
     generator: Generator | None = None
 
+    def to(self, device: torch.device) -> None:
+        """Move the networks."""
+        for network in (self.network, self.generator):
+            if network is not None:
+                network.to(device)
+
     def logits(self, faces: Tensor, small: bool) -> Tensor:
         """Logits [B, classes] of uint8 [B, 100, 100, 3], which were ``small`` or not."""
         features = self.network.extractor(standardise(faces))
@@ -39,9 +45,7 @@ class Method:
         self, faces: Faces, small: bool, device: torch.device, desc: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """Each face's most probable class, int64 [N], and its probability, float64 [N]."""
-        self.network.to(device)
-        if self.generator is not None:
-            self.generator.to(device)
+        self.to(device)
         batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
         made = computed(faces, batches, lambda images: self.logits(images, small), device, desc)
         logits = torch.cat(list(made))

@@ -1,13 +1,12 @@
 """A row of a profile's table as a model that reads pictures, as ``fsr_fer.load`` gives it."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fsr_fer.common.device import VARIABLE, choose_device
+from fsr_fer.common.device import choose_device
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.methods import Method, load_method
@@ -63,16 +62,14 @@ def load_row(
         margin=0.0,
         licence="that of the faces it was trained on",
     )
-    return Model(card, _Network(method, _device(device)), detector)
+    return Model(card, _Network(method, choose_device(device)), detector)
 
 
 class _Network:
     def __init__(self, method: Method, device: torch.device) -> None:
         torch.set_num_threads(1)
         self._method, self._device = method, device
-        for network in (method.network, method.generator):
-            if network is not None:
-                network.to(device)
+        method.to(device)
 
     @torch.inference_mode()
     def __call__(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -85,19 +82,6 @@ class _Network:
                 logits = self._method.logits(images, are_small).cpu()
                 result[rows] = logits.to(torch.float64).softmax(dim=1).numpy()
         return result
-
-
-def _device(name: str | None) -> torch.device:
-    before = os.environ.get(VARIABLE)
-    try:
-        if name is not None:
-            os.environ[VARIABLE] = name
-        return choose_device()
-    finally:
-        if before is not None:
-            os.environ[VARIABLE] = before
-        elif name is not None:
-            del os.environ[VARIABLE]
 
 
 def _measured(file: Path, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

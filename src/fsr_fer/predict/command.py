@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.output import ESCAPES, Format, Lines, Place, as_recorded, last_place
-from fsr_fer.predict.results import SMALLEST_FACE, Prediction
+from fsr_fer.predict.results import SMALLEST_FACE, BoxForm, Faces, Prediction
 
 if TYPE_CHECKING:
     from fsr_fer.predict.pictures import Picture
@@ -40,7 +40,7 @@ def predict_command(
         str | None, typer.Option("--list", help="The same as @LIST; - is standard input.")
     ] = None,
     faces: Annotated[
-        Literal["auto", "crops", "detect"],
+        Faces,
         typer.Option(
             help="crops: every picture is one face; detect: look for faces; auto: in those above "
             "200 pixels."
@@ -63,7 +63,7 @@ def predict_command(
         typer.Option(help="CSV or JSON lines: image and box. SOURCE may be the images' folder."),
     ] = None,
     box_form: Annotated[
-        Literal["xywh", "xyxy"] | None,
+        BoxForm | None,
         typer.Option(help="What four numbers mean where columns or keys do not say so."),
     ] = None,
     format: Annotated[

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fsr_fer.data.images import middle_square
 from fsr_fer.predict.results import Box
 
 LARGEST_CROP = 200
@@ -15,6 +16,11 @@ LARGEST_BOX = 2
 
 class BoxError(ValueError):
     """A box in which there is no face to read; the message is what is wrong with it."""
+
+
+def is_crop(width: int, height: int) -> bool:
+    """Whether a picture of a size is taken for one face if nobody said."""
+    return max(width, height) <= LARGEST_CROP
 
 
 def box_of(numbers: Sequence[object], form: str) -> Box:
@@ -35,15 +41,18 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def cut_square(rgb: np.ndarray, box: Box, margin: float) -> np.ndarray:
+def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
     """Cut the square round a box's middle out of a picture [H, W, 3]: [side, side, 3].
 
     Its side is that of a square of the box's area, and ``margin`` times that on each side more,
-    in whole pixels. Outside the picture the pixels of its edge are repeated.
+    in whole pixels. Outside the picture the pixels of its edge are repeated. Without a box it is
+    the picture's middle square.
 
     Raises:
         BoxError: the box has no size or is far too large, lies outside, or is not finite.
     """
+    if box is None:
+        return middle_square(rgb)
     if not all(map(math.isfinite, box)):
         raise BoxError("the box is not four finite numbers")
     if box.width <= 0 or box.height <= 0:

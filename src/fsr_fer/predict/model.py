@@ -8,25 +8,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.images import PictureError, middle_square, to_face
+from fsr_fer.data.images import PictureError, to_face
 from fsr_fer.predict.detector import Detector, default_min_face
-from fsr_fer.predict.faces import LARGEST_CROP, BoxError, box_of, cut_square
+from fsr_fer.predict.faces import BoxError, box_of, cut_square, is_crop
 from fsr_fer.predict.model_file import Card, read_model_file
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Channels, Picture, rgb_of
-from fsr_fer.predict.results import SMALLEST_FACE, Box, Prediction
+from fsr_fer.predict.results import SMALLEST_FACE, Box, BoxForm, Faces, Prediction
 from fsr_fer.predict.videos import EVERY, with_frames
 
 SHIPPED = Path(__file__).with_name("model.onnx")
 MOST_THREADS = 8
 """Each holds a decoded picture, which may be 100 megabytes and more."""
-Faces = Literal["auto", "crops", "detect"]
 SEARCHED = 4
 """Pictures a thread gets at a time where they may have to be searched, a second each, or are frames
 of a video, which are held decoded."""
@@ -78,7 +77,7 @@ class Model:
         sources: Source | Iterable[Source],
         *,
         boxes: Iterable[Sequence[Sequence[float]] | None] | None = None,
-        box_form: Literal["xywh", "xyxy"] | None = None,
+        box_form: BoxForm | None = None,
         channels: Channels | None = None,
         faces: Faces = "auto",
         min_face: int | None = None,
@@ -188,8 +187,7 @@ class Model:
             none = replace(row, status="no_face", message="no box was given for it")
             return rgb, [replace(row, box=box) for box in boxes] or [none]
         height, width, _ = rgb.shape
-        small = max(height, width) <= LARGEST_CROP
-        if choices.faces == "crops" or (choices.faces == "auto" and small):
+        if choices.faces == "crops" or (choices.faces == "auto" and is_crop(width, height)):
             return rgb, [row]
         least = choices.min_face or default_min_face(width, height)
         found = (self._detector or shipped()).detect(rgb, least)
@@ -199,13 +197,10 @@ class Model:
 
     def _cut(self, rgb: np.ndarray, row: Prediction) -> tuple[Prediction, np.ndarray | None]:
         """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""
-        if row.box is None:
-            square = middle_square(rgb)
-        else:
-            try:
-                square = cut_square(rgb, row.box, self.card.margin)
-            except BoxError as error:
-                return replace(row, status="bad_box", message=str(error)), None
+        try:
+            square = cut_square(rgb, row.box, self.card.margin)
+        except BoxError as error:
+            return replace(row, status="bad_box", message=str(error)), None
         side = len(square)
         row = replace(row, pixels=side)
         if side < self.card.smallest_pixels:

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+Faces = Literal["auto", "crops", "detect"]
+BoxForm = Literal["xywh", "xyxy"]
 Status = Literal["ok", "too_small", "bad_box", "no_face", "unreadable"]
 SMALLEST_FACE = 8
 """Pixels; smaller faces are not looked for: they are not found, and the search takes longer."""

@@ -11,6 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fsr_fer.data.fer2013 import FOLDERS, PARTS
 from fsr_fer.data.manifest import SPLITS
 from fsr_fer.evaluation.predictions import MEAN
 from fsr_fer.pipeline.profiles import flat
@@ -25,6 +26,8 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
     """The whole page as text; ``pictures`` are SVG and PNG files by name."""
     manifest = inputs.manifest
     num_classes = len(manifest.class_names)
+    parts = {split: part for part, split in PARTS.items()}  # of FER2013
+    first_test = manifest.ids[manifest.rows("test")[0]]
     environment = Environment(
         loader=PackageLoader("fsr_fer.report"),
         autoescape=True,
@@ -55,6 +58,8 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
             split: np.bincount(manifest.labels[manifest.rows(split)], minlength=num_classes)
             for split in SPLITS
         },
+        parts=parts,
+        tested_on_validation=f"{FOLDERS[parts['validation']]}/" in first_test,
         settings=flat(inputs.settings),
         paper=paper_rows(),
         paper_sizes=SIZES,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fsr_fer.data.images import FORMATS, middle_square
+from fsr_fer.data.images import FORMATS
 from fsr_fer.predict.detector import Detection, default_min_face
-from fsr_fer.predict.faces import LARGEST_CROP, cut_square
+from fsr_fer.predict.faces import cut_square, is_crop
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Picture
@@ -41,7 +41,7 @@ def answer(
         width, height = _size(content, number, limits)
         total += width * height
         _check(total, limits, f"picture {number}, {width:,} x {height:,} pixels, is too large")
-        if asked.boxes[number - 1] is None and max(width, height) > LARGEST_CROP:
+        if asked.boxes[number - 1] is None and not is_crop(width, height):
             searched.append((width, height))
     _check_search(searched, asked.min_face, limits)
     for boxes in asked.boxes:
@@ -133,10 +133,7 @@ def _check_search(sizes: list[tuple[int, int]], min_face: int | None, limits: Li
 
 def _square(row: Prediction, pixels_of: dict[int, np.ndarray], margin: float) -> np.ndarray | None:
     """The face that a row read, in its own pixels, [side, side, 3]; None if it read none."""
-    if row.status != "ok":
-        return None
-    rgb = pixels_of[row.input]
-    return middle_square(rgb) if row.box is None else cut_square(rgb, row.box, margin)
+    return cut_square(pixels_of[row.input], row.box, margin) if row.status == "ok" else None
 
 
 def _shrunk(
