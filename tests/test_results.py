@@ -11,9 +11,9 @@ from tests import ROOT
 PAGE = (ROOT / "docs/results.md").read_text()
 
 
-def table(first_words: str) -> list[list[str]]:
-    """Header and lines of the table that begins so; of a cell its first number or word."""
-    lines = PAGE[PAGE.index(f"| {first_words}") :].split("\n\n")[0].splitlines()
+def table(first_words: str, page: str = PAGE) -> list[list[str]]:
+    """Header and lines of the table that begins so."""
+    lines = page[page.index(f"| {first_words}") :].split("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]
 

