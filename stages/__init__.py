@@ -8,5 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fsr_fer.common import arithmetic
+from fsr_fer.common.memory import keep_freed_memory
 
 arithmetic.pin()
+keep_freed_memory()
