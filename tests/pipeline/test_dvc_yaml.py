@@ -109,21 +109,22 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    code_fingerprint.forget()  # of the folder that an earlier test was in
     return tmp_path
 
 
 def changed_by(path: str, old: str, new: str) -> set[str]:
     """The stages whose fingerprint an edit changes."""
-    before = _fingerprints()
+    before = _fingerprints()  # those after the last edit are still known
     text = Path(path).read_text()
     assert text.count(old) >= 1, old
     Path(path).write_text(text.replace(old, new, 1))
+    code_fingerprint.forget()
     after = _fingerprints()
     return {name for name in before if before[name] != after[name]}
 
 
 def _fingerprints() -> dict[str, str]:
-    code_fingerprint.forget()
     return {name: code_fingerprint.fingerprint(name) for name in code_fingerprint.stage_names()}
 
 
