@@ -58,3 +58,32 @@ def test_the_tables_of_ferplus() -> None:
         for method, *cells in rows:
             for size, cell in zip(sizes, cells, strict=True):
                 check(cell, accuracy[method], size)
+
+
+def test_the_second_seed_of_ferplus() -> None:
+    second = read("metrics/studies/ferplus_seed_1.json")
+    _, *rows = table("FER+, seeds 666 and 1")
+    kinds = [("total_accuracy", size) for size in ("hr", "x4", "x8", "mean")]
+    kinds += [("mean_class_accuracy", size) for size in ("x8", "mean")]
+    first = {
+        "total_accuracy": read("metrics/ferplus/accuracy.json"),
+        "mean_class_accuracy": read("metrics/ferplus/mean_class_accuracy.json"),
+    }
+    assert {row[0] for row in rows} == first["total_accuracy"].keys()
+    for method, *cells in rows:
+        for (score, size), cell in zip(kinds, cells, strict=True):
+            for one, shown in zip((first, second), cell.split(", "), strict=False):
+                check(shown, one[score][method], size)
+
+
+def test_the_time_of_ferplus_by_stage() -> None:
+    times = read("metrics/studies/ferplus_seed_1.json")["time_by_stage"]
+    _, *rows = table("FER+: stage")
+    found = {name: [int(cell.replace(",", "")) for cell in cells] for name, *cells in rows}
+    assert found == {
+        name: [time["runs"], time["seconds"], time["processor_seconds"]]
+        for name, time in times.items()
+    }
+    del found["all"]
+    for column, total in enumerate(times["all"][key] for key in ("runs", "seconds")):
+        assert sum(values[column] for values in found.values()) == total
