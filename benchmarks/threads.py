@@ -30,12 +30,19 @@ from tests.pipeline.test_stages import workspace  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
 NATIVE = {"FSR_FER_ARITHMETIC": "native"}
-WAYS: dict[str, tuple[bool, dict[str, str]]] = {
-    "native, all cores, one after the other": (False, NATIVE),
-    "native, threads that wait by spinning": (False, NATIVE | {"OMP_WAIT_POLICY": "ACTIVE"}),
-    "native, one thread, side by side": (True, NATIVE | {"OMP_NUM_THREADS": "1"}),
-    "pinned, one after the other": (False, {}),
-    "pinned, side by side": (True, {}),
+STAGE = ("-m", "stages.pretrain")
+GIVING_BACK = (
+    "-c",
+    "import runpy; from fsr_fer.common import memory; memory.keep_freed_memory = lambda: None;"
+    "runpy.run_module('stages.pretrain', run_name='__main__')",
+)
+WAYS: dict[str, tuple[bool, dict[str, str], tuple[str, str]]] = {
+    "native, all cores, one after the other": (False, NATIVE, STAGE),
+    "native, threads that wait by spinning": (False, NATIVE | {"OMP_WAIT_POLICY": "ACTIVE"}, STAGE),
+    "native, one thread, side by side": (True, NATIVE | {"OMP_NUM_THREADS": "1"}, STAGE),
+    "pinned, one after the other": (False, {}, STAGE),
+    "pinned, side by side": (True, {}, STAGE),
+    "pinned, side by side, freed memory given back": (True, {}, GIVING_BACK),
 }
 
 
@@ -55,9 +62,11 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
-def train(folders: list[Path], side_by_side: bool, environment: dict[str, str]) -> Least:
+def train(
+    folders: list[Path], side_by_side: bool, environment: dict[str, str], program: tuple[str, str]
+) -> Least:
     """Seconds that the trainings took, by the clock and of all processors."""
-    command = [sys.executable, "-m", "stages.pretrain"]
+    command = [sys.executable, *program]
     environment = ENVIRONMENT | environment
     used, started = processor_seconds(), time.perf_counter()
     running = []
