@@ -207,10 +207,11 @@ def main() -> None:
         speed[f"batch_{count}"] = {
             name: round(count / one) for name, one in zip(readers, least, strict=True)
         }
+    asked = len(SIZES) * sum(len(labels) for _, labels in sources.values())
     results = {
         "machine": describe_machine(("numpy", "onnxruntime", "ai-edge-litert", "torch")),
         "percent_right": crops,
-        "percent_as_torch": 100 * alike / sum(len(SIZES) * len(one[1]) for one in sources.values()),
+        "percent_as_torch": round(100 * alike / asked, 2),
         "whole_way": {"faces": len(pasted)} | way,
         "faces_per_processor_second": speed,
         "seconds_to_start": seconds_to_start(small[0], arguments.node),
