@@ -34,7 +34,7 @@ STAGE = ("-m", "stages.pretrain")
 GIVING_BACK = (
     "-c",
     "import runpy; from fsr_fer.common import memory; memory.keep_freed_memory = lambda: None;"
-    "runpy.run_module('stages.pretrain', run_name='__main__')",
+    "runpy.run_module('stages.pretrain', run_name='__main__', alter_sys=True)",
 )
 WAYS: dict[str, tuple[bool, dict[str, str], tuple[str, str]]] = {
     "native, all cores, one after the other": (False, NATIVE, STAGE),

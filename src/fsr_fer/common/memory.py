@@ -1,8 +1,7 @@
 """Memory that tensors have freed is kept for the next ones.
 
 A batch's maps have megabytes; glibc gives as many back to the system when they are freed, which has
-to clear them again for the next batch: a fifth of a training's processor time. No result depends
-on it.
+to clear them again for the next batch (benchmarks/threads.json). No result depends on it.
 """
 
 import ctypes
