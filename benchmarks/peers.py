@@ -39,22 +39,26 @@ from PIL import Image
 from timing import in_turns
 
 import fsr_fer
+from fsr_fer.data.face_stream import batches_of
 from fsr_fer.data.fer2013 import CLASSES
+from fsr_fer.evaluation.packing import logits_of
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network
 from fsr_fer.predict.model import SHIPPED
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (*PASTED, 10, 8)
 MODEL = fsr_fer.load()
-FACE_API_CLASSES = dict(
-    zip(
-        ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral"),
-        CLASSES,
-        strict=True,
-    )
-)
+FACE_API_CLASSES = {
+    "angry": "anger",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+    "neutral": "neutral",
+}
 Read = Callable[[list[np.ndarray]], list[str]]
 """Faces, uint8 RGB [n, n, 3], to labels."""
 
@@ -74,15 +78,13 @@ def in_torch() -> Read:
     """The shipped model's network before it was exported."""
     network = load_network(SHIPPED.with_suffix(".safetensors"), CovPoolFER)
 
-    @torch.inference_mode()
-    def logits(faces: list[np.ndarray]) -> torch.Tensor:
-        full = torch.from_numpy(fsr_fer.imresize(np.stack(faces), output_shape=(100, 100)))
-        (_, straight), (_, mirrored) = map(network, (standardise(full), standardise(full.flip(2))))
-        return torch.as_tensor(straight + mirrored)
-
     def labels(faces: list[np.ndarray]) -> list[str]:
-        parts = [logits(faces[start : start + 64]) for start in range(0, len(faces), 64)]
-        return [network.class_names[number] for number in torch.cat(parts).argmax(dim=1)]
+        images, rows = np.stack(faces), np.arange(len(faces))
+        cpu = torch.device("cpu")
+        logits = logits_of(
+            network, images, rows, len(faces[0]), lambda small, _: small, cpu, "torch"
+        )
+        return [network.class_names[number] for number in logits.argmax(axis=1)]
 
     return labels
 
@@ -97,31 +99,34 @@ class FaceApi:
         words = ["node", str(self.script)]
         self.node = subprocess.Popen(words, cwd=folder, stdin=pipe, stdout=pipe)
 
+    @staticmethod
+    def request(faces: list[np.ndarray]) -> bytes:
+        """Faces of one size, as the script reads them."""
+        return struct.pack("<II", len(faces), len(faces[0])) + np.stack(faces).tobytes()
+
     def answer(self, faces: list[np.ndarray]) -> dict[str, Any]:
         """Its ``labels``, and the processor ``seconds`` they took."""
         assert self.node.stdin is not None
         assert self.node.stdout is not None
-        self.node.stdin.write(struct.pack("<II", len(faces), len(faces[0])))
-        self.node.stdin.write(np.stack(faces).tobytes())
+        self.node.stdin.write(self.request(faces))
         self.node.stdin.flush()
         found: dict[str, Any] = json.loads(self.node.stdout.readline())
         return found
 
     def __call__(self, faces: list[np.ndarray]) -> list[str]:
-        parts = [faces[start : start + 64] for start in range(0, len(faces), 64)]
-        return [FACE_API_CLASSES[label] for part in parts for label in self.answer(part)["labels"]]
+        parts = (self.answer(faces[part]) for part in batches_of(len(faces), 64))
+        return [FACE_API_CLASSES[label] for part in parts for label in part["labels"]]
 
 
 def seconds_to_start(face: np.ndarray, node: Path) -> dict[str, float]:
     """Seconds that a program of each tool takes to read one face, the least of five."""
-    pixels = face.tobytes()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         Image.fromarray(face).save(folder / "face.png")
         (folder / "faces.csv").write_text("id,size,picture\n1,hr,face.png\n")
         peer = str(Path(__file__).with_name("peer_fer.py"))
         ours = "from fsr_fer.cli import main; main()"
-        request = struct.pack("<II", 1, len(face)) + pixels
+        request = FaceApi.request([face])
         commands: dict[str, dict[str, Any]] = {
             "fsr-fer": {"args": [sys.executable, "-c", ours, "predict", f"{name}/face.png"]},
             "fer 25.10.3": {"args": [sys.executable, peer, name, f"{name}/fer.csv"]},
