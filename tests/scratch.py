@@ -141,6 +141,7 @@ def _make_tiny(root: Path) -> None:
 
 def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
     """Drop what is not in KEPT, and where other stages speak of it; pack a row that is kept."""
+    assert all(params[section].keys() >= set(kept) for section, kept in KEPT.items())
     for values in (params, *params["profiles"].values()):
         for section, kept in KEPT.items():
             if own := values.get(section):
