@@ -21,6 +21,7 @@ def main() -> Stage:
         seed=stage.data_seed,
         votes=settings.votes,
         duplicates=settings.duplicates,
+        train_share=settings.train_share,
     )
     return stage
 

@@ -1,5 +1,6 @@
 """One form for every source; the validation part is fair, seeded, and never shares a person."""
 
+import json
 import re
 from pathlib import Path
 
@@ -88,6 +89,19 @@ def test_broken_faces_are_listed_and_an_earlier_dataset_stays(
 
 LABELS = np.repeat([0, 1, 2], [1000, 100, 10])
 NOBODY = [""] * len(LABELS)
+
+
+def test_of_fewer_train_faces_each_class_keeps_its_share(csv_folder: Path, tmp_path: Path) -> None:
+    whole = build("csv", csv_folder, tmp_path / "whole")  # 12 train faces, 4 of each class
+    three = build("csv", csv_folder, tmp_path / "three", train_share=0.75)
+    two = build("csv", csv_folder, tmp_path / "two", train_share=0.01)
+    rows = [m.rows("train", "validation") for m in (three, two)]
+    assert np.bincount(three.labels[rows[0]]).tolist() == [3, 3, 3]
+    assert np.bincount(two.labels[rows[1]]).tolist() == [2, 2, 2]
+    assert set(two.ids) < set(three.ids) < set(whole.ids)
+    assert len(whole.rows("test")) == len(three.rows("test")) == len(two.rows("test")) == 6
+    left_out = json.loads((tmp_path / "two/left_out.json").read_text())
+    assert left_out == {"beyond dataset.train_share": 6}
 
 
 def test_without_subjects_each_class_gives_its_share() -> None:

@@ -37,13 +37,14 @@ def build_dataset(
     seed: int,
     votes: VoteRule = "ferplus",
     duplicates: Duplicates = "refuse",
+    train_share: float = 1.0,
 ) -> None:
     """Bring the faces in ``root`` to one form in the folder ``directory``.
 
     Rows are train, then validation, then test faces, each in the source's order. A source without
     a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
     makes labels of votes; with ``duplicates`` "drop" pictures of equal pixels count once
-    (``without_twins``). "several" sources lie in folders of ``root`` that are named after them, and
+    (``without_twins``); then ``train_share`` of each class's train faces is used. "several" sources lie in folders of ``root`` that are named after them, and
     so begin the identities of their faces.
 
     Raises:
@@ -66,6 +67,10 @@ def build_dataset(
         kept, twins = without_twins([face for _, face in pairs], pixels)
         pairs = [pairs[position] for position in kept]
         left_out += twins
+    if train_share < 1:
+        kept = fewer_train_faces([face for _, face in pairs], train_share, seed)
+        left_out["beyond dataset.train_share"] += len(pairs) - len(kept)
+        pairs = [pairs[position] for position in kept]
     pairs.sort(key=lambda pair: SPLITS.index(pair[1].split))  # a stable sort
     hashes = []
     listing = directory.with_name("dataset-problems.csv")
@@ -156,6 +161,19 @@ def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[in
         left_out["equal to one in the same part"] += same - 1
         left_out["equal to one in a later part"] += len(group) - same
     return sorted(kept), +left_out
+
+
+def fewer_train_faces(faces: Sequence[Face], share: float, seed: int) -> list[int]:
+    """Positions of this share of each class's train faces, two at least, and of all other faces.
+
+    They are chosen by chance; those of a smaller share are among those of a larger one.
+    """
+    generator = np.random.default_rng(seed)
+    left: list[int] = []
+    for label in range(1 + max(face.label for face in faces)):
+        train = [p for p, face in enumerate(faces) if (face.split, face.label) == ("train", label)]
+        left += generator.permutation(train).tolist()[max(2, round(share * len(train))) :]
+    return sorted(set(range(len(faces))) - set(left))
 
 
 def hold_out(

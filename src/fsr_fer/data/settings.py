@@ -36,7 +36,7 @@ class DatasetSettings:
     validation_fraction: Annotated[
         float, Range("above 0, at most 0.5", lambda share: 0 < share <= 0.5)
     ]
-
+    train_share: Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 1)]
     votes: VoteRule
     duplicates: Duplicates
 
