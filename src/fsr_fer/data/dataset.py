@@ -44,8 +44,9 @@ def build_dataset(
     Rows are train, then validation, then test faces, each in the source's order. A source without
     a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
     makes labels of votes; with ``duplicates`` "drop" pictures of equal pixels count once
-    (``without_twins``); then ``train_share`` of each class's train faces is used. "several" sources lie in folders of ``root`` that are named after them, and
-    so begin the identities of their faces.
+    (``without_twins``). ``train_share`` of each class's train faces is used, others are left out.
+    "several" sources lie in folders of ``root`` that are named after them, and so begin the
+    identities of their faces.
 
     Raises:
         UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
