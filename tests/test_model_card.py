@@ -12,6 +12,7 @@ from fsr_fer.evaluation.onnx_file import write_onnx
 from fsr_fer.predict.model import SHIPPED
 from tests import ROOT
 from tests.model_card import RESULTS, tables
+from tests.test_results import table
 
 CARD = ROOT / "docs/model-card.md"
 
@@ -21,6 +22,25 @@ def test_the_card_has_the_measured_figures(name: str) -> None:
     lines = CARD.read_text().splitlines()
     for line in tables(json.loads(RESULTS.read_text()))[name]:
         assert line in lines
+
+
+def test_the_card_says_what_more_faces_bring() -> None:
+    study = json.loads((ROOT / "metrics/studies/real_faces_train_share.json").read_text())
+    _, *rows = table("train faces used", CARD.read_text())
+    columns = [
+        (source, size)
+        for source, full in (("fer2013", "48"), ("csv", "100"))
+        for size in (full, "20", "13")
+    ]
+    sources = [one["by_source"] for one in study["shares"].values()]
+    sources.append(json.loads(RESULTS.read_text())["by_source"])
+    for (name, *cells), found in zip(rows, sources, strict=True):
+        values = [found[source][size] for source, size in columns]
+        both = [(one["total_accuracy"], one["mean_class_accuracy"]) for one in values]
+        assert cells == [f"{total:.1f} / {by_class:.1f}" for total, by_class in both]
+        if name.startswith("a "):
+            share = {"a tenth": "0.1", "a third": "0.3333"}[name.partition(" (")[0]]
+            assert f"({study['shares'][share]['train_faces']:,})" in name
 
 
 def test_the_shipped_model_is_the_one_that_was_measured() -> None:
