@@ -41,6 +41,7 @@ from timing import in_turns
 import fsr_fer
 from fsr_fer.data.face_stream import batches_of
 from fsr_fer.data.fer2013 import CLASSES
+from fsr_fer.data.listing import CLASS_SPELLINGS
 from fsr_fer.evaluation.packing import logits_of
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.models.covpool import CovPoolFER
@@ -50,15 +51,7 @@ from fsr_fer.predict.model import SHIPPED
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (*PASTED, 10, 8)
 MODEL = fsr_fer.load()
-FACE_API_CLASSES = {
-    "angry": "anger",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happy": "happiness",
-    "sad": "sadness",
-    "surprised": "surprise",
-    "neutral": "neutral",
-}
+FACE_API_CLASSES = {**CLASS_SPELLINGS, "neutral": "neutral"}
 Read = Callable[[list[np.ndarray]], list[str]]
 """Faces, uint8 RGB [n, n, 3], to labels."""
 
