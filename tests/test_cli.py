@@ -232,10 +232,13 @@ def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
     root = tmp_path / "project"
     root.mkdir()
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    shell(root, "dvc", "init", "--no-scm", "-q")
+    shutil.copy(ROOT / ".gitignore", root)  # DVC looks for imports where Git ignores nothing
+    shell(root, "git", "init", "-q")
+    shell(root, "dvc", "init", "-q")
     monkeypatch.chdir(root)
     code, _, err = run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))
     assert (code, err) == (0, "")
+    assert "data/raw/paper.dvc" in shell(root, "dvc", "dag")
     (entry,) = yaml.safe_load((root / "data/raw/paper.dvc").read_text())["outs"]
     assert (entry["path"], entry["nfiles"], entry["push"]) == ("paper", 2, False)
     (root / "dvc.yaml").write_text("stages: wrong\n")
