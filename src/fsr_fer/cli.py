@@ -482,12 +482,21 @@ def studies_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")
     ] = False,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare this method and the others named so, no more.", show_default=False
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, help="The first so many seeds.", show_default=False)
+    ] = None,
 ) -> None:
     """Run the studies in studies.yaml that are missing in metrics/studies/."""
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root(Path.cwd())
-    for path in run_studies(root, dry_run):
+    for path in run_studies(root, dry_run, method or (), seeds):
         typer.echo(f"wrote {path.relative_to(root)}")
 
 

@@ -26,15 +26,40 @@ def changed(first: dict[str, Any], second: dict[str, Any]) -> set[str]:
 def test_each_seed_trains_all_methods_and_then_each_ablation_alone() -> None:
     first = [e for e in EXPERIMENTS if e.seed == 1]
     assert len(EXPERIMENTS) == 5 * len(first) == 5 * 11
-    assert (first[0].name, first[0].values, first[0].target) == (
+    assert (first[0].name, first[0].values, first[0].targets) == (
         "small-seed-1",
         ("seed=1",),
-        "evaluate",
+        ("evaluate",),
     )
     assert first[1].name == "small-no-gan-1"
     assert first[1].values == ("seed=1", "losses.gan_weight=0.0")
-    assert first[1].target == "evaluate@fsr_plain"
+    assert first[1].targets == ("evaluate@fsr_plain",)
     assert len({e.name for e in EXPERIMENTS}) == len(EXPERIMENTS)
+
+
+def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
+    methods = ("mixed_resolution", "self_distillation")
+    two = experiments_of(ROOT, PARAMS, methods, seeds=2)
+    assert [e.name for e in two] == [f"small-mixed-resolution-self-distillation-{n}" for n in (1, 2)]
+    assert two[0].targets == ("evaluate@mixed_resolution", "evaluate@self_distillation")
+    assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
+    with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):
+        experiments_of(ROOT, PARAMS, ["other"])
+
+    params = {**PARAMS, "scales": [2]}
+    params["dataset"] = {**PARAMS["dataset"], "class_names": ["a", "b"]}
+    folder = f"data/{PARAMS['profile']}/predictions"
+    runs: dict[Any, Any] = {}
+    for experiment, (mixed, other) in zip(two, [("ab", "aa"), ("bb", "ab")], strict=True):
+        files = {
+            f"{folder}/mixed_resolution.csv": predictions(mixed),
+            f"{folder}/self_distillation.csv": predictions(other),
+        }
+        runs[experiment] = Run(experiment.name, files)
+    (path,) = studies._write_results(tmp_path, params, runs)
+    assert path.name == "small_mixed_resolution_self_distillation.json"
+    pairs = json.loads(path.read_text())["results"]["pairs"]["total_accuracy"]
+    assert pairs["self_distillation - mixed_resolution"]["x2"]["values"] == [50, 50]
 
 
 def test_a_seed_changes_the_seed_alone() -> None:
@@ -142,7 +167,7 @@ def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) ->
             seed,
             (f"seed={seed}", "losses.gan_weight=0.0"),
             "no-gan",
-            "fsr_plain",
+            ("fsr_plain",),
             "fsr@plain",
         )
         runs[changed_run] = Run(f"d{seed}", {f"{folder}/fsr_plain.csv": predictions("aa")})

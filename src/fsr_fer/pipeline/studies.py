@@ -9,7 +9,7 @@ import copy
 import csv
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,19 +38,19 @@ UNSEEDED = (*NOT_PREDICTING, "synthesize", "dataset", "validate", "downsample", 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment of a study: all methods with a seed, or one method changed."""
+    """One experiment of a study: all methods with a seed, or some, or one method changed."""
 
     name: str  # DVC's
     seed: int
     values: tuple[str, ...]  # "key=value", as `dvc exp run -S` has them
     ablation: str | None = None
-    method: str | None = None
+    methods: tuple[str, ...] = ()  # none: all
     stage: str | None = None  # what an ablation trains
 
     @property
-    def target(self) -> str:
-        """The stage that has to be run."""
-        return "evaluate" if self.method is None else f"evaluate@{self.method}"
+    def targets(self) -> tuple[str, ...]:
+        """The stages that have to be run."""
+        return tuple(f"evaluate@{method}" for method in self.methods) or ("evaluate",)
 
     def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """What settings.json has to hold if this was run with today's params.yaml."""
@@ -65,32 +65,53 @@ class Experiment:
         return effective_values(changed)
 
 
-def experiments_of(root: Path, params: Mapping[str, Any]) -> list[Experiment]:
-    """All experiments of studies.yaml for the selected profile, seed by seed."""
+def experiments_of(
+    root: Path, params: Mapping[str, Any], methods: Sequence[str] = (), seeds: int | None = None
+) -> list[Experiment]:
+    """All experiments of studies.yaml for the selected profile, seed by seed.
+
+    With ``methods`` these are compared, and no ablation is made. ``seeds``: the first so many.
+
+    Raises:
+        UserError: a method is none of the table's.
+    """
+    for method in methods:
+        if method not in params["methods"]:
+            known = ", ".join(params["methods"])
+            raise UserError(f"there is no method {method}; known: {known}")
     studies = read_yaml(root / STUDIES_FILE)
     profile = str(params["profile"]).replace("_", "-")
     found = []
-    for seed in studies["seeds"]:
+    for seed in studies["seeds"][:seeds]:
         own = f"seed={seed}"
+        if methods:
+            name = "-".join((profile, *methods, str(seed))).replace("_", "-")
+            found.append(Experiment(name, seed, (own,), methods=tuple(methods)))
+            continue
         found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
         for name, entry in studies["ablations"].items():
             values = (own, *entry["values"])
             full = f"{profile}-{name}-{seed}"
-            found.append(Experiment(full, seed, values, name, entry["method"], entry["stage"]))
+            found.append(Experiment(full, seed, values, name, (entry["method"],), entry["stage"]))
     return found
 
 
-def run_studies(root: Path, dry_run: bool = False) -> list[Path]:
+def run_studies(
+    root: Path, dry_run: bool = False, methods: Sequence[str] = (), seeds: int | None = None
+) -> list[Path]:
     """Run the experiments that are missing, then write metrics/studies/<profile>_<study>.json.
+
+    ``methods`` and ``seeds`` as ``experiments_of`` has them.
 
     Raises:
         UserError: an experiment fails (DVC's own words are on stderr), or results are not here.
     """
     params = read_params(root / "params.yaml")
-    wanted = experiments_of(root, params)
+    wanted = experiments_of(root, params, methods, seeds)
     code = Revision(root).values(CODE_FILE.name)
     missing = [e for e in wanted if revision_of(root, e, params, code) is None]
-    print(f"{len(wanted)} experiments, {len(missing)} to run{_duration(root, missing)}", flush=True)
+    duration = _duration(root, missing, params)
+    print(f"{len(wanted)} experiments, {len(missing)} to run{duration}", flush=True)
     if dry_run:
         return []
     if missing:
@@ -120,7 +141,9 @@ def _run(root: Path, experiment: Experiment) -> int:
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--quiet"]
     for value in experiment.values:
         command += ["-S", value]
-    return subprocess.run([*command, "-n", experiment.name, experiment.target], cwd=root).returncode
+    return subprocess.run(
+        [*command, "-n", experiment.name, *experiment.targets], cwd=root
+    ).returncode
 
 
 def revision_of(
@@ -136,11 +159,18 @@ def revision_of(
     return None
 
 
-def _duration(root: Path, missing: Sequence[Experiment]) -> str:
+def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, Any]) -> str:
     """How long the experiments will take, by the last run of each stage here."""
     seconds = {name: run["seconds"] for name, run in last_runs(root).items()}
-    trained = sum(s for name, s in seconds.items() if name.partition("@")[0] not in UNSEEDED)
-    total = sum(seconds.get(e.stage, 0.0) if e.stage else trained for e in missing)
+    seeded = [name for name in seconds if name.partition("@")[0] not in UNSEEDED]
+
+    def stages(experiment: Experiment) -> Iterable[str]:
+        if experiment.stage:
+            return [experiment.stage]
+        models = [params["methods"][m]["model"].replace("/", "@") for m in experiment.methods]
+        return {"pretrain", *models, *experiment.targets} if models else seeded
+
+    total = sum(seconds.get(stage, 0.0) for e in missing for stage in stages(e))
     if not total:  # asking for the device takes two seconds
         return ""
     hours = total / default_jobs() / 3600
@@ -162,21 +192,25 @@ def _write_results(
             else:
                 changed.setdefault(run.ablation, {})[run.seed] = table
                 compared[run.ablation] = method
-    results = {
-        "seeds": seeds.summarise(by_method, scales, confidence),
-        "ablations": {
-            name: seeds.summarise(
-                {
-                    method: {seed: by_method[method][seed] for seed in changed[name]},
-                    name: changed[name],
-                },
-                scales,
-                confidence,
-            )
-            for name, method in compared.items()
-        },
-        "convergence": _convergence(runs, plain, by_method, params),
-    }
+    summary = seeds.summarise(by_method, scales, confidence)
+    if methods := plain[0].methods:
+        results = {"_".join(methods): summary}
+    else:
+        results = {
+            "seeds": summary,
+            "ablations": {
+                name: seeds.summarise(
+                    {
+                        method: {seed: by_method[method][seed] for seed in changed[name]},
+                        name: changed[name],
+                    },
+                    scales,
+                    confidence,
+                )
+                for name, method in compared.items()
+            },
+            "convergence": _convergence(runs, plain, by_method, params),
+        }
     made_by = {
         run.name: {"revision": revision.commit, "values": list(run.values)}
         for run, revision in runs.items()
@@ -195,8 +229,8 @@ def _predictions(
     """What the methods that a run has trained predict on the test faces."""
     settings = run.settings(params)
     names = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
-    if run.method is not None:  # of the others dvc.lock still has what they were before
-        names = [run.method]
+    if run.methods:  # of the others dvc.lock still has what they were before
+        names = list(run.methods)
     paths = Paths(settings["profile"])
     files = {name: paths.predictions(name).as_posix() for name in names}
     class_names = tuple(settings["dataset"]["class_names"])
