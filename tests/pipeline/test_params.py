@@ -91,6 +91,8 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: above 0"),
         ("finetune.self_distillation.ema_decay", 0.0, r"above 0, since teacher.network is ema"),
+        ("pack.method", "bicubic", r"method is 'bicubic'; allowed: one of mixed_resolution, self_"),
+        ("profiles.paper.pack", {"method": "mixed_resolution"}, r"pack\.method cannot differ"),
         ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
         ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
         ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: pretrain, fsr"),

@@ -40,7 +40,9 @@ def test_each_seed_trains_all_methods_and_then_each_ablation_alone() -> None:
 def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     methods = ("mixed_resolution", "self_distillation")
     two = experiments_of(ROOT, PARAMS, methods, seeds=2)
-    assert [e.name for e in two] == [f"small-mixed-resolution-self-distillation-{n}" for n in (1, 2)]
+    assert [e.name for e in two] == [
+        f"small-mixed-resolution-self-distillation-{n}" for n in (1, 2)
+    ]
     assert two[0].targets == ("evaluate@mixed_resolution", "evaluate@self_distillation")
     assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
     with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):

@@ -101,6 +101,8 @@ def _check_outline(params: Mapping[str, Any], values: Values) -> None:
     for key in ("scales", "methods"):
         if values[key] != params[key]:
             raise SettingsError(f"{key} cannot differ from the default's")
+    if values["pack"]["method"] != params["pack"]["method"]:
+        raise SettingsError("pack.method cannot differ from the default's")
     for key in LISTED[1:]:
         if new := sorted(values[key].keys() - params[key].keys()):
             raise SettingsError(f"{key}.{new[0]} is new; it belongs to {key} of the default")
@@ -119,13 +121,9 @@ def _check_methods(values: Values) -> None:
         require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
         known = row.faces == "downsample" or re.fullmatch("restored/[^/]+", row.faces)
         require(bool(known), f"methods.{name}.faces", row.faces, "downsample or restored/METHOD")
-    extractors = [
-        name
-        for name, row in rows.items()
-        if row.faces == "downsample" and not row.model.startswith("fsr/")
-    ]
+    packable = [name for name, row in rows.items() if row.model == f"finetune/{name}"]
     method = values["pack"]["method"]
-    require(method in extractors, "pack.method", method, "one of " + ", ".join(extractors))
+    require(method in packable, "pack.method", method, "one of " + ", ".join(packable))
     for model in trained:
         if model not in (row.model for row in rows.values()):
             raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")
