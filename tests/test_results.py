@@ -87,3 +87,18 @@ def test_the_time_of_ferplus_by_stage() -> None:
     del found["all"]
     for column, total in enumerate(times["all"][key] for key in ("runs", "seconds")):
         assert sum(values[column] for values in found.values()) == total
+
+
+def test_the_tuned_baseline_on_real_faces() -> None:
+    header, *rows = table("tuned baseline |")
+    sizes = [cell.split()[-1].lower() for cell in header[1:]]
+    scores = ["total_accuracy"] * 6 + ["mean_class_accuracy"] * 3
+    cells = {name: values for name, *values in rows}
+    for faces, profile in (("FER+", "ferplus"), ("open faces", "open_faces")):
+        stored = read(f"metrics/studies/{profile}_tuned_baseline.json")
+        for column, (size, score) in enumerate(zip(sizes, scores, strict=True)):
+            for method in ("bicubic", "mixed_resolution", "self_distillation"):
+                check(cells[f"{faces}: {method}"][column], stored[score][method], size)
+            gain, low, high = stored[score]["self_distillation - mixed_resolution"][size]
+            shown = cells[f"{faces}: difference"][column]
+            assert shown == f"{gain:+.1f} [{low:.1f}, {high:.1f}]"
