@@ -93,6 +93,8 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.self_distillation.ema_decay", 0.0, r"above 0, since teacher.network is ema"),
         ("pack.method", "bicubic", r"method is 'bicubic'; allowed: one of mixed_resolution, self_"),
         ("profiles.paper.pack", {"method": "mixed_resolution"}, r"pack\.method cannot differ"),
+        ("pack", 3, r"pack is 3; expected a section"),
+        ("profiles.paper.pack", 3, r"profiles\.paper\.pack is 3; expected a section"),
         ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
         ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
         ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: pretrain, fsr"),
@@ -111,7 +113,9 @@ def test_mistakes(params: dict[str, Any], key: str, value: object, message: str)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["scales", "reweight", "fsr.generator.growth", "data_seed"])
+@pytest.mark.parametrize(
+    "key", ["scales", "reweight", "fsr.generator.growth", "data_seed", "pack.method"]
+)
 def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
     section, last = section_of(params, key)
     del section[last]

@@ -101,8 +101,6 @@ def _check_outline(params: Mapping[str, Any], values: Values) -> None:
     for key in ("scales", "methods"):
         if values[key] != params[key]:
             raise SettingsError(f"{key} cannot differ from the default's")
-    if values["pack"]["method"] != params["pack"]["method"]:
-        raise SettingsError("pack.method cannot differ from the default's")
     for key in LISTED[1:]:
         if new := sorted(values[key].keys() - params[key].keys()):
             raise SettingsError(f"{key}.{new[0]} is new; it belongs to {key} of the default")
@@ -142,6 +140,8 @@ def _check(params: Mapping[str, Any]) -> None:
     build(CommonSettings, {key: values[key] for key in COMMON}, "")
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
+    if values["pack"]["method"] != params["pack"]["method"]:  # dvc.yaml reads the default's
+        raise SettingsError("pack.method cannot differ from the default's")
     for method, own in values["finetune"].items():
         build(FinetuneSettings, own, f"finetune.{method}")
     for variant, own in values["fsr_variants"].items():
