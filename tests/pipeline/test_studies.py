@@ -47,6 +47,10 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
     with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):
         experiments_of(ROOT, PARAMS, ["other"])
+    with pytest.raises(UserError, match="--seeds 6: studies.yaml has 5 seeds"):
+        experiments_of(ROOT, PARAMS, methods, seeds=6)
+    with pytest.raises(UserError, match="name them with --method"):
+        experiments_of(ROOT, PARAMS, seeds=2)
 
     params = {**PARAMS, "scales": [2]}
     params["dataset"] = {**PARAMS["dataset"], "class_names": ["a", "b"]}

@@ -109,6 +109,21 @@ def test_methods_are_compared_with_mixed_resolution_where_it_is(inputs):
     assert list(to_bicubic) == ["fsr_plain", "rcan", "mixed_resolution"]
 
 
+def test_a_lead_that_may_be_chance_is_told(inputs):
+    plain = inputs.methods["fsr_plain"]
+    methods = {**inputs.methods, "mixed_resolution": plain}
+    scores = compute_scores(replace(inputs, methods=methods))
+    # Equal predictions, and bicubic worse by 13 of 42 faces at x8.
+    assert list(scores.as_good("fsr_plain", "x8")) == ["mixed_resolution"]
+    assert "fsr_plain" in scores.as_good("mixed_resolution", "x8")
+    assert "bicubic" not in scores.as_good("mixed_resolution", "x8")
+    table = scores.differences["bicubic"]["total_accuracy"]
+    closer = next(size for size, d in table["rcan"].items() if not d.significant)
+    lead = scores.as_good("bicubic", closer)["rcan"]
+    cell = table["rcan"][closer]
+    assert (lead.value, lead.low, lead.high) == (-cell.value, -cell.high, -cell.low)
+
+
 def test_calibration_is_that_of_the_stored_confidence(written):
     errors = load(written, "calibration.json")
     assert set(errors["rcan"]) == {"hr", "x8"}

@@ -70,16 +70,21 @@ def experiments_of(
 ) -> list[Experiment]:
     """All experiments of studies.yaml for the selected profile, seed by seed.
 
-    With ``methods`` these are compared, and no ablation is made. ``seeds``: the first so many.
+    With ``methods`` these are compared, and no ablation is made. ``seeds``: the first so many of
+    the file's, for ``methods`` alone: fewer would replace what the profile's whole study has.
 
     Raises:
-        UserError: a method is none of the table's.
+        UserError: a method is none of the table's, or there are not so many seeds.
     """
     for method in methods:
         if method not in params["methods"]:
             known = ", ".join(params["methods"])
             raise UserError(f"there is no method {method}; known: {known}")
     studies = read_yaml(root / STUDIES_FILE)
+    if seeds is not None and not methods:
+        raise UserError("--seeds is for some methods: name them with --method")
+    if seeds is not None and seeds > len(studies["seeds"]):
+        raise UserError(f"--seeds {seeds}: {STUDIES_FILE} has {len(studies['seeds'])} seeds")
     profile = str(params["profile"]).replace("_", "-")
     found = []
     for seed in studies["seeds"][:seeds]:

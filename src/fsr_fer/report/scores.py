@@ -77,6 +77,21 @@ class Scores:
         values = {name: row[size].value for name, row in table.items() if size in row}
         return [name for name, value in values.items() if value == max(values.values())]
 
+    def as_good(self, name: str, size: str) -> dict[str, Difference]:
+        """What this method leads other methods by where that may be chance, in total.
+
+        Known for comparisons with a reference: all if it is one, else with the references.
+        """
+        others = {
+            reference: rows["total_accuracy"].get(name, {}).get(size)
+            for reference, rows in self.differences.items()
+        }
+        for other, row in self.differences.get(name, {}).get("total_accuracy", {}).items():
+            if cell := row.get(size):
+                low, high = -cell.high, -cell.low
+                others[other] = cell._replace(value=-cell.value, low=low, high=high)
+        return {other: d for other, d in others.items() if d is not None and not d.significant}
+
 
 def compute_scores(inputs: ReportInputs) -> Scores:
     """Every number of the report; only p-values depend on the other methods."""
