@@ -489,14 +489,22 @@ def studies_command(
         ),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=2, help="The first so many seeds.", show_default=False)
+        int | None,
+        typer.Option(min=2, help="With --method: the first so many seeds.", show_default=False),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="With --method: the values that studies.yaml has under this name.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Run the studies in studies.yaml that are missing in metrics/studies/."""
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root(Path.cwd())
-    for path in run_studies(root, dry_run, method or (), seeds):
+    for path in run_studies(root, dry_run, method or (), seeds, variant):
         typer.echo(f"wrote {path.relative_to(root)}")
 
 

@@ -47,10 +47,11 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
     with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):
         experiments_of(ROOT, PARAMS, ["other"])
-    with pytest.raises(UserError, match="--seeds 6: studies.yaml has 5 seeds"):
+    with pytest.raises(UserError, match=r"--seeds 6: studies\.yaml has 5 seeds"):
         experiments_of(ROOT, PARAMS, methods, seeds=6)
-    with pytest.raises(UserError, match="name them with --method"):
-        experiments_of(ROOT, PARAMS, seeds=2)
+    for other in ({"seeds": 2}, {"variant": "long"}):
+        with pytest.raises(UserError, match="name them with --method"):
+            experiments_of(ROOT, PARAMS, **other)
 
     params = {**PARAMS, "scales": [2]}
     params["dataset"] = {**PARAMS["dataset"], "class_names": ["a", "b"]}
@@ -66,6 +67,19 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     assert path.name == "small_mixed_resolution_self_distillation.json"
     pairs = json.loads(path.read_text())["results"]["pairs"]["total_accuracy"]
     assert pairs["self_distillation - mixed_resolution"]["x2"]["values"] == [50, 50]
+
+
+def test_a_variant_changes_what_it_names_for_all_methods() -> None:
+    methods = ("fsr_plain", "self_distillation")
+    first = experiments_of(ROOT, PARAMS, methods, variant="long")[0]
+    assert first.name == "small-long-fsr-plain-self-distillation-1"
+    assert first.study == "long_fsr_plain_self_distillation"
+    settings = first.settings(PARAMS)
+    assert changed(effective_values(PARAMS), settings) == {"seed", "fsr", "finetune"}
+    assert settings["fsr"]["learning_rate_milestones"] == [800, 1200, 1600, 2000]
+    assert settings["finetune"]["self_distillation"]["epochs"] == 64
+    with pytest.raises(UserError, match=r"studies\.yaml has no variant lon; known: long"):
+        experiments_of(ROOT, PARAMS, methods, variant="lon")
 
 
 def test_a_seed_changes_the_seed_alone() -> None:

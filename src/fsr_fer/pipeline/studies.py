@@ -46,6 +46,7 @@ class Experiment:
     ablation: str | None = None
     methods: tuple[str, ...] = ()  # none: all
     stage: str | None = None  # what an ablation trains
+    study: str | None = None  # of some methods: its name
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -66,32 +67,43 @@ class Experiment:
 
 
 def experiments_of(
-    root: Path, params: Mapping[str, Any], methods: Sequence[str] = (), seeds: int | None = None
+    root: Path,
+    params: Mapping[str, Any],
+    methods: Sequence[str] = (),
+    seeds: int | None = None,
+    variant: str | None = None,
 ) -> list[Experiment]:
     """All experiments of studies.yaml for the selected profile, seed by seed.
 
-    With ``methods`` these are compared, and no ablation is made. ``seeds``: the first so many of
-    the file's, for ``methods`` alone: fewer would replace what the profile's whole study has.
+    With ``methods`` these are compared, and no ablation is made. For them alone: ``seeds``, the
+    first so many of the file's, and ``variant``, the values it has under this name.
 
     Raises:
-        UserError: a method is none of the table's, or there are not so many seeds.
+        UserError: a method is none of the table's, the file has not so many seeds or no such
+            variant, or one of these is asked for without ``methods``.
     """
     for method in methods:
         if method not in params["methods"]:
             known = ", ".join(params["methods"])
             raise UserError(f"there is no method {method}; known: {known}")
     studies = read_yaml(root / STUDIES_FILE)
-    if seeds is not None and not methods:
-        raise UserError("--seeds is for some methods: name them with --method")
+    if (seeds is not None or variant is not None) and not methods:
+        raise UserError("--seeds and --variant are for some methods: name them with --method")
     if seeds is not None and seeds > len(studies["seeds"]):
         raise UserError(f"--seeds {seeds}: {STUDIES_FILE} has {len(studies['seeds'])} seeds")
+    variants = {None: (), **studies["variants"]}
+    if variant not in variants:
+        known = ", ".join(studies["variants"])
+        raise UserError(f"{STUDIES_FILE} has no variant {variant}; known: {known}")
     profile = str(params["profile"]).replace("_", "-")
     found = []
     for seed in studies["seeds"][:seeds]:
         own = f"seed={seed}"
         if methods:
-            name = "-".join((profile, *methods, str(seed))).replace("_", "-")
-            found.append(Experiment(name, seed, (own,), methods=tuple(methods)))
+            study = "_".join((*((variant,) if variant else ()), *methods))
+            name = f"{profile}-{study}-{seed}".replace("_", "-")
+            values = (own, *variants[variant])
+            found.append(Experiment(name, seed, values, methods=tuple(methods), study=study))
             continue
         found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
         for name, entry in studies["ablations"].items():
@@ -102,17 +114,21 @@ def experiments_of(
 
 
 def run_studies(
-    root: Path, dry_run: bool = False, methods: Sequence[str] = (), seeds: int | None = None
+    root: Path,
+    dry_run: bool = False,
+    methods: Sequence[str] = (),
+    seeds: int | None = None,
+    variant: str | None = None,
 ) -> list[Path]:
     """Run the experiments that are missing, then write metrics/studies/<profile>_<study>.json.
 
-    ``methods`` and ``seeds`` as ``experiments_of`` has them.
+    ``methods``, ``seeds`` and ``variant`` as ``experiments_of`` has them.
 
     Raises:
         UserError: an experiment fails (DVC's own words are on stderr), or results are not here.
     """
     params = read_params(root / "params.yaml")
-    wanted = experiments_of(root, params, methods, seeds)
+    wanted = experiments_of(root, params, methods, seeds, variant)
     code = Revision(root).values(CODE_FILE.name)
     missing = [e for e in wanted if revision_of(root, e, params, code) is None]
     duration = _duration(root, missing, params)
@@ -198,8 +214,8 @@ def _write_results(
                 changed.setdefault(run.ablation, {})[run.seed] = table
                 compared[run.ablation] = method
     summary = seeds.summarise(by_method, scales, confidence)
-    if methods := plain[0].methods:
-        results = {"_".join(methods): summary}
+    if study := plain[0].study:
+        results = {study: summary}
     else:
         results = {
             "seeds": summary,
