@@ -120,6 +120,15 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
     assert capsys.readouterr().out == "55 experiments, 0 to run\n"
 
 
+def test_what_a_failed_experiment_said_last_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert studies._run(tmp_path, EXPERIMENTS[0])
+    said = capfd.readouterr().err
+    assert said.startswith("small-seed-1:\n")
+    assert "not inside of a DVC repository" in said
+
+
 def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +141,7 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
         return int(experiment.name == "small-no-gan-3")
 
     monkeypatch.setattr(studies, "_run", run)
-    with pytest.raises(UserError, match="experiment small-no-gan-3 failed; `make studies` goes on"):
+    with pytest.raises(UserError, match="experiment small-no-gan-3 failed; the same command goes"):
         run_studies(ROOT)
     assert [e.seed for e in begun if e.ablation is None] == [1, 2, 3, 4, 5]
     assert all(e.ablation is None for e in begun[:5])

@@ -30,6 +30,8 @@ from fsr_fer.pipeline.reproduce import default_jobs
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
+LAST_WORDS = 12
+"""Lines of an experiment that failed."""
 NOT_PREDICTING = ("code", "settings", "report", "cost")
 """Stages whose code changes no prediction."""
 UNSEEDED = (*NOT_PREDICTING, "synthesize", "dataset", "validate", "downsample", "natural")
@@ -125,7 +127,7 @@ def run_studies(
     ``methods``, ``seeds`` and ``variant`` as ``experiments_of`` has them.
 
     Raises:
-        UserError: an experiment fails (DVC's own words are on stderr), or results are not here.
+        UserError: an experiment fails (its last words are on stderr), or results are not here.
     """
     params = read_params(root / "params.yaml")
     wanted = experiments_of(root, params, methods, seeds, variant)
@@ -152,19 +154,24 @@ def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
             for number, future in enumerate(as_completed(futures), start=1):
                 name = futures[future].name
                 if future.result():
-                    raise UserError(f"experiment {name} failed; `make studies` goes on with it")
+                    raise UserError(f"experiment {name} failed; the same command goes on with it")
                 print(f"{number} of {len(missing)}: {name}", flush=True)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _run(root: Path, experiment: Experiment) -> int:
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force", "--quiet"]
+    """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force"]
     for value in experiment.values:
         command += ["-S", value]
-    return subprocess.run(
-        [*command, "-n", experiment.name, *experiment.targets], cwd=root
-    ).returncode
+    command += ["-n", experiment.name, *experiment.targets]
+    # Not --quiet, which keeps DVC's errors back.
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()
+        print(f"{experiment.name}:", *lines[-LAST_WORDS:], sep="\n", file=sys.stderr)
+    return done.returncode
 
 
 def revision_of(
