@@ -20,7 +20,7 @@ from fsr_fer.common.files import write_json
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.evaluation.statistics import total_accuracy
-from fsr_fer.pipeline.git import experiments
+from fsr_fer.pipeline.git import commit_of, experiments
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, parse_yaml, read_yaml
@@ -162,11 +162,16 @@ def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
 
 def _run(root: Path, experiment: Experiment) -> int:
     """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--force"]
+    dvc, own = [sys.executable, "-m", "dvc", "exp"], ["-n", experiment.name]
+    # One of other code or params. --force would replace it, and run again what the run cache has.
+    head = commit_of(root, "HEAD")
+    if head in experiments(root, experiment.name):
+        ref = f"refs/exps/{head[:2]}/{head[2:]}/{experiment.name}"
+        subprocess.run([*dvc, "remove", "--quiet", ref], cwd=root, check=True)
     for value in experiment.values:
-        command += ["-S", value]
-    command += ["-n", experiment.name, *experiment.targets]
+        own += ["-S", value]
     # Not --quiet, which keeps DVC's errors back.
+    command = [*dvc, "run", "--temp", *own, *experiment.targets]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
