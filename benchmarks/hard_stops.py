@@ -52,13 +52,14 @@ class Project:
         self.folder, self.chance, self.number = folder, random.Random(seed), 0
         self.clean = clone(folder / "clean", folder / "cache")
         undisturbed = self.fresh()
+        before = used(undisturbed.root.parent)
         started = time.monotonic()
         code, said = end(start(undisturbed))
         if code:
             sys.exit(f"the undisturbed run failed:\n{said}")
         self.seconds = time.monotonic() - started
         self.expected = hashes(undisturbed.root)
-        self.bytes = used(undisturbed.root.parent) - used(self.clean.root.parent)
+        self.bytes = used(undisturbed.root.parent) - before
         shutil.rmtree(undisturbed.root.parent)
 
     def fresh(self, cache: Path | None = None, mount: str = "") -> Scratch:

@@ -188,18 +188,18 @@ def die_at_a_line_of_a_save(chance: random.Random) -> Sabotage:
 def die_in_the_middle_of_a_file(chance: random.Random) -> Sabotage:
     """Die when a random part of a random checkpoint has been written."""
     left, share = chance.randrange(SAVES), chance.random()
-    save_file = checkpoint.save_file
+    write_tensors = checkpoint.write_tensors
 
     def partly(tensors: Any, path: Path, metadata: Any) -> None:
         nonlocal left
-        save_file(tensors, path, metadata)
+        write_tensors(tensors, path, metadata)
         left -= 1
         if left < 0:
             os.truncate(path, int(share * path.stat().st_size))
             die()
 
     def sabotage() -> None:
-        checkpoint.save_file = partly
+        checkpoint.write_tensors = partly
 
     return sabotage
 

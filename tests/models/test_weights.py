@@ -1,5 +1,6 @@
 """Networks written to safetensors and read back."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
-from fsr_fer.models.weights import load_network, save_network
+from fsr_fer.models.weights import load_network, save_network, write_tensors
 from tests.models.test_super_resolution import SMALL_META_SR, SMALL_RCAN
 from tests.sections import extractor, generator
 
@@ -53,6 +54,12 @@ def test_equal_networks_are_equal_bytes(tmp_path: Path) -> None:
         save_network(tmp_path / f"{trial}.safetensors", network)
         written.add((tmp_path / f"{trial}.safetensors").read_bytes())
     assert len(written) == 1
+
+
+def test_a_full_disk_is_an_error_of_the_disk() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_tensors({"a": torch.zeros(3)}, Path("/dev/full"), {})
+    assert caught.value.errno == errno.ENOSPC  # which `replacing` tells in one line
 
 
 def test_a_file_of_the_other_kind_is_refused(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_round_trip_also_after_a_save_that_failed(
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fsr_fer.training.checkpoint.save_file", broken)
+    monkeypatch.setattr("fsr_fer.training.checkpoint.write_tensors", broken)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save({"a": torch.zeros(2)}, {"iterations": 6})
     loaded, progress = checkpoint.load() or ({}, {})

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fsr_fer.common.errors import UserError
@@ -57,7 +57,15 @@ def save_network(path: Path, network: nn.Module, packed: Mapping[str, Any] | Non
     # One entry only: safetensors writes several in a random order, so equal networks would give
     # different bytes, and DVC would take them for a change.
     with replacing(path) as part:
-        save_file(tensors, part, {HEADER: json.dumps(header, sort_keys=True)})
+        write_tensors(tensors, part, {HEADER: json.dumps(header, sort_keys=True)})
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file; an OSError says what the disk has against it.
+
+    safetensors' ``save_file`` has an error of its own for that.
+    """
+    path.write_bytes(save(tensors, metadata))
 
 
 def load_network(path: Path, *kinds: type[Network]) -> Network:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
+from fsr_fer.models.weights import write_tensors
 
 STATE = "state.safetensors"
 
@@ -31,7 +31,7 @@ class Checkpoint:
             return
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with replacing(self.folder / STATE) as part:
-            save_file(plain, part, {"progress": json.dumps(progress)})
+            write_tensors(plain, part, {"progress": json.dumps(progress)})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """What was saved last, or None; UserError if the file is damaged."""
