@@ -102,3 +102,17 @@ def test_the_tuned_baseline_on_real_faces() -> None:
             gain, low, high = stored[score]["self_distillation - mixed_resolution"][size]
             shown = cells[f"{faces}: difference"][column]
             assert shown == f"{gain:+.1f} [{low:.1f}, {high:.1f}]"
+
+
+def test_the_generator_with_four_times_the_training() -> None:
+    found = read("metrics/studies/small_long_bicubic_fsr_plain_fsr_reweighted.json")["results"]
+    scores, pairs = (found[kind]["total_accuracy"] for kind in ("scores", "pairs"))
+    header, *rows = table("2,400 iterations")
+    sizes = [cell.split()[0].lower() for cell in header[1:]]
+    for name, *cells in rows:
+        row, form = (pairs[name], "+.1f") if " - " in name else (scores[name], ".1f")
+        shown = [", ".join(format(value, form) for value in row[size]["values"]) for size in sizes]
+        assert cells == shown, name
+    gain = pairs["fsr_plain - bicubic"]
+    assert f"gains {gain['mean']['mean']:.1f} points over bicubic" in PAGE
+    assert f"and {gain['x8']['mean']:.1f} at x8" in PAGE
