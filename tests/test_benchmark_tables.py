@@ -72,6 +72,26 @@ def test_memory_of_predict() -> None:
     assert says(PREDICT, said)
 
 
+def test_hard_stops() -> None:
+    found = read("benchmarks/hard_stops.json")
+    header, *rows = table("hard stop", (ROOT / "docs/gpu.md").read_text())
+    assert header == ["hard stop", "runs", "failed, each in one line", "the same bytes at last"]
+    shown = {name: [int(cell) for cell in cells if cell] for name, *cells in rows}
+    kinds = {
+        f"{found['killed']['kills']} power cuts": "killed",
+        "a full disk": "full_disk",
+        "a cache that may not be written": "read_only_cache",
+        "two at once in one folder": "two_in_one_folder",
+        "two folders with one cache": "two_folders_one_cache",
+    }
+    for name, kind in kinds.items():
+        own = found[kind]
+        assert own.get("in_one_line", own["runs"]) == own["runs"]
+        failed = [own["failed"]] if "failed" in own else []
+        assert shown.pop(name) == [own["runs"], *failed, own["same_bytes"]]
+    assert not shown
+
+
 def test_the_service() -> None:
     found = read("benchmarks/serve.json")
     _, *rows = table("clients", SERVE)
