@@ -90,6 +90,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.self_distillation.epochs", 0, r"epochs is 0; allowed: above 0"),
+        ("finetune.orthogonal_updates.muon", -0.2, r"muon is -0\.2; allowed: 0 or more"),
         ("finetune.self_distillation.ema_decay", 0.0, r"above 0, since teacher.network is ema"),
         ("pack.method", "bicubic", r"method is 'bicubic'; allowed: one of mixed_resolution, self_"),
         ("profiles.paper.pack", {"method": "mixed_resolution"}, r"pack\.method cannot differ"),

@@ -181,6 +181,23 @@ def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
     assert trainer(ema_decay=0.0).kept.training
 
 
+def test_muon_moves_the_hidden_weights_and_adam_all_others() -> None:
+    before = dict(network().named_parameters())
+    steps = {}
+    for muon in (0.0, 0.5):
+        moved = trainer(muon=muon, learning_rate=0.01)
+        moved.train_step(*batch())
+        steps[muon] = {n: w - before[n] for n, w in moved.student.named_parameters()}
+    for name, step in steps[0.5].items():
+        hidden = "convs" in name or name in (
+            "classifier.hidden.weight",
+            "classifier.bottleneck.weight",
+        )
+        assert torch.equal(step, steps[0.0][name]) is not hidden, name
+        if hidden:  # entries of about 0.5 times the learning rate
+            assert 0.0025 < step.square().mean().sqrt() < 0.0065, name
+
+
 def test_learning_rate_falls_along_half_a_cosine() -> None:
     rates = [cosine_learning_rate(1.0, 0.2, position, 4) for position in range(5)]
     half = math.sqrt(0.5)
@@ -195,8 +212,11 @@ def training(**changes: Any) -> Callable[[Run], CovPoolFER]:
     return lambda run: finetune(*parts, run)
 
 
-def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
-    check_that_it_resumes(training(epochs=3), tmp_path, stop_after=1)
+@pytest.mark.parametrize("muon", [0.0, 0.6])
+def test_an_interrupted_run_ends_with_the_same_weights_and_curves(
+    muon: float, tmp_path: Path
+) -> None:
+    check_that_it_resumes(training(epochs=3, muon=muon), tmp_path, stop_after=1)
 
 
 def test_training_learns_and_another_repeat_is_another_training() -> None:

@@ -1,12 +1,14 @@
 """The pretrained extractor trained further on faces of all sizes.
 
-In ``self_distillation`` the prediction for the full-size face teaches that for the small one.
+In ``self_distillation`` the prediction for the full-size face teaches that for the small one; in
+``orthogonal_updates`` Muon moves most weights.
 """
 
 import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,7 +28,7 @@ from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
-from fsr_fer.training.optimizer import TensorFlowAdam
+from fsr_fer.training.optimizer import Muon, TensorFlowAdam
 from fsr_fer.training.pretrain import classify, update
 from fsr_fer.training.settings import DegradationsSettings, FinetuneSettings, SizesSettings
 
@@ -174,7 +176,8 @@ class FinetuneTrainer:
         self.ema = copy.deepcopy(pretrained)
         self.student = copy.deepcopy(pretrained).train().requires_grad_(True)
         self.kept = self.ema if settings.ema_decay > 0 else self.student
-        self.optimizer = TensorFlowAdam(
+        make = partial(Muon, step_size=settings.muon) if settings.muon > 0 else TensorFlowAdam
+        self.optimizer: TensorFlowAdam = make(
             self.student,
             learning_rate=settings.learning_rate,
             epsilon=ADAM_EPSILON,

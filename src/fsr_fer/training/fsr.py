@@ -59,9 +59,13 @@ class FsrTrainer:
         for network in (self.generator, self.discriminator):
             # What the convolution kernels of CPUs and GPUs alike are fastest in.
             network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        rate, betas = settings.learning_rate, {"beta1": settings.beta1, "beta2": settings.beta2}
         self.generator_optimizer, self.discriminator_optimizer = (
-            TensorFlowAdam(network, learning_rate=rate, **betas)
+            TensorFlowAdam(
+                network,
+                learning_rate=settings.learning_rate,
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+            )
             for network in (self.generator, self.discriminator)
         )
         self.state: dict[str, Stateful] = {

@@ -1,6 +1,6 @@
-"""Adam as TensorFlow defines it, which is what both trainings of the paper were run with."""
+"""Adam as TensorFlow defines it, which both trainings of the paper were run with, and Muon."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ class TensorFlowAdam:
     step = rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Torch divides v by
     1 - beta2^t before it adds epsilon: with CovPoolFER's 0.1 first steps thirty times as large.
     ``weight_decay`` is an L2 term of convolutions and linear layers. Defaults are TensorFlow's.
+    It moves all parameters but ``others``.
 
     No torch.optim.Optimizer: making one takes seconds (it imports torch's compiler).
     """
@@ -30,14 +31,17 @@ class TensorFlowAdam:
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
+        others: Sequence[Tensor] = (),
     ) -> None:
         self.parameters: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
         self.learning_rate = learning_rate
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         decayed = {id(weight) for weight in layer_weights(network)}
-        self.decays = [weight_decay if id(p) in decayed else 0.0 for p in self.parameters]
-        self.means = [torch.zeros_like(p) for p in self.parameters]
-        self.squares = [torch.zeros_like(p) for p in self.parameters]
+        excluded = {id(weight) for weight in others}
+        self.moved = [p for p in self.parameters if id(p) not in excluded]
+        self.decays = [weight_decay if id(p) in decayed else 0.0 for p in self.moved]
+        self.means = [torch.zeros_like(p) for p in self.moved]
+        self.squares = [torch.zeros_like(p) for p in self.moved]
         self.steps = 0
 
     def zero_grad(self) -> None:
@@ -47,10 +51,10 @@ class TensorFlowAdam:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update every parameter; each must have a gradient."""
+        """Update the parameters; each must have a gradient."""
         self.steps += 1
         gradients = []
-        for parameter, decay in zip(self.parameters, self.decays, strict=True):
+        for parameter, decay in zip(self.moved, self.decays, strict=True):
             assert parameter.grad is not None
             gradient = parameter.grad
             gradients.append(gradient.add(parameter, alpha=decay) if decay else gradient)
@@ -63,7 +67,7 @@ class TensorFlowAdam:
         torch._foreach_add_(denominator, self.epsilon)
         correction = (1 - self.beta2**self.steps) ** 0.5 / (1 - self.beta1**self.steps)
         rate = self.learning_rate * correction
-        torch._foreach_addcdiv_(self.parameters, self.means, denominator, -rate)
+        torch._foreach_addcdiv_(self.moved, self.means, denominator, -rate)
 
     def step_if_finite(
         self, terms: Mapping[str, Tensor], player: str, faces: int
@@ -94,6 +98,72 @@ class TensorFlowAdam:
         self.steps = int(state["steps"])
         for name, tensor in self.state_dict().items():
             tensor.copy_(state[name])
+
+
+MUON_MOMENTUM = 0.95
+NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
+NEWTON_SCHULZ_STEPS = 5
+"""As in Jordan et al. 2024."""
+
+
+class Muon(TensorFlowAdam):
+    """Muon (Jordan et al. 2024) for the weights of hidden layers, Adam for the rest.
+
+    Nesterov momentum is brought to ``orthogonal`` rows before a weight moves along it: where Adam
+    moves mostly along the few directions with large gradients, this moves along all alike. Its
+    entries have a root mean square of ``step_size`` times the learning rate (Liu et al. 2025).
+    ``network``'s last convolution or linear layer is its output and Adam's.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        step_size: float,
+        learning_rate: float,
+        epsilon: float,
+        weight_decay: float,
+    ) -> None:
+        *self.hidden, _ = layer_weights(network)
+        super().__init__(
+            network,
+            learning_rate=learning_rate,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            others=self.hidden,
+        )
+        self.step_size = step_size
+        self.momenta = [torch.zeros_like(weight) for weight in self.hidden]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every parameter; each must have a gradient."""
+        super().step()
+        for weight, momentum in zip(self.hidden, self.momenta, strict=True):
+            assert weight.grad is not None
+            momentum.mul_(MUON_MOMENTUM).add_(weight.grad)
+            direction = orthogonal((weight.grad + MUON_MOMENTUM * momentum).flatten(1))
+            entries = self.step_size * max(direction.shape) ** 0.5
+            weight.sub_(direction.view_as(weight), alpha=self.learning_rate * entries)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        momenta = {f"{index}.momentum": tensor for index, tensor in enumerate(self.momenta)}
+        return super().state_dict() | momenta
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """U V^T of the matrix U S V^T, nearly: singular values of 0.7 to 1.2, [n, m] -> [n, m].
+
+    Small singular values, below a thousandth of the matrix' norm, end below that.
+    """
+    a, b, c = NEWTON_SCHULZ
+    wide = matrix.shape[0] <= matrix.shape[1]
+    values = matrix if wide else matrix.mT
+    values = values / (torch.linalg.vector_norm(values) + 1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        square = values @ values.mT
+        values = a * values + (b * square + c * square @ square) @ values
+    return values if wide else values.mT
 
 
 def stepped_learning_rate(settings: PretrainSettings | FsrSettings, position: int) -> float:

@@ -102,6 +102,7 @@ class FinetuneSettings:
     batch_size: BatchSize
     learning_rate: PositiveFloat
     final_learning_rate: NotNegativeFloat
+    muon: NotNegativeFloat
     weight_decay: NotNegativeFloat
     label_smoothing: BelowOne
     soft_targets: bool
