@@ -499,12 +499,15 @@ def studies_command(
             show_default=False,
         ),
     ] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="With --method: its ablations as well.")
+    ] = False,
 ) -> None:
     """Run the studies in studies.yaml that are missing in metrics/studies/."""
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root(Path.cwd())
-    for path in run_studies(root, dry_run, method or (), seeds, variant):
+    for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
         typer.echo(f"wrote {path.relative_to(root)}")
 
 

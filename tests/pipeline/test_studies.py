@@ -25,7 +25,7 @@ def changed(first: dict[str, Any], second: dict[str, Any]) -> set[str]:
 
 def test_each_seed_trains_all_methods_and_then_each_ablation_alone() -> None:
     first = [e for e in EXPERIMENTS if e.seed == 1]
-    assert len(EXPERIMENTS) == 5 * len(first) == 5 * 11
+    assert len(EXPERIMENTS) == 5 * len(first) == 5 * 14
     assert (first[0].name, first[0].values, first[0].targets) == (
         "small-seed-1",
         ("seed=1",),
@@ -49,7 +49,7 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
         experiments_of(ROOT, PARAMS, ["other"])
     with pytest.raises(UserError, match=r"--seeds 6: studies\.yaml has 5 seeds"):
         experiments_of(ROOT, PARAMS, methods, seeds=6)
-    for other in ({"seeds": 2}, {"variant": "long"}):
+    for other in ({"seeds": 2}, {"variant": "long"}, {"ablations": True}):
         with pytest.raises(UserError, match="name them with --method"):
             experiments_of(ROOT, PARAMS, **other)
 
@@ -80,6 +80,38 @@ def test_a_variant_changes_what_it_names_for_all_methods() -> None:
     assert settings["finetune"]["self_distillation"]["epochs"] == 64
     with pytest.raises(UserError, match=r"studies\.yaml has no variant lon; known: long"):
         experiments_of(ROOT, PARAMS, methods, variant="lon")
+
+
+def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
+    two = experiments_of(ROOT, PARAMS, ("self_distillation",), seeds=2, ablations=True)
+    assert [e.name.removeprefix("small-") for e in two if e.seed == 2] == [
+        "self-distillation-2",
+        "self-distillation-without-ema-2",
+        "self-distillation-without-augmentation-2",
+        "self-distillation-schedule-alone-2",
+    ]
+    assert {e for e in two if e.ablation} <= set(EXPERIMENTS)
+    params = {**PARAMS, "scales": [2]}
+    params["dataset"] = {**PARAMS["dataset"], "class_names": ["a", "b"]}
+    file = f"data/{PARAMS['profile']}/predictions/self_distillation.csv"
+    runs: dict[Any, Any] = {}
+    for experiment in two:
+        if experiment.ablation in (None, "self-distillation-without-ema"):
+            said = "aa" if experiment.ablation and experiment.seed == 1 else "ab"  # all are a
+            runs[experiment] = Run(experiment.name, {file: predictions(said)})
+    paths = studies._write_results(tmp_path, params, runs)
+    assert [path.name for path in paths] == [
+        "small_self_distillation.json",
+        "small_self_distillation_ablations.json",
+    ]
+    (ablation,) = json.loads(paths[1].read_text())["results"].values()
+    pair = ablation["pairs"]["total_accuracy"]
+    change = "self-distillation-without-ema - self_distillation"
+    assert pair[change]["x2"]["values"] == [50, 0]
+    with pytest.raises(UserError, match=r"studies\.yaml has no ablation of bicubic"):
+        experiments_of(ROOT, PARAMS, ["bicubic"], ablations=True)
+    with pytest.raises(UserError, match="do not go together"):
+        experiments_of(ROOT, PARAMS, ["fsr_l2"], variant="long", ablations=True)
 
 
 def test_a_seed_changes_the_seed_alone() -> None:
@@ -113,11 +145,11 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
     monkeypatch.setattr(studies, "default_jobs", lambda: 2)
     hours = 5 * (1800 + 4 * 600) / 3600 / 2  # four ablations change fsr_plain
     assert capsys.readouterr().out == (
-        f"55 experiments, 55 to run, about {hours:.1f} h by the last runs of their stages\n"
+        f"70 experiments, 70 to run, about {hours:.1f} h by the last runs of their stages\n"
     )
     monkeypatch.setattr(studies, "revision_of", lambda *words: object())
     assert run_studies(tmp_path, dry_run=True) == []
-    assert capsys.readouterr().out == "55 experiments, 0 to run\n"
+    assert capsys.readouterr().out == "70 experiments, 0 to run\n"
 
 
 def test_what_a_failed_experiment_said_last_is_shown(

@@ -74,29 +74,41 @@ def experiments_of(
     methods: Sequence[str] = (),
     seeds: int | None = None,
     variant: str | None = None,
+    ablations: bool = False,
 ) -> list[Experiment]:
     """All experiments of studies.yaml for the selected profile, seed by seed.
 
-    With ``methods`` these are compared, and no ablation is made. For them alone: ``seeds``, the
-    first so many of the file's, and ``variant``, the values it has under this name.
+    With ``methods`` these are compared, and of the ablations those of them are made where
+    ``ablations`` asks for it. For them alone: ``seeds``, the first so many of the file's, and
+    ``variant``, the values it has under this name.
 
     Raises:
         UserError: a method is none of the table's, the file has not so many seeds or no such
-            variant, or one of these is asked for without ``methods``.
+            variant or no ablation of them, or one of these is asked for without ``methods``.
     """
     for method in methods:
         if method not in params["methods"]:
             known = ", ".join(params["methods"])
             raise UserError(f"there is no method {method}; known: {known}")
     studies = read_yaml(root / STUDIES_FILE)
-    if (seeds is not None or variant is not None) and not methods:
-        raise UserError("--seeds and --variant are for some methods: name them with --method")
+    if (seeds is not None or variant is not None or ablations) and not methods:
+        options = "--seeds, --variant and --ablations"
+        raise UserError(f"{options} are for some methods: name them with --method")
+    if variant is not None and ablations:
+        raise UserError("--variant and --ablations do not go together")
     if seeds is not None and seeds > len(studies["seeds"]):
         raise UserError(f"--seeds {seeds}: {STUDIES_FILE} has {len(studies['seeds'])} seeds")
     variants = {None: (), **studies["variants"]}
     if variant not in variants:
         known = ", ".join(studies["variants"])
         raise UserError(f"{STUDIES_FILE} has no variant {variant}; known: {known}")
+    changed = {
+        name: entry
+        for name, entry in studies["ablations"].items()
+        if not methods or (ablations and entry["method"] in methods)
+    }
+    if ablations and not changed:
+        raise UserError(f"{STUDIES_FILE} has no ablation of {', '.join(methods)}")
     profile = str(params["profile"]).replace("_", "-")
     found = []
     for seed in studies["seeds"][:seeds]:
@@ -106,9 +118,9 @@ def experiments_of(
             name = f"{profile}-{study}-{seed}".replace("_", "-")
             values = (own, *variants[variant])
             found.append(Experiment(name, seed, values, methods=tuple(methods), study=study))
-            continue
-        found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
-        for name, entry in studies["ablations"].items():
+        else:
+            found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
+        for name, entry in changed.items():
             values = (own, *entry["values"])
             full = f"{profile}-{name}-{seed}"
             found.append(Experiment(full, seed, values, name, (entry["method"],), entry["stage"]))
@@ -121,16 +133,17 @@ def run_studies(
     methods: Sequence[str] = (),
     seeds: int | None = None,
     variant: str | None = None,
+    ablations: bool = False,
 ) -> list[Path]:
     """Run the experiments that are missing, then write metrics/studies/<profile>_<study>.json.
 
-    ``methods``, ``seeds`` and ``variant`` as ``experiments_of`` has them.
+    ``methods`` and what follows as ``experiments_of`` has them.
 
     Raises:
         UserError: an experiment fails (its last words are on stderr), or results are not here.
     """
     params = read_params(root / "params.yaml")
-    wanted = experiments_of(root, params, methods, seeds, variant)
+    wanted = experiments_of(root, params, methods, seeds, variant, ablations)
     code = Revision(root).values(CODE_FILE.name)
     missing = [e for e in wanted if revision_of(root, e, params, code) is None]
     duration = _duration(root, missing, params)
@@ -226,22 +239,25 @@ def _write_results(
                 changed.setdefault(run.ablation, {})[run.seed] = table
                 compared[run.ablation] = method
     summary = seeds.summarise(by_method, scales, confidence)
+    ablations = {
+        name: seeds.summarise(
+            {
+                method: {seed: by_method[method][seed] for seed in changed[name]},
+                name: changed[name],
+            },
+            scales,
+            confidence,
+        )
+        for name, method in compared.items()
+    }
     if study := plain[0].study:
         results = {study: summary}
+        if ablations:
+            results[f"{study}_ablations"] = ablations
     else:
         results = {
             "seeds": summary,
-            "ablations": {
-                name: seeds.summarise(
-                    {
-                        method: {seed: by_method[method][seed] for seed in changed[name]},
-                        name: changed[name],
-                    },
-                    scales,
-                    confidence,
-                )
-                for name, method in compared.items()
-            },
+            "ablations": ablations,
             "convergence": _convergence(runs, plain, by_method, params),
         }
     made_by = {
