@@ -116,3 +116,19 @@ def test_the_generator_with_four_times_the_training() -> None:
     gain = pairs["fsr_plain - bicubic"]
     assert f"gains {gain['mean']['mean']:.1f} points over bicubic" in PAGE
     assert f"and {gain['x8']['mean']:.1f} at x8" in PAGE
+
+
+def test_the_first_place_over_five_seeds() -> None:
+    methods = "bicubic_mixed_resolution_self_distillation_orthogonal_updates"
+    found = read(f"metrics/studies/small_{methods}.json")["results"]
+    assert found["seeds"] == [1, 2, 3, 4, 5]
+    header, *rows = table("five seeds")
+    sizes = [cell.split()[0].lower() for cell in header[1:]]
+    for name, *cells in rows:
+        kind = "pairs" if " - " in name else "scores"
+        for size, cell in zip(sizes, cells, strict=True):
+            value = found[kind]["total_accuracy"][name][size]
+            shown = f"{value['mean']:.1f}"
+            if kind == "pairs":
+                shown = f"{value['mean']:+.1f} [{value['low']:.1f}, {value['high']:.1f}]"
+            assert cell == shown, (name, size)
