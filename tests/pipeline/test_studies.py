@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline import studies
@@ -128,6 +129,18 @@ def test_an_ablation_changes_what_its_stage_reads(ablation: Experiment) -> None:
     assert item in own or "fsr" in other
     if name == "finetune":
         assert (other, own) == ({"finetune"}, {item})
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [*ABLATIONS, *experiments_of(ROOT, PARAMS, ("fsr_plain",), seeds=2, variant="long")],
+    ids=lambda experiment: experiment.name,
+)
+def test_dvc_sets_what_the_settings_say(experiment: Experiment, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_bytes((ROOT / "params.yaml").read_bytes())
+    apply_overrides(file, list(experiment.overrides))
+    assert effective_values(read_params(file)) == experiment.settings(PARAMS)
 
 
 def test_what_is_missing_and_how_long_it_takes_is_said_first(

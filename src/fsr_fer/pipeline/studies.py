@@ -44,11 +44,19 @@ class Experiment:
 
     name: str  # DVC's
     seed: int
-    values: tuple[str, ...]  # "key=value", as `dvc exp run -S` has them
+    values: tuple[str, ...]  # "key=value"
     ablation: str | None = None
     methods: tuple[str, ...] = ()  # none: all
     stage: str | None = None  # what an ablation trains
     study: str | None = None  # of some methods: its name
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Its values as `dvc exp run -S` gets them.
+
+        With ++, since what a method takes over from another (``based_on``) has no key of its own.
+        """
+        return tuple(f"++{value}" for value in self.values)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -181,7 +189,7 @@ def _run(root: Path, experiment: Experiment) -> int:
     if head in experiments(root, experiment.name):
         ref = f"refs/exps/{head[:2]}/{head[2:]}/{experiment.name}"
         subprocess.run([*dvc, "remove", "--quiet", ref], cwd=root, check=True)
-    for value in experiment.values:
+    for value in experiment.overrides:
         own += ["-S", value]
     # Not --quiet, which keeps DVC's errors back.
     command = [*dvc, "run", "--temp", *own, *experiment.targets]
