@@ -132,3 +132,15 @@ def test_the_first_place_over_five_seeds() -> None:
             if kind == "pairs":
                 shown = f"{value['mean']:+.1f} [{value['low']:.1f}, {value['high']:.1f}]"
             assert cell == shown, (name, size)
+
+
+def test_the_ablations_of_the_first_place() -> None:
+    found = read("metrics/studies/small_orthogonal_updates_ablations.json")["results"]
+    header, *rows = table("ablation of `orthogonal_updates`")
+    sizes = [cell.split()[0].lower() for cell in header[1:]]
+    assert [row[0] for row in rows] == list(found)
+    for name, *cells in rows:
+        pair = found[name]["pairs"]["total_accuracy"][f"{name} - orthogonal_updates"]
+        for size, cell in zip(sizes, cells, strict=True):
+            value = pair[size]
+            assert cell == f"{value['mean']:+.1f} [{value['low']:.1f}, {value['high']:.1f}]"
