@@ -28,6 +28,11 @@ def check(cell: str, values: Mapping[str, float], size: str) -> None:
         assert re.match(rf"{values[size]:.1f}( |$)", cell), (cell, values[size])
 
 
+def with_interval(mean: float, low: float, high: float) -> str:
+    """A difference as the tables have it."""
+    return f"{mean:+.1f} [{low:.1f}, {high:.1f}]"
+
+
 def test_the_default_profiles_table() -> None:
     accuracy = read("metrics/small/accuracy.json")
     header, *rows = table("method | HR")
@@ -99,9 +104,8 @@ def test_the_tuned_baseline_on_real_faces() -> None:
         for column, (size, score) in enumerate(zip(sizes, scores, strict=True)):
             for method in ("bicubic", "mixed_resolution", "self_distillation"):
                 check(cells[f"{faces}: {method}"][column], stored[score][method], size)
-            gain, low, high = stored[score]["self_distillation - mixed_resolution"][size]
-            shown = cells[f"{faces}: difference"][column]
-            assert shown == f"{gain:+.1f} [{low:.1f}, {high:.1f}]"
+            difference = stored[score]["self_distillation - mixed_resolution"][size]
+            assert cells[f"{faces}: difference"][column] == with_interval(*difference)
 
 
 def test_the_generator_with_four_times_the_training() -> None:
@@ -128,9 +132,8 @@ def test_the_first_place_over_five_seeds() -> None:
         kind = "pairs" if " - " in name else "scores"
         for size, cell in zip(sizes, cells, strict=True):
             value = found[kind]["total_accuracy"][name][size]
-            shown = f"{value['mean']:.1f}"
-            if kind == "pairs":
-                shown = f"{value['mean']:+.1f} [{value['low']:.1f}, {value['high']:.1f}]"
+            mean, low, high = value["mean"], value["low"], value["high"]
+            shown = with_interval(mean, low, high) if kind == "pairs" else f"{mean:.1f}"
             assert cell == shown, (name, size)
 
 
@@ -142,5 +145,4 @@ def test_the_ablations_of_the_first_place() -> None:
     for name, *cells in rows:
         pair = found[name]["pairs"]["total_accuracy"][f"{name} - orthogonal_updates"]
         for size, cell in zip(sizes, cells, strict=True):
-            value = pair[size]
-            assert cell == f"{value['mean']:+.1f} [{value['low']:.1f}, {value['high']:.1f}]"
+            assert cell == with_interval(*(pair[size][key] for key in ("mean", "low", "high")))
