@@ -30,7 +30,7 @@ KEPT = {
     "finetune": ("mixed_resolution",),
 }
 SCALE = 8
-SUPER_RESOLUTION = ("natural", "sr", "sr_faces", "restore")
+LEFT_OUT = ("distill", "natural", "sr", "sr_faces", "restore")
 
 
 class Scratch:
@@ -146,9 +146,11 @@ def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
         for section, kept in KEPT.items():
             if own := values.get(section):
                 values[section] = {name: own[name] for name in own if name in kept}
+        if "distill" in values:
+            values["distill"]["teachers"] = ["mixed_resolution", "mixed_resolution"]
         if "pack" in values:
             values["pack"]["method"] = "mixed_resolution"
-    for name in SUPER_RESOLUTION:
+    for name in LEFT_OUT:
         del stages[name]
     for stage in stages.values():
         body = stage.get("do", stage)

@@ -115,8 +115,8 @@ def run_all(folder: Path) -> None:
     commands = [
         *[("code",), ("settings",), ("synthesize", "small"), ("natural",), ("dataset",)],
         *[("validate",), ("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],
-        *[*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("sr_faces",)],
-        *[*each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
+        *[*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("distill",)],
+        *[("sr_faces",), *each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
         *[*each("evaluate", *METHODS), ("cost",), ("pack",), ("report",)],
     ]
     server = ROOT / "tests/pipeline/forks.py"
@@ -172,7 +172,7 @@ def test_every_run_is_recorded(finished: Path) -> None:
     files = list((finished / ".runs").glob("*/*.json"))
     records = [json.loads(path.read_text()) for path in files]
     names = {path.parent.name for path in files}
-    assert len(records) == len(names) == 38
+    assert len(records) == len(names) == 40
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
     assert {"finetune@self_distillation", "evaluate@self_distillation"} <= names
     for record in records:

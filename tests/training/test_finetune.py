@@ -16,6 +16,7 @@ from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
+from fsr_fer.training.ensemble import DistillSettings, Ensemble
 from fsr_fer.training.finetune import (
     Degradations,
     FinetuneTrainer,
@@ -153,6 +154,33 @@ def test_the_teacher_fades_with_the_size_of_the_face() -> None:
         whole, *halves = (float(values[name]) for values in terms)
         assert whole == pytest.approx(sum(halves), rel=1e-4)
         assert min(halves) > 0
+
+
+def test_an_ensemble_is_imitated_by_the_mean_of_its_probabilities() -> None:
+    small, full, labels = batch()
+    pair = [network(6), network(7)]
+    settings = DistillSettings(teachers=("a", "b"), temperature=2.0, weight=3.0)
+    taught = trainer()
+    taught.ensemble = Ensemble(pair, settings, CPU)
+    with torch.no_grad():
+        _, logits = taught.student(small)
+        p = sum((n(small)[1] / 2).softmax(dim=1) for n in pair) / 2
+        q = (logits / 2).softmax(dim=1)
+    expected = 3 * 4 * (p * (p / q).log()).sum(dim=1).mean()
+    values = taught.train_step(small, full, labels)
+    assert values["train/ensemble"].item() == pytest.approx(float(expected), rel=1e-3)
+    for teacher, seed in zip(pair, (6, 7), strict=True):
+        for name, tensor in network(seed).state_dict().items():
+            assert torch.equal(teacher.state_dict()[name], tensor), name
+
+
+def test_a_student_of_an_ensemble_comes_nearer_to_it() -> None:
+    small, full, labels = batch()
+    settings = DistillSettings(teachers=("a", "b"), temperature=1.0, weight=1000.0)
+    taught = trainer()
+    taught.ensemble = Ensemble([network(6), network(7)], settings, CPU)
+    values = [float(taught.train_step(small, full, labels)["train/ensemble"]) for _ in range(20)]
+    assert values[-1] < values[0] / 2
 
 
 def test_only_the_learner_learns_and_without_a_teacher_nobody_is_asked() -> None:

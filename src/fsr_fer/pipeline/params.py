@@ -24,6 +24,7 @@ from fsr_fer.evaluation.settings import (
 )
 from fsr_fer.pipeline.paths import PARAMS_FILE
 from fsr_fer.pipeline.profiles import Values, fsr_variant, profile_values, read_yaml
+from fsr_fer.training.ensemble import DistillSettings
 from fsr_fer.training.settings import (
     FinetuneSettings,
     FsrSettings,
@@ -46,6 +47,7 @@ SECTIONS: dict[str, type] = {
     "fsr": FsrSettings,
     "natural": NaturalSettings,
     "sr": SrSettings,
+    "distill": DistillSettings,
     "pack": PackSettings,
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
@@ -115,7 +117,7 @@ def _check_methods(values: Values) -> None:
         for name, own in values["methods"].items()
     }
     for name, row in rows.items():
-        models = ("pretrain", *trained)
+        models = ("pretrain", *trained, "finetune/ensemble_distillation")
         require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
         known = row.faces == "downsample" or re.fullmatch("restored/[^/]+", row.faces)
         require(bool(known), f"methods.{name}.faces", row.faces, "downsample or restored/METHOD")
@@ -140,8 +142,12 @@ def _check(params: Mapping[str, Any]) -> None:
     build(CommonSettings, {key: values[key] for key in COMMON}, "")
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
-    if values["pack"]["method"] != params["pack"]["method"]:  # dvc.yaml reads the default's
-        raise SettingsError("pack.method cannot differ from the default's")
+    for section, key in (("pack", "method"), ("distill", "teachers")):
+        if values[section][key] != params[section][key]:  # dvc.yaml reads the default's
+            raise SettingsError(f"{section}.{key} cannot differ from the default's")
+    for teacher in values["distill"]["teachers"]:
+        known = values["finetune"]
+        require(teacher in known, "distill.teachers", teacher, "one of " + ", ".join(known))
     for method, own in values["finetune"].items():
         build(FinetuneSettings, own, f"finetune.{method}")
     for variant, own in values["fsr_variants"].items():

@@ -1,7 +1,7 @@
 """The pretrained extractor trained further on faces of all sizes.
 
 In ``self_distillation`` the prediction for the full-size face teaches that for the small one; in
-``orthogonal_updates`` Muon moves most weights.
+``orthogonal_updates`` Muon moves most weights; ``ensemble_distillation`` imitates two trained ones.
 """
 
 import copy
@@ -26,6 +26,7 @@ from fsr_fer.evaluation.predictions import HR
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
+from fsr_fer.training.ensemble import Ensemble
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import Muon, TensorFlowAdam
@@ -169,9 +170,11 @@ class FinetuneTrainer:
         pretrained: CovPoolFER,
         log_shares: Tensor,
         device: torch.device,
+        ensemble: Ensemble | None = None,
     ) -> None:
         self.settings = settings
         self.log_shares = log_shares.to(device)
+        self.ensemble = ensemble
         self.pretrained = pretrained.to(device).eval().requires_grad_(False)
         self.ema = copy.deepcopy(pretrained)
         self.student = copy.deepcopy(pretrained).train().requires_grad_(True)
@@ -215,6 +218,8 @@ class FinetuneTrainer:
         if teacher_weights is not None:
             weights = teacher_weights
         terms |= self._teacher_terms(features, embedding, logits, full, weights)
+        if self.ensemble is not None:
+            terms["train/ensemble"] = self.ensemble.divergence(small, logits)
         loss = torch.stack(list(terms.values())).sum()
         terms = update(self.student, self.optimizer, loss, terms, logits, labels)
         self._update_ema()
@@ -290,6 +295,7 @@ def finetune(
     downsampling: DownsampleSettings,
     scales: Sequence[int],
     run: Run,
+    ensemble: Ensemble | None = None,
 ) -> CovPoolFER:
     """Train a copy of ``pretrained``; returned is the best on validation.
 
@@ -300,7 +306,7 @@ def finetune(
     classes = pretrained.classifier.logits.out_features
     shares = np.bincount(train.labels, minlength=classes) / len(train)
     log_shares = torch.from_numpy(np.log(np.maximum(shares, 1 / len(train)))).float()
-    trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device)
+    trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device, ensemble)
     rows, held_out = np.arange(len(validation)), {HR: validation}
     full = np.ascontiguousarray(validation.images[validation.rows])
     for scale in scales:
@@ -309,7 +315,8 @@ def finetune(
     batch_size = min(settings.batch_size, len(train))
     batches = len(train) // batch_size
     total = settings.epochs * batches
-    purpose = f"finetune {settings.repeat}"
+    # A student sees other variations than its teachers have learnt from.
+    purpose = f"{'distill' if ensemble else 'finetune'} {settings.repeat}"
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         trainer.optimizer.learning_rate = cosine_learning_rate(

@@ -1,0 +1,42 @@
+"""Train the second of two methods again, taught by both: ``python -m stages.distill``."""
+
+from fsr_fer.data.labelled_faces import open_faces_of
+from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.weights import load_network, save_network
+from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.runs import training_run
+from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.training.ensemble import DistillSettings, Ensemble
+from fsr_fer.training.finetune import finetune
+from fsr_fer.training.settings import FinetuneSettings
+
+
+def main() -> Stage:
+    """Write ``models/<profile>/finetune/ensemble_distillation.safetensors``, and curves."""
+    stage = load_stage("distill")
+    train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
+    settings = stage.settings(DistillSettings)
+    method = settings.teachers[1]
+    with training_run(stage, "distill") as run:
+        teachers = [
+            load_network(stage.paths.network(f"finetune/{teacher}"), CovPoolFER)
+            for teacher in settings.teachers
+        ]
+        network = finetune(
+            load_network(stage.paths.network(), CovPoolFER),
+            train,
+            validation,
+            stage.settings(FinetuneSettings, f"finetune.{method}"),
+            stage.settings(DownsampleSettings),
+            stage.scales,
+            run,
+            Ensemble(teachers, settings, run.device),
+        )
+        network.class_names = stage.class_names
+        save_network(stage.paths.network("finetune/ensemble_distillation"), network)
+    return stage
+
+
+if __name__ == "__main__":
+    run_stage(main)
