@@ -132,6 +132,7 @@ TEACHERS = "mixed_resolution_orthogonal_updates_ensemble_distillation"
     ("first_words", "study", "score"),
     [
         ("five seeds, Muon", f"small_{MUON}", "total_accuracy"),
+        ("five seeds, two teachers", f"small_{TEACHERS}", "total_accuracy"),
         ("FER+, three seeds, total", f"ferplus_bicubic_{TEACHERS}", "total_accuracy"),
         ("FER+, three seeds, by class", f"ferplus_bicubic_{TEACHERS}", "mean_class_accuracy"),
     ],
