@@ -31,8 +31,13 @@ from fsr_fer.pipeline.recovery import keep_lock, recover
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
 GUESSES = {
-    **{"sr": 100, "pretrain": 160, "finetune": 160, "distill": 230},
-    **{"fsr": 100, "sr_faces": 100, "restore": 60},
+    "sr": 100,
+    "pretrain": 160,
+    "finetune": 160,
+    "distill": 230,
+    "fsr": 100,
+    "sr_faces": 100,
+    "restore": 60,
 }
 """Seconds of the default's long stages, for those that have never run here; 10 for the others."""
 
