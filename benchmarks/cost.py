@@ -61,8 +61,8 @@ LIMIT_SECONDS = 10.0
 BASELINE = "bicubic"
 FULL = 1
 """The scale of full-size faces."""
-ROWS = (BASELINE, "mixed_resolution", "self_distillation", "fsr_plain", "rcan", "meta_sr")
-"""The other fsr rows and meta_sr_retrained differ in weights alone."""
+ROWS = (BASELINE, "mixed_resolution", "fsr_plain", "rcan", "meta_sr")
+"""All other rows differ from one of these in weights alone."""
 RCAN_SCALES = (2, 3, 4, 8)
 
 

@@ -46,9 +46,9 @@ RUNS: dict[str, list[str]] = {
 COMMANDS = (
     *("code", "settings", "synthesize small", "dataset", "downsample 2", "downsample 8"),
     *("pretrain", "features hr", "features 2", "features 8", "fsr reweighted"),
-    *("finetune self_distillation", "finetune orthogonal_updates"),
+    *("finetune mixed_resolution", "finetune orthogonal_updates", "distill"),
     *("natural", "sr rcan_x2", "sr meta_sr", "sr_faces", "restore meta_sr_retrained"),
-    *("evaluate fsr_reweighted", "evaluate self_distillation", "evaluate orthogonal_updates"),
+    *("evaluate fsr_reweighted", "evaluate mixed_resolution", "evaluate ensemble_distillation"),
 )
 KEPT = ("data/small", "data/raw/small", "models", "metrics")
 

@@ -68,9 +68,7 @@ fsr = partial(
 # Every kind of variation and of size.
 augment = partial(replace, _FINETUNE.augment, zoom=0.1, shift_pixels=4.0, hidden_share=0.3)
 sizes = partial(replace, _FINETUNE.sizes, full_size_share=0.2, any_size_share=0.3)
-teacher = partial(
-    replace, _FINETUNE.teacher, logits_weight=1.0, embedding_weight=0.5, features_weight=0.25
-)
+teacher = partial(replace, _FINETUNE.teacher)
 finetune = partial(
     replace,
     _FINETUNE,
@@ -80,6 +78,5 @@ finetune = partial(
     final_learning_rate=0.001,
     augment=augment(),
     sizes=sizes(),
-    teacher=teacher(),
     validation_every=1,
 )

@@ -145,7 +145,7 @@ def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
     assert set(cost) == set(METHODS)
     assert set(cost["rcan"]["flop_per_face"]) == {"hr", "x2", "x8"}
     assert not list((finished / ".ckpt").rglob("*.safetensors"))
-    for curves in ("pretrain", "fsr/plain", "finetune/self_distillation", "sr/rcan_x8"):
+    for curves in ("pretrain", "fsr/plain", "finetune/mixed_resolution", "sr/rcan_x8"):
         assert list((finished / f"metrics/small/{curves}/plots/metrics").rglob("*.tsv"))
 
 
@@ -174,7 +174,7 @@ def test_every_run_is_recorded(finished: Path) -> None:
     names = {path.parent.name for path in files}
     assert len(records) == len(names) == 40
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
-    assert {"finetune@self_distillation", "evaluate@self_distillation"} <= names
+    assert {"finetune@mixed_resolution", "evaluate@mixed_resolution"} <= names
     for record in records:
         assert record["device"] == "cpu"
         assert re.search(r", \d+ cores$", record["machine"])

@@ -26,7 +26,7 @@ def changed(first: dict[str, Any], second: dict[str, Any]) -> set[str]:
 
 def test_each_seed_trains_all_methods_and_then_each_ablation_alone() -> None:
     first = [e for e in EXPERIMENTS if e.seed == 1]
-    assert len(EXPERIMENTS) == 5 * len(first) == 5 * 14
+    assert len(EXPERIMENTS) == 5 * len(first) == 5 * 11
     assert (first[0].name, first[0].values, first[0].targets) == (
         "small-seed-1",
         ("seed=1",),
@@ -39,12 +39,12 @@ def test_each_seed_trains_all_methods_and_then_each_ablation_alone() -> None:
 
 
 def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
-    methods = ("mixed_resolution", "self_distillation")
+    methods = ("mixed_resolution", "orthogonal_updates")
     two = experiments_of(ROOT, PARAMS, methods, seeds=2)
     assert [e.name for e in two] == [
-        f"small-mixed-resolution-self-distillation-{n}" for n in (1, 2)
+        f"small-mixed-resolution-orthogonal-updates-{n}" for n in (1, 2)
     ]
-    assert two[0].targets == ("evaluate@mixed_resolution", "evaluate@self_distillation")
+    assert two[0].targets == ("evaluate@mixed_resolution", "evaluate@orthogonal_updates")
     assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
     with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):
         experiments_of(ROOT, PARAMS, ["other"])
@@ -61,53 +61,52 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     for experiment, (mixed, other) in zip(two, [("ab", "aa"), ("bb", "ab")], strict=True):
         files = {
             f"{folder}/mixed_resolution.csv": predictions(mixed),
-            f"{folder}/self_distillation.csv": predictions(other),
+            f"{folder}/orthogonal_updates.csv": predictions(other),
         }
         runs[experiment] = Run(experiment.name, files)
     (path,) = studies._write_results(tmp_path, params, runs)
-    assert path.name == "small_mixed_resolution_self_distillation.json"
+    assert path.name == "small_mixed_resolution_orthogonal_updates.json"
     pairs = json.loads(path.read_text())["results"]["pairs"]["total_accuracy"]
-    assert pairs["self_distillation - mixed_resolution"]["x2"]["values"] == [50, 50]
+    assert pairs["orthogonal_updates - mixed_resolution"]["x2"]["values"] == [50, 50]
 
 
 def test_a_variant_changes_what_it_names_for_all_methods() -> None:
-    methods = ("fsr_plain", "self_distillation")
+    methods = ("fsr_plain", "orthogonal_updates")
     first = experiments_of(ROOT, PARAMS, methods, variant="long")[0]
-    assert first.name == "small-long-fsr-plain-self-distillation-1"
-    assert first.study == "long_fsr_plain_self_distillation"
+    assert first.name == "small-long-fsr-plain-orthogonal-updates-1"
+    assert first.study == "long_fsr_plain_orthogonal_updates"
     settings = first.settings(PARAMS)
     assert changed(effective_values(PARAMS), settings) == {"seed", "fsr", "finetune"}
     assert settings["fsr"]["learning_rate_milestones"] == [800, 1200, 1600, 2000]
-    assert settings["finetune"]["self_distillation"]["epochs"] == 64
+    assert settings["finetune"]["orthogonal_updates"]["epochs"] == 64
     with pytest.raises(UserError, match=r"studies\.yaml has no variant lon; known: long"):
         experiments_of(ROOT, PARAMS, methods, variant="lon")
 
 
 def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
-    two = experiments_of(ROOT, PARAMS, ("self_distillation",), seeds=2, ablations=True)
+    two = experiments_of(ROOT, PARAMS, ("orthogonal_updates",), seeds=2, ablations=True)
     assert [e.name.removeprefix("small-") for e in two if e.seed == 2] == [
-        "self-distillation-2",
-        "self-distillation-without-ema-2",
-        "self-distillation-without-augmentation-2",
-        "self-distillation-schedule-alone-2",
+        "orthogonal-updates-2",
+        "orthogonal-updates-of-a-third-2",
+        "orthogonal-updates-without-ema-2",
     ]
     assert {e for e in two if e.ablation} <= set(EXPERIMENTS)
     params = {**PARAMS, "scales": [2]}
     params["dataset"] = {**PARAMS["dataset"], "class_names": ["a", "b"]}
-    file = f"data/{PARAMS['profile']}/predictions/self_distillation.csv"
+    file = f"data/{PARAMS['profile']}/predictions/orthogonal_updates.csv"
     runs: dict[Any, Any] = {}
     for experiment in two:
-        if experiment.ablation in (None, "self-distillation-without-ema"):
+        if experiment.ablation in (None, "orthogonal-updates-without-ema"):
             said = "aa" if experiment.ablation and experiment.seed == 1 else "ab"  # all are a
             runs[experiment] = Run(experiment.name, {file: predictions(said)})
     paths = studies._write_results(tmp_path, params, runs)
     assert [path.name for path in paths] == [
-        "small_self_distillation.json",
-        "small_self_distillation_ablations.json",
+        "small_orthogonal_updates.json",
+        "small_orthogonal_updates_ablations.json",
     ]
     (ablation,) = json.loads(paths[1].read_text())["results"].values()
     pair = ablation["pairs"]["total_accuracy"]
-    change = "self-distillation-without-ema - self_distillation"
+    change = "orthogonal-updates-without-ema - orthogonal_updates"
     assert pair[change]["x2"]["values"] == [50, 0]
     with pytest.raises(UserError, match=r"studies\.yaml has no ablation of bicubic"):
         experiments_of(ROOT, PARAMS, ["bicubic"], ablations=True)
@@ -161,11 +160,11 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
     monkeypatch.setattr(studies, "default_jobs", lambda: 2)
     hours = 5 * (1800 + 4 * 600) / 3600 / 2  # four ablations change fsr_plain
     assert capsys.readouterr().out == (
-        f"70 experiments, 70 to run, about {hours:.1f} h by the last runs of their stages\n"
+        f"55 experiments, 55 to run, about {hours:.1f} h by the last runs of their stages\n"
     )
     monkeypatch.setattr(studies, "revision_of", lambda *words: object())
     assert run_studies(tmp_path, dry_run=True) == []
-    assert capsys.readouterr().out == "70 experiments, 0 to run\n"
+    assert capsys.readouterr().out == "55 experiments, 0 to run\n"
 
 
 def test_what_a_failed_experiment_said_last_is_shown(

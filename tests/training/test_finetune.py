@@ -16,7 +16,7 @@ from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
-from fsr_fer.training.ensemble import DistillSettings, Ensemble
+from fsr_fer.training.distillation import DistillSettings, Ensemble
 from fsr_fer.training.finetune import (
     Degradations,
     FinetuneTrainer,
@@ -36,6 +36,7 @@ from tests.training.test_pretrain import faces
 
 CPU = torch.device("cpu")
 SCALES = (2, 3, 8)
+TAUGHT = sections.teacher(weight=3.0)
 
 
 def network(seed: int = 5) -> CovPoolFER:
@@ -53,10 +54,10 @@ def trainer(shares: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3), **changes: Any) -
 
 
 def batch(count: int = 8) -> tuple[Tensor, Tensor, Tensor]:
-    """Small faces, full-size faces, labels."""
+    """Small faces, labels, full-size faces."""
     images, labels = faces(count).batch(torch.arange(count))
     small = degrade(images.numpy(), torch.full((count,), 8), sections.downsample())
-    return standardise(torch.from_numpy(small)), standardise(images), labels
+    return standardise(torch.from_numpy(small)), labels, standardise(images)
 
 
 def test_sizes_are_drawn_with_their_shares() -> None:
@@ -87,32 +88,31 @@ def test_faces_are_made_small_as_the_downsample_stage_and_the_test_do_it() -> No
 def test_balance_adds_the_log_share_to_the_logits_in_training_alone() -> None:
     shares = (0.7, 0.2, 0.1)
     balanced = trainer(shares, class_balance=0.5)
-    small, full, labels = batch()
+    small, labels, _ = batch()
     with torch.no_grad():
         _, logits = balanced.student(small)  # in training mode, as the step sees it
     adjusted = logits + 0.5 * torch.tensor(shares).log()
     picked = adjusted[torch.arange(len(labels)), labels]
     expected = (adjusted.exp().sum(dim=1).log() - picked).mean()
-    values = trainer(shares, class_balance=0.5).train_step(small, full, labels)
+    values = trainer(shares, class_balance=0.5).train_step(small, labels)
     assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_shares_of_votes_are_targets_by_hand() -> None:
-    small, full, labels = batch()
+    small, labels, _ = batch()
     targets = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]] * 4)
     with torch.no_grad():
         _, logits = trainer().student(small)
     expected = -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
-    values = trainer().train_step(small, full, labels, targets)
+    values = trainer().train_step(small, labels, targets)
     assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_bfloat16_computes_the_convolutions_alone() -> None:
-    small, full, labels = batch()
-    taught = {"teacher": sections.teacher(network="pretrained")}
-    exact = trainer(**taught).train_step(small, full, labels)
-    half = trainer(precision="bfloat16", **taught)
-    values = half.train_step(small, full, labels)
+    small, labels, full = batch()
+    exact = trainer(teacher=TAUGHT).train_step(small, labels, full=full)
+    half = trainer(precision="bfloat16", teacher=TAUGHT)
+    values = half.train_step(small, labels, full=full)
     for name, value in values.items():
         assert value.dtype == exact[name].dtype
         assert value.item() == pytest.approx(exact[name].item(), rel=0.1), name
@@ -120,44 +120,31 @@ def test_bfloat16_computes_the_convolutions_alone() -> None:
     assert {weight.dtype for weight in half.kept.parameters()} == {torch.float32}
 
 
-def test_the_teacher_terms_by_hand() -> None:
-    small, full, labels = batch()
-    taught = trainer(teacher=sections.teacher(network="pretrained"))
+def test_the_teacher_is_the_ema_that_reads_the_full_size_face() -> None:
+    small, labels, full = batch()
     with torch.no_grad():
-        features = taught.student.extractor(small)
-        embedding, logits = taught.student.classifier(features)
-        known = network().extractor(full)
-        known_embedding, known_logits = network().classifier(known)
-    p, q = (known_logits / 2).softmax(dim=1), (logits / 2).softmax(dim=1)
-    expected = {
-        "train/teacher_logits": 4 * (p * (p / q).log()).sum(dim=1).mean(),
-        "train/teacher_embedding": 0.5 * (embedding - known_embedding).square().mean(),
-        "train/teacher_features": 0.25 * (features - known).square().mean(),
-    }
-    values = trainer(teacher=sections.teacher(network="pretrained")).train_step(small, full, labels)
-    for name, value in expected.items():
-        assert values[name].item() == pytest.approx(float(value), rel=1e-3), name
+        _, logits = trainer(teacher=TAUGHT).student(small)
+        p, q = (network()(full)[1] / 2).softmax(dim=1), (logits / 2).softmax(dim=1)
+    expected = 3 * 4 * (p * (p / q).log()).sum(dim=1).mean()
+    values = trainer(teacher=TAUGHT).train_step(small, labels, full=full)
+    assert values["train/teacher"].item() == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_the_teacher_fades_with_the_size_of_the_face() -> None:
     sizes = torch.tensor([0, 2, 8, -13, -50, -60])
     assert teacher_weights(sizes, 50).tolist() == pytest.approx([0, 0, 0.75, 0.74, 0, 0])
     assert teacher_weights(sizes, 0).tolist() == [1] * 6
-    small, full, labels = batch()
-    terms = [
-        trainer(teacher=sections.teacher(network="pretrained")).train_step(
-            small, full, labels, teacher_weights=torch.tensor(weights)
-        )
-        for weights in ([1.0] * 8, [1.0] * 4 + [0.0] * 4, [0.0] * 4 + [1.0] * 4)
-    ]
-    for name in ("train/teacher_logits", "train/teacher_embedding", "train/teacher_features"):
-        whole, *halves = (float(values[name]) for values in terms)
-        assert whole == pytest.approx(sum(halves), rel=1e-4)
-        assert min(halves) > 0
+    small, labels, full = batch()
+    whole, *halves = (
+        float(trainer(teacher=TAUGHT).train_step(small, labels, None, full, w)["train/teacher"])
+        for w in torch.tensor([[1.0] * 8, [1.0] * 4 + [0.0] * 4, [0.0] * 4 + [1.0] * 4])
+    )
+    assert whole == pytest.approx(sum(halves), rel=1e-4)
+    assert min(halves) > 0
 
 
 def test_an_ensemble_is_imitated_by_the_mean_of_its_probabilities() -> None:
-    small, full, labels = batch()
+    small, labels, _ = batch()
     pair = [network(6), network(7)]
     settings = DistillSettings(teachers=("a", "b"), temperature=2.0, weight=3.0)
     taught = trainer()
@@ -167,7 +154,7 @@ def test_an_ensemble_is_imitated_by_the_mean_of_its_probabilities() -> None:
         p = sum((n(small)[1] / 2).softmax(dim=1) for n in pair) / 2
         q = (logits / 2).softmax(dim=1)
     expected = 3 * 4 * (p * (p / q).log()).sum(dim=1).mean()
-    values = taught.train_step(small, full, labels)
+    values = taught.train_step(small, labels)
     assert values["train/ensemble"].item() == pytest.approx(float(expected), rel=1e-3)
     for teacher, seed in zip(pair, (6, 7), strict=True):
         for name, tensor in network(seed).state_dict().items():
@@ -175,30 +162,34 @@ def test_an_ensemble_is_imitated_by_the_mean_of_its_probabilities() -> None:
 
 
 def test_a_student_of_an_ensemble_comes_nearer_to_it() -> None:
-    small, full, labels = batch()
+    small, labels, _ = batch()
     settings = DistillSettings(teachers=("a", "b"), temperature=1.0, weight=1000.0)
     taught = trainer()
     taught.ensemble = Ensemble([network(6), network(7)], settings, CPU)
-    values = [float(taught.train_step(small, full, labels)["train/ensemble"]) for _ in range(20)]
+    values = [float(taught.train_step(small, labels)["train/ensemble"]) for _ in range(20)]
     assert values[-1] < values[0] / 2
 
 
-def test_only_the_learner_learns_and_without_a_teacher_nobody_is_asked() -> None:
-    taught = trainer(teacher=sections.teacher(network="pretrained"))
-    before = network().state_dict()
-    values = taught.train_step(*batch())
-    for name, tensor in taught.pretrained.state_dict().items():
+def test_all_weights_learn_and_the_pretrained_network_stays_as_it_was() -> None:
+    pretrained, before = network(), network().state_dict()
+    student = FinetuneTrainer(sections.finetune(), pretrained, torch.zeros(3), CPU)
+    student.train_step(*batch()[:2])
+    for name, tensor in pretrained.state_dict().items():
         assert torch.equal(tensor, before[name]), name
-    learned = taught.student.state_dict()
+    learned = student.student.state_dict()
     assert all(not torch.equal(learned[n], before[n]) for n in before if n.endswith("weight"))
-    assert not [name for name in trainer().train_step(*batch()) if "teacher" in name]
-    assert "train/teacher_logits" in values
+
+
+def test_without_a_teacher_nobody_is_asked() -> None:
+    small, labels, full = batch()
+    assert "train/teacher" not in trainer().train_step(small, labels, full=full)
+    assert "train/teacher" in trainer(teacher=TAUGHT).train_step(small, labels, full=full)
 
 
 def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
     averaging = trainer(ema_decay=0.9)
     start = {name: tensor.clone() for name, tensor in averaging.ema.state_dict().items()}
-    averaging.train_step(*batch())
+    averaging.train_step(*batch()[:2])
     learned = averaging.student.state_dict()
     for name, tensor in averaging.ema.state_dict().items():
         if "bimap" not in name:
@@ -214,7 +205,7 @@ def test_muon_moves_the_hidden_weights_and_adam_all_others() -> None:
     steps = {}
     for muon in (0.0, 0.5):
         moved = trainer(muon=muon, learning_rate=0.01)
-        moved.train_step(*batch())
+        moved.train_step(*batch()[:2])
         steps[muon] = {n: w - before[n] for n, w in moved.student.named_parameters()}
     for name, step in steps[0.5].items():
         hidden = "convs" in name or name in (
@@ -234,8 +225,7 @@ def test_learning_rate_falls_along_half_a_cosine() -> None:
 
 
 def training(**changes: Any) -> Callable[[Run], CovPoolFER]:
-    averaging = {"teacher": sections.teacher(network="ema"), "ema_decay": 0.8}
-    settings = sections.finetune(**averaging | changes)
+    settings = sections.finetune(**{"teacher": TAUGHT, "ema_decay": 0.8} | changes)
     parts = network(), faces(24), faces(12), settings, sections.downsample(), SCALES
     return lambda run: finetune(*parts, run)
 
@@ -251,7 +241,7 @@ def test_training_learns_and_another_repeat_is_another_training() -> None:
     changes: dict[str, Any] = {
         "epochs": 8,
         "augment": sections.augment(zoom=0.0, rotation_degrees=0.0, flip=False, hidden_share=0.0),
-        "teacher": sections.teacher(),
+        "teacher": sections.teacher(weight=0.0),
     }
     first, records = recorded(training(**changes))
     assert records[-1][1]["train/cross_entropy"] < 0.8 * records[0][1]["train/cross_entropy"]
@@ -274,6 +264,8 @@ def test_settings_that_cannot_be_are_refused() -> None:
         sections.sizes(full_size_share=0.8, any_size_share=0.3)
     with pytest.raises(SettingsError, match="smallest_pixels"):
         build(SizesSettings, asdict(sections.sizes()) | {"smallest_pixels": 3}, "sizes")
+    with pytest.raises(SettingsError, match=r"ema_decay is 0\.0; .* the EMA is the teacher"):
+        sections.finetune(teacher=TAUGHT, ema_decay=0.0)
 
 
 def test_each_degradation_is_drawn_for_its_share_within_its_range() -> None:

@@ -24,7 +24,7 @@ from fsr_fer.evaluation.settings import (
 )
 from fsr_fer.pipeline.paths import PARAMS_FILE
 from fsr_fer.pipeline.profiles import Values, fsr_variant, profile_values, read_yaml
-from fsr_fer.training.ensemble import DistillSettings
+from fsr_fer.training.distillation import DistillSettings
 from fsr_fer.training.settings import (
     FinetuneSettings,
     FsrSettings,

@@ -1,7 +1,7 @@
 """The pretrained extractor trained further on faces of all sizes.
 
-In ``self_distillation`` the prediction for the full-size face teaches that for the small one; in
-``orthogonal_updates`` Muon moves most weights; ``ensemble_distillation`` imitates two trained ones.
+In ``orthogonal_updates`` Muon moves most weights; ``ensemble_distillation`` imitates two trained
+networks besides. With a teacher, the EMA's prediction for the full-size face is imitated too.
 """
 
 import copy
@@ -26,7 +26,7 @@ from fsr_fer.evaluation.predictions import HR
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
-from fsr_fer.training.ensemble import Ensemble
+from fsr_fer.training.distillation import Ensemble, divergence
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.log import accuracies
 from fsr_fer.training.optimizer import Muon, TensorFlowAdam
@@ -159,7 +159,7 @@ def _degrade(small: np.ndarray, full: np.ndarray, what: Degradations, face: int)
 
 
 class FinetuneTrainer:
-    """The student, its EMA, the pretrained network and the optimizer; ``kept`` is validated.
+    """The student, which starts as ``pretrained``, its EMA and optimizer; ``kept`` is validated.
 
     ``log_shares`` [classes] are the logarithms of the classes' shares of the train faces.
     """
@@ -175,9 +175,8 @@ class FinetuneTrainer:
         self.settings = settings
         self.log_shares = log_shares.to(device)
         self.ensemble = ensemble
-        self.pretrained = pretrained.to(device).eval().requires_grad_(False)
-        self.ema = copy.deepcopy(pretrained)
-        self.student = copy.deepcopy(pretrained).train().requires_grad_(True)
+        self.ema = copy.deepcopy(pretrained).to(device).eval().requires_grad_(False)
+        self.student = copy.deepcopy(self.ema).train().requires_grad_(True)
         self.kept = self.ema if settings.ema_decay > 0 else self.student
         make = partial(Muon, step_size=settings.muon) if settings.muon > 0 else TensorFlowAdam
         self.optimizer: TensorFlowAdam = make(
@@ -195,17 +194,18 @@ class FinetuneTrainer:
     def train_step(
         self,
         small: Tensor,
-        full: Tensor,
         labels: Tensor,
         targets: Tensor | None = None,
+        full: Tensor | None = None,
         teacher_weights: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """One ``update`` from faces small and full-size, standardised [B, 3, H, W].
+        """One ``update`` from small faces, standardised [B, 3, H, W].
 
         ``targets``: probabilities [B, classes] in place of the labels, for cross-entropy alone.
+        ``full``: the same faces at full size, which the teacher reads if there is one;
         ``teacher_weights`` [B]: see there; nothing is 1 for each face.
         """
-        features, embedding, logits = self._read(self.student, small)
+        logits = self._logits(self.student, small)
         # Logit adjustment: the classes' frequencies are added in training alone.
         adjusted = logits + self.settings.class_balance * self.log_shares
         cross_entropy = functional.cross_entropy(
@@ -214,53 +214,26 @@ class FinetuneTrainer:
             label_smoothing=self.settings.label_smoothing,
         )
         terms = {"train/cross_entropy": cross_entropy}
-        weights = torch.ones(len(full), device=full.device)
-        if teacher_weights is not None:
-            weights = teacher_weights
-        terms |= self._teacher_terms(features, embedding, logits, full, weights)
+        teacher = self.settings.teacher
+        if full is not None and teacher.weight > 0:
+            with torch.no_grad():
+                target = (self._logits(self.ema, full) / teacher.temperature).softmax(dim=1)
+            distance = divergence(logits, target, teacher.temperature, teacher_weights)
+            terms["train/teacher"] = teacher.weight * distance
         if self.ensemble is not None:
-            terms["train/ensemble"] = self.ensemble.divergence(small, logits)
+            terms["train/ensemble"] = self.ensemble.loss(small, logits)
         loss = torch.stack(list(terms.values())).sum()
         terms = update(self.student, self.optimizer, loss, terms, logits, labels)
         self._update_ema()
         return terms
 
-    def _read(self, network: CovPoolFER, faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, embedding and logits; ``precision`` is that of the convolutions."""
+    def _logits(self, network: CovPoolFER, faces: Tensor) -> Tensor:
+        """[B, classes]; ``precision`` is that of the convolutions."""
         half = self.settings.precision == "bfloat16"
         with torch.autocast(faces.device.type, torch.bfloat16, enabled=half):
             maps = network.extractor.maps(faces)
-        features = network.extractor.pooled(maps.to(faces.dtype))
-        embedding, logits = network.classifier(features)
-        return features, embedding, logits
-
-    def _teacher_terms(
-        self, features: Tensor, embedding: Tensor, logits: Tensor, full: Tensor, weights: Tensor
-    ) -> dict[str, Tensor]:
-        """Distances to the teacher, who sees the full-size faces, each times its face's weight."""
-        settings, terms = self.settings.teacher, {}
-        if settings.network == "none":
-            return {}
-        teacher = self.ema if settings.network == "ema" else self.pretrained
-        with torch.no_grad():
-            target, target_embedding, target_logits = self._read(teacher, full)
-        if settings.logits_weight > 0:
-            temperature = settings.temperature
-            divergence = functional.kl_div(
-                (logits / temperature).log_softmax(dim=1),
-                (target_logits / temperature).log_softmax(dim=1),
-                log_target=True,
-                reduction="none",
-            )
-            divergence = (divergence * weights[:, None]).sum() / len(weights)
-            terms["train/teacher_logits"] = settings.logits_weight * temperature**2 * divergence
-        if settings.embedding_weight > 0:
-            distance = ((embedding - target_embedding).square() * weights[:, None]).mean()
-            terms["train/teacher_embedding"] = settings.embedding_weight * distance
-        if settings.features_weight > 0:
-            distance = ((features - target).square() * weights[:, None, None]).mean()
-            terms["train/teacher_features"] = settings.features_weight * distance
-        return terms
+        _, logits = network.classifier(network.extractor.pooled(maps.to(faces.dtype)))
+        return logits
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -336,9 +309,9 @@ def finetune(
         small = torch.from_numpy(degrade(faces.numpy(), sizes, downsampling, degradations))
         return trainer.train_step(
             standardise(small.to(run.device)),
-            standardise(faces.to(run.device)),
             labels.to(run.device),
             train.targets(positions, settings.soft_targets).to(run.device),
+            standardise(faces.to(run.device)) if settings.teacher.weight > 0 else None,
             teacher_weights(sizes, settings.teacher.fades_at_pixels).to(run.device),
         )
 

@@ -84,13 +84,10 @@ class DegradationsSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSettings:
-    """Distillation: the teacher sees the full-size face, the student the small one."""
+    """Self-distillation: the EMA reads the full-size face, the student the small one."""
 
-    network: Literal["none", "pretrained", "ema"]
-    logits_weight: NotNegativeFloat
+    weight: NotNegativeFloat
     temperature: PositiveFloat
-    embedding_weight: NotNegativeFloat
-    features_weight: NotNegativeFloat
     fades_at_pixels: NotNegativeInt
 
 
@@ -118,9 +115,8 @@ class FinetuneSettings:
     repeat: NotNegativeInt
 
     def __post_init__(self) -> None:
-        decay = self.ema_decay
-        possible = self.teacher.network != "ema" or decay > 0
-        require(possible, "ema_decay", decay, "above 0, since teacher.network is ema")
+        possible = self.teacher.weight == 0 or self.ema_decay > 0
+        require(possible, "ema_decay", self.ema_decay, "above 0, since the EMA is the teacher")
 
 
 @dataclass(frozen=True, kw_only=True)
