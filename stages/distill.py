@@ -7,9 +7,9 @@ from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage, load_stage
-from fsr_fer.training.distillation import DistillSettings, Ensemble
+from fsr_fer.training.distillation import Ensemble
 from fsr_fer.training.finetune import finetune
-from fsr_fer.training.settings import FinetuneSettings
+from fsr_fer.training.settings import DistillSettings, FinetuneSettings
 
 
 def main() -> Stage:

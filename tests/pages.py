@@ -14,10 +14,8 @@ SHELL = ("sh", "bash", "shell", "console")
 # The comment on the line before a block.
 MARKERS = {
     "not run": "the test leaves the block out, for the reason that follows",
-    "exit 1": "its last command ends with 1, for the reason that follows",
     "wait": "the test then waits until the queue of experiments is empty",
-    # FILE in KEY: merged with that section; FILE after LINE: below that line.
-    "edit": "the test puts the block into a file: `edit: FILE in|after PLACE`",
+    "edit": "the test merges the block with a section of a file: `edit: FILE in SECTION`",
 }
 
 

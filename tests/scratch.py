@@ -76,15 +76,10 @@ class Scratch:
 
     def edit(self, instruction: str, text: str) -> None:
         """Edit a file as the reader of a page does by hand, see ``MARKERS`` in tests/pages.py."""
-        file, kind, where = instruction.split(maxsplit=2)
+        file, _, section = instruction.split()
         path = self.root / file
-        whole = path.read_text()
-        if kind == "after":
-            assert whole.count(where + "\n") == 1, instruction
-            path.write_text(whole.replace(where + "\n", where + "\n" + text))
-            return
-        values = yaml.safe_load(whole)
-        values[where] = _merged(values[where], yaml.safe_load(text))
+        values = yaml.safe_load(path.read_text())
+        values[section] = _merged(values[section], yaml.safe_load(text))
         path.write_text(yaml.safe_dump(values, sort_keys=False, width=10_000))
 
 

@@ -126,10 +126,11 @@ def export_command(
     it runs wherever onnxruntime does.
     """
     from fsr_fer.evaluation.onnx_file import write_onnx
+    from fsr_fer.pipeline.params import read_params, selected_profile
     from fsr_fer.pipeline.paths import Paths
 
     root = tracking.find_root(Path.cwd())
-    name, _ = _selected(root, profile)
+    name = selected_profile(read_params(root / "params.yaml"), profile)
     packed = root / Paths(name).network("packed")
     if not packed.exists():
         raise UserError(f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it")
@@ -531,25 +532,15 @@ def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path
     return relative
 
 
-def _selected(root: Path, wanted: str | None) -> tuple[str, dict[str, Any]]:
-    """The wanted or the selected profile, and all of params.yaml."""
-    from fsr_fer.pipeline.params import read_params
-
-    params = read_params(root / "params.yaml")
-    name = params["profile"] if wanted is None else wanted
-    if name not in params["profiles"]:
-        known = ", ".join(params["profiles"])
-        raise UserError(f"params.yaml has no profile {name!r}; it has {known}")
-    return name, params
-
-
 def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[str, Any]]:
     """The wanted or the selected profile, the faces of its dataset, and its values."""
     from fsr_fer.data.manifest import read_manifest
+    from fsr_fer.pipeline.params import read_params, selected_profile
     from fsr_fer.pipeline.paths import Paths
     from fsr_fer.pipeline.profiles import profile_values
 
-    name, params = _selected(root, profile)
+    params = read_params(root / "params.yaml")
+    name = selected_profile(params, profile)
     values = profile_values(params, name)
     class_names = tuple(values["dataset"]["class_names"])
     return name, read_manifest(root / Paths(name).manifest, class_names), values

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.evaluation.predictions import PredictionTable
-from fsr_fer.evaluation.seeds import over_seeds, sign_flip_p, summarise
+from fsr_fer.evaluation.seeds import over_seeds, summarise
 
 
 def test_the_t_interval_by_hand() -> None:
@@ -13,16 +13,6 @@ def test_the_t_interval_by_hand() -> None:
     assert result["mean"] == 3
     assert (result["low"], result["high"]) == pytest.approx((1.0368, 4.9632), abs=1e-3)
     assert over_seeds([50.0, 50.0], 0.95) == {"mean": 50, "low": 50, "high": 50}
-
-
-def test_the_sign_flip_test_counts_flips() -> None:
-    # All of one sign: only both extremes, 2 of 32.
-    assert sign_flip_p([1.0, 2.0, 3.0, 4.0, 0.5]) == round(2 / 32, 4)
-    # 3 + 1 - 1 = 3: of the 8 sums, +-5 once each, +-3 twice each, +-1 once each.
-    assert sign_flip_p([3.0, 1.0, -1.0]) == 6 / 8
-    assert sign_flip_p([0.0, 0.0]) == 1
-    # Thirds are no exact fractions; 1/3 - 1/3 + 1/3 still ties with four of eight sums.
-    assert sign_flip_p([1 / 3, -1 / 3, 1 / 3]) == 1
 
 
 def predictions(*answers: list[int]) -> PredictionTable:
@@ -47,7 +37,7 @@ def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
     assert summary["scores"]["mean_class_accuracy"]["mine"]["x4"]["values"] == [33.333, 100]
     pair = summary["pairs"]["total_accuracy"]["mine - plain"]
     assert pair["mean"]["values"] == [50, 50]
-    assert (pair["mean"]["low"], pair["mean"]["high"], pair["mean"]["p"]) == (50, 50, 0.5)
+    assert (pair["mean"]["low"], pair["mean"]["high"]) == (50, 50)
 
 
 def test_a_row_without_some_scale_has_no_mean_and_is_compared_where_it_exists() -> None:

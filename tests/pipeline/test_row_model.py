@@ -103,7 +103,7 @@ def test_mistakes_are_one_line(
         (["rcan"], f"'rcan' is no model file, and in the profile small it reads faces that a stage "
                    f"has restored; {rows}, orthogonal_updates"),
         (["nothing"], "'nothing' is no model file, and in the profile small it is no row of it;"),
-        (["orthogonal_updates"], "models/small/finetune/orthogonal_updates.safetensors is not there"),
+        (["orthogonal_updates"], "finetune/orthogonal_updates.safetensors is not there"),
         (["bicubic", "--profile", "none"], "has no profile 'none'; it has small, "),
         (["bicubic", "--profile", "ferplus"], "models/ferplus/pretrain.safetensors is not there"),
         (["bicubic", "--device", "abacus"], "FSR_FER_DEVICE=abacus cannot be used here"),

@@ -122,8 +122,9 @@ def test_a_seed_changes_the_seed_alone() -> None:
 def test_an_ablation_changes_what_its_stage_reads(ablation: Experiment) -> None:
     base = EXPERIMENTS[0].settings(PARAMS)
     other = changed(base, ablation.settings(PARAMS))
-    name, _, item = str(ablation.stage).partition("@")
-    if name == "distill":
+    model = PARAMS["methods"][ablation.methods[0]]["model"]
+    name, _, item = model.partition("/")
+    if model == studies.DISTILLED:
         assert other == {"distill"}
         return
     section = "finetune" if name == "finetune" else "fsr_variants"

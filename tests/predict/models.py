@@ -1,4 +1,4 @@
-"""Model files as `fsr-fer model pack` writes them, with networks whose answers are known by heart.
+"""Model files as `fsr-fer export` writes them, with networks whose answers are known by heart.
 
 The mean of a face's channels c, 0 to 255, gives the probabilities softmax((c - 127.5) / 25.5): a
 face of one colour is red, green or blue, and how surely can be worked out by hand.
@@ -47,48 +47,13 @@ def colour_model(**changes: Any) -> onnx.ModelProto:
         "middle": np.array(127.5, np.float32),
         "step": np.array(25.5, np.float32),
     }
-    return pack(nodes, constants, embedding=3, **changes)
-
-
-def convolution_model() -> onnx.ModelProto:
-    """A network of random convolutions and matrix products, sums of which have many terms."""
-    draw = np.random.default_rng(0)
-    names = [("first", (8, 3, 3, 3)), ("second", (16, 8, 3, 3)), ("matrix", (16 * 25 * 25, 24))]
-    constants = {
-        name: (draw.standard_normal(shape) * 0.01).astype(np.float32) for name, shape in names
-    }
-    constants |= {"shape": np.array([0, -1], np.int64), "scale": np.array(1e-3, np.float32)}
-    constants |= {"last": draw.standard_normal((24, 3)).astype(np.float32)}
-    constants |= {"axis": np.array([1], np.int64)}
-    strided = {"strides": [2, 2], "pads": [1, 1, 1, 1]}
-    nodes = [
-        helper.make_node("Cast", ["faces"], ["values"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["values"], ["channels"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["channels", "first"], ["a"], **strided),
-        helper.make_node("Relu", ["a"], ["b"]),
-        helper.make_node("Conv", ["b", "second"], ["c"], **strided),
-        helper.make_node("Relu", ["c"], ["d"]),
-        helper.make_node("Reshape", ["d", "shape"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "matrix"], ["embedding"]),
-        helper.make_node("Gemm", ["embedding", "last"], ["logits"]),
-        helper.make_node("Unsqueeze", ["pixels", "axis"], ["sides"]),
-        helper.make_node("Mul", ["sides", "scale"], ["temperature"]),
-        helper.make_node("Mul", ["logits", "temperature"], ["calibrated"]),
-        helper.make_node("Softmax", ["calibrated"], ["probabilities"], axis=1),
-    ]
-    return pack(nodes, constants, embedding=24)
-
-
-def pack(
-    nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], embedding: int, **changes: Any
-) -> onnx.ModelProto:
     inputs = [
         helper.make_tensor_value_info("faces", TensorProto.UINT8, ["N", 100, 100, 3]),
         helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N"]),
     ]
     outputs = [
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3]),
-        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", embedding]),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 3]),
     ]
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "network", inputs, outputs, initializers)

@@ -18,7 +18,7 @@ from fsr_fer.predict.detector import Detection
 from fsr_fer.predict.model import SHIPPED, Model, load
 from fsr_fer.predict.results import Box
 from tests.predict.conftest import BLUE, RED, paint, scene
-from tests.predict.models import CLASSES, colour_model, convolution_model, probabilities, save
+from tests.predict.models import CLASSES, colour_model, probabilities, save
 
 
 def test_a_crop_is_read(model: Model, here: Path) -> None:
@@ -142,8 +142,8 @@ def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None
     assert taken < 1000
 
 
-def test_the_same_bits_in_every_batch_and_beside_another_thread(tmp_path: Path) -> None:
-    model = load(save(convolution_model(), tmp_path / "model.onnx"))
+def test_the_same_bits_in_every_batch_and_beside_another_thread() -> None:
+    model = load()
     draw = np.random.default_rng(1)
     arrays = [draw.integers(0, 256, (s, s, 3), dtype=np.uint8) for s in range(10, 74)]
 

@@ -16,7 +16,7 @@ from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
-from fsr_fer.training.distillation import DistillSettings, Ensemble
+from fsr_fer.training.distillation import Ensemble
 from fsr_fer.training.finetune import (
     Degradations,
     FinetuneTrainer,
@@ -29,7 +29,7 @@ from fsr_fer.training.finetune import (
     validate,
 )
 from fsr_fer.training.fit import Run
-from fsr_fer.training.settings import SizesSettings
+from fsr_fer.training.settings import DistillSettings, SizesSettings
 from tests import sections
 from tests.training.recording import check_that_it_resumes, recorded
 from tests.training.test_pretrain import faces

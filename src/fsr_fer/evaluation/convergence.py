@@ -8,17 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired, sign_flip_p
+from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired
 
 VARIANTS = ("plain", "reweighted")
 SCORE = "validation/total_accuracy"
-PAPER = {
-    "source": "arXiv 2004.02234, section 4.3 and table 2",
-    "steps_plain": "more than 400k",
-    "steps_reweighted": "about 150k",
-    "ratio_of_steps": 3.0,  # "about 3 times faster"
-    "difference": 0.064,  # 74.637 - 74.573, mean over x2 to x8
-}
 
 Curve = Sequence[Mapping[str, float]]
 """What a training recorded: ``step`` and named values, in the order of the steps."""
@@ -69,7 +62,6 @@ def summarise(
             | {"difference": paired(values["reweighted"], values["plain"], confidence)}
             for name, values in accuracies.items()
         },
-        "paper": PAPER,
     }
 
 
@@ -79,6 +71,5 @@ def _ratio(plain: Sequence[int], reweighted: Sequence[int], confidence: float) -
     of_logs = over_seeds(logs, confidence)
     return {
         **{name: round(math.exp(value), DECIMALS) for name, value in of_logs.items()},
-        "p": sign_flip_p(logs),
         "values": [round(math.exp(log), DECIMALS) for log in logs],
     }

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
-from scipy.stats import permutation_test
 
 from fsr_fer.evaluation.predictions import PredictionTable, common_sizes
 from fsr_fer.evaluation.statistics import SCORES, observed
@@ -27,20 +26,13 @@ def over_seeds(values: Sequence[float], confidence: float) -> dict[str, float]:
     return {name: round(float(number), DECIMALS) for name, number in numbers.items()}
 
 
-def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided exact p-value that n paired differences are noise; never below 2 / 2^n."""
-    test = permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=np.inf)
-    return round(float(test.pvalue), 4)
-
-
 def paired(
     second: Sequence[float], first: Sequence[float], confidence: float
 ) -> dict[str, float | list[float]]:
-    """``over_seeds`` and ``sign_flip_p`` of second - first, seed by seed."""
+    """``over_seeds`` of second - first, and that difference seed by seed."""
     differences = [b - a for a, b in zip(first, second, strict=True)]
     return {
         **over_seeds(differences, confidence),
-        "p": sign_flip_p(differences),
         "values": [round(difference, DECIMALS) for difference in differences],
     }
 

@@ -24,8 +24,8 @@ from fsr_fer.evaluation.settings import (
 )
 from fsr_fer.pipeline.paths import PARAMS_FILE
 from fsr_fer.pipeline.profiles import Values, fsr_variant, profile_values, read_yaml
-from fsr_fer.training.distillation import DistillSettings
 from fsr_fer.training.settings import (
+    DistillSettings,
     FinetuneSettings,
     FsrSettings,
     LossSettings,
@@ -69,6 +69,19 @@ def read_params(path: Path = PARAMS_FILE) -> Values:
     except SettingsError as error:
         raise UserError(f"{path.name}: {error}") from None
     return params
+
+
+def selected_profile(params: Values, wanted: str | None) -> str:
+    """The wanted profile, or the one that params.yaml selects.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    name: str = params["profile"] if wanted is None else wanted
+    if name not in params["profiles"]:
+        known = ", ".join(params["profiles"])
+        raise UserError(f"params.yaml has no profile {name!r}; it has {known}")
+    return name
 
 
 def check_params(params: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.methods import Method, load_method
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.dvc_tracking import find_root
-from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.params import read_params, selected_profile
 from fsr_fer.pipeline.paths import Paths
 from fsr_fer.pipeline.profiles import profile_values
 from fsr_fer.predict.detector import Detector
@@ -35,10 +35,7 @@ def load_row(
     """
     root = find_root(Path.cwd())
     params = read_params(root / "params.yaml")
-    profile = profile or params["profile"]
-    if profile not in params["profiles"]:
-        known = ", ".join(params["profiles"])
-        raise UserError(f"params.yaml has no profile {profile!r}; it has {known}")
+    profile = selected_profile(params, profile)
     methods = profile_values(params, profile)["methods"]
     usable = [row for row, own in methods.items() if own["faces"] == "downsample"]
     if name not in usable:

@@ -30,6 +30,8 @@ from fsr_fer.pipeline.reproduce import default_jobs
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
+DISTILLED = "finetune/ensemble_distillation"
+"""The one model in finetune that the stage `distill` trains."""
 LAST_WORDS = 12
 """Lines of an experiment that failed."""
 NOT_PREDICTING = ("code", "settings", "report", "cost")
@@ -47,7 +49,6 @@ class Experiment:
     values: tuple[str, ...]  # "key=value"
     ablation: str | None = None
     methods: tuple[str, ...] = ()  # none: all
-    stage: str | None = None  # what an ablation trains
     study: str | None = None  # of some methods: its name
 
     @property
@@ -131,7 +132,7 @@ def experiments_of(
         for name, entry in changed.items():
             values = (own, *entry["values"])
             full = f"{profile}-{name}-{seed}"
-            found.append(Experiment(full, seed, values, name, (entry["method"],), entry["stage"]))
+            found.append(Experiment(full, seed, values, name, (entry["method"],)))
     return found
 
 
@@ -219,10 +220,11 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
     seeded = [name for name in seconds if name.partition("@")[0] not in UNSEEDED]
 
     def stages(experiment: Experiment) -> Iterable[str]:
-        if experiment.stage:
-            return [experiment.stage]
-        models = [params["methods"][m]["model"].replace("/", "@") for m in experiment.methods]
-        return {"pretrain", *models, *experiment.targets} if models else seeded
+        models = {params["methods"][m]["model"] for m in experiment.methods}
+        training = {"distill" if m == DISTILLED else m.replace("/", "@") for m in models}
+        if experiment.ablation:
+            return training
+        return {"pretrain", *training, *experiment.targets} if models else seeded
 
     total = sum(seconds.get(stage, 0.0) for e in missing for stage in stages(e))
     if not total:  # asking for the device takes two seconds

@@ -1,26 +1,13 @@
 """Knowledge distillation (Hinton et al. 2015): a student imitates what trained networks predict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.common.settings import PositiveFloat, require
 from fsr_fer.models.covpool import CovPoolFER
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillSettings:
-    """How a student imitates the mean prediction of two methods of finetune."""
-
-    teachers: tuple[str, ...]
-    temperature: PositiveFloat
-    weight: PositiveFloat
-
-    def __post_init__(self) -> None:
-        require(len(self.teachers) == 2, "teachers", list(self.teachers), "two of finetune")
+from fsr_fer.training.settings import DistillSettings
 
 
 def divergence(
