@@ -53,7 +53,7 @@ def test_the_user_names_the_form_where_the_file_does_not(tmp_path: Path) -> None
         assert read(tmp_path / name, text, "xywh")[0].boxes == (Box(1, 2, 4, 6),)
         with pytest.raises(UserError, match="do not name the form of a box"):
             read(tmp_path / name, text)
-    with pytest.raises(UserError, match="names say xywh, --box-form says xyxy"):
+    with pytest.raises(UserError, match="columns say xywh, --box-form says xyxy"):
         read(tmp_path / "b.csv", "image,x,y,w,h\na.png,1,2,3,4\n", "xyxy")
 
 
@@ -77,11 +77,56 @@ def test_lines_that_make_no_sense_keep_their_place(tmp_path: Path) -> None:
         assert picture.problem.startswith(problem)
         assert bool(picture.problem) == bool(problem)
     assert pictures[1].source == f"{tmp_path}/b.jsonl:2"
-    for picture in pictures[4:]:
-        assert picture.boxes is not None
-        assert all(map(math.isnan, picture.boxes[0]))
+    assert pictures[4].boxes is not None
+    assert all(map(math.isnan, pictures[4].boxes[0]))
     rows = read(tmp_path / "b.csv", "image,x,y,w,h\na,1,2,3\n,1,2,3,4\nb,one,2,3,4\n")
     assert [bool(row.problem) for row in rows] == [False, True, False]
+
+
+def test_a_later_line_without_a_box_ends_nothing(tmp_path: Path) -> None:
+    line = '{"image": "a", "xywh": [1, 2, 3, 4]}\n'
+    _, bare, both, last = read(
+        tmp_path / "b.jsonl",
+        line + '{"image": "b"}\n{"image": "b", "x": 1, "y": 2, "w": 3, "h": 4, "width": 3, '
+        '"height": 4}\n' + line,
+    )
+    assert (bare.source, both.source, last.boxes) == ("b", "b", (BOX,))
+    assert "line 2: the keys do not name the form of a box" in bare.problem
+    assert "line 3: the keys name more than one box" in both.problem
+    with pytest.raises(UserError, match="line 1: the keys do not name"):
+        read(tmp_path / "b.jsonl", '{"image": "b"}\n' + line)
+
+
+def test_a_picture_without_a_face_has_no_boxes(tmp_path: Path) -> None:
+    empty, part = read(tmp_path / "b.csv", "image,x,y,w,h\na,,, ,\nb,1,2,3,4\nb,,,,\n")
+    (null,) = read(tmp_path / "b.jsonl", '{"image": "a", "box": null}\n')
+    assert empty.boxes == null.boxes == ()
+    assert part.boxes is not None  # one row a line: the second says what is wrong
+    assert (part.boxes[0], math.isnan(part.boxes[1].x)) == (BOX, True)
+
+
+def test_of_several_forms_the_named_one_is_taken(tmp_path: Path) -> None:
+    header, row = "image,x,y,width,height,x1,y1,x2,y2\n", "a,9,9,9,9,1,2,4,6\n"
+    assert read(tmp_path / "b.csv", header + row, "xyxy")[0].boxes == (BOX,)
+    keys = '{"image": "a", "x": 9, "y": 9, "w": 9, "h": 9, "x1": 1, "y1": 2, "x2": 4, "y2": 6}'
+    assert read(tmp_path / "b.jsonl", keys, "xyxy")[0].boxes == (BOX,)
+    both = '{"image": "a", "xywh": [9, 9, 9, 9], "xyxy": [1, 2, 4, 6]}'
+    assert read(tmp_path / "b.jsonl", both, "xyxy")[0].boxes == (BOX,)
+    for name, text in (("b.csv", header + row), ("b.jsonl", keys)):
+        with pytest.raises(UserError, match="name more than one box; leave one, or add --box-form"):
+            read(tmp_path / name, text)
+
+
+def test_columns_that_say_two_things_are_refused(tmp_path: Path) -> None:
+    for header, message in (
+        ("image,x,y,width,height,x", "line 1 has two columns x"),
+        ("image,x,y,w,h,image", "line 1 has two columns image"),
+        ("image,bbox,,,", "do not name the form"),
+        ("image,frame,a,b,c,d", "do not name the form"),
+    ):
+        form = None if "x" in header.split(",") else "xywh"
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / "b.csv", f"{header}\na,1,2,3,4,5\n", form)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

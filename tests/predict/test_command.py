@@ -184,11 +184,13 @@ def test_resuming_with_something_else_is_refused_and_loses_nothing(
     other = save(colour_model(class_names=["a", "b", "c"]), here / "other.onnx")
     (here / "mine.csv").write_text("my,own\n1,2\n")
     (here / "mine.jsonl").write_text("{}\n")
+    (here / "one_line.jsonl").write_text('{"input of mine": 1}')
     for words, message in (
         (["faces/b.png", "--output", "out.csv"], "where the sources have none"),
         (["faces", "--shard", "1/2", "--output", "out.csv"], "ends with input 4, 'faces/z.png'"),
         (["faces", "--output", "mine.csv"], "not written by this command"),
         (["faces", "--output", "mine.jsonl"], "at byte 0 is no row"),
+        (["faces", "--output", "one_line.jsonl"], "not written by this command"),
     ):
         code, _, err = predict(*words, "--resume")
         assert (code, err.count("\n")) == (1, 1)
@@ -197,7 +199,34 @@ def test_resuming_with_something_else_is_refused_and_loses_nothing(
     assert (code, err.count("\n")) == (1, 1)
     assert (here / "mine.csv").read_text() == "my,own\n1,2\n"
     assert (here / "mine.jsonl").read_text() == "{}\n"
+    assert (here / "one_line.jsonl").read_text() == '{"input of mine": 1}'
     assert (here / "out.csv").read_bytes() == before
+
+
+def test_linked_folders_are_read_and_links_in_a_circle_are_not(
+    faces: Path, here: Path, predict: Predict
+) -> None:
+    (here / "linked").mkdir()
+    (here / "linked/all").symlink_to(faces)
+    (faces / "c/again").symlink_to(faces)
+    code, out, _ = predict("linked", "--format", "csv")
+    rows = {row["source"]: row["status"] for row in rows_of(out)}
+    assert (code, rows) == (0, {
+        "linked/all/a.PNG": "ok", "linked/all/b.png": "ok",
+        "linked/all/c/again": "unreadable", "linked/all/c/d.png": "ok", "linked/all/z.png": "ok",
+    })  # fmt: skip
+    assert "is a link to a folder that it lies in" in out
+
+
+def test_a_picture_of_a_sequence_may_have_a_frame(
+    faces: Path, here: Path, predict: Predict
+) -> None:
+    lines = ["image,frame,x,y,w,h", "b.png,3,0,0,20,20", "a.PNG,4,0,0,20,20", "a.PNG,5,2,2,9,9"]
+    (here / "boxes.csv").write_text("\n".join(lines))
+    rows = rows_of(predict("faces", "--boxes", "boxes.csv", "--format", "csv")[1])
+    assert [(row["frame"], row["label"]) for row in rows] == [
+        ("3", "red"), ("4", "green"), ("5", "green"),
+    ]  # fmt: skip
 
 
 def test_parts_are_every_picture_once(faces: Path, predict: Predict) -> None:
@@ -218,6 +247,9 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         assert picture.height > 96  # the face, and a line below it
         assert picture.getpixel((48, 48)) == RED
     assert predict("faces", "--annotate", "drawn")[0] == 1  # its pictures are kept
+    code, _, err = predict("faces", "--annotate", "faces/drawn")  # they would be read
+    assert (code, "lies in faces, whose pictures are read" in err) == (1, True)
+    assert not (here / "faces/drawn").exists()
     (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")
     assert predict("--boxes", "boxes.csv", "--annotate", "boxes")[0] == 0
     with Image.open(
@@ -253,4 +285,8 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict, run:
         assert (code, out, err.count("\n")) == (1, "", 1), words
         assert message in err
     assert not (here / "o.txt").exists()
+    assert predict("faces", "--output", "o.json")[0] == 0
+    assert json.loads((here / "o.json").read_text().splitlines()[0])["label"] == "green"
+    assert predict("faces", "--output", "o.txt")[0] == 0
+    assert "o.txt exists; another name keeps it" in predict("faces", "--output", "o.txt")[2]
     assert run("predict", "--model", "no.onnx", "faces")[0] == 1

@@ -16,8 +16,9 @@ import fsr_fer
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.detector import Detection
 from fsr_fer.predict.model import SHIPPED, Model, load
+from fsr_fer.predict.pictures import Channels
 from fsr_fer.predict.results import Box
-from tests.predict.conftest import BLUE, RED, paint, scene
+from tests.predict.conftest import BLUE, GREEN, RED, paint, scene
 from tests.predict.models import CLASSES, colour_model, probabilities, save
 
 
@@ -126,6 +127,18 @@ def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
     ):
         with pytest.raises(error, match="array"):
             list(model.predict(wrong, channels=channels))
+
+
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_an_array_may_be_used_again_for_the_next_picture(model: Model, channels: Channels) -> None:
+    def camera() -> Iterator[np.ndarray]:
+        same = np.empty((10, 10, 3), np.uint8)
+        for colour in (RED, GREEN, BLUE):
+            same[:] = colour if channels == "rgb" else colour[::-1]
+            yield same
+
+    labels = [face.label for face in model.predict(camera(), channels=channels)]
+    assert labels == ["red", "green", "blue"]
 
 
 def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None:

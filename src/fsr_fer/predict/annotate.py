@@ -13,9 +13,9 @@ from fsr_fer.predict.results import Prediction
 SMALLEST_DRAWN = 96
 """Pixels: a picture is enlarged until its smallest face has them, as far as ``LARGEST_DRAWN``."""
 LARGEST_DRAWN = 2000
-TEXT_SIZE = 16
-TEXT_SHARE = 80
-"""Text is this part of a large picture, so that it can be read when the whole is seen."""
+TEXT_SIZE, LARGEST_TEXT = 16, 64
+TEXT_SHARE = 60
+"""Text is this part of a large picture's shorter side, to be read when the whole is seen."""
 MOST_LINES = 40
 GREEN, ORANGE, RED = (0, 150, 60), (215, 120, 0), (200, 30, 30)
 
@@ -27,7 +27,8 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     factor = min(SMALLEST_DRAWN / smallest, LARGEST_DRAWN / max(height, width))
     factor = max(factor, 1.0)
     drawn_width, drawn_height = round(width * factor), round(height * factor)
-    text_size = max(TEXT_SIZE, max(drawn_width, drawn_height) // TEXT_SHARE)
+    text_size = min(drawn_width, drawn_height) // TEXT_SHARE
+    text_size = min(max(text_size, TEXT_SIZE), LARGEST_TEXT)
     font = ImageFont.load_default(text_size)
     several = len(rows) > 1
     lines = [(_text(row, number * several), _colour(row)) for number, row in enumerate(rows, 1)]

@@ -30,11 +30,11 @@ NO_BOX = Box(*[math.nan] * 4)
 
 
 class _Line(NamedTuple):
-    """A line of the file: the picture's name and a box in it, or what is wrong with the line."""
+    """A line of the file: the picture's name and a box in it if any, or what is wrong with it."""
 
     number: int
     name: str
-    box: Box
+    box: Box | None = None
     problem: str = ""
     frame: int | None = None
 
@@ -67,13 +67,14 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
                 number += 1
             last_name, last_frame = name, math.inf if frame is None else frame
             source = name or f"{path}:{same[0].number}"
-            boxes = None if problem else tuple(line.box for line in same)
+            given = any(line.box is not None for line in same)
+            boxes = tuple(line.box or NO_BOX for line in same) if given else ()
             content = os.path.join(folder, name)
             yield Picture(
                 number=number,
                 source=source,
                 content=content,
-                boxes=boxes,
+                boxes=None if problem else boxes,
                 problem=problem,
                 frame=frame,
             )
@@ -91,19 +92,25 @@ def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
         names = [column for column in PICTURE_COLUMNS if column in header]
         if not names:
             raise UserError(f"{path}: line 1 is no header with a column image (or source)")
-        columns, found = _form_of(header)
+        columns, found = _form_of(header, form, f"{path}: the columns")
         if not found and form:
             first = header.index(names[0]) + 1
             columns, found = tuple(header[first : first + 4]), form
-        if len(columns) != 4 or not found:
-            raise _unnamed(path, "columns")
-        _agree(path, found, form)
+        unusable = len(columns) != 4 or "" in columns or "frame" in columns
+        if not found or unusable:
+            raise _unnamed(f"{path}: the columns")
+        for column in (names[0], *columns):
+            if header.count(column) > 1:
+                raise UserError(f"{path}: line 1 has two columns {column}")
         for row in reader:
-            box = box_of([row[column] for column in columns], found)
+            cells = [row[column] for column in columns]
+            empty = not any((cell or "").strip() for cell in cells)  # a picture without a face
+            box = None if empty else box_of(cells, found)
             yield _line(reader.line_num, row[names[0]], box, row.get("frame"))
 
 
 def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
+    first = True
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         for number, text in enumerate(file, 1):
             if not text.strip():
@@ -113,58 +120,77 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             except (ValueError, RecursionError):
                 said = None
             if not isinstance(said, dict):
-                yield _Line(number, "", NO_BOX, f"line {number} is no JSON object")
+                yield _Line(number, "", problem=f"line {number} is no JSON object")
                 continue
             name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
-            box = _json_box(said, form, f"{path}, line {number}")
+            try:
+                box = _json_box(said, form, f"{path}, line {number}: the keys")
+            except UserError as error:
+                if first:  # so is the whole file
+                    raise
+                yield _Line(number, str(name or ""), problem=str(error))
+                continue
+            first = False
             yield _line(number, name, box, said.get("frame"))
 
 
-def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box:
-    given, found = next(((said[key], key) for key in ("xywh", "xyxy") if key in said), (None, None))
-    if found is None:
+def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
+    given, found = next(
+        ((said[key], key) for key in (form, "xywh", "xyxy") if key and key in said), (None, "")
+    )
+    if not found:
         inner = said.get("box")
         if isinstance(inner, list):
-            given, found = inner, form
+            given, found = inner, form or ""
         else:
             named = inner if isinstance(inner, dict) else said
-            columns, found = _form_of(list(named))
+            columns, found = _form_of(list(named), form, where)
             given = [named[column] for column in columns]
-            if not found and "box" in said:  # null, as for a picture without a face
-                return NO_BOX
+            if not found and "box" in said:
+                return NO_BOX if inner else None  # null, as for a picture without a face
     if not found:
-        raise _unnamed(where, "keys")
+        raise _unnamed(where)
     _agree(where, found, form)
     if not isinstance(given, list) or len(given) != 4:
         return NO_BOX
     return box_of(given, found)
 
 
-def _form_of(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """The four columns that are a box, and their form; nothing if there are none, or several."""
-    found = [(columns, form) for columns, form in FORMS.items() if set(columns) <= set(names)]
-    return found[0] if len(found) == 1 else ((), "")
+def _form_of(names: Sequence[str], form: str | None, where: str) -> tuple[tuple[str, ...], str]:
+    """The four columns that are a box, and their form; nothing if there are none.
+
+    Raises:
+        UserError: there are several, of which ``form`` is none or does not choose one; or the one
+            is of another form.
+    """
+    found = [(columns, own) for columns, own in FORMS.items() if set(columns) <= set(names)]
+    if len(found) > 1:
+        found = [pair for pair in found if pair[1] == form]
+        if len(found) != 1:
+            raise UserError(f"{where} name more than one box; leave one, or add --box-form")
+    if not found:
+        return (), ""
+    _agree(where, found[0][1], form)
+    return found[0]
 
 
-def _line(number: int, name: object, box: Box, frame: object) -> _Line:
+def _line(number: int, name: object, box: Box | None, frame: object) -> _Line:
     if not isinstance(name, str) or not name.strip():
-        return _Line(number, "", NO_BOX, f"line {number} names no picture")
+        return _Line(number, "", problem=f"line {number} names no picture")
     if frame is None or not str(frame).strip():
         return _Line(number, name, box)
     found = re.fullmatch(r"(\d{1,12})(\.0)?", str(frame).strip())  # .0 as pandas writes it
     if not found:
         problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
-        return _Line(number, name, NO_BOX, problem)
+        return _Line(number, name, problem=problem)
     return _Line(number, name, box, frame=int(found[1]))
 
 
 def _agree(where: str, found: str, form: str | None) -> None:
     if form and found != form:
-        raise UserError(f"{where}: the names say {found}, --box-form says {form}")
+        raise UserError(f"{where} say {found}, --box-form says {form}")
 
 
-def _unnamed(where: str, kind: str) -> UserError:
+def _unnamed(where: str) -> UserError:
     known = " or ".join(",".join(columns) for columns in FORMS)
-    return UserError(
-        f"{where}: the {kind} do not name the form of a box; expected {known}, or --box-form"
-    )
+    return UserError(f"{where} do not name the form of a box; expected {known}, or --box-form")

@@ -22,7 +22,7 @@ from fsr_fer.predict.results import SMALLEST_FACE, BoxForm, Faces, Prediction
 if TYPE_CHECKING:
     from fsr_fer.predict.pictures import Picture
 
-SUFFIX_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
+SUFFIX_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
 SECONDS_BETWEEN = 0.5
 
 
@@ -134,7 +134,7 @@ def predict_command(
         raise typer.BadParameter("--min-face is for pictures in which faces are looked for")
     part = _part(shard)
     if annotate is not None:
-        _prepare_folder(annotate, resume)
+        _prepare_folder(annotate, resume, [] if boxes else given)
     reader = load(model, profile=profile, device=device)
     suffix = output.suffix.lower() if output else ""
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
@@ -165,7 +165,8 @@ def predict_command(
                 stream.flush()
                 progress.add(rows)
         except KeyboardInterrupt:
-            again = "; the same command with --resume goes on" if output else ""
+            again = "; the same command with --resume goes on"
+            again = again if output and chosen != "table" else ""
             typer.echo(f"\nfsr-fer: stopped{again}", err=True)
             raise typer.Exit(130) from None
     progress.finish()
@@ -182,11 +183,14 @@ def _part(shard: str | None) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _prepare_folder(folder: Path, resume: bool) -> None:
+def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--annotate {folder}: is a file; expected a folder")
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"--annotate {folder}: holds files already; name a new folder")
+    for source in sources:  # else what is drawn would be read
+        if os.path.isdir(source) and folder.resolve().is_relative_to(Path(source).resolve()):
+            raise UserError(f"--annotate {folder}: lies in {source}, whose pictures are read")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -222,7 +226,8 @@ def _open(
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: there is no folder {output.parent}")
     if output.exists() and not resume:
-        raise UserError(f"{output} exists; --resume goes on with it, another name keeps it")
+        again = "" if lines.format == "table" else "--resume goes on with it, "
+        raise UserError(f"{output} exists; {again}another name keeps it")
     if resume and lines.format == "table":
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
     size = 0

@@ -16,6 +16,8 @@ ESCAPES = "backslashreplace"
 LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Characters of names at which some programs end a line, and how JSON writes them without."""
 SOURCE_WIDTH = 40
+JSON_START = b'{"input": '
+"""How each line of ``to_dict`` begins."""
 WORTH_SAYING = 0.1
 """Probability from which a table lists the other expressions."""
 
@@ -146,6 +148,9 @@ def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, P
     at = file.tell()
     for line in file:
         if not line.endswith(b"\n"):
+            start = JSON_START[: len(line)] if format == "jsonl" else b""
+            if not line.startswith(start):
+                raise UserError(f"{path} was not written by this command: its last line differs")
             return
         text = line.decode("utf-8", "replace")
         try:

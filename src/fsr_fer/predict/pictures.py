@@ -77,7 +77,7 @@ def regular_size(path: str) -> int:
 
 
 def rgb_of(array: np.ndarray, channels: Channels | None) -> np.ndarray:
-    """An array as uint8 RGB [H, W, 3]: [H, W, 3] in rgb or bgr, [H, W] in gray.
+    """A copy of an array as uint8 RGB [H, W, 3]: [H, W, 3] in rgb or bgr, [H, W] in gray.
 
     Raises:
         TypeError: the array is not uint8.
@@ -93,4 +93,5 @@ def rgb_of(array: np.ndarray, channels: Channels | None) -> np.ndarray:
         raise ValueError(f"an array has shape {array.shape}; {channels} is {expected}")
     if channels == "gray":
         return np.repeat(array[:, :, None], 3, axis=2)
-    return np.ascontiguousarray(array[:, :, ::-1] if channels == "bgr" else array)
+    # A copy: a camera's loop may put the next picture into the same array.
+    return np.array(array[:, :, ::-1] if channels == "bgr" else array, order="C")

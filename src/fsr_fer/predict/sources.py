@@ -62,10 +62,14 @@ def _folder(folder: str) -> Iterator[Found]:
         yield folder, folder, f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
 
 
-def _below(folder: str) -> Iterator[tuple[str, str]]:
+def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    real = os.path.realpath(folder)
+    if real in above:
+        yield folder, "is a link to a folder that it lies in"
+        return
     try:
         with os.scandir(folder) as entries:
-            names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            names = sorted((entry.name, entry.is_dir()) for entry in entries)
     except OSError as error:
         yield folder, f"cannot be read: {error.strerror}"
         return
@@ -74,7 +78,7 @@ def _below(folder: str) -> Iterator[tuple[str, str]]:
         if name.startswith("."):
             continue
         if is_folder:
-            yield from _below(path)
+            yield from _below(path, (*above, real))
         elif name.lower().endswith(SUFFIXES + VIDEOS):
             yield path, ""
 

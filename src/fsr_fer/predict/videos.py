@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from fsr_fer.data import images
 from fsr_fer.data.images import PictureError
 from fsr_fer.predict.pictures import Picture, regular_size
 
@@ -20,6 +21,7 @@ EVERY = 25
 """Of so many frames one is read: about one a second."""
 # None of them has other files opened, as playlists do, whatever the file is called.
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,ogg,gif"
+PICTURES = tuple(suffix for suffix in images.SUFFIXES if suffix != ".gif")
 MISSING_SECONDS = 0.5
 """A video that ends so much before the time that its head states was cut off."""
 
@@ -41,6 +43,7 @@ def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Pic
         first = next(others)
         if first.problem or not _is_video(first):
             yield first
+            yield from others
         elif first.frame is not None:
             yield from _named(first, others)
         elif first.boxes is not None:
@@ -50,9 +53,9 @@ def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Pic
 
 
 def _is_video(picture: Picture) -> bool:
-    content = picture.content
-    named = isinstance(content, str) and content.lower().endswith(SUFFIXES)
-    return named or picture.frame is not None
+    name = picture.content.lower() if isinstance(picture.content, str) else ""
+    # A file of boxes may count the pictures of a sequence as frames.
+    return name.endswith(SUFFIXES) or (picture.frame is not None and not name.endswith(PICTURES))
 
 
 def _each(video: Picture, every: int) -> Iterator[Picture]:
