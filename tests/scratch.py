@@ -135,7 +135,7 @@ def _make_tiny(root: Path) -> None:
 
 
 def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
-    """Drop what is not in KEPT, and where other stages speak of it; pack a row that is kept."""
+    """Drop what is not in KEPT, and where other stages speak of it."""
     assert all(params[section].keys() >= set(kept) for section, kept in KEPT.items())
     for values in (params, *params["profiles"].values()):
         for section, kept in KEPT.items():
@@ -143,8 +143,6 @@ def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
                 values[section] = {name: own[name] for name in own if name in kept}
         if "distill" in values:
             values["distill"]["teachers"] = ["mixed_resolution", "mixed_resolution"]
-        if "pack" in values:
-            values["pack"]["method"] = "mixed_resolution"
     for name in LEFT_OUT:
         del stages[name]
     for stage in stages.values():
