@@ -130,6 +130,10 @@ def _make_tiny(root: Path) -> None:
     params["profiles"]["released"] = {"based_on": "paper"}
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
     _leave_methods_out(params, pipeline["stages"])
+    studies = yaml.safe_load((root / "studies.yaml").read_text())
+    ablations = studies["ablations"]
+    studies["ablations"] = {n: a for n, a in ablations.items() if a["method"] in params["methods"]}
+    (root / "studies.yaml").write_text(yaml.safe_dump(studies, sort_keys=False))
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False, width=10_000))
 

@@ -172,7 +172,7 @@ def test_every_run_is_recorded(finished: Path) -> None:
     files = list((finished / ".runs").glob("*/*.json"))
     records = [json.loads(path.read_text()) for path in files]
     names = {path.parent.name for path in files}
-    assert len(records) == len(names) == 40
+    assert len(records) == len(names) == 38
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
     assert {"finetune@mixed_resolution", "evaluate@mixed_resolution"} <= names
     for record in records:

@@ -48,6 +48,9 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
     with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):
         experiments_of(ROOT, PARAMS, ["other"])
+    fewer = {name: own for name, own in PARAMS["methods"].items() if name != "fsr_plain"}
+    with pytest.raises(UserError, match=r"studies\.yaml: ablations\.no-gan: no method fsr_plain"):
+        experiments_of(ROOT, PARAMS | {"methods": fewer}, methods)
     with pytest.raises(UserError, match=r"--seeds 6: studies\.yaml has 5 seeds"):
         experiments_of(ROOT, PARAMS, methods, seeds=6)
     for other in ({"seeds": 2}, {"variant": "long"}, {"ablations": True}):

@@ -111,6 +111,9 @@ def experiments_of(
     if variant not in variants:
         known = ", ".join(studies["variants"])
         raise UserError(f"{STUDIES_FILE} has no variant {variant}; known: {known}")
+    for name, entry in studies["ablations"].items():
+        if entry["method"] not in params["methods"]:
+            raise UserError(f"{STUDIES_FILE}: ablations.{name}: no method {entry['method']}")
     changed = {
         name: entry
         for name, entry in studies["ablations"].items()
