@@ -205,6 +205,7 @@ def import_command(
             duplicates=dataset["duplicates"],
             test_part=test_part,
             one_of_several=several,
+            is_import=top.with_name(f"{name}.dvc").exists(),
         )
         licensed = several or source in ("rafdb", "fer2013")
         tracking.track_with_dvc(top, root=root, push=not licensed)
@@ -246,7 +247,7 @@ def weights_import_command(
     typer.echo(f"imported {key} into {relative}")
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile = read_params(root / "params.yaml")["profile"]
-    typer.echo(f"      dvc exp run -S profiles.{profile}.sr.weights=imported")
+    typer.echo(f"      dvc exp run -S ++profiles.{profile}.sr.weights=imported")
 
 
 Profile = Annotated[str | None, typer.Option(help="Whose test faces [default: the selected].")]

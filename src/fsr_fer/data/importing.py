@@ -54,6 +54,7 @@ def import_faces(
     duplicates: Duplicates = "refuse",
     test_part: str | None = None,
     one_of_several: bool = False,
+    is_import: bool = True,
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder, zip or tar) and pack them into the folder ``target``.
 
@@ -67,7 +68,8 @@ def import_faces(
     ``votes`` and ``duplicates`` are what the stage ``dataset`` will make of the faces (see there),
     so the checks are of what is then left; votes and pictures are all stored, so that another rule
     needs no other import. ``test_part`` of FER2013 stands for a test part that is missing.
-    ``one_of_several`` may lack classes, which other sources then have.
+    ``one_of_several`` may lack classes, which other sources then have. Where not ``is_import``, what
+    is in ``target`` is no import, and not even ``force`` replaces it.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
@@ -104,7 +106,9 @@ def import_faces(
         _pack(source, part, as_read and name != "fer2013", duplicates)
         _check_classes(source, every_class=not one_of_several)
         source.raise_problems(problems_file, "nothing was imported")
-        if target.exists() and not force and not _same_files(target, part):
+        if target.exists() and not (force and is_import) and not _same_files(target, part):
+            if not is_import:
+                raise UserError(f"{target} is no import and was left as it is; move it elsewhere")
             raise UserError(
                 f"{target} already holds another import, which was left as it is; "
                 "add --force to put this one in its place"
@@ -150,6 +154,7 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
     first_with: dict[str, Face] = {}
     not_square = smaller = twins = 0
     dark: list[str] = []
+    taken: set[str] = set()
     with ZipWriter(folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)) as packed:
         for face in progress(source.faces, desc="checking faces"):
             picture = source.read(face.file)
@@ -173,10 +178,10 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
                 problem = f"is the label of the same picture as {first.file}, which is {other}"
                 source.problem(face.file, "label", label, problem, "one label a picture")
             twins += first is not face
-            packed.add(_packed_name(source, face, as_read), content)
+            packed.add(_not_taken(_packed_name(source, face, as_read), taken), content)
         for face in source.undecided:
             if picture := source.read(face.file):
-                packed.add(_packed_name(source, face, as_read), picture[0])
+                packed.add(_not_taken(_packed_name(source, face, as_read), taken), picture[0])
     if duplicates == "drop":
         kept, left_out = without_twins(source.faces, pixels)
         source.faces = [source.faces[position] for position in kept]
@@ -245,6 +250,17 @@ def _packed_name(source: Source, face: Face, as_read: bool) -> str:
         return face.id
     person = [face.subject] if face.subject else []
     return "/".join([face.split, source.class_names[face.label], *person, name])
+
+
+def _not_taken(name: str, taken: set[str]) -> str:
+    """The name, or one with a number: two folders of pictures may stand for one class."""
+    stem, dot, suffix = name.rpartition(".")
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{stem}-{number}{dot}{suffix}"
+    taken.add(free)
+    return free
 
 
 def _same_files(one: Path, other: Path) -> bool:

@@ -27,6 +27,8 @@ CSV_TABLE = "labels.csv"
 IMAGES_ZIP = "images.zip"
 
 MIRROR_TABLES = ("train_labels.csv", "test_labels.csv")
+RAFDB_CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+"""Its numbers 1 to 7."""
 RAFDB_COUNTS = {
     "train": [1290, 281, 717, 4772, 1982, 705, 2524],
     "test": [329, 74, 160, 1185, 478, 162, 680],
@@ -129,6 +131,8 @@ def _read_rafdb(source: Source) -> None:
             source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
         split = source.split(where, image.partition("_")[0])
         label = source.label(where, value)
+        if label is not None and source.name == "rafdb":
+            label = _rafdb_position(source, label)
         if name is None and stem in by_name:
             _check_mirror_folder(source, by_name[stem], split, value)
         subject = subjects.pop(image, "")
@@ -145,6 +149,16 @@ def _read_rafdb(source: Source) -> None:
             source.notes.append(
                 f"{split} faces of the classes 1 to {len(counts)}: {counts}; RAF-DB has {official}"
             )
+
+
+def _rafdb_position(source: Source, number: int) -> int:
+    """RAF-DB's class of this number from 0 among the profile's classes.
+
+    Where these have other names, in another language say, they are in RAF-DB's order.
+    """
+    if set(source.class_names) != set(RAFDB_CLASSES):
+        return number
+    return source.class_names.index(RAFDB_CLASSES[number])
 
 
 def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:
@@ -241,6 +255,8 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
             f"{table}: column {missing[0]!r} is missing; the first line is "
             f"{','.join(columns)!r}, expected {','.join(_CSV_COLUMNS)} (subject is optional){draw}"
         )
+    if not has_splits and "split" in columns:
+        raise UserError(f"{table} has a column split; leave out --test-fraction, or the column")
     if twice := [column for column in _CSV_COLUMNS if columns.count(column) > 1]:
         raise UserError(f"{table}: column {twice[0]!r} is there {columns.count(twice[0])} times")
     for number, line in numbered:

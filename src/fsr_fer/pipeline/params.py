@@ -23,7 +23,7 @@ from fsr_fer.evaluation.settings import (
     ReviewSettings,
 )
 from fsr_fer.pipeline.paths import PARAMS_FILE
-from fsr_fer.pipeline.profiles import Values, fsr_variant, profile_values, read_yaml
+from fsr_fer.pipeline.profiles import BASE, Values, fsr_variant, profile_values, read_yaml
 from fsr_fer.training.settings import (
     DistillSettings,
     FinetuneSettings,
@@ -53,6 +53,10 @@ SECTIONS: dict[str, type] = {
     "report": ReportSettings,
     "review": ReviewSettings,
 }
+RESTORED = ("rcan", "meta_sr", "meta_sr_retrained")
+"""Whose faces the stage restore makes."""
+RESERVED = ("predictions", "raw", "studies", "weights")
+"""Folders beside those of profiles."""
 LISTED = ("methods", "fsr_variants", "finetune")
 KEYS = (*COMMON, *SECTIONS, *LISTED)
 
@@ -100,6 +104,8 @@ def check_params(params: Mapping[str, Any]) -> None:
     profiles = params["profiles"]
     if not isinstance(profiles, Mapping) or not profiles:
         raise SettingsError(f"profiles is {profiles!r}; expected one section per profile")
+    for where in ("profiles", *LISTED):
+        _check_names(params[where], where)
     if params["profile"] not in profiles:
         raise SettingsError(f"profile is {params['profile']!r}; known: {', '.join(profiles)}")
     _check({**params, "profile": "default", "profiles": {"default": {}}})
@@ -109,6 +115,16 @@ def check_params(params: Mapping[str, Any]) -> None:
         except SettingsError as error:
             where = "" if str(error).startswith("profiles.") else f"profiles.{name}."
             raise SettingsError(f"{where}{error}") from None
+
+
+def _check_names(sections: object, where: str) -> None:
+    """Names are parts of paths and of stages; bases are names."""
+    for name, own in sections.items() if isinstance(sections, Mapping) else ():
+        known = re.fullmatch("[A-Za-z0-9_-]+", name) and name not in RESERVED
+        allowed = f"letters, digits, _ and - alone, and not {', '.join(RESERVED)}"
+        require(bool(known), f"{where}: the name", name, allowed)
+        base = own.get(BASE, "") if isinstance(own, Mapping) else ""
+        require(isinstance(base, str), f"{where}.{name}.{BASE}", base, f"a name of {where}")
 
 
 def _check_outline(params: Mapping[str, Any], values: Values) -> None:
@@ -132,8 +148,10 @@ def _check_methods(values: Values) -> None:
     for name, row in rows.items():
         models = ("pretrain", *trained, "finetune/ensemble_distillation")
         require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
-        known = row.faces == "downsample" or re.fullmatch("restored/[^/]+", row.faces)
-        require(bool(known), f"methods.{name}.faces", row.faces, "downsample or restored/METHOD")
+        known = ("downsample", *(f"restored/{method}" for method in RESTORED))
+        require(
+            row.faces in known, f"methods.{name}.faces", row.faces, "one of " + ", ".join(known)
+        )
     packable = [name for name, row in rows.items() if row.model == f"finetune/{name}"]
     method = values["pack"]["method"]
     require(method in packable, "pack.method", method, "one of " + ", ".join(packable))

@@ -59,7 +59,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
     for name, entry in lock.items():
         if name in ran and entry != (before := committed.get(name)):
             other_run = before is None or _identity(entry) != _identity(before)
-            known = other_run and _ran_here(root, runs, name, entry)
+            known = other_run and _ran_here(root, runs, name, entry, before or {})
             (newer if known else edited).append(name)
     if edited:
         findings.append(
@@ -148,12 +148,26 @@ def _imports(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
                 yield f"{name} has another size of {path} than {LOCK_FILE}"
 
 
-def _ran_here(root: Path, runs: Path, name: str, entry: Mapping[str, Any]) -> bool:
-    """Whether DVC's run cache or a record of ours has a run with this very result."""
-    key = _identity({**entry, "outs": [out["path"] for out in entry.get("outs", [])]})
-    file = runs / key[:2] / key / _identity(entry)
-    cached = parse_yaml(file.read_bytes(), file.name) if file.is_file() else None
-    return cached == entry or record_of(root, name, entry) is not None
+def _ran_here(
+    root: Path, runs: Path, name: str, entry: Mapping[str, Any], before: Mapping[str, Any]
+) -> bool:
+    """Whether a record of ours, or DVC's run cache alone, has a run with this very result.
+
+    The run cache also takes what `dvc commit` finds, so it does not count where it has another
+    result of the same inputs, or HEAD (``before``) has one.
+    """
+    if record_of(root, name, entry) is not None:
+        return True
+    key = _inputs_identity(entry)
+    files = list((runs / key[:2] / key).glob("*"))
+    if len(files) != 1 or key == _inputs_identity(before):
+        return False
+    return bool(parse_yaml(files[0].read_bytes(), files[0].name) == entry)
+
+
+def _inputs_identity(entry: Mapping[str, Any]) -> str:
+    """The key of all runs of one command on the same inputs."""
+    return _identity({**entry, "outs": [out["path"] for out in entry.get("outs", [])]})
 
 
 def _identity(entry: Mapping[str, Any]) -> str:
