@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dvc.utils.hydra import apply_overrides
 
 from fsr_fer.common.errors import UserError
@@ -115,6 +116,41 @@ def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
         experiments_of(ROOT, PARAMS, ["bicubic"], ablations=True)
     with pytest.raises(UserError, match="do not go together"):
         experiments_of(ROOT, PARAMS, ["fsr_l2"], variant="long", ablations=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("seeds", 3, "seeds is missing or wrong; expected whole numbers"),
+        ("seeds", ["a"], "seeds is missing or wrong"),
+        ("variants", None, "variants is missing or wrong; expected a section"),
+        ("variants", {"long": None}, r"variants\.long is missing or wrong; expected a list of KEY"),
+        (
+            "ablations",
+            {"x": {"method": "rcan"}},
+            r"ablations\.x .* expected method and",
+        ),
+        ("ablations", {"x": {"method": "rcan", "values": ["a"]}}, r"ablations\.x .* KEY=VALUE"),
+        ("ablations", {"x": {"method": "rcan", "values": ["sigma=1"]}}, "sigma is not a known key"),
+    ],
+)
+def test_a_file_of_studies_that_cannot_be_run_is_one_line(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    content = yaml.safe_load((ROOT / "studies.yaml").read_text()) | {key: value}
+    (tmp_path / "studies.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "code.json").write_text("{}")
+    with pytest.raises(UserError, match=rf"studies\.yaml.*{message}"):
+        run_studies(tmp_path, dry_run=True)
+
+
+def test_a_value_that_the_profile_replaces_is_refused() -> None:
+    params = {**PARAMS, "profile": "ferplus"}
+    (experiment, *_) = experiments_of(ROOT, params, ["fsr_plain"], variant="long")
+    with pytest.raises(UserError, match=r"fsr\.iterations has no effect, for profiles\.ferplus"):
+        experiment.check(params)
+    experiments_of(ROOT, PARAMS, ["fsr_plain"], variant="long")[0].check(PARAMS)
 
 
 def test_a_seed_changes_the_seed_alone() -> None:

@@ -68,8 +68,8 @@ def import_faces(
     ``votes`` and ``duplicates`` are what the stage ``dataset`` will make of the faces (see there),
     so the checks are of what is then left; votes and pictures are all stored, so that another rule
     needs no other import. ``test_part`` of FER2013 stands for a test part that is missing.
-    ``one_of_several`` may lack classes, which other sources then have. Where not ``is_import``, what
-    is in ``target`` is no import, and not even ``force`` replaces it.
+    ``one_of_several`` may lack classes, which other sources then have. Without ``is_import``
+    what is in ``target`` is no import, and not even ``force`` replaces it.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or

@@ -7,9 +7,10 @@ again, so an interrupted study goes on where it was.
 
 import copy
 import csv
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,14 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
+from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline.git import commit_of, experiments
-from fsr_fer.pipeline.params import read_params
+from fsr_fer.pipeline.params import check_params, read_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
-from fsr_fer.pipeline.profiles import effective_values, parse_yaml, read_yaml
+from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.reproduce import default_jobs
@@ -66,15 +68,41 @@ class Experiment:
 
     def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """What settings.json has to hold if this was run with today's params.yaml."""
+        return effective_values(self._changed(params))
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Refuse values that cannot be, or that the selected profile replaces.
+
+        Raises:
+            UserError: there is one.
+        """
+        changed = self._changed(params)
+        try:
+            check_params(changed)
+        except SettingsError as error:
+            raise UserError(f"{STUDIES_FILE}, {self.name}: {error}") from None
+        effective = flat(profile_values(changed, changed["profile"]))
+        for key, value in self._parsed():
+            if effective.get(key) != value:
+                profile = f"profiles.{changed['profile']}"
+                raise UserError(
+                    f"{STUDIES_FILE}, {self.name}: {key} has no effect, for {profile} replaces it"
+                )
+
+    def _changed(self, params: Mapping[str, Any]) -> dict[str, Any]:
         changed = copy.deepcopy(dict(params))
-        for text in self.values:
-            key, _, value = text.partition("=")
+        for key, value in self._parsed():
             *above, last = key.split(".")
             section = changed
             for part in above:
                 section = section.setdefault(part, {})
-            section[last] = parse_yaml(f"value: {value}".encode(), text)["value"]
-        return effective_values(changed)
+            section[last] = value
+        return changed
+
+    def _parsed(self) -> Iterator[tuple[str, Any]]:
+        for text in self.values:
+            key, _, value = text.partition("=")
+            yield key, parse_yaml(f"value: {value}".encode(), text)["value"]
 
 
 def experiments_of(
@@ -99,7 +127,7 @@ def experiments_of(
         if method not in params["methods"]:
             known = ", ".join(params["methods"])
             raise UserError(f"there is no method {method}; known: {known}")
-    studies = read_yaml(root / STUDIES_FILE)
+    studies = _read_studies(root / STUDIES_FILE)
     if (seeds is not None or variant is not None or ablations) and not methods:
         options = "--seeds, --variant and --ablations"
         raise UserError(f"{options} are for some methods: name them with --method")
@@ -139,6 +167,33 @@ def experiments_of(
     return found
 
 
+def _read_studies(path: Path) -> dict[str, Any]:
+    """The file, its form checked."""
+    studies = read_yaml(path)
+
+    def require(fits: bool, key: str, allowed: str) -> None:
+        if not fits:
+            raise UserError(f"{path.name}: {key} is missing or wrong; expected {allowed}")
+
+    seeds = studies.get("seeds")
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    require(bool(seeds) and whole, "seeds", "whole numbers: [1, 2]")
+    lists = {}
+    for kind in ("ablations", "variants"):
+        entries: Any = studies.get(kind)
+        require(isinstance(entries, dict), kind, "a section, {} if empty")
+        for name, entry in entries.items():
+            if kind == "ablations":
+                form = isinstance(entry, dict) and entry.keys() == {"method", "values"}
+                require(form, f"{kind}.{name}", "method and values")
+                entry = entry["values"]
+            lists[f"{kind}.{name}"] = entry
+    for name, values in lists.items():
+        texts = isinstance(values, list) and all(re.match(r"[\w.-]+=.", str(v)) for v in values)
+        require(bool(values) and texts, name, "a list of KEY=VALUE")
+    return studies
+
+
 def run_studies(
     root: Path,
     dry_run: bool = False,
@@ -156,6 +211,9 @@ def run_studies(
     """
     params = read_params(root / "params.yaml")
     wanted = experiments_of(root, params, methods, seeds, variant, ablations)
+    for experiment in wanted:
+        if experiment.seed == wanted[0].seed:  # those of other seeds have the same values
+            experiment.check(params)
     code = Revision(root).values(CODE_FILE.name)
     missing = [e for e in wanted if revision_of(root, e, params, code) is None]
     duration = _duration(root, missing, params)
@@ -187,7 +245,7 @@ def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
 
 def _run(root: Path, experiment: Experiment) -> int:
     """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
-    dvc, own = [sys.executable, "-m", "dvc", "exp"], ["-n", experiment.name]
+    dvc, own = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp"], ["-n", experiment.name]
     # One of other code or params. --force would replace it, and run again what the run cache has.
     head = commit_of(root, "HEAD")
     if head in experiments(root, experiment.name):
