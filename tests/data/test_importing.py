@@ -11,7 +11,7 @@ import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.listing import SourceName
-from fsr_fer.data.sources import open_source
+from fsr_fer.data.sources import RAFDB_CLASSES, open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
 
 
@@ -149,3 +149,42 @@ def test_unusual_sizes_and_nearly_black_pictures_are_noted(csv_folder: Path, tar
     assert notes[0].startswith("pictures that are not square: 1")
     assert notes[1].startswith("nearly black pictures: 1, the first images/train2.png")
     assert notes[2].startswith("pictures smaller than 100x100 pixels: 1")
+
+
+def test_what_is_no_import_is_not_replaced(csv_folder: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is no import and was left as it is; move it elsewhere"):
+        run_import("csv", csv_folder, target, force=True, is_import=False)
+    assert stored(target) == {"notes.txt": b"mine"}
+
+
+def test_a_split_that_is_there_is_not_drawn_again(csv_folder: Path, target: Path) -> None:
+    with pytest.raises(UserError, match="has a column split; leave out --test-fraction"):
+        run_import("csv", csv_folder, target, test_fraction=0.2)
+
+
+def test_two_folders_of_one_class_are_both_imported(class_folders: Path, target: Path) -> None:
+    folders = class_folders / "train"
+    (folders / "ANGRY").mkdir()
+    for number in range(3):
+        picture = encoded(face_pixels(100 + number))
+        (folders / f"ANGRY/{number}.png").write_bytes(picture)
+    summary = run_import("folder", folders, target, test_fraction=0.34)
+    assert sum(summary.faces.values()) == 12
+    with zipfile.ZipFile(target / "images.zip") as packed:
+        assert len(set(packed.namelist())) == 12
+    assert len(open_source("folder", target, CLASSES).faces) == 12
+
+
+def test_rafdbs_numbers_are_its_names_in_any_order(rafdb: Path) -> None:
+    other = tuple(sorted(RAFDB_CLASSES))
+    faces = open_source("rafdb", rafdb, other).faces
+    own = open_source("rafdb", rafdb, RAFDB_CLASSES).faces
+    assert {face.label for face in own} == {0, 1, 2}  # surprise, fear, disgust
+    names = [(other[a.label], RAFDB_CLASSES[b.label]) for a, b in zip(faces, own, strict=True)]
+    assert all(read == meant for read, meant in names)
+    translated = [f"class {number}" for number in range(7)]
+    assert [f.label for f in open_source("rafdb", rafdb, tuple(translated)).faces] == [
+        f.label for f in own
+    ]
