@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from fsr_fer.common.random_streams import stream
 from fsr_fer.data.natural import open_pictures
 from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.data.super_resolution_pairs import Patches
@@ -13,7 +12,7 @@ from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage, load_stage
 from fsr_fer.training.settings import SrSettings
-from fsr_fer.training.sr import META_SR_FACTORS, mean_psnr, new_network, scale_of, train_sr
+from fsr_fer.training.sr import META_SR_FACTORS, new_network, record_psnr, scale_of, train_sr
 
 IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
@@ -24,7 +23,6 @@ def main(key: str) -> Stage:
     stage = load_stage("sr", key)
     settings = stage.settings(SrSettings)
     target = stage.paths.network(f"sr/{key}")
-    imported = settings.weights == "imported"
     natural = stage.settings(NaturalSettings)
     pictures = open_pictures(stage.paths.data / "natural")
     if scale := scale_of(key):
@@ -33,17 +31,12 @@ def main(key: str) -> Stage:
     else:
         patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, stage.seed)
         training = settings.meta_sr_training
-    file = IMPORTED / f"{key}.safetensors"
-    network = (
-        load_network(file, Rcan, MetaSr) if imported else new_network(key, settings, stage.seed)
-    )
     with training_run(stage, f"sr {key}") as run:
-        if imported:  # one value in place of curves, which dvc.yaml declares
-            held_out = patches.held_out(stream(stage.seed, run.name), training.validation_pictures)
-            run.record(
-                0, {"validation/psnr": mean_psnr(network.to(run.device), held_out, run.device)}
-            )
+        if settings.weights == "imported":
+            network = load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr)
+            record_psnr(network, patches, training, run)  # dvc.yaml declares curves
         else:
+            network = new_network(key, settings, stage.seed)
             train_sr(network, patches, training, run)
         save_network(target, network)
     return stage

@@ -179,8 +179,9 @@ def test_two_folders_of_one_class_are_both_imported(class_folders: Path, target:
 
 def test_rafdbs_numbers_are_its_names_in_any_order(rafdb: Path) -> None:
     other = tuple(sorted(RAFDB_CLASSES))
-    faces = open_source("rafdb", rafdb, other).faces
-    own = open_source("rafdb", rafdb, RAFDB_CLASSES).faces
+    sorted_source, source = (open_source("rafdb", rafdb, c) for c in (other, RAFDB_CLASSES))
+    assert sorted_source.notes == source.notes  # counts of the classes 1 to 7
+    faces, own = sorted_source.faces, source.faces
     assert {face.label for face in own} == {0, 1, 2}  # surprise, fear, disgust
     names = [(other[a.label], RAFDB_CLASSES[b.label]) for a, b in zip(faces, own, strict=True)]
     assert all(read == meant for read, meant in names)

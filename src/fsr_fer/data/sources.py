@@ -7,6 +7,7 @@ They read what a user imports, and what ``fsr-fer import`` made of it.
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -131,8 +132,6 @@ def _read_rafdb(source: Source) -> None:
             source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
         split = source.split(where, image.partition("_")[0])
         label = source.label(where, value)
-        if label is not None and source.name == "rafdb":
-            label = _rafdb_position(source, label)
         if name is None and stem in by_name:
             _check_mirror_folder(source, by_name[stem], split, value)
         subject = subjects.pop(image, "")
@@ -149,16 +148,10 @@ def _read_rafdb(source: Source) -> None:
             source.notes.append(
                 f"{split} faces of the classes 1 to {len(counts)}: {counts}; RAF-DB has {official}"
             )
-
-
-def _rafdb_position(source: Source, number: int) -> int:
-    """RAF-DB's class of this number from 0 among the profile's classes.
-
-    Where these have other names, in another language say, they are in RAF-DB's order.
-    """
-    if set(source.class_names) != set(RAFDB_CLASSES):
-        return number
-    return source.class_names.index(RAFDB_CLASSES[number])
+    # Under other names, in another language say, the profile's classes are in RAF-DB's order.
+    if source.name == "rafdb" and set(source.class_names) == set(RAFDB_CLASSES):
+        positions = [source.class_names.index(name) for name in RAFDB_CLASSES]
+        source.faces = [replace(face, label=positions[face.label]) for face in source.faces]
 
 
 def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:

@@ -96,8 +96,7 @@ def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
         if not found and form:
             first = header.index(names[0]) + 1
             columns, found = tuple(header[first : first + 4]), form
-        unusable = len(columns) != 4 or "" in columns or "frame" in columns
-        if not found or unusable:
+        if len(columns) != 4 or "" in columns or "frame" in columns:
             raise _unnamed(f"{path}: the columns")
         for column in (names[0], *columns):
             if header.count(column) > 1:

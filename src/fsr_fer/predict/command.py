@@ -165,8 +165,8 @@ def predict_command(
                 stream.flush()
                 progress.add(rows)
         except KeyboardInterrupt:
-            again = "; the same command with --resume goes on"
-            again = again if output and chosen != "table" else ""
+            resumable = output and chosen != "table"
+            again = "; the same command with --resume goes on" if resumable else ""
             typer.echo(f"\nfsr-fer: stopped{again}", err=True)
             raise typer.Exit(130) from None
     progress.finish()

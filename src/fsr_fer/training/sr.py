@@ -59,6 +59,21 @@ def mean_psnr(network: nn.Module, held_out: Sequence[Pairs], device: torch.devic
     return sum(values) / len(values)
 
 
+def _held_out(
+    source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
+) -> Sequence[Pairs]:
+    generator = stream(run.seed, run.name, "validation")
+    return source.held_out(generator, settings.validation_pictures)
+
+
+def record_psnr(
+    network: nn.Module, source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
+) -> None:
+    """Record at step 0 what ``train_sr`` would validate, of a network trained elsewhere."""
+    held_out = _held_out(source, settings, run)
+    run.record(0, {"validation/psnr": mean_psnr(network.to(run.device), held_out, run.device)})
+
+
 def train_sr(
     network: nn.Module, source: Patches | WholeFaces, settings: SuperResolutionSettings, run: Run
 ) -> nn.Module:
@@ -72,8 +87,7 @@ def train_sr(
     require_one_process()
     network.to(run.device).train()
     optimizer = TensorFlowAdam(network, learning_rate=settings.learning_rate)
-    generator = stream(run.seed, run.name, "validation")
-    held_out = source.held_out(generator, settings.validation_pictures)
+    held_out = _held_out(source, settings, run)
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         halvings = iteration // settings.learning_rate_halving
