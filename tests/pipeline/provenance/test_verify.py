@@ -183,6 +183,13 @@ def test_a_forged_result_is_seen_until_it_is_committed_and_then_by_replay(pipeli
     assert same == {"data/tiny/report": True, "metrics/tiny/accuracy.json": False}
 
 
+def test_a_result_that_dvc_commit_took_is_of_no_run(pipeline: Path) -> None:
+    (pipeline / "metrics/tiny/accuracy.json").write_text('{"plain": {"x2": 99.0, "mean": 99.0}}')
+    shell(pipeline, "dvc", "commit", "-q", "-f", "report")  # which puts it into the run cache
+    (told,) = findings(pipeline)
+    assert told.startswith("dvc.lock: what it says of report is neither in HEAD nor of a run")
+
+
 def test_a_replay_of_everything_gives_the_same_bytes_and_leaves_the_workspace(
     finished: Path,
 ) -> None:
