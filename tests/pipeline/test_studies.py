@@ -227,11 +227,19 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
         begun.append(experiment)
         return int(experiment.name == "small-no-gan-3")
 
+    def write(root: Path, params: object, runs: object) -> list[Path]:
+        assert len(begun) == 5  # of the seeds alone: no ablation has begun
+        written.append(root)
+        return []
+
+    written: list[Path] = []
     monkeypatch.setattr(studies, "_run", run)
+    monkeypatch.setattr(studies, "_write_results", write)
     with pytest.raises(UserError, match="experiment small-no-gan-3 failed; the same command goes"):
         run_studies(ROOT)
     assert [e.seed for e in begun if e.ablation is None] == [1, 2, 3, 4, 5]
     assert all(e.ablation is None for e in begun[:5])
+    assert len(written) == 1
     assert "5 of 5: small-seed-" in capsys.readouterr().out
 
 

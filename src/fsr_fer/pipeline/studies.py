@@ -202,9 +202,10 @@ def run_studies(
     variant: str | None = None,
     ablations: bool = False,
 ) -> list[Path]:
-    """Run the experiments that are missing, then write metrics/studies/<profile>_<study>.json.
+    """Run the experiments that are missing and write metrics/studies/<profile>_<study>.json.
 
-    ``methods`` and what follows as ``experiments_of`` has them.
+    The comparison of the methods is written before their ablations begin. ``methods`` and what
+    follows as ``experiments_of`` has them.
 
     Raises:
         UserError: an experiment fails (its last words are on stderr), or results are not here.
@@ -220,13 +221,15 @@ def run_studies(
     print(f"{len(wanted)} experiments, {len(missing)} to run{duration}", flush=True)
     if dry_run:
         return []
-    if missing:
-        # Those of a seed first: their networks are what the ablations start from.
-        whole = [experiment for experiment in missing if experiment.ablation is None]
-        _run_all(root, whole)
-        _run_all(root, [experiment for experiment in missing if experiment not in whole])
-    runs = {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
-    return _write_results(root, params, runs)
+    # All methods of a seed first: their networks are what the ablations start from.
+    whole = [experiment for experiment in wanted if experiment.ablation is None]
+    written: list[Path] = []
+    for part in (whole, wanted) if whole != wanted else (whole,):
+        _run_all(root, [experiment for experiment in missing if experiment in part])
+        missing = [experiment for experiment in missing if experiment not in part]
+        runs = {e: r for e in part if (r := revision_of(root, e, params, code)) is not None}
+        written = _write_results(root, params, runs)
+    return written
 
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
@@ -321,16 +324,12 @@ def _write_results(
         )
         for name, method in compared.items()
     }
-    if study := plain[0].study:
-        results = {study: summary}
-        if ablations:
-            results[f"{study}_ablations"] = ablations
-    else:
-        results = {
-            "seeds": summary,
-            "ablations": ablations,
-            "convergence": _convergence(runs, plain, by_method, params),
-        }
+    study = plain[0].study
+    results = {study or "seeds": summary}
+    if ablations:
+        results[f"{study}_ablations" if study else "ablations"] = ablations
+    if study is None:
+        results["convergence"] = _convergence(runs, plain, by_method, params)
     made_by = {
         run.name: {"revision": revision.commit, "values": list(run.values)}
         for run, revision in runs.items()
