@@ -5,32 +5,39 @@ BIN := .venv/bin
 READY := .venv/ready
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test studies bench
+.PHONY: repro test studies bench environment
 
-repro: $(READY)
+repro: environment
 	@$(WITH_VENV) fsr-fer repro
 
-test: $(READY)
+test: environment
 	@$(WITH_VENV) ruff check src stages tests benchmarks
 	@$(WITH_VENV) ruff format --check src stages tests benchmarks
 	@$(WITH_VENV) mypy
 	@$(WITH_VENV) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-studies: $(READY)
+studies: environment
 	@$(WITH_VENV) fsr-fer studies
 
-bench: $(READY)
+bench: environment
 	@$(WITH_VENV) pip install -q -c constraints.txt opencv-python-headless
 	@$(WITH_VENV) pip install -q -c constraints.txt --no-deps resize-right basicsr || true
 	@$(WITH_VENV) python benchmarks/resize.py
 	@$(WITH_VENV) python benchmarks/cost.py
+
+# Of two started at once in a new folder, one installs, and the other waits for it and finds all there.
+WAIT := import fcntl, subprocess, sys; makefile = open("Makefile"); \
+  fcntl.flock(makefile, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:]))
+
+environment:
+	@$(PYTHON) -c '$(WAIT)' $(MAKE) --silent $(READY)
 
 # The virtual environment follows pyproject.toml and constraints.txt; installing compiles the kernel.
 # Python compiles modules when they are first imported, which few of the packages' ever are.
 $(READY): pyproject.toml constraints.txt src/fsr_fer/resize/kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@test -d .venv || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "installing the pinned packages into .venv (a few minutes, once)"
 	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
