@@ -346,10 +346,11 @@ def repro_command(
 
     Before it `fsr-fer check`, in it what `dvc repro` does, after it `fsr-fer summary`.
     """
-    from fsr_fer.pipeline.reproduce import reproduce
+    from fsr_fer.pipeline.reproduce import reproduce, require_faces
 
     os.chdir(tracking.find_root(Path.cwd()))
     _check()
+    require_faces(Path())
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:

@@ -15,7 +15,8 @@ import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
-from fsr_fer.pipeline.reproduce import reproduce, times
+from fsr_fer.pipeline.reproduce import reproduce, require_faces, times
+from tests import ROOT
 from tests.pipeline.provenance.conftest import finished, own_environment, pipeline, shell
 
 __all__ = ["finished", "pipeline"]  # fixtures
@@ -68,6 +69,31 @@ def test_what_reads_the_same_outputs_again_is_not_started(
     order = re.findall(r"^(\S+) +\d+ s$", capfd.readouterr().out, re.M)
     assert sorted(order) == ["predict@plain", "predict@sharp"]
     shell(pipeline, "dvc", "status", "-q")  # exit code 1 if anything had changed
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("small", None),
+        ("ferplus", r"ferplus has no faces; .*`fsr-fer import fer2013 PATH --profile ferplus`"),
+        ("real_faces", r"`fsr-fer import \.\.\. PATH --profile real_faces`"),
+        ("mine", r"no stage draws the faces of profile mine; add mine to the list of synthesize"),
+    ],
+)
+def test_a_profile_without_faces_is_refused_before_anything_runs(
+    profile: str, said: str | None, tmp_path: Path
+) -> None:
+    for file in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / file, tmp_path)
+    edit(tmp_path, "params.yaml", "profile: small", f"profile: {profile}")
+    edit(tmp_path, "params.yaml", "  small: {}", "  small: {}\n  mine: {}")
+    if said is None:
+        require_faces(tmp_path)
+        return
+    with pytest.raises(UserError, match=said):
+        require_faces(tmp_path)
+    (tmp_path / f"data/raw/{profile}").mkdir(parents=True)
+    require_faces(tmp_path)
 
 
 def test_where_the_time_went_is_told_by_the_longest() -> None:
