@@ -27,7 +27,7 @@ REVIEW = "Review results"
 if TYPE_CHECKING:
     from fsr_fer.data.manifest import Manifest
 
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier import.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
@@ -483,7 +483,7 @@ def diff_command(
 @app.command("studies", rich_help_panel=RUN)
 def studies_command(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")
+        bool, typer.Option("--dry-run", help="Say how many are missing, and how long they take.")
     ] = False,
     method: Annotated[
         list[str] | None,

@@ -30,7 +30,7 @@ def predict_command(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="SOURCE",
+            metavar="[SOURCE]...",
             show_default=False,
             help="Pictures, videos, folders, 'globs', @LIST (a path a line), - (a picture on "
             "stdin).",
