@@ -46,14 +46,58 @@ def test_the_default_profiles_table() -> None:
             check(cell, accuracy[method], size)
 
 
-def test_the_seeds_table_of_synthetic_faces() -> None:
+PAPERS = (
+    "bicubic",
+    "rcan",
+    "meta_sr",
+    "meta_sr_retrained",
+    "fsr_l2",
+    "fsr_plain",
+    "fsr_reweighted",
+)
+"""The rows of the paper's methods, in the tables where those beyond it have their own."""
+
+
+def test_the_seeds_of_the_papers_methods() -> None:
     scores = read("metrics/studies/small_seeds.json")["results"]["scores"]["total_accuracy"]
     _, *rows = table("method | synthetic: HR")
-    assert {row[0] for row in rows} >= scores.keys()
-    for method, *cells in (row for row in rows if row[0] in scores):
+    assert tuple(row[0] for row in rows) == PAPERS
+    for method, *cells in rows:
         values = {size: value["mean"] for size, value in scores[method].items()}
-        for size, cell in zip(("hr", "x4", "x8", "mean"), cells, strict=False):
+        for size, cell in zip(("hr", "x4", "x8", "mean"), cells, strict=True):
             check(cell, values, size)
+
+
+def test_what_each_part_of_the_generator_is_worth() -> None:
+    found = read("metrics/studies/small_ablations.json")["results"]
+    seeds = read("metrics/studies/small_seeds.json")["results"]["pairs"]["total_accuracy"]
+    _, *rows = table("ablation | of")
+    for name, method, *cells in rows:
+        if name == "no-perceptual (= `fsr_l2`)":
+            pair = {
+                size: {"mean": -own["mean"], "low": -own["high"], "high": -own["low"]}
+                for size, own in seeds["fsr_plain - fsr_l2"].items()
+            }
+        else:
+            pair = found[name]["pairs"]["total_accuracy"][f"{name} - {method}"]
+        for size, cell in zip(("mean", "x8"), cells, strict=True):
+            assert cell == with_interval(*(pair[size][key] for key in ("mean", "low", "high")))
+
+
+def test_the_convergence_of_re_weighting() -> None:
+    found = read("metrics/studies/small_convergence.json")["results"]
+    _, *rows = table("| plain | re-weighted | difference")
+    steps = found["steps_to_plains_last_accuracy"]
+    shown = [str(round(steps[kind]["mean"])) for kind in ("plain", "reweighted")]
+    assert rows[0][1:3] == shown
+    names = ("last_validation", "best_validation", "test_mean_of_scales")
+    for (_, plain, reweighted, difference), name in zip(rows[1:], names, strict=True):
+        own = found["accuracy"][name]
+        assert [plain, reweighted] == [f"{own[k]['mean']:.1f}" for k in ("plain", "reweighted")]
+        mean, low, high = (own["difference"][key] for key in ("mean", "low", "high"))
+        assert difference == f"{mean:+.2f} [{low:.2f}, {high:.2f}]"
+    ratio = found["ratio_of_steps"]
+    assert f"{ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" in PAGE
 
 
 def test_the_tables_of_ferplus() -> None:
@@ -61,53 +105,50 @@ def test_the_tables_of_ferplus() -> None:
         accuracy = read(f"metrics/ferplus/{score.removeprefix('total_')}.json")
         header, *rows = table(f"FER+, {score.replace('_accuracy', '').replace('_', '-')} accuracy")
         sizes = [cell.split()[0].lower() for cell in header[1:]]
-        assert {row[0] for row in rows} == accuracy.keys()
+        assert tuple(row[0] for row in rows) == PAPERS
         for method, *cells in rows:
             for size, cell in zip(sizes, cells, strict=True):
                 check(cell, accuracy[method], size)
 
 
 def test_the_second_seed_of_ferplus() -> None:
-    second = read("metrics/studies/ferplus_seed_1.json")
-    _, *rows = table("FER+, seeds 666 and 1")
-    kinds = [("total_accuracy", size) for size in ("hr", "x4", "x8", "mean")]
-    kinds += [("mean_class_accuracy", size) for size in ("x8", "mean")]
-    first = {
-        "total_accuracy": read("metrics/ferplus/accuracy.json"),
-        "mean_class_accuracy": read("metrics/ferplus/mean_class_accuracy.json"),
-    }
-    assert {row[0] for row in rows} == first["total_accuracy"].keys()
-    for method, *cells in rows:
-        for (score, size), cell in zip(kinds, cells, strict=True):
-            for one, shown in zip((first, second), cell.split(", "), strict=False):
-                check(shown, one[score][method], size)
+    total, by_class = (
+        read("metrics/studies/ferplus_seed_1.json")[score]
+        for score in ("total_accuracy", "mean_class_accuracy")
+    )
 
+    def leads(score: Mapping[str, Mapping[str, float]], size: str, over: str) -> str:
+        return f"{score['fsr_plain'][size] - score[over][size]:+.1f}"
 
-def test_the_time_of_ferplus_by_stage() -> None:
-    times = read("metrics/studies/ferplus_seed_1.json")["time_by_stage"]
-    _, *rows = table("FER+: stage")
-    found = {name: [int(cell.replace(",", "")) for cell in cells] for name, *cells in rows}
-    assert found == {
-        name: [time["runs"], time["seconds"], time["processor_seconds"]]
-        for name, time in times.items()
-    }
-    del found["all"]
-    for column, total in enumerate(times["all"][key] for key in ("runs", "seconds")):
-        assert sum(values[column] for values in found.values()) == total
+    retrained = "meta_sr_retrained"
+    said = ", ".join(f"{size} {leads(total, size, retrained)}" for size in ("x4", "x5", "x6", "x7"))
+    assert f"Seed 1: {said}." in PAGE
+    at_x8 = [leads(total, "x8", over) for over in (retrained, "rcan", "bicubic")]
+    own = leads(by_class, "x8", retrained)
+    said = f"Seed 1: {at_x8[0]}, {at_x8[1]} and {at_x8[2]}; by class {own}."
+    assert said in " ".join(PAGE.split())
 
 
 def test_the_tuned_baseline_on_real_faces() -> None:
-    header, *rows = table("tuned baseline |")
+    stored = read("metrics/studies/open_faces_tuned_baseline.json")
+    header, *rows = table("open faces |")
     sizes = [cell.split()[-1].lower() for cell in header[1:]]
     scores = ["total_accuracy"] * 6 + ["mean_class_accuracy"] * 3
-    cells = {name: values for name, *values in rows}
-    for faces, profile in (("FER+", "ferplus"), ("open faces", "open_faces")):
-        stored = read(f"metrics/studies/{profile}_tuned_baseline.json")
-        for column, (size, score) in enumerate(zip(sizes, scores, strict=True)):
-            for method in ("bicubic", "mixed_resolution", "self_distillation"):
-                check(cells[f"{faces}: {method}"][column], stored[score][method], size)
-            difference = stored[score]["self_distillation - mixed_resolution"][size]
-            assert cells[f"{faces}: difference"][column] == with_interval(*difference)
+    assert [row[0] for row in rows] == ["bicubic", "mixed_resolution"]
+    for method, *cells in rows:
+        for cell, size, score in zip(cells, sizes, scores, strict=True):
+            check(cell, stored[score][method], size)
+    page = " ".join(PAGE.split())
+    for profile, words in (
+        ("ferplus", "{} points in total on FER+ [{}, {}]"),
+        ("open_faces", "and {} on the open faces [{}, {}]"),
+    ):
+        own = read(f"metrics/studies/{profile}_tuned_baseline.json")["total_accuracy"]
+        lead = own["self_distillation - mixed_resolution"]["mean"]
+        assert words.format(*(f"{number:.1f}" for number in lead)) in page
+    own = read("metrics/studies/ferplus_tuned_baseline.json")["mean_class_accuracy"]
+    mean, low, high = own["self_distillation - mixed_resolution"]["mean"]
+    assert f"costs {-mean:.1f} by class on FER+ [{-high:.1f}, {-low:.1f}]" in page
 
 
 def test_the_generator_with_four_times_the_training() -> None:
@@ -124,30 +165,32 @@ def test_the_generator_with_four_times_the_training() -> None:
     assert f"and {gain['x8']['mean']:.1f} at x8" in PAGE
 
 
-MUON = "bicubic_mixed_resolution_self_distillation_orthogonal_updates"
 TEACHERS = "mixed_resolution_orthogonal_updates_ensemble_distillation"
+MUON = "bicubic_mixed_resolution_self_distillation_orthogonal_updates"
 
 
 @pytest.mark.parametrize(
-    ("first_words", "study", "score"),
+    ("first_words", "studies", "score"),
     [
-        ("five seeds, Muon", f"small_{MUON}", "total_accuracy"),
-        ("five seeds, two teachers", f"small_{TEACHERS}", "total_accuracy"),
-        ("FER+, three seeds, total", f"ferplus_bicubic_{TEACHERS}", "total_accuracy"),
-        ("FER+, three seeds, by class", f"ferplus_bicubic_{TEACHERS}", "mean_class_accuracy"),
+        ("five seeds |", (f"small_{MUON}", f"small_{TEACHERS}"), "total_accuracy"),
+        ("FER+, three seeds, total", (f"ferplus_bicubic_{TEACHERS}",), "total_accuracy"),
+        ("FER+, three seeds, by class", (f"ferplus_bicubic_{TEACHERS}",), "mean_class_accuracy"),
     ],
 )
-def test_the_first_place_over_seeds(first_words: str, study: str, score: str) -> None:
-    found = read(f"metrics/studies/{study}.json")["results"]
-    assert found["seeds"] == [1, 2, 3, 4, 5][: 3 if "three" in first_words else 5]
+def test_the_first_place_over_seeds(first_words: str, studies: tuple[str, ...], score: str) -> None:
+    values: dict[str, Mapping[str, Mapping[str, float]]] = {}
+    for study in studies:
+        found = read(f"metrics/studies/{study}.json")["results"]
+        assert found["seeds"] == [1, 2, 3, 4, 5][: 3 if "three" in first_words else 5]
+        for name, own in {**found["scores"][score], **found["pairs"][score]}.items():
+            assert values.setdefault(name, own) == own  # the same trainings, in both studies
     header, *rows = table(first_words)
     sizes = [cell.split()[0].lower() for cell in header[1:]]
     for name, *cells in rows:
-        kind = "pairs" if " - " in name else "scores"
         for size, cell in zip(sizes, cells, strict=True):
-            value = found[kind][score][name][size]
+            value = values[name][size]
             mean, low, high = value["mean"], value["low"], value["high"]
-            shown = with_interval(mean, low, high) if kind == "pairs" else f"{mean:.1f}"
+            shown = with_interval(mean, low, high) if " - " in name else f"{mean:.1f}"
             assert cell == shown, (name, size)
 
 
