@@ -1,13 +1,15 @@
 """Pictures of every mode, orientation and size become the same upright face."""
 
+import struct
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.data.images import PictureError, decode_picture, to_face
+from fsr_fer.data.images import MOST_PIXELS, MOST_SCANS, PictureError, decode_picture, to_face
 from fsr_fer.data.manifest import pixel_sha256
 from tests.data.raw_faces import encoded
 
@@ -94,6 +96,44 @@ def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int) -> None:
     decoded = decode_picture(content)
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, rgb)
+
+
+def test_other_entries_of_exif_do_not_matter(rgb: np.ndarray) -> None:
+    entries = [(0x0112, 3, 1, b"\3\0\0\0"), (0x0128, 2, 2, b"2\0\0\0")]  # a unit as text
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries))
+    exif += b"".join(struct.pack("<HHI4s", *entry) for entry in entries) + bytes(4)
+    content = encoded(np.ascontiguousarray(rgb[::-1, ::-1]), exif=exif)
+    np.testing.assert_array_equal(decode_picture(content), rgb)
+    damaged = encoded(rgb, exif=b"Exif\0\0MM\0*\0\0\xff\xff")
+    np.testing.assert_array_equal(decode_picture(damaged), rgb)
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    grey = Image.new("L", (64, 64), 90)
+    content = encoded(grey, "JPEG", progressive=True)
+    last = content.rfind(b"\xff\xda")
+    scan, before = content[last:-2], content.count(b"\xff\xda")
+    for more, refused in ((MOST_SCANS - before, False), (MOST_SCANS - before + 1, True)):
+        longer = content[:-2] + scan * more + content[-2:]
+        with pytest.raises(PictureError, match="scans") if refused else nullcontext():
+            assert decode_picture(longer).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "message"), [(258, 12, "of 12 bits"), (262, 0, "whose white is 0")]
+)
+def test_grey_levels_in_another_form_are_refused(tag: int, value: int, message: str) -> None:
+    content = encoded(np.full((4, 4), 4095, np.uint16), "TIFF")
+    at = content.index(tag.to_bytes(2, "little") + b"\3\0\1\0\0\0")
+    changed = content[: at + 8] + value.to_bytes(2, "little") + content[at + 10 :]
+    with pytest.raises(PictureError, match=message):
+        decode_picture(changed)
+
+
+def test_a_picture_with_too_many_pixels_says_so() -> None:
+    head = f"P6 {MOST_PIXELS + 1} 1 255\n".encode()
+    with pytest.raises(PictureError, match="has more than 89,478,485 pixels"):
+        decode_picture(head)
 
 
 @pytest.mark.parametrize(

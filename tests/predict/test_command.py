@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -203,12 +204,35 @@ def test_resuming_with_something_else_is_refused_and_loses_nothing(
     assert (here / "out.csv").read_bytes() == before
 
 
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_strictness_counts_the_rows_of_a_run_that_was_stopped(
+    faces: Path, here: Path, predict: Predict, format: str
+) -> None:
+    words = ("no.png", "faces", "--output", f"out.{format}", "--strict")
+    assert predict(*words)[0] == 1
+    code, _, err = predict(*words, "--resume")
+    assert (code, err.splitlines()[-1]) == (1, "fsr-fer: 1 of 5 rows are not ok (--strict)")
+
+
+def test_names_that_csv_holds_are_read_again(here: Path, predict: Predict) -> None:
+    names = ["Screenshot 1.00\u202fPM.png", "a\u00a0b.png", "\u06cc\u200c\u06a9.png"]
+    for name in names:
+        paint(here / name, GREEN)
+    assert predict(*names, "--output", "out.csv")[0] == 0
+    lines = ["image,x,y,width,height"]
+    lines += [f"{row['source']},0,0,20,20" for row in rows_of((here / "out.csv").read_text())]
+    (here / "boxes.csv").write_text("\n".join(lines))
+    rows = rows_of(predict("--boxes", "boxes.csv", "--format", "csv")[1])
+    assert [(row["source"], row["label"]) for row in rows] == [(name, "green") for name in names]
+
+
 def test_linked_folders_are_read_and_links_in_a_circle_are_not(
     faces: Path, here: Path, predict: Predict
 ) -> None:
     (here / "linked").mkdir()
     (here / "linked/all").symlink_to(faces)
     (faces / "c/again").symlink_to(faces)
+    (faces / "c/self").symlink_to("self")  # which leads nowhere and spoils nothing
     code, out, _ = predict("linked", "--format", "csv")
     rows = {row["source"]: row["status"] for row in rows_of(out)}
     assert (code, rows) == (0, {
@@ -247,9 +271,14 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         assert picture.height > 96  # the face, and a line below it
         assert picture.getpixel((48, 48)) == RED
     assert predict("faces", "--annotate", "drawn")[0] == 1  # its pictures are kept
-    code, _, err = predict("faces", "--annotate", "faces/drawn")  # they would be read
-    assert (code, "lies in faces, whose pictures are read" in err) == (1, True)
-    assert not (here / "faces/drawn").exists()
+    # What is drawn is not read, wherever it lies.
+    for source in ("faces", "faces/*", "faces/**"):
+        drawn = f"faces/{len(source)}"
+        out = predict(source, "--annotate", drawn, "--format", "csv")[1]
+        assert not [name for name in sources_of(out) if name.startswith(drawn)]
+        shutil.rmtree(drawn)
+    code, _, err = predict("faces", "--annotate", "/proc/drawn")
+    assert (code, "--annotate /proc/drawn: cannot be made" in err) == (1, True)
     (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")
     assert predict("--boxes", "boxes.csv", "--annotate", "boxes")[0] == 0
     with Image.open(

@@ -1,15 +1,18 @@
 """The page in a real browser: faces made smaller, files, squares, webcam, keyboard, phones."""
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from fsr_fer.predict.model import load
 from tests.browser import chromium  # noqa: F401
 from tests.predict.conftest import GREEN, RED, scene
 from tests.predict.models import probabilities
-from tests.serve.client import Client, picture
+from tests.serve.client import Client, huge, picture
 from tests.serve.conftest import serving
 
 WIDTHS = [(1280, 900), (390, 844)]
@@ -166,6 +169,76 @@ def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
     page.get_by_role("button", name="Turn the webcam off").click()
     wait_for(page, "#note", "The webcam is off")
     assert not page.evaluate(live)
+
+
+def test_what_was_read_before_is_gone_with_the_next_picture(open_page) -> None:
+    page = open_page()
+    drop(page, picture(GREEN, side=60))
+    wait_for(page, "#label", "green")
+    drop(page, huge())
+    wait_for(page, "#note.bad", "is too large")
+    assert page.locator("#label").inner_text() == "nothing to read"
+    assert page.locator("#faces li").count() == 0
+
+
+def test_a_square_is_of_its_own_picture(open_page, tmp_path: Path) -> None:
+    page = open_page()
+    scene(tmp_path / "scene.png")
+    # Another picture comes while the service still looks for faces in the first.
+    page.evaluate("""() => {
+        const first = window.fetch;
+        window.squares = [];
+        window.fetch = async (...words) => {
+            const square = words[1]?.body?.get("boxes");
+            if (square) window.squares.push(square);
+            const response = await first(...words);
+            if (words[0] === "predict" && !window.second) {
+                window.second = true;
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([window.other], "other.png"));
+                document.getElementById("file").files = transfer.files;
+                document.getElementById("file").dispatchEvent(new Event("change"));
+                await new Promise((done) => setTimeout(done, 300));
+            }
+            return response;
+        };
+    }""")
+    other = base64.b64encode(picture(RED, side=260)).decode()
+    page.evaluate(
+        "text => { window.other = Uint8Array.from(atob(text), c => c.charCodeAt(0)); }", other
+    )
+    drop(page, (tmp_path / "scene.png").read_bytes())
+    wait_for(page, "#faces", "1: red")
+    assert page.evaluate("window.squares") == ["[[0,0,260,260]]"]
+
+
+def test_a_picture_that_the_browser_cannot_show_has_no_squares(open_page) -> None:
+    page = open_page()
+    buffer = io.BytesIO()
+    Image.new("RGB", (400, 300), (128, 128, 128)).save(buffer, "TIFF")
+    drop(page, buffer.getvalue(), "grey.tiff")
+    wait_for(page, "#faces", "no_face")
+    page.locator("#picture").click()
+    page.locator("#picture").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#square").is_hidden()
+    assert "1: no_face" in page.locator("#faces").inner_text()
+
+
+def test_two_clicks_open_one_webcam(open_page) -> None:
+    page = open_page(permissions=["camera"])
+    opened = page.evaluate("""async () => {
+        const devices = navigator.mediaDevices;
+        const open = devices.getUserMedia.bind(devices);
+        let count = 0;
+        devices.getUserMedia = (words) => { count += 1; return open(words); };
+        startWebcam();
+        startWebcam();
+        await new Promise((done) => setTimeout(done, 1000));
+        stopWebcam();
+        return count;
+    }""")
+    assert opened == 1
 
 
 def test_keys_alone_reach_everything(open_page) -> None:

@@ -1,8 +1,11 @@
 """What is not answered: every limit, hostile uploads, other sites; and that the rest goes on."""
 
+import contextlib
 import gc
 import json
+import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict.model import load
 from fsr_fer.serve import app
 from fsr_fer.serve.guard import Guard
-from fsr_fer.serve.server import HeadInTime
+from fsr_fer.serve.server import InTime
 from tests.conftest import Run
 from tests.predict.conftest import RED
 from tests.serve.client import KIND, Client, Part, form, huge, picture, png
@@ -41,6 +44,7 @@ def small(model_file: Path) -> Iterator[Client]:
         ([("pictures", NOISE * 200)], 413, "the request has more than 50,000 bytes"),
         ([("pictures", NOISE * 20_000)], 413, "the request has more than 50,000 bytes"),
         ([FACE] * 3, 413, "more than 2 pictures; send several requests"),
+        ([FACE] * 5, 413, "more than 2 pictures; send several requests"),
         ([("pictures", picture(RED, 45))], 413, "picture 1, 45 x 45 pixels, is too large: one"),
         ([FACE, ("pictures", picture(RED, 41))], 413, "picture 2, 41 x 41 pixels, is too large"),
         ([("pictures", huge())], 413, "picture 1, 13,000 x 13,000 pixels, is too large"),
@@ -183,12 +187,37 @@ def test_a_half_open_request_blocks_nobody_and_is_ended(model_file: Path) -> Non
 def test_a_request_without_a_whole_head_is_ended(
     model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(HeadInTime, "head_seconds", 0.3)
+    monkeypatch.setattr(InTime, "seconds", 0.3)
     with serving(load(model_file)) as client:
         waiting = client.half_open(head_only=True)
         assert client.predict(FACE)[0] == 200
         assert waiting.recv(100) == b""  # closed
         waiting.close()
+
+
+def test_an_answer_that_nobody_takes_is_not_kept(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InTime, "seconds", 0.3)
+    boxes = json.dumps([[0, 0, 100, 100]] * 256)
+    noise = png(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
+    body = form([("pictures", noise), ("boxes", boxes), ("pixels", "100")])
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    with serving(load(model_file)) as client:
+        whole = len(client.ask("POST", "/predict", body, Content_Type=KIND.replace("m", "M"))[1])
+        unread = socket.socket()
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect(("127.0.0.1", client.port))
+        unread.settimeout(120)
+        unread.sendall(head.encode() + body)
+        time.sleep(2)
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := unread.recv(2**16):
+                taken += len(chunk)
+        unread.close()
+        assert taken < whole
 
 
 @pytest.mark.parametrize(
@@ -249,6 +278,7 @@ def test_nothing_is_written_and_nothing_logged(
     assert client.predict(("pictures", megabytes))[0] == 200
     assert client.predict(("pictures", huge()))[0] == 413
     client.half_open().close()
+    assert client.ask("POST", "/predict", b"garbage", Content_Type=KIND)[0] == 400
     assert client.predict(FACE)[0] == 200
     assert capfd.readouterr() == ("", "")
 

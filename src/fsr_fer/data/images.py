@@ -8,7 +8,7 @@ import threading
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.resize import imresize
@@ -21,6 +21,23 @@ SUFFIXES = (
     ".pgm",
 )  # fmt: skip
 
+
+MOST_PIXELS = 89_478_485
+"""Above, Pillow warns of a decompression bomb."""
+MOST_SCANS = 30
+"""Of a JPEG; progressive ones have ten. Each costs the time of a whole picture and few bytes."""
+ORIENTATION, BITS, PHOTOMETRIC = 274, 258, 262
+"""Tags of EXIF and TIFF."""
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each EXIF orientation upright."""
 
 _OPENING = threading.Lock()
 
@@ -42,16 +59,20 @@ def decode_picture(data: bytes) -> np.ndarray:
         raise PictureError("is empty (0 bytes)")
     try:
         with _open(data) as picture:
+            if picture.format == "JPEG" and data.count(b"\xff\xda") > MOST_SCANS:
+                raise PictureError(f"is a JPEG of more than {MOST_SCANS} scans")
             picture.load()
             if picture.format == "JPEG" and _is_cut(data, picture):
                 raise PictureError("is cut off: pixels at its end have no data")
-            upright = ImageOps.exif_transpose(picture)
+            upright = _upright(picture)
             bmp = picture.format == "BMP" and upright.mode == "RGBA"
             if bmp and not np.asarray(upright)[:, :, 3].any():
                 upright = upright.convert("RGB")  # its fourth byte is not in use
             return _to_rgb(upright)
     except (PictureError, MemoryError):
         raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise PictureError(f"has more than {MOST_PIXELS:,} pixels; no more are read") from None
     except Image.UnidentifiedImageError:
         raise PictureError("is not a picture in a format that can be read") from None
     except Exception as error:  # damaged bytes make decoders fail in every way there is
@@ -63,6 +84,15 @@ def _open(data: bytes) -> Image.Image:
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A decoded picture as its EXIF data say, of which no other entry matters."""
+    try:
+        orientation = picture.getexif().get(ORIENTATION)
+    except Exception:  # damaged EXIF says nothing
+        return picture
+    return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
 
 
 def _is_cut(data: bytes, picture: Image.Image) -> bool:
@@ -95,6 +125,7 @@ def middle_square(rgb: np.ndarray) -> np.ndarray:
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I") or picture.mode == "F":
+        _require_plain_grey(picture)
         grey = _scaled_grey(np.asarray(picture))
         return np.repeat(grey[:, :, None], 3, axis=2)
     if picture.mode == "La":
@@ -105,6 +136,15 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
         behind = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(behind, picture)
     return np.array(picture.convert("RGB"))
+
+
+def _require_plain_grey(picture: Image.Image) -> None:
+    """Refuse a TIFF of 12 bits, whose white would be dark here, and one whose white is 0."""
+    tags = getattr(picture, "tag_v2", {})
+    bits, white = tags.get(BITS, (16,))[0], tags.get(PHOTOMETRIC, 1)
+    if bits not in (16, 32) or white == 0:
+        form = "whose white is 0" if white == 0 else f"of {bits} bits"
+        raise PictureError(f"is a TIFF of grey levels {form}, which are not read")
 
 
 def _scaled_grey(values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.predict.output import ESCAPES, Format, Lines, Place, as_recorded, last_place
+from fsr_fer.predict.output import ESCAPES, Done, Format, Lines, Place, as_recorded, read_done
 from fsr_fer.predict.results import SMALLEST_FACE, BoxForm, Faces, Prediction
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def predict_command(
     from fsr_fer.predict.videos import EVERY, with_frames
 
     given = list(sources or ())
-    if not (given or list_file or boxes):
+    if not (given or list_file is not None or boxes):
         raise typer.BadParameter("name a SOURCE, a --list or --boxes")
     if boxes and faces == "detect":
         raise typer.BadParameter("--boxes says where the faces are, --faces detect looks for them")
@@ -132,9 +132,11 @@ def predict_command(
         raise typer.BadParameter("--boxes names the frames of a video itself; --every is without")
     if min_face and (boxes or faces == "crops"):
         raise typer.BadParameter("--min-face is for pictures in which faces are looked for")
+    if min_probability is not None and not 0 <= min_probability <= 1:  # typer takes nan
+        raise typer.BadParameter("--min-probability must be from 0 to 1")
     part = _part(shard)
     if annotate is not None:
-        _prepare_folder(annotate, resume, [] if boxes else given)
+        _prepare_folder(annotate, resume)
     reader = load(model, profile=profile, device=device)
     suffix = output.suffix.lower() if output else ""
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
@@ -146,16 +148,17 @@ def predict_command(
         top_k=top_k,
         min_probability=min_probability,
     )
-    pictures = _pictures(given, list_file, boxes, box_form)
+    pictures = _pictures(given, list_file, boxes, box_form, annotate)
     pictures = (p for p in pictures if (p.number - 1) % part[1] == part[0] - 1)
     pictures = with_frames(pictures, every or EVERY)
-    pictures, stream = _open(pictures, output, lines, resume)
+    progress = _Progress()
+    pictures, stream = _open(pictures, output, lines, resume, progress)
     finished = None
     if annotate is not None:
         from fsr_fer.predict.annotate import save
 
         finished = partial(save, annotate)
-    progress = _Progress(live=sys.stderr.isatty() and not stream.isatty())
+    progress.live = sys.stderr.isatty() and not stream.isatty()
     owned = contextlib.nullcontext() if output is None else stream
     with owned, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
@@ -170,8 +173,8 @@ def predict_command(
             typer.echo(f"\nfsr-fer: stopped{again}", err=True)
             raise typer.Exit(130) from None
     progress.finish()
-    if strict and progress.without:
-        raise UserError(f"{progress.without:,} of {progress.rows:,} rows are not ok (--strict)")
+    if strict and progress.failed:
+        raise UserError(f"{progress.failed:,} of {progress.all:,} rows are not ok (--strict)")
 
 
 def _part(shard: str | None) -> tuple[int, int]:
@@ -183,19 +186,23 @@ def _part(shard: str | None) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
+def _prepare_folder(folder: Path, resume: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--annotate {folder}: is a file; expected a folder")
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"--annotate {folder}: holds files already; name a new folder")
-    for source in sources:  # else what is drawn would be read
-        if os.path.isdir(source) and folder.resolve().is_relative_to(Path(source).resolve()):
-            raise UserError(f"--annotate {folder}: lies in {source}, whose pictures are read")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--annotate {folder}: cannot be made: {error.strerror}") from None
 
 
 def _pictures(
-    sources: list[str], list_file: str | None, boxes: str | None, form: str | None
+    sources: list[str],
+    list_file: str | None,
+    boxes: str | None,
+    form: str | None,
+    annotate: Path | None,
 ) -> "Iterator[Picture]":
     from fsr_fer.predict.boxes import read_boxes
     from fsr_fer.predict.sources import find_pictures
@@ -203,8 +210,9 @@ def _pictures(
     if boxes is None:
         if form:
             raise typer.BadParameter("--box-form says how --boxes are to be read; give both")
-        return find_pictures(sources, [list_file] if list_file else [])
-    if list_file or len(sources) > 1 or (sources and not Path(sources[0]).is_dir()):
+        lists = [] if list_file is None else [list_file]
+        return find_pictures(sources, lists, None if annotate is None else str(annotate))
+    if list_file is not None or len(sources) > 1 or (sources and not Path(sources[0]).is_dir()):
         raise UserError(
             "--boxes names the pictures itself; SOURCE may only be the folder that they lie in"
         )
@@ -212,9 +220,16 @@ def _pictures(
 
 
 def _open(
-    pictures: "Iterator[Picture]", output: Path | None, lines: Lines, resume: bool
+    pictures: "Iterator[Picture]",
+    output: Path | None,
+    lines: Lines,
+    resume: bool,
+    progress: "_Progress",
 ) -> "tuple[Iterator[Picture], TextIO]":
-    """The pictures that are to be read and the stream for their rows, its header written."""
+    """The pictures that are to be read and the stream for their rows, its header written.
+
+    Rows that a stopped run has written are counted in ``progress``.
+    """
     if output is None:
         if resume:
             raise typer.BadParameter("--resume goes on with a file; name it with --output")
@@ -232,7 +247,9 @@ def _open(
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
     size = 0
     if output.exists():
-        pictures, size = _without_done(pictures, output, lines)
+        done = read_done(output, lines)
+        progress.before, progress.failed_before = done.rows, done.failed
+        pictures, size = _without_done(pictures, output, lines, done)
         os.truncate(output, size)
     pictures = _started(pictures)
     file = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
@@ -242,10 +259,10 @@ def _open(
 
 
 def _without_done(
-    pictures: "Iterator[Picture]", output: Path, lines: Lines
+    pictures: "Iterator[Picture]", output: Path, lines: Lines, done: Done
 ) -> "tuple[Iterator[Picture], int]":
     """The pictures that a stopped run has not written to the end, and the bytes that it has."""
-    last, size = last_place(output, lines)
+    last, size = done.last, done.size
     if last is None:
         return _started(pictures), size
     first = next((picture for picture in pictures if not _is_before(picture, last)), None)
@@ -281,16 +298,22 @@ def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
 class _Progress:
     """What was read so far, on stderr: a line that changes on a terminal, and one at the end."""
 
-    def __init__(self, live: bool) -> None:
+    def __init__(self) -> None:
+        self.live = False
+        self.before = self.failed_before = 0  # rows of a run that was stopped
         self.rows = self.faces = self.uncertain = 0
         self.statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
-        self._live = live
 
     @property
-    def without(self) -> int:
-        """Rows that have no prediction."""
-        return self.rows - self.faces
+    def all(self) -> int:
+        """Rows, those of a stopped run too."""
+        return self.before + self.rows
+
+    @property
+    def failed(self) -> int:
+        """Rows of both that have no prediction."""
+        return self.failed_before + self.rows - self.faces
 
     def add(self, rows: list[Prediction]) -> None:
         """Count the rows of one picture."""
@@ -300,7 +323,7 @@ class _Progress:
             self.uncertain += bool(row.uncertain)
             self.statuses[row.status] += 1
         now = time.monotonic()
-        if self._live and now - self._shown > SECONDS_BETWEEN:
+        if self.live and now - self._shown > SECONDS_BETWEEN:
             self._shown = now
             typer.echo(f"\r{self._line()}", err=True, nl=False)
 
@@ -310,7 +333,7 @@ class _Progress:
         others = [text for text in others if not text.endswith(" ok")]
         doubts = [f"{self.uncertain:,} uncertain"] if self.uncertain else []
         said = "; ".join([self._line(), *filter(None, [", ".join([*doubts, *others])])])
-        typer.echo(f"\r{said}" if self._live else said, err=True)
+        typer.echo(f"\r{said}" if self.live else said, err=True)
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._start

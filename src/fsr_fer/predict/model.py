@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -344,13 +345,13 @@ def _pictures(
 def _frames_with_boxes(
     given: Mapping[Any, Any], content: object, number: int
 ) -> list[tuple[int | None, Any]]:
-    numbers = all(isinstance(frame, int) and frame >= 0 for frame in given)
+    numbers = all(isinstance(frame, Integral) and int(frame) >= 0 for frame in given)
     if not (given and numbers and isinstance(content, str)):
         raise ValueError(
             f"boxes of source {number} are {given!r}; expected a list, or of the path of a video "
             "{frame from 0: a list}"
         )
-    return sorted(given.items())
+    return sorted((int(frame), boxes) for frame, boxes in given.items())
 
 
 def _four_numbers(given: Any, number: int) -> list[Sequence[object]]:

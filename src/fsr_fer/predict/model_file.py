@@ -60,7 +60,7 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
     try:
         card = _card(json.loads(text))
         _check_graph(session, card)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
     return card, session
 
@@ -95,6 +95,8 @@ def _card(said: Any) -> Card:
     rising = all(a < b for a, b in itertools.pairwise(card.pixels))
     if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
         raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
+    if not all(0 <= share <= 1 for share in (*card.accuracy, card.uncertain_below)):
+        raise ValueError("accuracies and uncertain_below must be from 0 to 1")
     if not (0 <= card.margin < 10 and card.smallest_pixels >= 1):
         raise ValueError("margin must be 0 or more, smallest_pixels 1 or more")
     return card

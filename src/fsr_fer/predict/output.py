@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -15,6 +16,8 @@ ESCAPES = "backslashreplace"
 """A name that is not UTF-8 is written as escapes, which JSON reads back as it was."""
 LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Characters of names at which some programs end a line, and how JSON writes them without."""
+CONTROLS = ("Cc", "Zl", "Zp")
+"""Unicode's categories of characters that end a line or command a terminal."""
 SOURCE_WIDTH = 40
 JSON_START = b'{"input": '
 """How each line of ``to_dict`` begins."""
@@ -104,12 +107,7 @@ def _table_line(source: str, *cells: str) -> str:
 
 def _one_line(name: str) -> str:
     """A name with its control characters as escapes: a line end would split a row in two."""
-    return "".join(c if c.isprintable() or _is_byte(c) else repr(c)[1:-1] for c in name)
-
-
-def _is_byte(character: str) -> bool:
-    # It stands for a byte that is not UTF-8; writing escapes it.
-    return "\ud800" <= character <= "\udfff"
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in CONTROLS else c for c in name)
 
 
 class Place(NamedTuple):
@@ -120,31 +118,41 @@ class Place(NamedTuple):
     frame: int | None
 
 
-def last_place(path: Path, lines: Lines) -> tuple[Place | None, int]:
-    """Of a file that was written before: the last picture in it, and the first byte of its rows.
+class Done(NamedTuple):
+    """Of a file that was written before: the last picture in it if any, and what is before it."""
 
-    That picture is to be read again, for its rows may not all be there; so is a line that was
-    cut off. (None, size of the header) if no picture is in the file.
+    last: Place | None
+    size: int  # bytes
+    rows: int = 0
+    failed: int = 0  # rows without a prediction
+
+
+def read_done(path: Path, lines: Lines) -> Done:
+    """What a stopped run has written.
+
+    Its last picture is to be read again, for its rows may not all be there; so is a line that was
+    cut off.
 
     Raises:
         UserError: the file is of another form, or its rows are of other classes.
     """
     header = lines.header().encode("utf-8", ESCAPES)
-    last, start = None, len(header)
+    done, rows, failed = Done(None, len(header)), 0, 0
     with open(path, "rb") as file:
         first = file.read(len(header))
         if first != header:
             if not header.startswith(first):
                 raise UserError(f"{path} was not written by this command: its first line differs")
-            return None, 0
-        for at, place in _places(path, file, lines.format):
-            if place != last:
-                last, start = place, at
-    return last, start
+            return Done(None, 0)
+        for at, place, status in _places(path, file, lines.format):
+            if place != done.last:
+                done = Done(place, at, rows, failed)
+            rows, failed = rows + 1, failed + (status != "ok")
+    return done
 
 
-def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, Place]]:
-    """Where each whole line begins, and what it is about."""
+def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, Place, str]]:
+    """Where each whole line begins, what it is about, and its status."""
     at = file.tell()
     for line in file:
         if not line.endswith(b"\n"):
@@ -157,20 +165,21 @@ def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, P
             if format == "jsonl":
                 said = json.loads(text)
                 number, source, frame = said["input"], said["source"], said["frame"]
+                status = said["status"]
             else:
-                number, source, frame = next(csv.reader([text]))[:3]
+                number, source, frame, _, status = next(csv.reader([text]))[:5]
             known = int(frame) if frame not in (None, "") else None
             place = Place(int(number), str(source), known)
         except (ValueError, KeyError, TypeError, IndexError, csv.Error):
             raise UserError(
                 f"{path} cannot be gone on with: the line at byte {at:,} is no row of predictions"
             ) from None
-        yield at, place
+        yield at, place, status
         at += len(line)
 
 
 def as_recorded(source: str, format: Format) -> str:
-    """A source as ``last_place`` finds it in a file."""
+    """A source as ``read_done`` finds it in a file."""
     if format == "jsonl":
         return source
     return _one_line(source).encode("utf-8", ESCAPES).decode()

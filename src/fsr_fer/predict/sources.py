@@ -5,6 +5,8 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import SUFFIXES
@@ -14,17 +16,20 @@ from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 STDIN = "-"
 
 
-def find_pictures(sources: Iterable[str], lists: Iterable[str]) -> Iterator[Picture]:
+def find_pictures(
+    sources: Iterable[str], lists: Iterable[str], drawn: str | None = None
+) -> Iterator[Picture]:
     """Every picture of the sources, then of the lists, numbered from 1; no list is held whole.
 
     A source is a file, a folder (its pictures and videos, and its folders'), a glob, ``-`` for a
     picture on standard input, or ``@FILE`` for a list, which has a path on each line. The order
-    is the same on every machine. What cannot be found is a picture with a problem.
+    is the same on every machine. What cannot be found is a picture with a problem. What lies in
+    the folder ``drawn``, where predictions are drawn on pictures, is left out.
 
     Raises:
         UserError: a list cannot be read.
     """
-    found = (picture for source in sources for picture in _source(source))
+    found = (picture for source in sources for picture in _source(source, drawn))
     listed = (picture for file in lists for picture in _list(file))
     number = 0
     for group in (found, listed):
@@ -36,40 +41,58 @@ def find_pictures(sources: Iterable[str], lists: Iterable[str]) -> Iterator[Pict
 Found = tuple[str, str | bytes, str]
 
 
-def _source(source: str) -> Iterator[Found]:
+def _source(source: str, drawn: str | None) -> Iterator[Found]:
     if source == STDIN:
-        yield STDIN, sys.stdin.buffer.read(), ""
+        yield STDIN, _stdin().read(), ""
     elif source.startswith("@"):
         yield from _list(source[1:])
     elif os.path.isdir(source):
-        yield from _folder(source)
+        yield from _folder(source, drawn)
     elif glob.has_magic(source) and not os.path.lexists(source):
         matches = sorted(glob.glob(source, recursive=True))
         for match in matches:
-            yield from _folder(match) if os.path.isdir(match) else [(match, match, "")]
+            if os.path.isdir(match):
+                yield from _folder(match, drawn)
+            elif not _lies_in(match, drawn):
+                yield match, match, ""
         if not matches:
             yield source, source, "matches no file"
     else:
         yield source, source, ""
 
 
-def _folder(folder: str) -> Iterator[Found]:
+def _stdin() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.closed:
+        raise UserError("standard input is closed, or was read already")
+    return sys.stdin.buffer
+
+
+def _lies_in(path: str, folder: str | None) -> bool:
+    return folder is not None and Path(path).resolve().is_relative_to(Path(folder).resolve())
+
+
+def _folder(folder: str, drawn: str | None) -> Iterator[Found]:
+    if _lies_in(folder, drawn):
+        return
     empty = True
-    for path, problem in _below(folder):
+    for path, problem in _below(folder, drawn):
         empty = False
         yield path, path, problem
     if empty:
         yield folder, folder, f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
 
 
-def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+def _below(
+    folder: str, drawn: str | None, above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
     real = os.path.realpath(folder)
     if real in above:
         yield folder, "is a link to a folder that it lies in"
         return
     try:
         with os.scandir(folder) as entries:
-            names = sorted((entry.name, entry.is_dir()) for entry in entries)
+            # Not entry.is_dir(), which fails where a link leads in a circle.
+            names = sorted((entry.name, os.path.isdir(entry.path)) for entry in entries)
     except OSError as error:
         yield folder, f"cannot be read: {error.strerror}"
         return
@@ -77,16 +100,16 @@ def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]
         path = os.path.join(folder, name)
         if name.startswith("."):
             continue
-        if is_folder:
-            yield from _below(path, (*above, real))
-        elif name.lower().endswith(SUFFIXES + VIDEOS):
+        if is_folder and not _lies_in(path, drawn):
+            yield from _below(path, drawn, (*above, real))
+        elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS):
             yield path, ""
 
 
 def _list(file: str) -> Iterator[Found]:
     try:
         # A name may be any bytes: what is not UTF-8 comes back as the same bytes.
-        stream = sys.stdin.buffer if file == STDIN else open(file, "rb")  # noqa: SIM115
+        stream = _stdin() if file == STDIN else open(file, "rb")  # noqa: SIM115
         with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape") as lines:
             for line in lines:
                 name = line.rstrip("\n")

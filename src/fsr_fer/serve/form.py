@@ -44,7 +44,7 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     Raises:
         Refused: it is no such form, or is larger than it may be.
     """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(415, "expected a form, multipart/form-data, with the files as pictures")
     parser = _Parser(
         request.headers,
@@ -56,6 +56,8 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     try:
         form = await parser.parse()
     except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise _too_many(limits) from None
         raise Refused(400, f"the form cannot be read: {error.message}") from None
     if not parser.ended:
         raise Refused(400, "the form is cut off: its last boundary is missing")
@@ -79,13 +81,17 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     if not pictures:
         raise Refused(422, "the form has no file; expected one or more, as pictures")
     if len(pictures) > limits.pictures:
-        raise Refused(413, f"more than {limits.pictures} pictures; send several requests")
+        raise _too_many(limits)
     boxes = _boxes(texts["boxes"], len(pictures), limits.faces)
     min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
     if min_face and None not in boxes:
         raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
     return Asked(pictures=pictures, boxes=boxes, pixels=pixels, min_face=min_face)
+
+
+def _too_many(limits: Limits) -> Refused:
+    return Refused(413, f"more than {limits.pictures} pictures; send several requests")
 
 
 async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:

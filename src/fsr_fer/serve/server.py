@@ -1,19 +1,21 @@
-"""What speaks HTTP: uvicorn, which waits for ever for a request's head; here it does not."""
+"""What speaks HTTP: uvicorn, which waits for ever for a client; here it does not."""
 
 import asyncio
+import logging
 
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 20.0
+SECONDS = 20.0
 
 
-class HeadInTime(H11Protocol):
-    """Closes a connection on which the head of a request has not come to its end in time."""
+class InTime(H11Protocol):
+    """Closes a connection whose client is late: with a request's head, or in taking an answer."""
 
-    head_seconds = HEAD_SECONDS
+    seconds = SECONDS
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -29,12 +31,28 @@ class HeadInTime(H11Protocol):
         """Stop waiting."""
         super().connection_lost(exc)
         self._stop_waiting()
+        self._taken()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that takes its answer."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop waiting: it did."""
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _wait_for_head(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_waiting()
         elif self._timer is None:
-            self._timer = self.loop.call_later(self.head_seconds, self._close)
+            self._timer = self.loop.call_later(self.seconds, self._close)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -49,9 +67,10 @@ class HeadInTime(H11Protocol):
 
 def server_of(app: Starlette) -> uvicorn.Server:
     """A server that logs errors of ours and nothing about requests."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
-        http=HeadInTime,
+        http=InTime,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -9,6 +9,8 @@ let rows = []; // the faces of the picture
 let chosen = 0; // which of them is made smaller
 let boxes = null; // squares that somebody drew, [x, y, width, height]; null: the service looks
 let stream = null; // the webcam, while it is on
+let starting = false; // whether the browser asks for leave to use it
+let shows = 0; // pictures that were to be shown: the last one counts, whichever is decoded first
 
 // ---- The service ---------------------------------------------------------------------------
 
@@ -45,13 +47,15 @@ function latest(work) {
 const readPicture = latest(async () => {
   const now = picture;
   let found = await ask(now.blob, now.name, Number($("size").max), boxes);
+  if (now !== picture && !stream) return; // another one came
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
-  if (!boxes && found.every((row) => row.status === "no_face")) {
+  if (!boxes && now.image && found.every((row) => row.status === "no_face")) {
     boxes = [middleSquare(now)];
     found = await ask(now.blob, now.name, Number($("size").max), boxes);
     note ||= "No face was found. Drag a square over one, or tap it.";
   } else if (!boxes) {
     note = stream ? "" : "Drop another picture here, or paste one.";
+    if (!now.image) note = `The browser cannot show this picture. ${note}`;
   }
   if (now !== picture && !stream) return; // another one came
   rows = found;
@@ -203,7 +207,7 @@ function listFaces() {
   });
   const focused = $("faces").contains(document.activeElement);
   $("faces").replaceChildren(...items);
-  if (focused) items[chosen].querySelector("input").focus();
+  if (focused) items[chosen]?.querySelector("input").focus();
 }
 
 function choose(number) {
@@ -223,7 +227,7 @@ function draw(shown) {
   context.imageSmoothingEnabled = factor < 1;
   if (shown.image) context.drawImage(shown.image, 0, 0, canvas.width, canvas.height);
   context.font = "600 15px system-ui, sans-serif";
-  const drawn = rows.map((row, number) => ({ row, number })).filter(({ row }) => row.status === "ok" && row.box);
+  const drawn = !shown.image ? [] : rows.map((row, number) => ({ row, number })).filter(({ row }) => row.status === "ok" && row.box);
   // The chosen one last, so that it lies on top.
   drawn.sort((one, other) => (one.number === chosen) - (other.number === chosen));
   for (const { row, number } of drawn) {
@@ -249,15 +253,19 @@ function draw(shown) {
 
 async function show(blob, name) {
   stopWebcam();
+  const number = ++shows;
   if (blob.size > about.limits.bytes * 0.99) {
     say(`The picture has more than ${Math.floor(about.limits.bytes / 2 ** 20)} MB.`, true);
     return;
   }
   const image = await createImageBitmap(blob).catch(() => null);
+  if (number !== shows) return;
   const { width, height } = image ?? { width: 320, height: 240 };
   picture = { blob, name, image, width, height };
   [rows, chosen, boxes] = [[], 0, null];
   draw(picture);
+  listFaces();
+  showReading(null);
   await readPicture();
 }
 
@@ -272,12 +280,17 @@ function middleSquare({ width, height }) {
 }
 
 async function startWebcam() {
+  if (starting) return;
+  starting = true;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
   } catch (error) {
     say(`The webcam cannot be used: ${error.message}`, true);
     return;
+  } finally {
+    starting = false;
   }
+  shows += 1;
   [rows, chosen, boxes] = [[], 0, null];
   $("webcam").textContent = "Turn the webcam off";
   $("webcam").setAttribute("aria-pressed", "true");
@@ -318,7 +331,7 @@ function setSquare(x, y, side) {
 }
 
 function grow(factor) {
-  if (!boxes) return;
+  if (!boxes || !picture.image) return;
   const [x, y, side] = boxes[0];
   const wanted = Math.min(Math.max(about.smallest_pixels, side * factor), Math.max(picture.width, picture.height));
   setSquare(x + (side - wanted) / 2, y + (side - wanted) / 2, wanted);
@@ -334,7 +347,8 @@ function pointAt(event) {
 function squareKeys(event) {
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const factors = { "+": 1.1, "=": 1.1, "-": 1 / 1.1 };
-  if (!(event.key in steps || event.key in factors) || !picture) return;
+  if (!(event.key in steps || event.key in factors) || !picture?.image) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own
   event.preventDefault();
   const own = rows[chosen]?.box;
   boxes ??= own ? [[own.x, own.y, own.width, own.height]] : [middleSquare(picture)];
@@ -351,7 +365,11 @@ function squareKeys(event) {
 
 function listenToPointer() {
   let start = null;
-  $("picture").addEventListener("pointerdown", (event) => { start = picture && pointAt(event); });
+  $("picture").addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || !picture?.image) return;
+    start = pointAt(event);
+    $("picture").setPointerCapture(event.pointerId); // a drag may end outside
+  });
   $("picture").addEventListener("pointercancel", () => { start = null; });
   $("picture").addEventListener("pointerup", (event) => {
     if (!start) return;
