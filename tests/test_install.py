@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from fsr_fer.predict.model import SHIPPED
 from tests import ROOT
 from tests.predict.conftest import RED, paint
 from tests.predict.models import colour_model, save
@@ -80,8 +79,6 @@ def test_the_wheel_holds_the_kernel_the_model_and_its_card(wheel: Path) -> None:
     assert {"fsr_fer/serve/page/index.html", "fsr_fer/serve/page/page.js"} <= set(names)
     assert {f"fsr_fer/predict/mtcnn_{letter}.onnx" for letter in "pro"} <= set(names)
     assert any(name.endswith(".dist-info/licenses/NOTICE") for name in names)
-    if not SHIPPED.is_file():
-        pytest.skip("no model is shipped yet")
     assert "fsr_fer/predict/model.onnx" in names
     assert any(name.endswith(".dist-info/licenses/docs/model-card.md") for name in names)
 

@@ -5,17 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from fsr_fer import load
 from fsr_fer.data.synthetic.dataset import synthetic_face
-from fsr_fer.predict.model import SHIPPED
 from tests import ROOT
 from tests.pages import blocks
 
 
-@pytest.mark.skipif(not SHIPPED.is_file(), reason="no model is shipped yet")
 def test_two_workers_give_the_rows_of_one_process(here: Path) -> None:
     (recipe,) = [b.text for b in blocks(ROOT / "docs/predict.md") if "dask" in b.text]
     (here / "cluster.py").write_text(recipe)

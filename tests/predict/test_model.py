@@ -15,7 +15,7 @@ import pytest
 import fsr_fer
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.detector import Detection
-from fsr_fer.predict.model import SHIPPED, Model, load
+from fsr_fer.predict.model import Model, load
 from fsr_fer.predict.pictures import Channels
 from fsr_fer.predict.results import Box
 from tests.predict.conftest import BLUE, GREEN, RED, paint, scene
@@ -233,19 +233,3 @@ def test_importing_the_package_loads_nothing() -> None:
     assert not {"numpy", "onnxruntime", "PIL", "typer"} & set(out.splitlines()[0].split())
     assert out.splitlines()[1] == "True"
     assert fsr_fer.load is load
-
-
-@pytest.mark.skipif(not SHIPPED.is_file(), reason="no model is shipped yet")
-def test_the_shipped_model_reads_a_face() -> None:
-    model = fsr_fer.load()
-    grey = np.full((24, 24), 128, np.uint8)
-    (face,) = model.predict(grey, channels="gray")
-    assert face.status == "ok"
-    assert sum(face.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert model.card.licence
-
-
-@pytest.mark.skipif(SHIPPED.is_file(), reason="a model is shipped")
-def test_without_a_shipped_model_one_line_says_so() -> None:
-    with pytest.raises(UserError, match="ships no model; name one"):
-        fsr_fer.load()

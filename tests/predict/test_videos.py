@@ -16,7 +16,7 @@ import pytest
 
 from fsr_fer import load
 from fsr_fer.data.synthetic.dataset import synthetic_face
-from fsr_fer.predict.model import SHIPPED, Model
+from fsr_fer.predict.model import Model
 from fsr_fer.predict.videos import with_frames
 from tests.predict.conftest import BLUE, GREEN, RED, Predict
 
@@ -166,7 +166,6 @@ def test_python_gives_the_same_rows(here: Path, predict: Predict, model: Model) 
         model.predict("a.mov", every=0)
 
 
-@pytest.mark.skipif(not SHIPPED.is_file(), reason="no model is shipped yet")
 def test_a_frame_is_read_as_the_same_picture_is(here: Path) -> None:
     drawn = [synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(3)]
     film("faces.mov", drawn)  # without loss

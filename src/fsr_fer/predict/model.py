@@ -288,8 +288,6 @@ def load(
             "a profile and a device are for a row of the pipeline, such as mixed_resolution; "
             f"the model is {'the shipped one' if path is None else f'the file {path}'}"
         )
-    if path is None and not SHIPPED.is_file():
-        raise UserError("this fsr-fer ships no model; name one: --model FILE, load(FILE) in Python")
     card, session = read_model_file(SHIPPED if path is None else Path(path))
     return Model(card, partial(_run, session), detector)
 
