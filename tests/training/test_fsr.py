@@ -37,11 +37,11 @@ def trainer(settings: FsrSettings | None = None, **changes: Any) -> FsrTrainer:
     return FsrTrainer(settings or sections.fsr(), variant(**changes), classifier(), 1, CPU)
 
 
-def batch(size: int = 4, steps: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batch(size: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(3)
     lr, hr = torch.randn(2, size, 1, DIM, DIM, generator=generator)
     labels = torch.randint(CLASSES, (size,), generator=generator)
-    return lr, hr, labels, torch.rand(steps, size, generator=generator)
+    return lr, hr, labels, torch.rand(1, size, generator=generator)
 
 
 def step(subject: FsrTrainer, *tensors: Tensor, diagnose: bool = False) -> dict[str, float]:
