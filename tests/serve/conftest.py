@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,6 @@ from fsr_fer.serve.limits import Limits
 from fsr_fer.serve.server import server_of
 from tests.predict.conftest import model_file  # noqa: F401
 from tests.serve.client import Client
-
-Serve = Callable[..., Client]
 
 
 @contextmanager

@@ -308,16 +308,10 @@ def test_memory_does_not_grow(client: Client) -> None:
         tracemalloc.stop()
 
 
-def test_mistakes_of_the_command_are_one_line(
-    run: Run, client: Client, model_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_file: Path) -> None:
     code, out, err = run("serve", "--model", model_file, "--port", client.port)
     assert (code, out) == (1, "")
     assert err.startswith(f"fsr-fer: cannot listen on 127.0.0.1, port {client.port}: Address")
     assert err.count("\n") == 1
     code, _, err = run("serve", "--model", model_file, "--host", "no.such.host.invalid")
     assert (code, err.count("\n")) == (1, 1)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    code, _, err = run("serve")
-    assert code == 1
-    assert err == "fsr-fer: starlette is not installed: pip install 'fsr-fer[serve]'\n"
