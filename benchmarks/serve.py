@@ -11,7 +11,6 @@ benchmarks/serve.json.
 """
 
 import argparse
-import json
 import os
 import socket
 import subprocess
@@ -36,7 +35,13 @@ from tests.serve.client import KIND, Client, form, huge  # noqa: E402
 
 RESULTS = Path(__file__).with_suffix(".json")
 FACES = [(PAGE / f"example-{number}.png").read_bytes() for number in (1, 2)]
-BOMB = huge()
+REFUSED = (  # what is sent as what; the answer's status, and words of it
+    (form([("pictures", FACES[0][:5000])]), KIND, 200, b'"unreadable"'),
+    (form([("pictures", b"%PDF-1.7 and so on")]), KIND, 200, b'"unreadable"'),
+    (form([("pictures", huge())]), KIND, 413, b"too large"),
+    (form([("pictures", FACES[0])])[:-30], KIND, 400, b"cut off"),
+    (b"{}", "text/plain", 415, b"expected a form"),
+)
 BROKEN = 10
 """Every tenth request is."""
 HALF_OPEN = 16
@@ -81,15 +86,12 @@ class Requests:
         """The same, or for every tenth whether it is refused as it must be."""
         if number % BROKEN:
             return self.good(number)
-        kinds = (
-            self._cut_picture,
-            self._no_picture,
-            self._bomb,
-            self._cut_form,
-            self._no_form,
-            self._leave_half_open,
-        )
-        return kinds[number // BROKEN % len(kinds)]()
+        kind = number // BROKEN % (len(REFUSED) + 1)
+        if kind == len(REFUSED):
+            return self._leave_half_open()
+        body, content_type, expected, words = REFUSED[kind]
+        status, said, _ = self._client.ask("POST", "/predict", body, Content_Type=content_type)
+        return status == expected and words in said
 
     def end_half_open(self) -> int:
         """Wait for the answers to all forms that are half open; how many were wrong."""
@@ -97,27 +99,6 @@ class Requests:
         while self._half_open:
             wrong += not self._is_told(self._half_open.popleft())
         return wrong
-
-    def _cut_picture(self) -> bool:
-        status, said = self._client.predict(("pictures", FACES[0][:5000]))
-        return status == 200 and said["predictions"][0]["status"] == "unreadable"
-
-    def _no_picture(self) -> bool:
-        status, said = self._client.predict(("pictures", b"%PDF-1.7 and so on"))
-        return status == 200 and said["predictions"][0]["status"] == "unreadable"
-
-    def _bomb(self) -> bool:
-        status, said = self._client.predict(("pictures", BOMB))
-        return status == 413 and "too large" in said["error"]
-
-    def _cut_form(self) -> bool:
-        body = form([("pictures", FACES[0])])[:-30]
-        status, content, _ = self._client.ask("POST", "/predict", body, Content_Type=KIND)
-        return status == 400 and "cut off" in json.loads(content)["error"]
-
-    def _no_form(self) -> bool:
-        status, content, _ = self._client.ask("POST", "/predict", b"{}", Content_Type="text/plain")
-        return status == 415 and "expected a form" in json.loads(content)["error"]
 
     def _leave_half_open(self) -> bool:
         self._half_open.append(self._client.half_open())
