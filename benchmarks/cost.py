@@ -23,6 +23,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the stages do
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import describe_machine, values_of, write_results
-from timing import in_turns, peak_mib
+from timing import in_turns
 
 from fsr_fer.common.settings import build
 from fsr_fer.data.downsampling import downsample, restore
@@ -208,39 +209,14 @@ def measure_memory(row: str, profile: str) -> dict[str, Any]:
         reader = build_reader(row, values, "cpu")
         count = fitting(partial(reader.reading, scale=2), small)
         reader.reading(small[:count], 2)()
-    return {"row": row or "none", "faces": count if row else 0, "peak_mib": round(peak_mib(), 1)}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"row": row or "none", "faces": count if row else 0, "peak_mib": round(peak, 1)}
 
 
 def worker(*arguments: object) -> Any:
     """What this script says when it is run with these arguments in a process of its own."""
     command = [sys.executable, __file__, *map(str, arguments)]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-
-
-def print_results(found: dict[str, Any]) -> None:
-    for device, cores, batch in dict.fromkeys(
-        (x["device"], x["cores"], x["batch"]) for x in found["times"]
-    ):
-        lines = [
-            x
-            for x in found["times"]
-            if (x["device"], x["cores"], x["batch"]) == (device, cores, batch)
-        ]
-        columns = list(dict.fromkeys(x["column"] for x in lines))
-        print(f"\n{device}, {cores} core(s), batch {batch}: faces per second (times the plain one)")
-        print(" " * 18 + "".join(f"{column:>16}" for column in columns))
-        for row in dict.fromkeys(x["row"] for x in lines):
-            cells = {x["column"]: x for x in lines if x["row"] == row}
-            shown = [
-                f"{cells[c]['faces_per_second']:.1f} ({cells[c]['times_plain']:.2f})"
-                if c in cells
-                else "-"
-                for c in columns
-            ]
-            print(f"{row:<18}" + "".join(f"{cell:>16}" for cell in shown))
-    print(
-        "\npeak memory, MiB: " + ", ".join(f"{x['row']} {x['peak_mib']}" for x in found["memory"])
-    )
 
 
 def main() -> None:
@@ -272,7 +248,7 @@ def main() -> None:
     }
     results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     write_results(RESULTS, results | {profile: found})
-    print_results(found)
+    print(RESULTS.read_text("utf-8"))
 
 
 if __name__ == "__main__":

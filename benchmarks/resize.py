@@ -3,7 +3,7 @@
     python benchmarks/resize.py [--quick]
 
 100x100 RGB faces to each of x2..x8 and back, in batches of 1, 64 and 4096, on one core and on two.
-Writes benchmarks/resize.json and prints its tables. Needs the package's own dependencies; of the
+Writes benchmarks/resize.json and prints its ratios. Needs the package's own dependencies; of the
 peers, OpenCV, resize-right and basicsr are left out with a reason where they are missing:
 
     pip install opencv-python-headless
@@ -24,7 +24,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -70,22 +70,6 @@ class Method:
     name: str
     resize: Resizer
     most_faces: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement; ``different_percent`` and ``largest_difference`` are against imresize."""
-
-    method: str
-    cores: int
-    batch: int
-    direction: str
-    factor: int
-    faces_timed: int
-    faces_per_second: float
-    processor_us_per_face: float
-    different_percent: float
-    largest_difference: int
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
@@ -220,8 +204,9 @@ def draw_faces(count: int) -> np.ndarray:
 
 
 def measure(
-    method: Method, faces: np.ndarray, cores: int, factor: int, direction: str, repeats: int
-) -> Row:
+    method: Method, faces: np.ndarray, cores: int, factor: int, direction: str
+) -> dict[str, Any]:
+    """One measurement; the differences are those from imresize."""
     side = -(-100 // factor)
     if direction == "down":
         images, result_side, scale = faces, side, 1 / factor
@@ -237,21 +222,21 @@ def measure(
             return list(pool.map(lambda part: method.resize(part, result_side, scale), parts))
 
         result = np.concatenate(work())
-        (best,) = in_turns(work, repeats=repeats if len(timed) < 1000 else 2)
+        (best,) = in_turns(work, repeats=5 if len(timed) < 1000 else 2)
     expected = with_fsr_fer(timed, result_side, scale)
     difference = np.abs(result.astype(np.int16) - expected)
-    return Row(
-        method=method.name,
-        cores=cores,
-        batch=len(faces),
-        direction=direction,
-        factor=factor,
-        faces_timed=len(timed),
-        faces_per_second=round(len(timed) / best.wall, 1),
-        processor_us_per_face=round(best.processor / len(timed) * 1e6, 2),
-        different_percent=round(float((difference > 0).mean()) * 100, 3),
-        largest_difference=int(difference.max()),
-    )
+    return {
+        "method": method.name,
+        "cores": cores,
+        "batch": len(faces),
+        "direction": direction,
+        "factor": factor,
+        "faces_timed": len(timed),
+        "faces_per_second": round(len(timed) / best.wall, 1),
+        "processor_us_per_face": round(best.processor / len(timed) * 1e6, 2),
+        "different_percent": round(float((difference > 0).mean()) * 100, 3),
+        "largest_difference": int(difference.max()),
+    }
 
 
 def run_worker(cores: int, quick: bool) -> dict[str, Any]:
@@ -267,8 +252,7 @@ def run_worker(cores: int, quick: bool) -> dict[str, Any]:
                 for method in methods:
                     if batch > 64 and method.most_faces <= 64:
                         continue  # timed on these few faces already
-                    row = measure(method, faces[:batch], cores, factor, direction, 5)
-                    rows.append(asdict(row))
+                    rows.append(measure(method, faces[:batch], cores, factor, direction))
     return {"rows": rows, "skipped": skipped}
 
 
@@ -293,38 +277,6 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         }
         for name, values in table.items()
     }
-
-
-def print_tables(results: dict[str, Any]) -> None:
-    rows = results["rows"]
-    for cores in (1, 2):
-        for batch in BATCHES:
-            for direction in ("down", "up"):
-                chosen = [
-                    row
-                    for row in rows
-                    if (row["cores"], row["batch"], row["direction"]) == (cores, batch, direction)
-                ]
-                if not chosen:
-                    continue
-                print(f"\n{direction}, batch {batch}, {cores} core(s)")
-                print("faces per second (processor us per face; pixels different, largest)")
-                for name in dict.fromkeys(row["method"] for row in chosen):
-                    cells = [
-                        f"x{row['factor']} {row['faces_per_second']:.0f} "
-                        f"({row['processor_us_per_face']:.0f}; {row['different_percent']:.1f} %, "
-                        f"{row['largest_difference']})"
-                        for row in chosen
-                        if row["method"] == name
-                    ]
-                    print(f"  {name:26s}", "  ".join(cells))
-    print("\nprocessor time per face over that of imresize, one core")
-    for name, ratio in results["ratios"].items():
-        print(f"  {name:40s}", "  ".join(f"{key} {value}" for key, value in ratio.items()))
-    if not results["compiled"]:
-        print("  the kernel is not compiled here: `pip install -e .` with a C compiler at hand")
-    for name, reason in results["skipped"].items():
-        print(f"  left out: {name} ({reason})")
 
 
 def main() -> None:
@@ -353,7 +305,7 @@ def main() -> None:
         "rows": rows,
     }
     write_results(RESULTS, results)
-    print_tables(results)
+    print(json.dumps({key: results[key] for key in ("compiled", "ratios", "skipped")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""Times that can be compared: taken in turns, the best of each kept, peak memory of a process."""
+"""Times that can be compared: taken in turns, the best of each kept."""
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +24,3 @@ def in_turns(*runs: Callable[[], object], repeats: int) -> list[Least]:
                 found.wall = min(found.wall, time.perf_counter() - wall)
                 found.processor = min(found.processor, time.process_time() - processor)
     return least
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
