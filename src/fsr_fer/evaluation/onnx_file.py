@@ -148,8 +148,8 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, names, [output], **attributes))
         return output
 
-    def linear(self, values: str, weight: Tensor, bias: Tensor, name: str | None = None) -> str:
-        return self.add("Gemm", values, weight, bias, transB=1, name=name)
+    def linear(self, values: str, weight: Tensor, bias: Tensor) -> str:
+        return self.add("Gemm", values, weight, bias, transB=1)
 
     def _constant(self, values: Any) -> str:
         if isinstance(values, list):

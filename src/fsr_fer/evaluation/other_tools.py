@@ -16,9 +16,6 @@ from fsr_fer.data.listing import class_position
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.evaluation.predictions import HR, PredictionTable
 
-FACES_TABLE = "faces.csv"
-"""Beside the pictures: which is whose, and of which size."""
-
 
 def write_faces(
     folder: Path, manifest: Manifest, images: Path, downsampled: Mapping[int, Path]
@@ -43,7 +40,7 @@ def write_faces(
                 (part / picture).parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(np.array(faces[row])).save(part / picture)
                 table.append((manifest.ids[row], size, faces.shape[1], picture))
-        write_csv(part / FACES_TABLE, ("id", "size", "pixels", "picture"), table)
+        write_csv(part / "faces.csv", ("id", "size", "pixels", "picture"), table)
     return len(rows)
 
 

@@ -54,7 +54,8 @@ class Mtcnn:
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
         """The faces of a picture, uint8 RGB [H, W, 3], the surest first."""
         picture = Image.fromarray(rgb)
-        boxes = self._propose(picture, min_face)
+        found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
+        boxes = square(np.concatenate([np.empty((0, 4)), *found]))
         boxes, scores, offsets = self._judge(self._r_net, 24, picture, boxes, R_SCORE)
         kept = suppress(boxes, scores, 0.7)
         boxes = square(moved(boxes[kept], offsets[kept]))
@@ -64,11 +65,6 @@ class Mtcnn:
         boxes, scores = boxes[real], scores[real]
         kept = suppress(boxes, scores, 0.7, of_smaller=True)
         return [_detection(boxes[at], scores[at]) for at in kept]
-
-    def _propose(self, picture: Image.Image, min_face: int) -> np.ndarray:
-        """Squares that may hold a face of ``min_face`` pixels or more."""
-        found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
-        return square(np.concatenate([np.empty((0, 4)), *found]))
 
     def _at_size(self, picture: Image.Image, width: int, height: int) -> np.ndarray:
         """P-net's boxes in the picture at a size."""

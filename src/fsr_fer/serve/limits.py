@@ -27,6 +27,3 @@ class Limits:
 
 class Refused(HTTPException):
     """A request that is not answered: the status, and one line that says what would be right."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status, message)

@@ -8,8 +8,6 @@ from fsr_fer.report.diff.comparison import Comparison, compare
 from fsr_fer.report.diff.gate import breaches
 from fsr_fer.report.diff.results import Results
 
-__all__ = ["Comparison", "review"]
-
 
 def review(
     root: Path, revisions: str, profile: str | None, *, gate: bool

@@ -22,8 +22,6 @@ from fsr_fer.pipeline.profiles import effective_values, flat, profile_values
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 from fsr_fer.pipeline.provenance.revision import Revision, some
 
-RAW = "data/raw/"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
@@ -76,7 +74,8 @@ class Results:
             f"md5 {dep.get('md5', '')[:8]}"
             for stage in self.revision.lock.values()
             for dep in stage.get("deps", [])
-            if dep["path"].startswith(RAW + self.profile) or dep["path"] == IMPORTED.as_posix()
+            if dep["path"].startswith(f"data/raw/{self.profile}")
+            or dep["path"] == IMPORTED.as_posix()
         }
 
     @cached_property
