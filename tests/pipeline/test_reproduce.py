@@ -17,7 +17,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.reproduce import reproduce, require_faces, times
 from tests import ROOT
-from tests.pipeline.provenance.conftest import finished, own_environment, pipeline, shell
+from tests.pipeline.provenance.conftest import edit, finished, own_environment, pipeline, shell
 
 __all__ = ["finished", "pipeline"]  # fixtures
 
@@ -28,12 +28,6 @@ from fsr_fer.pipeline.reproduce import reproduce
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a test in the background ignores
 reproduce(pathlib.Path(), 2)
 """
-
-
-def edit(root: Path, file: str, old: str, new: str) -> None:
-    text = (root / file).read_text()
-    assert old in text
-    (root / file).write_text(text.replace(old, new))
 
 
 def test_side_by_side_and_one_by_one_end_with_the_same_lock(

@@ -1,5 +1,7 @@
 """A model of colours, and pictures of one colour."""
 
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +41,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predict(run: Run, model_file: Path) -> Predict:
     """Run ``fsr-fer predict`` with the model of colours; exit code, stdout, stderr."""
     return lambda *words: run("predict", "--model", model_file, *words)
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """The rows of a CSV table, by column."""
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def paint(path: Path, colour: tuple[int, int, int], side: int | tuple[int, int] = 20) -> Path:

@@ -1,6 +1,5 @@
 """``fsr-fer predict`` as a user types it: sources, rows, files, resuming, mistakes."""
 
-import csv
 import io
 import json
 import os
@@ -13,7 +12,7 @@ from PIL import Image
 
 from fsr_fer.predict.model import Model
 from tests.conftest import Run
-from tests.predict.conftest import BLUE, GREEN, GREY, RED, Predict, paint, scene
+from tests.predict.conftest import BLUE, GREEN, GREY, RED, Predict, paint, rows_of, scene
 from tests.predict.models import colour_model, save
 
 
@@ -24,10 +23,6 @@ def faces(here: Path) -> Path:
         paint(here / "faces" / name, colour)
     (here / "faces/notes.txt").write_text("no picture")
     return here / "faces"
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def sources_of(text: str) -> list[str]:
@@ -289,7 +284,7 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         assert picture.getpixel((30 * 4.8 + 1, 50 * 4.8)) == (0, 150, 60)
 
 
-def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict, run: Run) -> None:
+def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict) -> None:
     assert predict("no.png")[0] == 0
     code, out, err = predict("no.png", "faces/b.png", "--strict")
     assert code == 1
@@ -318,4 +313,3 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict, run:
     assert json.loads((here / "o.json").read_text().splitlines()[0])["label"] == "green"
     assert predict("faces", "--output", "o.txt")[0] == 0
     assert "o.txt exists; another name keeps it" in predict("faces", "--output", "o.txt")[2]
-    assert run("predict", "--model", "no.onnx", "faces")[0] == 1

@@ -1,6 +1,5 @@
 """The shipped detector: its steps worked out by hand, and faces that the project draws."""
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -59,11 +58,6 @@ def test_crops_of_the_later_nets_are_black_outside_the_picture() -> None:
     assert crop.shape == (20, 20, 3)
     assert crop[:9, 11:].min() == 255
     assert crop[:, :9].max() == crop[11:].max() == 0
-
-
-def test_logits() -> None:
-    assert mtcnn.logit(0.5) == 0
-    assert mtcnn.logit(0.7) == pytest.approx(math.log(7 / 3))
 
 
 def test_the_default_follows_the_size_of_the_picture() -> None:

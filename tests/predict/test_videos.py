@@ -1,7 +1,5 @@
 """Videos: each n-th frame is a picture, whatever holds it; broken ones lose nothing else."""
 
-import csv
-import io
 import json
 import os
 import sys
@@ -18,7 +16,7 @@ from fsr_fer import load
 from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict.model import Model
 from fsr_fer.predict.videos import with_frames
-from tests.predict.conftest import BLUE, GREEN, RED, Predict
+from tests.predict.conftest import BLUE, GREEN, RED, Predict, rows_of
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 NAMES = tuple(COLOURS)
@@ -55,10 +53,6 @@ def flat(name: str, side: int = 20) -> np.ndarray:
 def colours(count: int) -> list[np.ndarray]:
     """Frames that are red, green, blue, red, ..."""
     return [flat(NAMES[number % 3]) for number in range(count)]
-
-
-def rows_of(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def found(text: str) -> list[tuple[str, str, str]]:

@@ -146,6 +146,12 @@ def shell(root: Path, *words: str) -> str:
     return done.stdout
 
 
+def edit(root: Path, file: str, old: str, new: str) -> None:
+    text = (root / file).read_text()
+    assert old in text
+    (root / file).write_text(text.replace(old, new))
+
+
 def git_init(root: Path) -> None:
     """Make a folder a repository of Git."""
     shell(root, "git", "init", "-q", "-b", "main")

@@ -15,7 +15,7 @@ from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.provenance.verify import verify
 from tests import ROOT
 from tests.conftest import Run
-from tests.pipeline.provenance.conftest import commit, init, shell
+from tests.pipeline.provenance.conftest import commit, edit, init, shell
 from tests.pipeline.provenance.mutations import chosen, read, relock, write
 from tests.pipeline.provenance.test_trace import record
 from tests.pipeline.test_params import refresh
@@ -62,12 +62,6 @@ def test_each_of_100_mutations_is_caught(finished: Path, tmp_path: Path) -> None
             missed += [] if findings(root) else [name]
         shutil.rmtree(root)
     assert missed == []
-
-
-def edit(root: Path, file: str, old: str, new: str) -> None:
-    text = (root / file).read_text()
-    assert old in text
-    (root / file).write_text(text.replace(old, new))
 
 
 def test_results_newer_than_head_are_a_note(pipeline: Path) -> None:
