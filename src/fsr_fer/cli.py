@@ -129,7 +129,7 @@ def export_command(
     from fsr_fer.pipeline.params import read_params, selected_profile
     from fsr_fer.pipeline.paths import Paths
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     name = selected_profile(read_params(root / "params.yaml"), profile)
     packed = root / Paths(name).network("packed")
     if not packed.exists():
@@ -184,7 +184,7 @@ def import_command(
 
     if not path:  # of an unset variable; Path("") would be the current folder
         raise typer.BadParameter("PATH is empty")
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     name, dataset = _profile_for(source, profile, root / "params.yaml")
     top = root / "data" / "raw" / name
     several = dataset["source"] == "several"
@@ -240,7 +240,7 @@ def weights_import_command(
     from fsr_fer.models.weights import save_network
     from fsr_fer.pipeline.params import read_params
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     key, network = read_official(kind, file)
     target = root / "data/raw/weights" / f"{key}.safetensors"
     relative = _put("weights", target, root, force, lambda part: save_network(part, network))
@@ -261,7 +261,7 @@ def predictions_faces_command(
     from fsr_fer.evaluation.other_tools import write_faces
     from fsr_fer.pipeline.paths import Paths
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     selected, manifest, values = _faces_of(root, profile)
     paths = Paths(selected)
     small = {scale: root / paths.downsampled(scale) for scale in values["scales"]}
@@ -293,7 +293,7 @@ def predictions_import_command(
     from fsr_fer.evaluation.other_tools import read_table
     from fsr_fer.pipeline.paths import Paths
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     selected, manifest, values = _faces_of(root, profile)
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f"--name {name!r}: expected letters without accents, digits, _ and -")
@@ -318,7 +318,7 @@ def check_command() -> None:
     """Check params.yaml with all its profiles, and that DVC can read dvc.lock."""
     from fsr_fer.pipeline.recovery import require_whole_lock
 
-    require_whole_lock(tracking.find_root(Path.cwd()))
+    require_whole_lock(tracking.find_root())
     _check()
 
 
@@ -326,7 +326,7 @@ def _check() -> None:
     from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.params import read_params
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     if reason := git_refusal(root):
         raise UserError(
             f"Git does not answer: {reason}; where there is no repository, `git init` and "
@@ -348,7 +348,7 @@ def repro_command(
     """
     from fsr_fer.pipeline.reproduce import reproduce, require_faces
 
-    os.chdir(tracking.find_root(Path.cwd()))
+    os.chdir(tracking.find_root())
     _check()
     require_faces(Path())
     for ending in (signal.SIGTERM, signal.SIGHUP):
@@ -371,7 +371,7 @@ def summary_command() -> None:
     from fsr_fer.pipeline.provenance.revision import Revision
     from fsr_fer.report.diff.results import Results
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     params = read_params(root / "params.yaml")
     profile = params["profile"]
     table = Results(revision=Revision(root), profile=profile).accuracy
@@ -403,7 +403,7 @@ def trace_command(
     from fsr_fer.pipeline.provenance.revision import find_revision
     from fsr_fer.pipeline.provenance.trace import as_text, trace
 
-    traced = trace(find_revision(tracking.find_root(Path.cwd()), rev), name)
+    traced = trace(find_revision(tracking.find_root(), rev), name)
     typer.echo(json.dumps(traced, indent=2) if as_json else as_text(traced))
 
 
@@ -425,7 +425,7 @@ def verify_command(
     from fsr_fer.pipeline.provenance.trace import find
     from fsr_fer.pipeline.provenance.verify import verify
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     os.chdir(root)
     stages = [name for words in replay or [] for name in find(Revision(root), words)[2]]
     findings, newer = verify(root)
@@ -469,7 +469,7 @@ def diff_command(
 
     if markdown and as_json:
         raise UserError("--md and --json exclude each other")
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     os.chdir(root)
     comparison, reasons = review(root, revisions, profile, gate=fail_below)
     render = rendering.as_markdown if markdown else rendering.as_text
@@ -509,7 +509,7 @@ def studies_command(
     """Run the studies in studies.yaml that are missing in metrics/studies/."""
     from fsr_fer.pipeline.studies import run_studies
 
-    root = tracking.find_root(Path.cwd())
+    root = tracking.find_root()
     for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
         typer.echo(f"wrote {path.relative_to(root)}")
 

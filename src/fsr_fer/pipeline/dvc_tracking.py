@@ -5,12 +5,13 @@ from pathlib import Path
 from fsr_fer.common.errors import UserError
 
 
-def find_root(start: Path) -> Path:
-    """The project a folder belongs to: the nearest one upwards with params.yaml and .dvc in it.
+def find_root() -> Path:
+    """The project we are in: the nearest folder upwards with params.yaml and .dvc in it.
 
     Raises:
         UserError: there is none.
     """
+    start = Path.cwd()
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file() and (folder / ".dvc").is_dir():
             return folder

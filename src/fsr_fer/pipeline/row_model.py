@@ -33,7 +33,7 @@ def load_row(
     Raises:
         UserError: there is no such row, its network is not there, or it needs restored faces.
     """
-    root = find_root(Path.cwd())
+    root = find_root()
     params = read_params(root / "params.yaml")
     profile = selected_profile(params, profile)
     methods = profile_values(params, profile)["methods"]
