@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -180,15 +181,22 @@ def import_command(
     will do. If anything is wrong, import-problems.csv lists it and nothing is imported.
     """  # noqa: D301
     from fsr_fer.data.importing import import_faces
-    from fsr_fer.pipeline.params import read_params
 
     if not path:  # of an unset variable; Path("") would be the current folder
         raise typer.BadParameter("PATH is empty")
     root = tracking.find_root()
-    name, dataset = _profile_for(source, profile, root / "params.yaml")
+    name, values = _profile_for(source, profile, root / "params.yaml")
+    dataset = values["dataset"]
     top = root / "data" / "raw" / name
     several = dataset["source"] == "several"
     target = top / source if several else top
+    tracked = top.with_name(f"{name}.dvc")
+    if tracked.exists() and not top.exists() and (several or not force):
+        raise UserError(
+            f"{tracked.relative_to(root)} has faces that are not here: `dvc pull "
+            f"{tracked.relative_to(root)}` brings them, without the file others can be imported"
+        )
+    is_new, was_tracked = not target.exists(), tracked.exists()
     try:
         summary = import_faces(
             source,
@@ -200,16 +208,18 @@ def import_command(
             numbered_from=numbered_from,
             test_fraction=test_fraction,
             subject_from=subject_from,
-            seed=read_params(root / "params.yaml")["data_seed"],
+            seed=values["data_seed"],
             votes=dataset["votes"],
             duplicates=dataset["duplicates"],
             test_part=test_part,
             one_of_several=several,
-            is_import=top.with_name(f"{name}.dvc").exists(),
+            is_import=was_tracked,
         )
         licensed = several or source in ("rafdb", "fer2013")
         tracking.track_with_dvc(top, root=root, push=not licensed)
     except KeyboardInterrupt:
+        if is_new and tracked.exists() == was_tracked:  # else nobody knew that it is an import
+            shutil.rmtree(target, ignore_errors=True)
         typer.echo("fsr-fer: stopped; run the same command again", err=True)
         raise typer.Exit(130) from None
     total = sum(summary.faces.values())
@@ -523,6 +533,11 @@ def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path
     from fsr_fer.common.files import replacing
 
     relative = target.relative_to(root).as_posix()
+    tracked = target.with_name(f"{target.name}.dvc")
+    if tracked.exists() and not target.exists() and not force:
+        raise UserError(
+            f"{relative} is tracked but not here: `dvc pull {relative}`, or add --force"
+        )
     with replacing(target) as part:
         write(part)
         if target.exists() and not force and target.read_bytes() != part.read_bytes():
@@ -549,16 +564,16 @@ def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[st
 
 
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict[str, Any]]:
-    """The profile an import is for and its values of ``dataset``."""
+    """The profile an import is for and its values."""
     from fsr_fer.pipeline.params import read_params
     from fsr_fer.pipeline.profiles import profile_values
 
     params = read_params(path)
-    datasets = {name: profile_values(params, name)["dataset"] for name in params["profiles"]}
-    for name, dataset in datasets.items():
+    profiles = {name: profile_values(params, name) for name in params["profiles"]}
+    for name, values in profiles.items():
         fits = (source,) if wanted is None else (source, "several")
-        if dataset["source"] in fits and wanted in (None, name):
-            return name, dataset
+        if values["dataset"]["source"] in fits and wanted in (None, name):
+            return name, values
     what = "no profile" if wanted is None else f"no profile {wanted!r}"
-    known = ", ".join(f"{name} ({dataset['source']})" for name, dataset in datasets.items())
+    known = ", ".join(f"{name} ({own['dataset']['source']})" for name, own in profiles.items())
     raise UserError(f"{path.name} has {what} with dataset.source: {source}; it has {known}")

@@ -98,6 +98,7 @@ def test_exif_orientation_is_applied(rgb: np.ndarray, orientation: int) -> None:
     np.testing.assert_array_equal(decoded, rgb)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_other_entries_of_exif_do_not_matter(rgb: np.ndarray) -> None:
     entries = [(0x0112, 3, 1, b"\3\0\0\0"), (0x0128, 2, 2, b"2\0\0\0")]  # a unit as text
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries))

@@ -185,7 +185,23 @@ def test_rafdbs_numbers_are_its_names_in_any_order(rafdb: Path) -> None:
     assert {face.label for face in own} == {0, 1, 2}  # surprise, fear, disgust
     names = [(other[a.label], RAFDB_CLASSES[b.label]) for a, b in zip(faces, own, strict=True)]
     assert all(read == meant for read, meant in names)
-    translated = [f"class {number}" for number in range(7)]
-    assert [f.label for f in open_source("rafdb", rafdb, tuple(translated)).faces] == [
-        f.label for f in own
-    ]
+    spelt = ("Angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+    spelt_source = open_source("rafdb", rafdb, spelt)
+    assert {spelt[face.label] for face in spelt_source.faces} == {
+        "surprised", "fearful", "disgusted",
+    }  # fmt: skip
+    translated = tuple(f"class {number}" for number in range(7))
+    in_order = open_source("rafdb", rafdb, translated)
+    assert [f.label for f in in_order.faces] == [f.label for f in own]
+    assert in_order.notes[-1].startswith("RAF-DB's numbers are taken in the order of class_names")
+
+
+@pytest.mark.parametrize("name", ["c\rd.png", "x\\1.png"])
+def test_names_that_no_table_holds_are_refused(
+    class_folders: Path, target: Path, name: str
+) -> None:
+    odd = next((class_folders / "train").glob("*/*.png"))
+    odd.rename(odd.with_name(name))
+    with pytest.raises(UserError):
+        run_import("folder", class_folders, target)
+    assert not target.exists()

@@ -50,6 +50,17 @@ def test_written_features_are_the_extractors(
     assert [path.name for path in tmp_path.iterdir()] == ["hr.npy"]
 
 
+def test_means_are_written_whole(tmp_path: Path, images: np.ndarray) -> None:
+    torch.manual_seed(0)
+    settings = sections.extractor(pooling="mean", widths=(4, 6, 8, 8, 12, 16), bimap_dim=4)
+    extractor = CovPoolFER(settings, 3).eval().requires_grad_(False).extractor
+    rows = np.arange(40)
+    written = write(extractor, Faces(images, rows), tmp_path / "hr.npy")
+    expected = extractor(standardise(torch.from_numpy(images[rows[32:]])))
+    torch.testing.assert_close(torch.from_numpy(written[32:]), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(expected, expected.mT)
+
+
 @pytest.mark.parametrize("processes", [2, 3, 4])
 def test_several_processes_write_the_same_bytes_as_one(
     tmp_path: Path,

@@ -31,6 +31,14 @@ def test_batches_mix_scales_per_face(dtype: str) -> None:
     assert (len(taken), taken.labels.tolist()) == (1, [0])
 
 
+def test_features_that_are_not_symmetric_are_whole() -> None:
+    hr = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    pairs = FeaturePairs(hr, {2: hr + 10}, np.arange(2), np.array([0, 1]))
+    small, full, _ = pairs.read(np.array([1, 0]), np.array([2, 2]), CPU)
+    assert full[:, 0].tolist() == [[[4, 5], [6, 7]], [[0, 1], [2, 3]]]
+    assert small[0, 0].tolist() == [[14, 15], [16, 17]]
+
+
 def manifest(splits: str) -> Manifest:
     names = {"t": "train", "v": "validation", "x": "test"}
     count = len(splits)

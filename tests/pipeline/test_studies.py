@@ -121,7 +121,16 @@ def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("seeds", 3, "seeds is missing or wrong; expected whole numbers"),
+        ("seeds", 3, "seeds is missing or wrong; expected two or more different whole numbers"),
+        ("seeds", [1], "seeds is missing or wrong"),
+        ("seeds", [1, 1], "seeds is missing or wrong"),
+        ("seeds", [1, -2], "seed is -2"),
+        ("ablations", {"no gan": {}}, r"ablations\.no gan is missing or wrong; expected a name of"),
+        ("ablations", {"seed": {}}, r"ablations\.seed is missing or wrong"),
+        ("ablations", {"x": {"method": ["rcan"], "values": ["seed=3"]}}, "expected method and"),
+        ("ablations", {"x": {"method": "rcan", "values": ["seed.x=1"]}}, "there is no seed.x"),
+        ("ablations", {"x": {"method": "rcan", "values": ["seed=7"]}}, "seed cannot be set, or is"),
+        ("ablations", {"x": {"method": "rcan", "values": ["profile=paper"]}}, "profile cannot be"),
         ("seeds", ["a"], "seeds is missing or wrong"),
         ("variants", None, "variants is missing or wrong; expected a section"),
         ("variants", {"long": None}, r"variants\.long is missing or wrong; expected a list of KEY"),
@@ -163,7 +172,7 @@ def test_an_ablation_changes_what_its_stage_reads(ablation: Experiment) -> None:
     other = changed(base, ablation.settings(PARAMS))
     model = PARAMS["methods"][ablation.methods[0]]["model"]
     name, _, item = model.partition("/")
-    if model == studies.DISTILLED:
+    if model == "finetune/ensemble_distillation":
         assert other == {"distill"}
         return
     section = "finetune" if name == "finetune" else "fsr_variants"
@@ -188,7 +197,7 @@ def test_dvc_sets_what_the_settings_say(experiment: Experiment, tmp_path: Path) 
 def test_what_is_missing_and_how_long_it_takes_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("params.yaml", "studies.yaml"):
+    for name in ("params.yaml", "studies.yaml", "dvc.yaml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (tmp_path / "code.json").write_text("{}")
     # All trained stages took half an hour, of which the ablations repeat a few minutes.
@@ -202,6 +211,10 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
     assert capsys.readouterr().out == (
         f"55 experiments, 55 to run, about {hours:.1f} h by the last runs of their stages\n"
     )
+    run_studies(tmp_path, dry_run=True, methods=["fsr_plain", "bicubic"], seeds=2)
+    assert f"about {2 * 1800 / 3600 / 2:.1f} h" in capsys.readouterr().out
+    run_studies(tmp_path, dry_run=True, methods=["rcan"], seeds=2)  # pretrained for each seed
+    assert f"about {2 * 1200 / 3600 / 2:.1f} h" in capsys.readouterr().out
     monkeypatch.setattr(studies, "revision_of", lambda *words: object())
     assert run_studies(tmp_path, dry_run=True) == []
     assert capsys.readouterr().out == "55 experiments, 0 to run\n"

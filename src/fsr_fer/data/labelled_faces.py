@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.arrays import open_faces
-from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import read_manifest
 
 
@@ -38,13 +37,10 @@ class LabelledFaces:
     def targets(self, positions: Tensor, soft: bool) -> Tensor:
         """What cross-entropy compares with: labels int64 [B], or shares float32 [B, classes].
 
-        Raises:
-            UserError: ``soft``, and nobody has voted on these faces.
+        Shares where they are wanted, ``soft``, and somebody has voted.
         """
-        if not soft:
+        if not soft or self.shares is None:
             return torch.from_numpy(self.labels[positions.numpy()])
-        if self.shares is None:
-            raise UserError("soft_targets is true, but these faces have no votes; set it to false")
         return torch.from_numpy(self.shares[positions.numpy()])
 
 

@@ -157,6 +157,10 @@ class Source:
             return
         if file is None:
             return
+        if any(c == "\\" or unicodedata.category(c) == "Cc" for c in file):
+            odd = "has a backslash or a control character in its name"
+            self.problem(where, "image", file, odd, "another name")
+            return
         if split is None or (label is None and not votes):
             self.doubtful.append(file)
             return

@@ -16,7 +16,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import Files, escapes, open_files
 from fsr_fer.data.fer2013 import open_fer2013, read_fer2013
 from fsr_fer.data.images import SUFFIXES
-from fsr_fer.data.listing import Source, split_named
+from fsr_fer.data.listing import Source, class_position, split_named
 from fsr_fer.data.settings import SourceName, VoteRule
 from fsr_fer.data.tables import cells, lines, outermost, read_table
 from fsr_fer.data.votes import VOTES
@@ -148,10 +148,17 @@ def _read_rafdb(source: Source) -> None:
             source.notes.append(
                 f"{split} faces of the classes 1 to {len(counts)}: {counts}; RAF-DB has {official}"
             )
-    # Under other names, in another language say, the profile's classes are in RAF-DB's order.
-    if source.name == "rafdb" and set(source.class_names) == set(RAFDB_CLASSES):
-        positions = [source.class_names.index(name) for name in RAFDB_CLASSES]
+    if source.name != "rafdb":
+        return
+    found = [class_position(name, source.class_names, None) for name in RAFDB_CLASSES]
+    positions = [position for position in found if position is not None]
+    if positions == list(range(len(source.class_names))):
+        return
+    if len(set(positions)) == len(RAFDB_CLASSES) == len(source.class_names):
         source.faces = [replace(face, label=positions[face.label]) for face in source.faces]
+    else:  # in another language, say
+        order = ", ".join(f"{number} = {name}" for number, name in enumerate(source.class_names, 1))
+        source.notes.append(f"RAF-DB's numbers are taken in the order of class_names: {order}")
 
 
 def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:

@@ -1,11 +1,13 @@
 """Features made from faces and stored, by one process or several: the bytes are the same."""
 
 import contextlib
+import math
 import os
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fsr_fer.common.distributed import barrier, is_first, share
 from fsr_fer.common.files import PART_SUFFIX, replacing
@@ -22,15 +24,21 @@ def write_features(
     device: torch.device,
     desc: str = "features",
 ) -> None:
-    """Write the packed features of all faces, [N, d * (d + 1) / 2], as one ``.npy`` file.
+    """Write the features of all faces as one ``.npy`` file.
 
+    Those of covariances are symmetric and packed, [N, d * (d + 1) / 2]; means are [N, d, d].
     Several processes share the batches; where a batch ends depends on the faces alone. The first
     one makes the file and renames it when all have written their rows.
     """
     extractor.to(device).eval()
     batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
     own = batches[share(len(batches))]
-    shape = len(faces), triangle_size(extractor.settings.bimap_dim)
+    dim, symmetric = extractor.settings.bimap_dim, extractor.settings.pooling == "covariance"
+    shape = (len(faces), *((triangle_size(dim),) if symmetric else (dim, dim)))
+
+    def made_of(few: Tensor) -> Tensor:
+        features = extractor(standardise(few))
+        return pack(features) if symmetric else features
 
     part = path.with_name(path.name + PART_SUFFIX)
     with replacing(path) if is_first() else contextlib.nullcontext():
@@ -40,8 +48,8 @@ def write_features(
         # Written, not memory-mapped: a full disk is then an error, not a crash.
         with open(part, "r+b") as file:
             before = own[0].start if own else 0
-            file.seek((before - shape[0]) * shape[1] * dtype.itemsize, os.SEEK_END)
-            made = computed(faces, own, lambda few: pack(extractor(standardise(few))), device, desc)
-            for rows in made:
+            size = math.prod(shape[1:]) * dtype.itemsize
+            file.seek((before - shape[0]) * size, os.SEEK_END)
+            for rows in computed(faces, own, made_of, device, desc):
                 file.write(rows.numpy().astype(dtype).tobytes())
         barrier()

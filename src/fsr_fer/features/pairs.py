@@ -17,9 +17,10 @@ from fsr_fer.features.packing import unpack
 
 @dataclass(frozen=True)
 class FeaturePairs:
-    """Packed features of the same faces at full size and at every scale, and their labels.
+    """Features of the same faces at full size and at every scale, and their labels.
 
-    The arrays, [M, P] each, may be mapped from the disk: what is not read stays there.
+    The arrays, as ``write_features`` makes them, may be mapped from the disk: what is not read
+    stays there.
     """
 
     hr: np.ndarray
@@ -42,15 +43,15 @@ class FeaturePairs:
         ``faces`` are positions, ``scales`` the factor each of them is read at, both int64 [B].
         """
         rows = self.rows[faces]
-        packed = np.empty((2, len(rows), self.hr.shape[1]), self.hr.dtype)
+        packed = np.empty((2, len(rows), *self.hr.shape[1:]), self.hr.dtype)
         packed[1] = self.hr[rows]
         for scale in np.unique(scales):
             chosen = scales == scale
             packed[0, chosen] = self.lr[int(scale)][rows[chosen]]
         # Sent in the stored dtype and widened there: half the way for half the bytes.
         widened = torch.from_numpy(packed).to(device).to(torch.float32)
-        lr, hr = (unpack(half)[:, None] for half in widened)
-        return lr, hr, torch.from_numpy(self.labels[faces]).to(device)
+        lr, hr = (unpack(half) if half.ndim == 2 else half for half in widened)
+        return lr[:, None], hr[:, None], torch.from_numpy(self.labels[faces]).to(device)
 
 
 def open_pairs(

@@ -55,8 +55,12 @@ SECTIONS: dict[str, type] = {
 }
 RESTORED = ("rcan", "meta_sr", "meta_sr_retrained")
 """Whose faces the stage restore makes."""
+RCAN_SCALES = (2, 3, 4, 8)
+"""For which dvc.yaml trains an RCAN."""
 RESERVED = ("predictions", "raw", "studies", "weights")
 """Folders beside those of profiles."""
+DISTILLED = "ensemble_distillation"
+"""The one model in finetune that the stage `distill` trains."""
 LISTED = ("methods", "fsr_variants", "finetune")
 KEYS = (*COMMON, *SECTIONS, *LISTED)
 
@@ -106,7 +110,7 @@ def check_params(params: Mapping[str, Any]) -> None:
         raise SettingsError(f"profiles is {profiles!r}; expected one section per profile")
     for where in ("profiles", *LISTED):
         _check_names(params[where], where)
-    if params["profile"] not in profiles:
+    if not isinstance(params["profile"], str) or params["profile"] not in profiles:
         raise SettingsError(f"profile is {params['profile']!r}; known: {', '.join(profiles)}")
     _check({**params, "profile": "default", "profiles": {"default": {}}})
     for name in profiles:
@@ -120,8 +124,9 @@ def check_params(params: Mapping[str, Any]) -> None:
 def _check_names(sections: object, where: str) -> None:
     """Names are parts of paths and of stages; bases are names."""
     for name, own in sections.items() if isinstance(sections, Mapping) else ():
-        known = re.fullmatch("[A-Za-z0-9_-]+", name) and name not in RESERVED
-        allowed = f"letters, digits, _ and - alone, and not {', '.join(RESERVED)}"
+        reserved = RESERVED if where != "finetune" else (DISTILLED,)
+        known = re.fullmatch("[A-Za-z0-9_-]+", name) and name not in reserved
+        allowed = f"letters, digits, _ and - alone, and not {', '.join(reserved)}"
         require(bool(known), f"{where}: the name", name, allowed)
         base = own.get(BASE, "") if isinstance(own, Mapping) else ""
         require(isinstance(base, str), f"{where}.{name}.{BASE}", base, f"a name of {where}")
@@ -146,7 +151,7 @@ def _check_methods(values: Values) -> None:
         for name, own in values["methods"].items()
     }
     for name, row in rows.items():
-        models = ("pretrain", *trained, "finetune/ensemble_distillation")
+        models = ("pretrain", *trained, f"finetune/{DISTILLED}")
         require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
         known = ("downsample", *(f"restored/{method}" for method in RESTORED))
         require(
@@ -171,6 +176,8 @@ def _check(params: Mapping[str, Any]) -> None:
         if key not in KEYS:
             raise SettingsError(f"{key} is not a known key; known: {', '.join(KEYS)}")
     build(CommonSettings, {key: values[key] for key in COMMON}, "")
+    some = bool(set(values["scales"]) & set(RCAN_SCALES))
+    require(some, "scales", values["scales"], "lists with 2, 3, 4 or 8, for which there is RCAN")
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
     for section, key in (("pack", "method"), ("distill", "teachers")):

@@ -65,7 +65,7 @@ def reproduce(root: Path, jobs: int | None) -> None:
 
 def _reproduce(root: Path, jobs: int | None) -> None:
     graph = resolve_graph(root, PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
-    inputs = {name: _inputs(graph, name) for name in graph}
+    inputs = {name: inputs_of(graph, name) for name in graph}
     changed = _changed(root) & inputs.keys()
     if changed & {"code", "settings"}:
         # All others read what these two write; often, after a comment say, it is the same again.
@@ -122,7 +122,7 @@ def default_jobs() -> int:
 
 def _must(command: Sequence[str]) -> None:
     if subprocess.run(command).returncode:
-        raise UserError(f"`dvc {command[-1]}` failed")
+        raise UserError(f"`dvc {' '.join(command[len(DVC) :])}` failed")
 
 
 def times(runs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -134,7 +134,7 @@ def times(runs: Mapping[str, Mapping[str, Any]]) -> str:
     return tabulate([*rows[:10], total], heads, floatfmt=".0f")
 
 
-def _inputs(graph: Graph, name: str) -> set[str]:
+def inputs_of(graph: Graph, name: str) -> set[str]:
     """The stages whose outputs a stage reads."""
     return {
         other

@@ -146,10 +146,17 @@ def load_stage(name: str, item: str | None = None) -> Stage:
     if read_json(CODE_FILE).get(script) != code:
         raise UserError(f"{CODE_FILE} is not of the code that lies here: `dvc repro code`")
     deps = tuple(map(Path, node["deps"]))
+    try:
+        values = {key: _lookup(settings, key) for key in node["settings"] or settings}
+    except KeyError as error:
+        raise UserError(
+            f"{instance} reads {error}, which {PARAMS_FILE} has no more; a row whose faces are "
+            f"restored goes from the list of restore in {PIPELINE_FILE} as well"
+        ) from None
     return Stage(
         name=name,
         item=item,
-        values={key: _lookup(settings, key) for key in node["settings"] or settings},
+        values=values,
         deps=deps,
         outs=tuple(map(Path, node["outs"])),
         profile=settings["profile"],

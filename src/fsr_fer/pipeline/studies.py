@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,16 @@ from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline.git import commit_of, experiments
+from fsr_fer.pipeline.graph import resolve_graph
 from fsr_fer.pipeline.params import check_params, read_params
-from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
+from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.reproduce import default_jobs
+from fsr_fer.pipeline.reproduce import default_jobs, inputs_of
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
-DISTILLED = "finetune/ensemble_distillation"
-"""The one model in finetune that the stage `distill` trains."""
 LAST_WORDS = 12
 """Lines of an experiment that failed."""
 NOT_PREDICTING = ("code", "settings", "report", "cost")
@@ -82,12 +82,14 @@ class Experiment:
         except SettingsError as error:
             raise UserError(f"{STUDIES_FILE}, {self.name}: {error}") from None
         effective = flat(profile_values(changed, changed["profile"]))
+        keys = [key for key, _ in self._parsed()]
         for key, value in self._parsed():
+            where = f"{STUDIES_FILE}, {self.name}: {key}"
+            if key.partition(".")[0] in ("profile", "profiles") or keys.count(key) > 1:
+                raise UserError(f"{where} cannot be set, or is set twice")
             if effective.get(key) != value:
                 profile = f"profiles.{changed['profile']}"
-                raise UserError(
-                    f"{STUDIES_FILE}, {self.name}: {key} has no effect, for {profile} replaces it"
-                )
+                raise UserError(f"{where} has no effect, for {profile} replaces it")
 
     def _changed(self, params: Mapping[str, Any]) -> dict[str, Any]:
         changed = copy.deepcopy(dict(params))
@@ -96,6 +98,8 @@ class Experiment:
             section = changed
             for part in above:
                 section = section.setdefault(part, {})
+                if not isinstance(section, dict):
+                    raise UserError(f"{STUDIES_FILE}, {self.name}: there is no {key}")
             section[last] = value
         return changed
 
@@ -177,14 +181,21 @@ def _read_studies(path: Path) -> dict[str, Any]:
 
     seeds = studies.get("seeds")
     whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
-    require(bool(seeds) and whole, "seeds", "whole numbers: [1, 2]")
+    require(
+        whole and len(set(seeds or ())) == len(seeds or ()) >= 2,
+        "seeds",
+        "two or more different whole numbers: [1, 2]",
+    )
     lists = {}
     for kind in ("ablations", "variants"):
         entries: Any = studies.get(kind)
         require(isinstance(entries, dict), kind, "a section, {} if empty")
         for name, entry in entries.items():
+            plain = re.fullmatch("[A-Za-z0-9_-]+", str(name)) and name != "seed"
+            require(bool(plain), f"{kind}.{name}", "a name of letters, digits, _ and -, not seed")
             if kind == "ablations":
                 form = isinstance(entry, dict) and entry.keys() == {"method", "values"}
+                form = form and isinstance(entry["method"], str)
                 require(form, f"{kind}.{name}", "method and values")
                 entry = entry["values"]
             lists[f"{kind}.{name}"] = entry
@@ -213,8 +224,8 @@ def run_studies(
     params = read_params(root / "params.yaml")
     wanted = experiments_of(root, params, methods, seeds, variant, ablations)
     for experiment in wanted:
-        if experiment.seed == wanted[0].seed:  # those of other seeds have the same values
-            experiment.check(params)
+        if experiment.ablation is None or experiment.seed == wanted[0].seed:
+            experiment.check(params)  # for other seeds an ablation has the same values
     code = Revision(root).values(CODE_FILE.name)
     missing = [e for e in wanted if revision_of(root, e, params, code) is None]
     duration = _duration(root, missing, params)
@@ -281,14 +292,22 @@ def revision_of(
 def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, Any]) -> str:
     """How long the experiments will take, by the last run of each stage here."""
     seconds = {name: run["seconds"] for name, run in last_runs(root).items()}
-    seeded = [name for name in seconds if name.partition("@")[0] not in UNSEEDED]
+    pipeline, file = root / PIPELINE_FILE, root / PARAMS_FILE
+    graph = resolve_graph(root, pipeline.read_bytes(), file.read_bytes())
+
+    @cache
+    def behind(name: str) -> frozenset[str]:
+        return frozenset({name}).union(*map(behind, inputs_of(graph, name)))
 
     def stages(experiment: Experiment) -> Iterable[str]:
-        models = {params["methods"][m]["model"] for m in experiment.methods}
-        training = {"distill" if m == DISTILLED else m.replace("/", "@") for m in models}
-        if experiment.ablation:
-            return training
-        return {"pretrain", *training, *experiment.targets} if models else seeded
+        targets = experiment.targets
+        if experiment.ablation:  # the rest of it is what its seed has
+            networks = {params["methods"][method]["model"] for method in experiment.methods}
+            files = {Paths(params["profile"]).network(name).as_posix() for name in networks}
+            return {*targets, *(name for name in graph if files & set(graph[name]["outs"]))}
+        wanted = {name for name in graph if name in targets or name.split("@")[0] in targets}
+        every = frozenset[str]().union(*map(behind, wanted))
+        return {name for name in every if name.partition("@")[0] not in UNSEEDED}
 
     total = sum(seconds.get(stage, 0.0) for e in missing for stage in stages(e))
     if not total:  # asking for the device takes two seconds

@@ -39,7 +39,7 @@ class PretrainSettings:
     adam_epsilon: PositiveFloat
     weight_decay: NotNegativeFloat
     center_loss_weight: NotNegativeFloat
-    center_rate: NotNegativeFloat
+    center_rate: Share
     rotation_degrees: Degrees
     flip: bool
     soft_targets: bool
@@ -187,6 +187,10 @@ class LossSettings:
     feature_l2_reduction: Literal["sum", "mean"]
     penalty_k: NotNegativeFloat
     penalty_p: Annotated[float, Range("2 or more", lambda p: p >= 2)]
+
+    def __post_init__(self) -> None:
+        total = self.gan_weight + self.perceptual_weight + self.feature_l2_weight
+        require(total > 0, "gan_weight", self.gan_weight, "above 0 where the other weights are 0")
 
 
 @dataclass(frozen=True, kw_only=True)
