@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import dvc  # noqa: F401  (its logger keeps the stderr of its import: not that of one test)
 import pytest
 
 from fsr_fer import cli

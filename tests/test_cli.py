@@ -314,6 +314,31 @@ def test_predictions_that_cannot_be_imported_are_one_line(
     assert not (project / "data/raw").exists()
 
 
+def test_an_import_beside_faces_that_were_not_pulled_is_refused(
+    project: Path, tmp_path: Path, run: Run
+) -> None:
+    raw = project / "data/raw"
+    raw.mkdir(parents=True)
+    (raw / "paper.dvc").write_text("outs: []\n")
+    faces = write_rafdb(tmp_path / "rafdb")
+    code, out, err = run("import", "rafdb", faces)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "`dvc pull data/raw/paper.dvc` brings them" in err
+    assert not (raw / "paper").exists()
+    assert run("import", "rafdb", faces, "--force")[0] == 0
+
+
+def test_an_import_that_dvc_was_not_told_of_is_gone(
+    project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracking, "track_with_dvc", interrupted)
+    assert run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))[0] == 130
+    assert not (project / "data/raw/paper").exists()
+
+
 def test_weights_are_imported_once_and_replaced_only_on_demand(
     project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,5 +363,8 @@ def test_weights_are_imported_once_and_replaced_only_on_demand(
     assert (code, err.count("\n")) == (1, 1)
     assert "already holds other weights" in err
     assert target.read_bytes() == first
+    target.with_name("rcan_x3.safetensors.dvc").touch()
+    target.rename(target.with_name("elsewhere"))  # as in a clone before `dvc pull`
+    assert "is tracked but not here: `dvc pull" in run("weights", "import", "rcan", files[1])[2]
     assert run("weights", "import", "rcan", files[1], "--force")[0] == 0
     assert target.read_bytes() != first

@@ -328,8 +328,8 @@ def check_command() -> None:
     """Check params.yaml with all its profiles, and that DVC can read dvc.lock."""
     from fsr_fer.pipeline.recovery import require_whole_lock
 
-    require_whole_lock(tracking.find_root())
     _check()
+    require_whole_lock(tracking.find_root())
 
 
 def _check() -> None:
@@ -391,7 +391,7 @@ def summary_command() -> None:
     names = sorted(table, key=[*params["methods"], *table].index)
     rows = [[name, *map(table[name].get, columns)] for name in names]
     typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
-    typer.echo(tabulate(rows, ["", *columns], "plain", ".1f", "right", missingval="-"))
+    typer.echo(tabulate(rows, ["", *columns], "plain", ".1f", numalign="right", missingval="-"))
     typer.echo(f"Report with intervals, figures and params: data/{profile}/report/index.html")
 
 
@@ -437,7 +437,12 @@ def verify_command(
 
     root = tracking.find_root()
     os.chdir(root)
-    stages = [name for words in replay or [] for name in find(Revision(root), words)[2]]
+    stages = []
+    for words in replay or []:
+        written_by = find(Revision(root), words)[2]
+        if not written_by:
+            raise UserError(f"--replay {words}: no stage writes it")
+        stages += written_by
     findings, newer = verify(root)
     for finding in findings:
         typer.echo(finding)

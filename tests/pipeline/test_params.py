@@ -25,6 +25,8 @@ from fsr_fer.pipeline.profiles import (
 from fsr_fer.pipeline.stage import load_stage
 from fsr_fer.training.settings import FinetuneSettings, FsrVariantSettings, PretrainSettings
 from tests import ROOT
+from tests.conftest import Run
+from tests.pipeline.provenance.conftest import commit, git_init
 
 
 @pytest.fixture
@@ -142,6 +144,28 @@ def test_mistakes(params: dict[str, Any], key: str, value: object, message: str)
     with pytest.raises(SettingsError, match=message) as caught:
         check_params(params)
     assert "\n" not in str(caught.value)
+
+
+def test_a_scale_that_is_no_list_is_said_by_the_check(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    git_init(tmp_path)
+    (tmp_path / "file").touch()
+    commit(tmp_path, "first")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    text = (ROOT / "params.yaml").read_text()
+    for old, new, message in (
+        ("scales: [2, 3, 4, 5, 6, 7, 8]", "scales: 8", "scales is 8; allowed: a list"),
+        ("teachers: [mixed_resolution, orthogonal_updates]", "teachers: mixed_resolution",
+         "distill.teachers is 'mixed_resolution'; allowed: a list"),
+    ):  # fmt: skip
+        assert old in text
+        (tmp_path / "params.yaml").write_text(text.replace(old, new))
+        code, out, err = run("check")
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
 
 
 @pytest.mark.parametrize(

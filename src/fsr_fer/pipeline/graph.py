@@ -42,7 +42,7 @@ def resolve_graph(root: Path, pipeline: bytes, params: bytes) -> Graph:
         try:
             with Repo(folder, uninitialized=True) as repo:
                 stages = {stage.name: _declared(stage) for stage in repo.index.stages}
-        except DvcException as error:
+        except (DvcException, TypeError) as error:  # TypeError: a value where it wants a list
             said = " ".join(str(error).split()).replace(f"{os.path.relpath(folder)}/", "")
             raise UserError(f"{PIPELINE_FILE} cannot be read; DVC says: {said}") from None
     with contextlib.suppress(OSError, UserError):  # a place that cannot be written

@@ -1,7 +1,8 @@
 """params.yaml checked as a whole: every value of every profile, before anything starts."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def read_params(path: Path = PARAMS_FILE) -> Values:
     except SettingsError as error:
         raise UserError(f"{path.name}: {error}") from None
     return params
+
+
+@contextlib.contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """For what reads params.yaml unchecked: where that fails, say what is wrong with the file."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError):
+        read_params(path)
+        raise
 
 
 def selected_profile(params: Values, wanted: str | None) -> str:

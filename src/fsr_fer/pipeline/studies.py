@@ -319,7 +319,8 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
 def _write_results(
     root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
 ) -> list[Path]:
-    scales, confidence = params["scales"], params["evaluate"]["confidence"]
+    settings = profile_values(params, params["profile"])
+    scales, confidence = params["scales"], settings["evaluate"]["confidence"]
     plain = [run for run in runs if run.ablation is None]
     by_method: dict[str, dict[int, PredictionTable]] = {}
     changed: dict[str, dict[int, PredictionTable]] = {}
@@ -397,7 +398,8 @@ def _convergence(
             seed: total_accuracy(predictions.labels, predictions.at(MEAN, params["scales"]))
             for seed, predictions in by_method[f"fsr_{variant}"].items()
         }
-    return convergence.summarise(curves, test, params["evaluate"]["confidence"])
+    settings = profile_values(params, params["profile"])
+    return convergence.summarise(curves, test, settings["evaluate"]["confidence"])
 
 
 def _curve(text: str) -> convergence.Curve:

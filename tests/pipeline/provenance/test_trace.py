@@ -131,6 +131,7 @@ def test_another_tools_number_comes_from_the_faces_and_what_was_imported(pipelin
         ("data/tiny/report/other.svg", "is no value .* path or stage"),
         ("train@sharpe", "near: train@sharp"),
         ("README.md", "'README.md' is no value"),
+        ("data/raw/other.csv", "is no value"),
     ],
 )
 def test_unknown_words_are_one_clear_line(finished: Path, words: str, message: str) -> None:
@@ -158,6 +159,7 @@ def test_past_revisions_and_experiments(pipeline: Path) -> None:
 
 def test_what_nobody_has_any_more_says_how_to_get_it(pipeline: Path) -> None:
     shell(pipeline, "rm", "-r", ".dvc/cache/files", "data/tiny")
+    assert names(traced(pipeline, "data/tiny/report")) == ALL  # dvc.lock has it
     with pytest.raises(UserError, match=r"not in DVC's cache; `dvc fetch -A` brings"):
         find_revision(pipeline, "HEAD").output("data/tiny/predictions/sharp.csv")
 
@@ -260,6 +262,7 @@ def test_the_command_line_exits_with_1_on_a_difference(
     assert code == 1
     assert "metrics/tiny/accuracy.json is not what report wrote\n" in out
     assert "report again: metrics/tiny/accuracy.json: CHANGED" in out
+    assert "--replay data/raw: no stage writes it" in run("verify", "--replay", "data/raw")[2]
     code, _, err = run("verify", "--replay", "sing")
     assert (code, err.count("\n")) == (1, 1)
     assert err.startswith("fsr-fer: ")

@@ -77,8 +77,13 @@ class Project:
             accuracy[row] = {c: round(total_accuracy(LABELS, v), 3) for c, v in readings.items()}
             small = np.stack([v for column, v in readings.items() if column != "hr"])
             accuracy[row]["mean"] = round(total_accuracy(LABELS, small), 3)
+        self._outs = {path: self.keep(path, content) for path, content in outs.items()}
+        self.rewrite_metrics(accuracy, faces)
+
+    def rewrite_metrics(self, accuracy: Mapping[str, Any], faces: str = "a") -> None:
+        """Put these accuracies in the place of those that were made."""
         write_json(self.root / METRICS, accuracy)
-        self._lock({path: self.keep(path, content) for path, content in outs.items()}, faces)
+        self._lock(self._outs, faces)
 
     def keep(self, path: str, content: bytes) -> str:
         """Put a file in its place and into the cache; its hash."""

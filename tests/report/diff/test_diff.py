@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from fsr_fer.common.files import write_json
 from fsr_fer.evaluation.imported import given_faces, write_imported
@@ -65,6 +66,60 @@ def test_a_param_and_what_it_did(based: Project, run: Run) -> None:
     cell = value["table"]["fsr_reweighted"]["x8"]
     assert cell.pop("p_value") < value["level"] == 0.05
     assert list(cell.values()) == [55.0, 70.0, 15.0, 0, 30]
+
+
+def test_a_value_of_a_base_and_imported_weights_are_named(project: Project, run: Run) -> None:
+    profiles = project.params["profiles"]
+    profiles["small"] = {"based_on": "fast"}
+    profiles["fast"] = {"pretrain": {"epochs": 14}}
+    project.reproduce(BASE)
+    project.commit("base")
+    profiles["fast"]["pretrain"]["epochs"] = 2
+    project.reproduce(BASE)
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text())
+    weights = {"path": "data/raw/weights", "md5": "0" * 32, "size": 9, "nfiles": 2}
+    lock["stages"]["dataset"]["deps"].append(weights)
+    (project.root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    value = as_json(run)
+    assert [change["name"] for change in value["params"]] == ["profiles.fast.pretrain.epochs"]
+    assert [change["name"] for change in value["data"]] == ["data/raw/weights"]
+
+
+def test_a_row_without_all_scales_adds_no_test_of_a_mean(based: Project, run: Run) -> None:
+    def p_value() -> float:
+        p: float = as_json(run)["table"]["fsr_reweighted"]["mean"]["p_value"]
+        return p
+
+    based.reproduce(changed(x8=94))
+    alone = p_value()
+    path = based.root / METRICS
+    for revision in ("base", "workspace"):
+        some = {**BASE, "rcan": {"hr": 5, "x2": 9 if revision == "base" else 40}}
+        based.reproduce({**some, **({} if revision == "base" else changed(x8=94))})
+        table = json.loads(path.read_text())
+        del table["rcan"]["mean"]
+        based.rewrite_metrics(table)
+        if revision == "base":
+            based.commit("another row")
+    assert p_value() == alone < 0.9
+
+
+def test_a_profiles_own_limits_and_level_count(based: Project, run: Run) -> None:
+    own = {"review": {"largest_drop_of_mean": 50.0, "largest_drop_at_a_size": 50.0},
+           "evaluate": {"confidence": 0.99}}  # fmt: skip
+    based.params["profiles"]["small"] = own
+    based.reproduce(changed(x8=150))
+    assert run("diff", "--fail-below")[0] == 0
+    assert as_json(run)["level"] == 0.01
+
+
+@pytest.mark.parametrize("edit", [{"profiles": None}, {"dataset": None}, {"evaluate": 5}])
+def test_params_half_edited_are_one_line(based: Project, run: Run, edit: dict[str, Any]) -> None:
+    based.params |= edit
+    based.write_params()
+    code, out, err = run("diff")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("fsr-fer: params.yaml")
 
 
 def test_noise_is_called_noise(based: Project, run: Run) -> None:

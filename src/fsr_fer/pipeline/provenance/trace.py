@@ -73,8 +73,10 @@ def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
     here = os.path.relpath(Path.cwd() / words, revision.root)
     for path in dict.fromkeys(os.path.normpath(p).replace(os.sep, "/") for p in (here, words)):
         names = touching(lock, "outs", path)
-        there = revision.commit is not None or (revision.root / path).exists()
-        if (names and there) or touching(lock, "deps", path):
+        entries = (e for s in lock.values() for e in (*s.get("outs", ()), *s.get("deps", ())))
+        there = any(entry["path"] == path for entry in entries)  # else a file in a folder
+        there = there or revision.commit is not None or (revision.root / path).exists()
+        if there and (names or touching(lock, "deps", path)):
             return path, None, names
     metric, _, key = words.partition(".")
     files = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}

@@ -11,6 +11,7 @@ from typing import Any
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.git import git_refusal
+from fsr_fer.pipeline.params import explaining
 from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, PARAMS_FILE, SETTINGS_FILE
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import record_of
@@ -78,7 +79,8 @@ def _code(root: Path) -> Iterator[str]:
 
 def _settings(root: Path) -> Iterator[str]:
     """settings.json, made again: values of other profiles do not count."""
-    now = effective_values(read_yaml(PARAMS_FILE))
+    with explaining(PARAMS_FILE):
+        now = effective_values(read_yaml(PARAMS_FILE))
     for key, old, new in _changes(Revision(root).values(SETTINGS_FILE.name), now):
         yield f"{key} is {new}; {SETTINGS_FILE} has {old}: `dvc repro`"
 

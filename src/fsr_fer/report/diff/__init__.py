@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.params import explaining
+from fsr_fer.pipeline.paths import PARAMS_FILE
 from fsr_fer.pipeline.provenance.revision import Revision, find_revision
 from fsr_fer.report.diff.comparison import Comparison, compare
 from fsr_fer.report.diff.gate import breaches
@@ -22,6 +24,13 @@ def review(
     before, dots, after = revisions.partition("..")
     first = find_revision(root, before or "HEAD")
     last = find_revision(root, after or "HEAD") if dots else Revision(root)
+    with explaining(root / PARAMS_FILE):
+        return _review(first, last, profile, gate)
+
+
+def _review(
+    first: Revision, last: Revision, profile: str | None, gate: bool
+) -> tuple[Comparison, list[str] | None]:
     params = last.values("params.yaml")
     profiles = params.get("profiles", {})
     name = profile or str(params.get("profile"))

@@ -67,15 +67,15 @@ def compare(before: Results, after: Results) -> Comparison:
     """Compare two revisions' results of one profile."""
     untested = _obstacle(before, after)
     params = _changes(flat(before.params), flat(after.params))
-    own = f"profiles.{after.profile}."
+    own = tuple(f"profiles.{name}." for name in (*before.profiles, *after.profiles))
     return Comparison(
         before=before.revision.title,
         after=after.revision.title,
         profile=after.profile,
-        level=round(1 - after.params.get("evaluate", {}).get("confidence", 0.95), 10),
+        level=round(1 - after.values.get("evaluate", {}).get("confidence", 0.95), 10),
         faces=len(after.test_faces or ()),
         table=_table(before, after, {} if untested else _tests(before, after)),
-        params=tuple(c for c in params if not c.name.startswith("profiles.") or own in c.name),
+        params=tuple(c for c in params if c.name.startswith(own) or "profiles." not in c.name),
         data=tuple(_changes(before.data, after.data)),
         code=tuple(_changes(before.code, after.code)),
         untested=untested,
@@ -141,12 +141,12 @@ def _tests(before: Results, after: Results) -> dict[tuple[str, str], dict[str, A
             tests[name, column] = {"p_value": 1.0, "only_before": old, "only_after": new}
             if not same:
                 sizes[name, column] = mcnemar_exact(old, new)
+        if MEAN not in before.accuracy[name] or MEAN not in after.accuracy[name]:
+            continue  # not at all scales
         tests[name, MEAN] = {"p_value": 1.0}
         if not same:
             # As McNemar's: what a face gained has either sign with equal chance.
             scales = [int(column.removeprefix("x")) for column in pairs if column != HR]
-            if not scales:  # another tool's row may have full size alone
-                continue
             right = [times_correct(t.labels, t.at(MEAN, scales)) for t in (first, second)]
             means[name, MEAN] = sign_flip(right[1] - right[0])
     for family in (sizes, means):

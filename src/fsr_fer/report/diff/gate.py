@@ -16,7 +16,7 @@ def breaches(comparison: Comparison, results: Results) -> list[str]:
         UserError: params.yaml of the results has no limits, or a wrong one.
     """
     where = f"params.yaml of {results.revision.title}: review"
-    limits = build(ReviewSettings, results.params.get("review"), where)
+    limits = build(ReviewSettings, results.values.get("review"), where)
     reasons = list(comparison.doubts)
     for name, cells in comparison.table.items():
         if all(cell.after is None for cell in cells.values()):

@@ -9,7 +9,6 @@ from typing import Any
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation.imported import (
-    IMPORTED,
     GivenFace,
     given_faces,
     imported_file,
@@ -18,7 +17,7 @@ from fsr_fer.evaluation.imported import (
 from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, SETTINGS_FILE, Paths
-from fsr_fer.pipeline.profiles import effective_values, flat, profile_values
+from fsr_fer.pipeline.profiles import BASE, effective_values, flat, profile_values
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 from fsr_fer.pipeline.provenance.revision import Revision, some
 
@@ -58,24 +57,36 @@ class Results:
         return table
 
     @property
+    def values(self) -> dict[str, Any]:
+        """The profile's values, none if this revision does not know it."""
+        try:
+            return profile_values(self.params, self.profile)
+        except (KeyError, SettingsError):
+            return {}
+
+    @property
+    def profiles(self) -> list[str]:
+        """The profile and those that it is based on."""
+        names = [self.profile]
+        sections = self.params.get("profiles", {})
+        while (base := sections.get(names[-1], {}).get(BASE)) and base not in names:
+            names.append(base)
+        return names
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes of the profile, none if this revision does not know it."""
-        try:
-            dataset = profile_values(self.params, self.profile)["dataset"]
-        except (KeyError, SettingsError):
-            return ()
-        return tuple(dataset["class_names"])
+        return tuple(self.values.get("dataset", {}).get("class_names", ()))
 
     @cached_property
     def data(self) -> dict[str, str]:
-        """The raw data of the profile's results, and imported predictions, as dvc.lock has them."""
+        """Raw faces, imported predictions and imported weights, as dvc.lock has them."""
         return {
             dep["path"]: f"{dep.get('nfiles', 1):,} files, {dep.get('size', 0):,} bytes, "
             f"md5 {dep.get('md5', '')[:8]}"
             for stage in self.revision.lock.values()
             for dep in stage.get("deps", [])
-            if dep["path"].startswith(f"data/raw/{self.profile}")
-            or dep["path"] == IMPORTED.as_posix()
+            if dep["path"].startswith("data/raw/")
         }
 
     @cached_property
@@ -111,8 +122,7 @@ class Results:
             yield f"{name}: dvc.lock has no results"
             return
         if settings := self.revision.values(SETTINGS_FILE.name):
-            if settings["profile"] != self.profile:
-                other = settings["profile"]
+            if (other := settings.get("profile")) != self.profile:
                 yield f"{name}: dvc.lock is of profile {other}, not {self.profile}"
                 return
             if changed := sorted(self._other_params(settings)):
