@@ -109,7 +109,8 @@ def _table(
     before: Results, after: Results, tests: Mapping[tuple[str, str], Mapping[str, Any]]
 ) -> dict[str, dict[str, Cell]]:
     table: dict[str, dict[str, Cell]] = {}
-    for name in {**before.accuracy, **after.accuracy}:
+    names = {**before.accuracy, **after.accuracy}
+    for name in sorted(names, key=[*after.values.get("methods", {}), *names].index):
         first, second = before.accuracy.get(name, {}), after.accuracy.get(name, {})
         table[name] = {}
         for column in {**first, **second}:
