@@ -26,11 +26,15 @@ bench: environment
 	@$(WITH_VENV) python benchmarks/cost.py
 
 # Of two started at once in a new folder, one installs, and the other waits for it and finds all there.
-WAIT := import fcntl, subprocess, sys; makefile = open("Makefile"); \
-  fcntl.flock(makefile, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:]))
+# Writing is what a lock on a network's disk needs; the lock goes on to the make that is started.
+WAIT := import fcntl, os, sys; \
+  mode = os.O_RDWR if os.access("Makefile", os.W_OK) else os.O_RDONLY; \
+  makefile = os.open("Makefile", mode); os.set_inheritable(makefile, True); \
+  fcntl.flock(makefile, fcntl.LOCK_EX); os.execvp(sys.argv[1], sys.argv[1:])
 
 environment:
-	@$(PYTHON) -c '$(WAIT)' $(MAKE) --silent $(READY)
+	@$(MAKE) --silent --question $(READY) 2>/dev/null || \
+	  $(PYTHON) -c '$(WAIT)' $(MAKE) --silent $(READY)
 
 # The virtual environment follows pyproject.toml and constraints.txt; installing compiles the kernel.
 # Python compiles modules when they are first imported, which few of the packages' ever are.

@@ -192,9 +192,11 @@ def import_command(
     target = top / source if several else top
     tracked = top.with_name(f"{name}.dvc")
     if tracked.exists() and not top.exists() and (several or not force):
+        file = tracked.relative_to(root).as_posix()
+        others = f"remove {file} to import all sources anew" if several else "--force imports these"
         raise UserError(
-            f"{tracked.relative_to(root)} has faces that are not here: `dvc pull "
-            f"{tracked.relative_to(root)}` brings them, without the file others can be imported"
+            f"{file} has faces that are not here: `dvc pull {file}` brings them, where they were "
+            f"pushed; else {others}"
         )
     is_new, was_tracked = not target.exists(), tracked.exists()
     try:

@@ -118,6 +118,8 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
         longer = content[:-2] + scan * more + content[-2:]
         with pytest.raises(PictureError, match="scans") if refused else nullcontext():
             assert decode_picture(longer).shape == (64, 64, 3)
+    # What lies behind the picture, of a phone's video say, is none of its scans.
+    assert decode_picture(content + b"\xff\xda\0\2" * 99).shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,12 @@ def test_rafdbs_numbers_are_its_names_in_any_order(rafdb: Path) -> None:
     assert {spelt[face.label] for face in spelt_source.faces} == {
         "surprised", "fearful", "disgusted",
     }  # fmt: skip
+    eight = ("anger", "contempt", *(name for name in RAFDB_CLASSES if name != "anger"))
+    assert {eight[face.label] for face in open_source("rafdb", rafdb, eight).faces} == {
+        "surprise", "fear", "disgust",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="some of RAF-DB's classes at other places"):
+        open_source("rafdb", rafdb, ("anger", "disgust", "fear", "joy", "neutral", "a", "b"))
     translated = tuple(f"class {number}" for number in range(7))
     in_order = open_source("rafdb", rafdb, translated)
     assert [f.label for f in in_order.faces] == [f.label for f in own]

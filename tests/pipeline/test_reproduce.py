@@ -87,6 +87,7 @@ def test_a_profile_without_faces_is_refused_before_anything_runs(
     with pytest.raises(UserError, match=said):
         require_faces(tmp_path)
     (tmp_path / f"data/raw/{profile}").mkdir(parents=True)
+    (tmp_path / f"data/raw/{profile}/labels.csv").touch()
     require_faces(tmp_path)
 
 

@@ -272,6 +272,9 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         out = predict(source, "--annotate", drawn, "--format", "csv")[1]
         assert not [name for name in sources_of(out) if name.startswith(drawn)]
         shutil.rmtree(drawn)
+    for source in ("faces", "faces/b.png"):
+        words = (source, "--annotate", "faces", "--output", "o.csv", "--resume")
+        assert f"--annotate faces: {source} lies in it" in predict(*words)[2]
     code, _, err = predict("faces", "--annotate", "/proc/drawn")
     assert (code, "--annotate /proc/drawn: cannot be made" in err) == (1, True)
     (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")

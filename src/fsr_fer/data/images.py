@@ -59,7 +59,7 @@ def decode_picture(data: bytes) -> np.ndarray:
         raise PictureError("is empty (0 bytes)")
     try:
         with _open(data) as picture:
-            if picture.format == "JPEG" and data.count(b"\xff\xda") > MOST_SCANS:
+            if picture.format in ("JPEG", "MPO") and _scans(data) > MOST_SCANS:
                 raise PictureError(f"is a JPEG of more than {MOST_SCANS} scans")
             picture.load()
             if picture.format == "JPEG" and _is_cut(data, picture):
@@ -84,6 +84,21 @@ def _open(data: bytes) -> Image.Image:
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
+def _scans(data: bytes) -> int:
+    """Scans of a JPEG's first picture; bytes in previews and behind its end are none."""
+    at, found = 2, 0
+    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
+        marker = data[at + 1]
+        if marker == 0xD9:  # the end
+            break
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # these have no length
+            at += 1 if marker == 0xFF else 2
+            continue
+        found += marker == 0xDA
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return found
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -154,8 +154,14 @@ def _read_rafdb(source: Source) -> None:
     positions = [position for position in found if position is not None]
     if positions == list(range(len(source.class_names))):
         return
-    if len(set(positions)) == len(RAFDB_CLASSES) == len(source.class_names):
+    numbers = range(len(RAFDB_CLASSES))
+    if len(set(positions)) == len(numbers) > max((f.label for f in source.faces), default=0):
         source.faces = [replace(face, label=positions[face.label]) for face in source.faces]
+    elif any(p not in (None, n) for n, p in zip(numbers, found, strict=True)):
+        raise UserError(
+            f"dataset.class_names has some of RAF-DB's classes at other places than its numbers "
+            f"1 to 7 say, and not all: {', '.join(RAFDB_CLASSES)}; use these names, in any order"
+        )
     else:  # in another language, say
         order = ", ".join(f"{number} = {name}" for number, name in enumerate(source.class_names, 1))
         source.notes.append(f"RAF-DB's numbers are taken in the order of class_names: {order}")

@@ -187,8 +187,15 @@ def _check(params: Mapping[str, Any]) -> None:
         if key not in KEYS:
             raise SettingsError(f"{key} is not a known key; known: {', '.join(KEYS)}")
     build(CommonSettings, {key: values[key] for key in COMMON}, "")
+    rows = [row for row in values["methods"].values() if isinstance(row, Mapping)]
+    needed = any(row.get("faces") == "restored/rcan" for row in rows)
     some = bool(set(values["scales"]) & set(RCAN_SCALES))
-    require(some, "scales", values["scales"], "lists with 2, 3, 4 or 8, for which there is RCAN")
+    require(
+        some or not needed,
+        "scales",
+        values["scales"],
+        "lists with 2, 3, 4 or 8, for which there is RCAN",
+    )
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
     for section, key in (("pack", "method"), ("distill", "teachers")):

@@ -96,7 +96,8 @@ def require_faces(root: Path) -> None:
     profile = values["profile"]
     folder = f"data/raw/{profile}"
     drawn = any(folder in node["outs"] for node in graph.values())
-    if drawn or (root / folder).exists() or (root / f"{folder}.dvc").exists():
+    there = any(path.is_file() for path in (root / folder).rglob("*"))
+    if drawn or there or (root / f"{folder}.dvc").exists():
         return
     source = profile_values(values, profile)["dataset"]["source"]
     if source == "synthetic":

@@ -245,6 +245,8 @@ def run_studies(
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
     """Run experiments side by side; after one that fails no other begins."""
+    if not missing:
+        return
     with ThreadPoolExecutor(default_jobs()) as pool:
         futures = {pool.submit(_run, root, experiment): experiment for experiment in missing}
         try:

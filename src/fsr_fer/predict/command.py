@@ -136,7 +136,7 @@ def predict_command(
         raise typer.BadParameter("--min-probability must be from 0 to 1")
     part = _part(shard)
     if annotate is not None:
-        _prepare_folder(annotate, resume)
+        _prepare_folder(annotate, resume, [] if boxes else given)
     reader = load(model, profile=profile, device=device)
     suffix = output.suffix.lower() if output else ""
     chosen = format or SUFFIX_FORMATS.get(suffix, "table")
@@ -186,11 +186,14 @@ def _part(shard: str | None) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _prepare_folder(folder: Path, resume: bool) -> None:
+def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--annotate {folder}: is a file; expected a folder")
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"--annotate {folder}: holds files already; name a new folder")
+    for source in sources:  # what is drawn is not read
+        if os.path.exists(source) and Path(source).resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"--annotate {folder}: {source} lies in it; name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,13 +51,13 @@ def _source(source: str, drawn: str | None) -> Iterator[Found]:
         yield from _folder(source, drawn)
     elif glob.has_magic(source) and not os.path.lexists(source):
         matches = sorted(glob.glob(source, recursive=True))
-        for match in matches:
-            if os.path.isdir(match):
-                yield from _folder(match, drawn)
-            elif not _lies_in(match, drawn):
-                yield match, match, ""
-        if not matches:
-            yield source, source, "matches no file"
+        left_out = cache(lambda folder: _lies_in(folder, drawn))
+        read = [match for match in matches if not left_out(os.path.dirname(match))]
+        for match in read:
+            yield from _folder(match, drawn) if os.path.isdir(match) else [(match, match, "")]
+        if not read:
+            drawings = "only what is drawn" if matches else "no file"
+            yield source, source, f"matches {drawings}"
     else:
         yield source, source, ""
 
@@ -91,8 +92,7 @@ def _below(
         return
     try:
         with os.scandir(folder) as entries:
-            # Not entry.is_dir(), which fails where a link leads in a circle.
-            names = sorted((entry.name, os.path.isdir(entry.path)) for entry in entries)
+            names = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as error:
         yield folder, f"cannot be read: {error.strerror}"
         return
@@ -104,6 +104,11 @@ def _below(
             yield from _below(path, drawn, (*above, real))
         elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS):
             yield path, ""
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # entry.is_dir() fails where a link leads in a circle.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _list(file: str) -> Iterator[Found]:

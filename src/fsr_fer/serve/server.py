@@ -36,12 +36,19 @@ class InTime(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait for a client that takes its answer."""
         super().pause_writing()
-        self._unread = self.loop.call_later(self.seconds, self.transport.abort)
+        self._wait_for_taker(None)
 
     def resume_writing(self) -> None:
         """Stop waiting: it did."""
         super().resume_writing()
         self._taken()
+
+    def _wait_for_taker(self, before: int | None) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left == before:  # it has taken nothing meanwhile
+            self.transport.abort()
+            return
+        self._unread = self.loop.call_later(self.seconds, self._wait_for_taker, left)
 
     def _taken(self) -> None:
         if self._unread is not None:
