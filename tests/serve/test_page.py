@@ -183,6 +183,7 @@ def test_what_was_read_before_is_gone_with_the_next_picture(open_page) -> None:
 
 def test_a_square_is_of_its_own_picture(open_page, tmp_path: Path) -> None:
     page = open_page()
+    wait_for(page, "#pixels", "100 pixels")  # the drawn face is read
     scene(tmp_path / "scene.png")
     # Another picture comes while the service still looks for faces in the first.
     page.evaluate("""() => {
@@ -208,7 +209,7 @@ def test_a_square_is_of_its_own_picture(open_page, tmp_path: Path) -> None:
         "text => { window.other = Uint8Array.from(atob(text), c => c.charCodeAt(0)); }", other
     )
     drop(page, (tmp_path / "scene.png").read_bytes())
-    wait_for(page, "#faces", "1: red")
+    wait_for(page, "#faces", "260 pixels")
     assert page.evaluate("window.squares") == ["[[0,0,260,260]]"]
 
 
