@@ -334,7 +334,7 @@ def check_command() -> None:
     require_whole_lock(tracking.find_root())
 
 
-def _check() -> None:
+def _check() -> dict[str, Any]:
     from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.params import read_params
 
@@ -344,8 +344,9 @@ def _check() -> None:
             f"Git does not answer: {reason}; where there is no repository, `git init` and "
             "`git add --all && git commit -m start` make one"
         )
-    profiles = read_params(root / "params.yaml")["profiles"]
-    typer.echo(f"params.yaml is right (profiles: {', '.join(profiles)})")
+    params = read_params(root / "params.yaml")
+    typer.echo(f"params.yaml is right (profiles: {', '.join(params['profiles'])})")
+    return params
 
 
 @app.command("repro", rich_help_panel=RUN)
@@ -361,8 +362,7 @@ def repro_command(
     from fsr_fer.pipeline.reproduce import reproduce, require_faces
 
     os.chdir(tracking.find_root())
-    _check()
-    require_faces(Path())
+    require_faces(Path(), _check())
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:

@@ -15,6 +15,7 @@ import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
+from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.reproduce import reproduce, require_faces, times
 from tests import ROOT
 from tests.pipeline.provenance.conftest import edit, finished, own_environment, pipeline, shell
@@ -81,14 +82,15 @@ def test_a_profile_without_faces_is_refused_before_anything_runs(
         shutil.copy(ROOT / file, tmp_path)
     edit(tmp_path, "params.yaml", "profile: small", f"profile: {profile}")
     edit(tmp_path, "params.yaml", "  small: {}", "  small: {}\n  mine: {}")
+    params = read_params(tmp_path / "params.yaml")
     if said is None:
-        require_faces(tmp_path)
+        require_faces(tmp_path, params)
         return
     with pytest.raises(UserError, match=said):
-        require_faces(tmp_path)
+        require_faces(tmp_path, params)
     (tmp_path / f"data/raw/{profile}").mkdir(parents=True)
     (tmp_path / f"data/raw/{profile}/labels.csv").touch()
-    require_faces(tmp_path)
+    require_faces(tmp_path, params)
 
 
 def test_where_the_time_went_is_told_by_the_longest() -> None:

@@ -23,9 +23,8 @@ from fsr_fer.common.arithmetic import is_pinned
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.graph import Graph, resolve_graph
-from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.paths import PARAMS_FILE, PIPELINE_FILE
-from fsr_fer.pipeline.profiles import profile_values
+from fsr_fer.pipeline.profiles import Values, profile_values
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision, holds
 from fsr_fer.pipeline.recovery import keep_lock, recover
@@ -84,22 +83,21 @@ def _reproduce(root: Path, jobs: int | None) -> None:
         print(times(runs))
 
 
-def require_faces(root: Path) -> None:
+def require_faces(root: Path, params: Values) -> None:
     """Refuse a selected profile whose faces neither a stage draws nor an import has brought.
 
     Raises:
         UserError: it is one, with the command that brings faces.
     """
-    params, pipeline = root / PARAMS_FILE, root / PIPELINE_FILE
-    graph = resolve_graph(root, pipeline.read_bytes(), params.read_bytes())
-    values = read_params(params)
-    profile = values["profile"]
+    pipeline, file = root / PIPELINE_FILE, root / PARAMS_FILE
+    graph = resolve_graph(root, pipeline.read_bytes(), file.read_bytes())
+    profile = params["profile"]
     folder = f"data/raw/{profile}"
     drawn = any(folder in node["outs"] for node in graph.values())
     there = any(path.is_file() for path in (root / folder).rglob("*"))
     if drawn or there or (root / f"{folder}.dvc").exists():
         return
-    source = profile_values(values, profile)["dataset"]["source"]
+    source = profile_values(params, profile)["dataset"]["source"]
     if source == "synthetic":
         raise UserError(
             f"no stage draws the faces of profile {profile}; add {profile} to the list of "

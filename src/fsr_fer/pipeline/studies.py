@@ -227,20 +227,27 @@ def run_studies(
         if experiment.ablation is None or experiment.seed == wanted[0].seed:
             experiment.check(params)  # for other seeds an ablation has the same values
     code = Revision(root).values(CODE_FILE.name)
-    missing = [e for e in wanted if revision_of(root, e, params, code) is None]
+    made = _made(root, wanted, params, code)
+    missing = [experiment for experiment in wanted if experiment not in made]
     duration = _duration(root, missing, params)
     print(f"{len(wanted)} experiments, {len(missing)} to run{duration}", flush=True)
     if dry_run:
         return []
     # All methods of a seed first: their networks are what the ablations start from.
     whole = [experiment for experiment in wanted if experiment.ablation is None]
-    written: list[Path] = []
-    for part in (whole, wanted) if whole != wanted else (whole,):
-        _run_all(root, [experiment for experiment in missing if experiment in part])
-        missing = [experiment for experiment in missing if experiment not in part]
-        runs = {e: r for e in part if (r := revision_of(root, e, params, code)) is not None}
-        written = _write_results(root, params, runs)
+    _run_all(root, [experiment for experiment in missing if experiment in whole])
+    written = _write_results(root, params, _made(root, whole, params, code))
+    if whole != wanted:
+        _run_all(root, [experiment for experiment in missing if experiment not in whole])
+        written = _write_results(root, params, _made(root, wanted, params, code))
     return written
+
+
+def _made(
+    root: Path, wanted: Sequence[Experiment], params: Mapping[str, Any], code: Mapping[str, str]
+) -> dict[Experiment, Revision]:
+    """Those that exist, with their commits."""
+    return {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
 
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
@@ -321,8 +328,8 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
 def _write_results(
     root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
 ) -> list[Path]:
-    settings = profile_values(params, params["profile"])
-    scales, confidence = params["scales"], settings["evaluate"]["confidence"]
+    scales = params["scales"]
+    confidence = profile_values(params, params["profile"])["evaluate"]["confidence"]
     plain = [run for run in runs if run.ablation is None]
     by_method: dict[str, dict[int, PredictionTable]] = {}
     changed: dict[str, dict[int, PredictionTable]] = {}
@@ -351,7 +358,7 @@ def _write_results(
     if ablations:
         results[f"{study}_ablations" if study else "ablations"] = ablations
     if study is None:
-        results["convergence"] = _convergence(runs, plain, by_method, params)
+        results["convergence"] = _convergence(runs, plain, by_method, params, confidence)
     made_by = {
         run.name: {"revision": revision.commit, "values": list(run.values)}
         for run, revision in runs.items()
@@ -386,6 +393,7 @@ def _convergence(
     plain: Sequence[Experiment],
     by_method: Mapping[str, Mapping[int, PredictionTable]],
     params: Mapping[str, Any],
+    confidence: float,
 ) -> dict[str, Any]:
     """The paper's claim of section 4.3, from the validation curves of the two variants."""
     file = "metrics/{}/fsr/{}/plots/metrics/{}.tsv"
@@ -400,8 +408,7 @@ def _convergence(
             seed: total_accuracy(predictions.labels, predictions.at(MEAN, params["scales"]))
             for seed, predictions in by_method[f"fsr_{variant}"].items()
         }
-    settings = profile_values(params, params["profile"])
-    return convergence.summarise(curves, test, settings["evaluate"]["confidence"])
+    return convergence.summarise(curves, test, confidence)
 
 
 def _curve(text: str) -> convergence.Curve:
