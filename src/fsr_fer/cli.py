@@ -8,7 +8,8 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -363,14 +364,21 @@ def repro_command(
 
     os.chdir(tracking.find_root())
     require_faces(Path(), _check())
+    with _interruptible():
+        reproduce(Path(), jobs)
+    summary_command()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End by SIGTERM and SIGHUP as by Ctrl-C: with what was started, in one line."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:
-        reproduce(Path(), jobs)
+        yield
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    summary_command()
 
 
 @app.command("summary", rich_help_panel=REVIEW)
@@ -527,7 +535,9 @@ def studies_command(
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root()
-    for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
+    with _interruptible():
+        written = run_studies(root, dry_run, method or (), seeds, variant, ablations)
+    for path in written:
         typer.echo(f"wrote {path.relative_to(root)}")
 
 
