@@ -133,6 +133,10 @@ def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:
     ]
     shell(pipeline, "dvc", "add", "-q", "data/raw")
     assert findings(pipeline) == ["data/raw changed since prepare read it"]
+    shutil.rmtree(pipeline / "data/raw")
+    assert findings(pipeline) == [
+        "data/raw is not here; `dvc checkout` or `dvc pull` brings outputs back"
+    ]
 
 
 def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,6 +203,12 @@ def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None
     with (
         contextlib.chdir(pipeline),
         pytest.raises(UserError, match=r"replay of report: `.*report.py` ended with 1: no ink"),
+    ):
+        replay(pipeline, "report")
+    (pipeline / "metrics/tiny/accuracy.json").unlink()
+    with (
+        contextlib.chdir(pipeline),
+        pytest.raises(UserError, match="metrics/tiny/accuracy.json is not here to compare with"),
     ):
         replay(pipeline, "report")
 

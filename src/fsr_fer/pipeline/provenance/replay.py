@@ -24,11 +24,14 @@ def replay(root: Path, name: str) -> dict[str, bool]:
     ``root`` is the current folder.
 
     Raises:
-        UserError: an input is missing, the command fails, or the workspace is not a Git one.
+        UserError: an input or output is missing, the command fails, or there is no repository.
     """
     entry = Revision(root).lock[name]
     outs = [out["path"] for out in entry.get("outs", [])]
     before = hashes_of(map(Path, outs))
+    for out in outs:
+        if before[out] == "missing":
+            raise UserError(f"{out} is not here to compare with; `dvc checkout` or `dvc pull`")
     tracked = git_bytes(root, "ls-files", "-z")
     if tracked is None:
         raise UserError("a replay copies the files that Git tracks, and this is no Git repository")

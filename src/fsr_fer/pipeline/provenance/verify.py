@@ -143,7 +143,7 @@ def _imports(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
     for name, stage in stages.items():
         for out in stage.outs if stage.is_data_source else ():
             path = os.path.relpath(out.fs_path).replace(os.sep, "/")
-            if out.workspace_status():
+            if out.workspace_status() and _is_here(Path(path)):
                 yield f"{path} is not the data that {name} names: changed after the import"
             sizes = {(d.get("size"), d.get("nfiles")) for d in deps if d["path"] == path}
             if sizes - {(out.meta.size, out.meta.nfiles)}:
