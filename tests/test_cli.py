@@ -214,16 +214,19 @@ def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyP
     assert "is not inside the project" in err
 
 
-def test_ctrl_c_is_one_line_and_exit_code_130(
-    project: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("module", "name"), [(importing, "import_faces"), (tracking, "track_with_dvc")]
+)
+def test_ctrl_c_is_one_line_and_leaves_no_faces_that_dvc_does_not_know(
+    project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importing, "import_faces", interrupted)
-    code, out, err = run("import", "csv", ".")
-    assert (code, out) == (130, "")
-    assert err == "fsr-fer: stopped; run the same command again\n"
+    monkeypatch.setattr(module, name, interrupted)
+    said = run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))
+    assert said == (130, "", "fsr-fer: stopped; run the same command again\n")
+    assert not (project / "data/raw/paper").exists()
 
 
 def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
@@ -326,17 +329,6 @@ def test_an_import_beside_faces_that_were_not_pulled_is_refused(
     assert "`dvc pull data/raw/paper.dvc` brings them" in err
     assert not (raw / "paper").exists()
     assert run("import", "rafdb", faces, "--force")[0] == 0
-
-
-def test_an_import_that_dvc_was_not_told_of_is_gone(
-    project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tracking, "track_with_dvc", interrupted)
-    assert run("import", "rafdb", write_rafdb(tmp_path / "rafdb"))[0] == 130
-    assert not (project / "data/raw/paper").exists()
 
 
 def test_weights_are_imported_once_and_replaced_only_on_demand(

@@ -28,6 +28,7 @@ from fsr_fer.predict.boxes import read_boxes
 from fsr_fer.predict.model import load
 from fsr_fer.report.diff.results import Results
 from tests import ROOT
+from tests.data.raw_faces import encoded
 from tests.predict.models import colour_model
 
 CLASSES = ("happy", "sad")
@@ -36,9 +37,7 @@ Example = tuple[bytes, Callable[[Path], object]]
 
 
 def picture(format: str) -> bytes:
-    content = io.BytesIO()
-    Image.effect_noise((9, 7), 60).save(content, format)
-    return content.getvalue()
+    return encoded(Image.effect_noise((9, 7), 60), format)
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

@@ -47,25 +47,16 @@ class _Groups(typer.core.TyperGroup):
                 formatter.write_dl(rows)
 
 
-app = typer.Typer(
+_app = partial(typer.Typer, no_args_is_help=True, rich_markup_mode=None)
+app = _app(
     name="fsr-fer",
     cls=_Groups,
     help="Read expressions from faces of few pixels; make and review the models that do.",
-    no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-weights_app = typer.Typer(
-    help="Bring in published weights of image super-resolution.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-predictions_app = typer.Typer(
-    help="Make a row of the table of what another tool predicts.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+weights_app = _app(help="Bring in published weights of image super-resolution.")
+predictions_app = _app(help="Make a row of the table of what another tool predicts.")
 app.command("predict", rich_help_panel=USE)(predict_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
 app.add_typer(weights_app, name="weights", rich_help_panel=RUN)

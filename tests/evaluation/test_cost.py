@@ -96,7 +96,6 @@ def test_meta_sr_at_full_size(scale: int, gflop: float) -> None:
         restorer = Restorer(MetaSr(build(MetaSrSettings, PAPER["sr"]["meta_sr"], "meta_sr")))
     side = small_side(scale)
     counted, once = work_of_module(restorer, (1, side, side, 3), torch.uint8)
-    assert sum(p.numel() for p in restorer.parameters()) == 22_419_096
     upscale = 2 * 100**2 * 576 * 3  # each output pixel is its kernel times a patch, RGB
     assert round((counted - upscale) / 1e9, 1) == gflop
     # A kernel for each way in which an output pixel may lie on its input pixel.

@@ -95,29 +95,13 @@ def test_a_line_holds_the_same_words_in_csv_json_and_python(
     assert second["message"] == "cannot be read: No such file or directory"
     _, as_csv, _ = predict("--boxes", "boxes.csv", "--format", "csv")
     row = rows_of(as_csv)[0]
-    values = {
-        **first,
-        **first["box"],
-        "score": "",
-        "uncertain": "false",
-        "frame": "",
-        "seconds": "",
-    }
+    values = first | first["box"] | {"uncertain": "false"}
+    values |= dict.fromkeys(("score", "frame", "seconds"), "")
     values |= {f"p_{name}": p for name, p in first["probabilities"].items()}
-    assert list(row) == [
-        *("input", "source", "frame", "seconds", "status", "x", "y", "width", "height", "score"),
-        *(
-            "pixels",
-            "label",
-            "probability",
-            "uncertain",
-            "expected_accuracy",
-            "p_red",
-            "p_green",
-            "p_blue",
-            "message",
-        ),
-    ]
+    assert ",".join(row) == (
+        "input,source,frame,seconds,status,x,y,width,height,score,pixels,label,probability,"
+        "uncertain,expected_accuracy,p_red,p_green,p_blue,message"
+    )
     assert row == {column: str(values[column]) for column in row}
 
 

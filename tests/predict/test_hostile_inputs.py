@@ -1,6 +1,5 @@
 """What may lie in a folder of pictures: a row each, the others read, never a traceback."""
 
-import io
 import json
 import os
 import socket
@@ -14,16 +13,11 @@ from PIL import Image
 
 from fsr_fer.predict.model import load
 from fsr_fer.predict.sources import find_pictures
+from tests.data.raw_faces import encoded
 from tests.predict.conftest import RED, Predict, paint, scene
 from tests.serve.conftest import serving
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, kind, **options)
-    return content.getvalue()
 
 
 def noise(kind: str, mode: str = "RGB", **options: object) -> bytes:
@@ -64,8 +58,8 @@ def turned(orientation: int) -> bytes:
     return noise("JPEG", exif=exif)
 
 
-def float_grey(value: float) -> bytes:
-    return encoded(Image.fromarray(np.full((20, 20), value, np.float32)), "TIFF")
+def level(value: float, kind: type = np.float32, file: str = "TIFF") -> bytes:
+    return encoded(np.full((20, 20), value, kind), file)
 
 
 # What the file holds, and what its row says: a status, and a part of its label or message.
@@ -83,17 +77,13 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "unreadable", "not a picture"),
     "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unreadable", "not a picture"),
     "film.mp4": (b"\0\0\0\x20ftypisom", "unreadable", "no video that can be read"),
-    "nan.tiff": (float_grey(float("nan")), "unreadable", "not finite"),
-    "range.tiff": (float_grey(200.0), "unreadable", "grey values"),
+    "nan.tiff": (level(float("nan")), "unreadable", "not finite"),
+    "range.tiff": (level(200.0), "unreadable", "grey values"),
     "animated.gif": (animated("GIF"), "ok", "red"),
     "animated.webp": (animated("WEBP"), "ok", "red"),
     "animated.png": (animated("PNG"), "ok", "red"),
-    "16-bit.png": (
-        encoded(Image.fromarray(np.full((20, 20), 32768, np.uint16)), "PNG"),
-        "ok",
-        "",
-    ),
-    "float.tiff": (float_grey(0.5), "ok", ""),
+    "16-bit.png": (level(32768, np.uint16, "PNG"), "ok", ""),
+    "float.tiff": (level(0.5), "ok", ""),
     "cmyk.jpg": (encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "JPEG"), "ok", "red"),
     "palette.png": (encoded(Image.new("P", (20, 20)), "PNG", transparency=0), "ok", ""),
     "bit.png": (encoded(Image.new("1", (20, 20), 1), "PNG"), "ok", ""),
@@ -139,19 +129,11 @@ FILES: dict[str, tuple[bytes, str, str]] = {
     "after.png": (noise("PNG") + bytes(9999), "ok", ""),
     "animated-half.gif": (animated("GIF")[:60], "unreadable", ""),
     "pages.tiff": (animated("TIFF"), "ok", "red"),
-    "grey-and-16-bit.tiff": (
-        encoded(Image.fromarray(np.full((20, 20), 65535, np.uint16)), "TIFF"),
-        "ok",
-        "0.33",
-    ),
+    "grey-and-16-bit.tiff": (level(65535, np.uint16), "ok", "0.33"),
     "16-bit.ppm": (b"P6 9 9 65535 " + b"\xff\xff\0\0\0\0" * 81, "ok", "red"),
-    "infinite.tiff": (float_grey(float("inf")), "unreadable", "not finite"),
-    "negative.tiff": (float_grey(-1.0), "unreadable", "grey values"),
-    "integers.tiff": (
-        encoded(Image.fromarray(np.full((20, 20), -5, np.int32)), "TIFF"),
-        "unreadable",
-        "grey",
-    ),
+    "infinite.tiff": (level(float("inf")), "unreadable", "not finite"),
+    "negative.tiff": (level(-1.0), "unreadable", "grey values"),
+    "integers.tiff": (level(-5, np.int32), "unreadable", "grey"),
     "cmyk.tiff": (encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "TIFF"), "ok", "red"),
     "ycbcr.tiff": (noise("TIFF", "YCbCr"), "ok", ""),
     "palette.gif": (encoded(Image.new("P", (20, 20)), "GIF", transparency=0), "ok", "0.33"),

@@ -1,8 +1,6 @@
 """Reading faces from Python: values worked out by hand, threads, batches, damaged models."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 
-import fsr_fer
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.detector import Detection
 from fsr_fer.predict.model import Model, load
@@ -223,13 +220,3 @@ def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path, here: Pa
     broken = load(save(model, tmp_path / "m.onnx"))
     with pytest.raises(UserError, match="gives no probabilities"):
         list(broken.predict(paint(here / "a.png", RED)))
-
-
-def test_importing_the_package_loads_nothing() -> None:
-    program = (
-        "import sys, fsr_fer; print(*sys.modules); fsr_fer.load; print('numpy' in sys.modules)"
-    )
-    out = subprocess.check_output([sys.executable, "-c", program], text=True)
-    assert not {"numpy", "onnxruntime", "PIL", "typer"} & set(out.splitlines()[0].split())
-    assert out.splitlines()[1] == "True"
-    assert fsr_fer.load is load

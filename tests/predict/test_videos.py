@@ -14,7 +14,8 @@ import pytest
 
 from fsr_fer import load
 from fsr_fer.data.synthetic.dataset import synthetic_face
-from fsr_fer.predict.model import Model
+from fsr_fer.predict.model import Choices, Model
+from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.videos import with_frames
 from tests.predict.conftest import BLUE, GREEN, RED, Predict, rows_of
 
@@ -267,13 +268,9 @@ def test_no_more_frames_are_decoded_than_are_asked_for(model: Model, here: Path)
 
     def counted() -> Iterable[Any]:
         nonlocal read
-        from fsr_fer.predict.pictures import Picture
-
         for picture in with_frames([Picture(number=1, source="a", content="long.mov")], every=1):
             read += 1
             yield picture
-
-    from fsr_fer.predict.model import Choices
 
     rows = model.read(counted(), Choices())
     next(rows)

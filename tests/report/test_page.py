@@ -11,15 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.report.face_grids import (
-    CELL,
-    LEFT,
-    TOP,
-    ZOOM,
-    example_rows,
-    font_of,
-    restored_grid,
-)
+from fsr_fer.report.face_grids import CELL, LEFT, TOP, ZOOM, example_rows, font_of, restored_grid
 from fsr_fer.report.page import in_units
 from tests.report.conftest import build_inputs, save, write
 

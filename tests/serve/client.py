@@ -1,7 +1,6 @@
 """A client of the service, as small as can be: one connection for each request."""
 
 import http.client
-import io
 import json
 import socket
 from collections.abc import Iterable
@@ -9,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.data.raw_faces import encoded
 
 BOUNDARY = "b0undary"
 KIND = f"multipart/form-data; boundary={BOUNDARY}"
@@ -29,20 +30,12 @@ def form(parts: Iterable[Part]) -> bytes:
 
 def picture(colour: tuple[int, int, int], side: int = 20) -> bytes:
     """A PNG of one colour."""
-    return png(np.full((side, side, 3), colour, np.uint8))
-
-
-def png(rgb: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(np.full((side, side, 3), colour, np.uint8))
 
 
 def huge() -> bytes:
     """A bomb: a PNG of some kilobytes whose 13,000 x 13,000 pixels would take 169 megabytes."""
-    buffer = io.BytesIO()
-    Image.new("1", (13_000, 13_000)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.new("1", (13_000, 13_000)))
 
 
 class Client:

@@ -1,7 +1,6 @@
 """The page in a real browser: faces made smaller, files, squares, webcam, keyboard, phones."""
 
 import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from fsr_fer.predict.model import load
 from tests.browser import chromium  # noqa: F401
+from tests.data.raw_faces import encoded
 from tests.predict.conftest import GREEN, RED, scene
 from tests.predict.models import probabilities
 from tests.serve.client import Client, huge, picture
@@ -215,9 +215,7 @@ def test_a_square_is_of_its_own_picture(open_page, tmp_path: Path) -> None:
 
 def test_a_picture_that_the_browser_cannot_show_has_no_squares(open_page) -> None:
     page = open_page()
-    buffer = io.BytesIO()
-    Image.new("RGB", (400, 300), (128, 128, 128)).save(buffer, "TIFF")
-    drop(page, buffer.getvalue(), "grey.tiff")
+    drop(page, encoded(Image.new("RGB", (400, 300), "grey"), "TIFF"), "grey.tiff")
     wait_for(page, "#faces", "no_face")
     page.locator("#picture").click()
     page.locator("#picture").focus()

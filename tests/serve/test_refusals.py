@@ -21,12 +21,13 @@ from fsr_fer.serve import app
 from fsr_fer.serve.guard import Guard
 from fsr_fer.serve.server import InTime
 from tests.conftest import Run
+from tests.data.raw_faces import encoded
 from tests.predict.conftest import RED
-from tests.serve.client import KIND, Client, Part, form, huge, picture, png
+from tests.serve.client import KIND, Client, Part, form, huge, picture
 from tests.serve.conftest import serving
 
 FACE = ("pictures", picture(RED))
-WIDE = ("pictures", png(np.zeros((200, 300, 3), np.uint8)))
+WIDE = ("pictures", encoded(np.zeros((200, 300, 3), np.uint8)))
 NOISE = bytes(range(256))
 
 
@@ -102,10 +103,10 @@ def test_more_faces_than_can_be_read_are_told_so(model_file: Path) -> None:
     rgb[20:120, 30:130] = synthetic_face("train", 1, faces_per_subject=7, seed=1)
     rgb[20:120, 230:330] = rgb[20:120, 30:130]
     with serving(load(model_file), faces=1) as one:
-        status, said = one.predict(("pictures", png(rgb)), ("min_face", "40"))
+        status, said = one.predict(("pictures", encoded(rgb)), ("min_face", "40"))
         assert status == 413
         assert said["error"].startswith("2 faces were found; at most 1 are read in one request")
-        assert one.predict(("pictures", png(rgb[:, :205])), ("min_face", "40"))[0] == 200
+        assert one.predict(("pictures", encoded(rgb[:, :205])), ("min_face", "40"))[0] == 200
 
 
 def test_a_search_that_takes_too_long_is_told_so_and_ended(
@@ -200,7 +201,7 @@ def test_an_answer_that_nobody_takes_is_not_kept(
 ) -> None:
     monkeypatch.setattr(InTime, "seconds", 0.3)
     boxes = json.dumps([[0, 0, 100, 100]] * 256)
-    noise = png(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
+    noise = encoded(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
     body = form([("pictures", noise), ("boxes", boxes), ("pixels", "100")])
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"

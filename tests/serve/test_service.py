@@ -14,9 +14,10 @@ from PIL import Image
 from fsr_fer import imresize, load
 from fsr_fer.serve.app import FILES
 from fsr_fer.serve.beside import BESIDE
+from tests.data.raw_faces import encoded
 from tests.predict.conftest import BLUE, GREEN, RED, scene
 from tests.predict.models import probabilities
-from tests.serve.client import Client, picture, png
+from tests.serve.client import Client, picture
 
 METRICS = Path(__file__).parents[2] / "metrics"
 
@@ -60,7 +61,9 @@ def test_one_bad_picture_has_its_row(client: Client) -> None:
 def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_file: Path) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
     _, said = client.predict(
-        ("pictures", png(rgb)), ("boxes", "[[30, 40, 80, 80], [0, 0, 11, 11]]"), ("pixels", "13")
+        ("pictures", encoded(rgb)),
+        ("boxes", "[[30, 40, 80, 80], [0, 0, 11, 11]]"),
+        ("pixels", "13"),
     )
     large, small = said["predictions"]
     expected = imresize(rgb[40:120, 30:110], output_shape=(13, 13))
@@ -75,7 +78,7 @@ def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_fil
 
 
 def test_faces_are_looked_for_from_min_face(client: Client) -> None:
-    wide = ("pictures", png(np.zeros((100, 300, 3), np.uint8)))
+    wide = ("pictures", encoded(np.zeros((100, 300, 3), np.uint8)))
     _, said = client.predict(wide)
     assert "none of 10 pixels or more was found" in said["predictions"][0]["message"]
     _, said = client.predict(wide, ("min_face", "33"))

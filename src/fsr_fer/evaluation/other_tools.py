@@ -60,12 +60,13 @@ def read_table(
     ids = tuple(manifest.ids[row] for row in test)
     found = _rows_by_size(path, rows, ids, scales)
     notes: list[str] = []
-    confidence = None
+    confidence: dict[str, np.ndarray] = {}
     if "label" in header:
         predicted = _labels(path, header, rows, manifest.class_names)
     else:
         shares = _shares(path, header, rows, manifest.class_names, notes)
-        predicted, confidence = shares.argmax(axis=1), shares.max(axis=1)
+        predicted, largest = shares.argmax(axis=1), shares.max(axis=1)
+        confidence = {size: largest[order] for size, order in found.items()}
     if absent := [size for size in dict.fromkeys(_sizes(scales).values()) if size not in found]:
         notes.append(f"sizes without rows, left empty: {', '.join(absent)}")
     table = PredictionTable(
@@ -73,9 +74,7 @@ def read_table(
         labels=manifest.labels[test],
         class_names=manifest.class_names,
         predicted={size: predicted[order] for size, order in found.items()},
-        confidence={}
-        if confidence is None
-        else {size: confidence[order] for size, order in found.items()},
+        confidence=confidence,
     )
     return table, notes
 

@@ -66,14 +66,12 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
             if frame is None or name != last_name or frame <= last_frame:
                 number += 1
             last_name, last_frame = name, math.inf if frame is None else frame
-            source = name or f"{path}:{same[0].number}"
             given = any(line.box is not None for line in same)
             boxes = tuple(line.box or NO_BOX for line in same) if given else ()
-            content = os.path.join(folder, name)
             yield Picture(
                 number=number,
-                source=source,
-                content=content,
+                source=name or f"{path}:{same[0].number}",
+                content=os.path.join(folder, name),
                 boxes=None if problem else boxes,
                 problem=problem,
                 frame=frame,

@@ -304,27 +304,24 @@ class _Progress:
     def __init__(self) -> None:
         self.live = False
         self.before = self.failed_before = 0  # rows of a run that was stopped
-        self.rows = self.faces = self.uncertain = 0
+        self.uncertain = 0
         self.statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
 
     @property
     def all(self) -> int:
         """Rows, those of a stopped run too."""
-        return self.before + self.rows
+        return self.before + self.statuses.total()
 
     @property
     def failed(self) -> int:
         """Rows of both that have no prediction."""
-        return self.failed_before + self.rows - self.faces
+        return self.failed_before + self.statuses.total() - self.statuses["ok"]
 
     def add(self, rows: list[Prediction]) -> None:
         """Count the rows of one picture."""
-        for row in rows:
-            self.rows += 1
-            self.faces += row.status == "ok"
-            self.uncertain += bool(row.uncertain)
-            self.statuses[row.status] += 1
+        self.statuses.update(row.status for row in rows)
+        self.uncertain += sum(bool(row.uncertain) for row in rows)
         now = time.monotonic()
         if self.live and now - self._shown > SECONDS_BETWEEN:
             self._shown = now
@@ -332,13 +329,13 @@ class _Progress:
 
     def finish(self) -> None:
         """The last line, with what is not ok."""
-        others = [f"{count:,} {status}" for status, count in self.statuses.items()]
-        others = [text for text in others if not text.endswith(" ok")]
-        doubts = [f"{self.uncertain:,} uncertain"] if self.uncertain else []
-        said = "; ".join([self._line(), *filter(None, [", ".join([*doubts, *others])])])
+        notes = [f"{self.uncertain:,} uncertain"] if self.uncertain else []
+        notes += [f"{count:,} {name}" for name, count in self.statuses.items() if name != "ok"]
+        said = self._line() + ("; " + ", ".join(notes) if notes else "")
         typer.echo(f"\r{said}" if self.live else said, err=True)
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._start
-        faces = f"{self.faces:,} face{'s' * (self.faces != 1)}"
-        return f"read {faces} in {seconds:.1f} s, {self.faces / max(seconds, 1e-9):,.0f} a second"
+        count = self.statuses["ok"]
+        faces = f"{count:,} face{'s' * (count != 1)}"
+        return f"read {faces} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} a second"

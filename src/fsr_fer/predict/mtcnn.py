@@ -30,7 +30,7 @@ TILE = 256
 """Pixels of a picture that P-net gets at a time: what it computes then stays in the cache."""
 BATCH = 128
 """Squares that R-net and O-net get at a time."""
-P_SCORE, R_SCORE, O_SCORE = 0.7, 0.7, 0.7
+SCORE = 0.7
 """The probability from which a box goes on to the next network, and of a face in the end."""
 
 FACE_SCALE = 1.1
@@ -56,10 +56,10 @@ class Mtcnn:
         picture = Image.fromarray(rgb)
         found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
         boxes = square(np.concatenate([np.empty((0, 4)), *found]))
-        boxes, scores, offsets = self._judge(self._r_net, 24, picture, boxes, R_SCORE)
+        boxes, scores, offsets = self._judge(self._r_net, 24, picture, boxes)
         kept = suppress(boxes, scores, 0.7)
         boxes = square(moved(boxes[kept], offsets[kept]))
-        boxes, scores, offsets = self._judge(self._o_net, 48, picture, boxes, O_SCORE)
+        boxes, scores, offsets = self._judge(self._o_net, 48, picture, boxes)
         boxes = moved(boxes, offsets)
         real = usable(boxes, picture.size)
         boxes, scores = boxes[real], scores[real]
@@ -81,7 +81,7 @@ class Mtcnn:
                 self._check()
                 tile = pixels[:, left : left + TILE + overlap]
                 (answers,) = self._p_net.run(None, {"pixels": tile[None]})
-                found.append(cells(answers[0], P_SCORE) + np.array([left, top, left, top]))
+                found.append(cells(answers[0], SCORE) + np.array([left, top, left, top]))
         scale = np.array(picture.size * 2) / (width, height, width, height)
         return np.concatenate(found) * scale
 
@@ -91,7 +91,6 @@ class Mtcnn:
         side: int,
         picture: Image.Image,
         boxes: np.ndarray,
-        least: float,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The squares that a network takes for faces, their scores, and offsets [N, 4]."""
         boxes = boxes[usable(boxes, picture.size)]
@@ -101,7 +100,7 @@ class Mtcnn:
             crops = [_crop(picture, box, side) for box in boxes[start : start + BATCH]]
             answers += net.run(None, {"pixels": np.stack(crops)})
         found = np.concatenate(answers).astype(np.float64)
-        kept = found[:, 0] >= logit(least)
+        kept = found[:, 0] >= logit(SCORE)
         return boxes[kept], found[kept, 0], found[kept, 1:]
 
 

@@ -30,7 +30,12 @@ class Lines:
 
     def __init__(self, format: Format, class_names: Sequence[str]) -> None:
         self.format = format
-        self._class_names = class_names
+        self._columns = (
+            *("input", "source", "frame", "seconds", "status", *Box._fields, "score", "pixels"),
+            *("label", "probability", "uncertain", "expected_accuracy"),
+            *(f"p_{name}" for name in class_names),
+            "message",
+        )
 
     def header(self) -> str:
         """The first line; nothing for JSON lines."""
@@ -38,15 +43,7 @@ class Lines:
             return ""
         if self.format == "table":
             return _table_line("source", "pixels", "label", "probability", "expected", "note")
-        columns = ["input", "source", "frame", "seconds", "status", *Box._fields, "score", "pixels"]
-        columns += [
-            "label",
-            "probability",
-            "uncertain",
-            "expected_accuracy",
-            *(f"p_{name}" for name in self._class_names),
-        ]
-        return _csv_line([*columns, "message"])
+        return _csv_line(self._columns)
 
     def line(self, row: Prediction) -> str:
         """One prediction; never more than one line, whatever the picture is called."""
@@ -56,14 +53,12 @@ class Lines:
 
     def _csv(self, row: Prediction) -> str:
         said = row.to_dict()
-        box = said["box"] or dict.fromkeys(Box._fields)
-        uncertain = None if row.uncertain is None else str(row.uncertain).lower()
-        cells = [said["input"], _one_line(row.source), said["frame"], said["seconds"]]
-        cells += [said["status"], *box.values()]
-        cells += [said["score"], said["pixels"], said["label"], said["probability"], uncertain]
-        cells += [said["expected_accuracy"]]
-        cells += [said["probabilities"].get(name) for name in self._class_names]
-        return _csv_line([*cells, row.message])
+        said |= said["box"] or {}
+        said |= {f"p_{name}": p for name, p in said["probabilities"].items()}
+        said["source"] = _one_line(row.source)
+        if row.uncertain is not None:
+            said["uncertain"] = str(row.uncertain).lower()
+        return _csv_line([said.get(column) for column in self._columns])
 
 
 def _csv_line(cells: Sequence[object]) -> str:

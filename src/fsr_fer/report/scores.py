@@ -97,13 +97,11 @@ def compute_scores(inputs: ReportInputs) -> Scores:
     """Every number of the report; only p-values depend on the other methods."""
     methods = inputs.methods
     shares = _test_shares(inputs)
+    sizes = {name: common_sizes([p], inputs.scales) for name, p in methods.items()}
     return Scores(
         tables={
             score: {
-                name: {
-                    size: _estimate(inputs, size, score, p)
-                    for size in common_sizes([p], inputs.scales)
-                }
+                name: {size: _estimate(inputs, size, score, p) for size in sizes[name]}
                 for name, p in methods.items()
             }
             for score in SCORES
@@ -126,9 +124,8 @@ def compute_scores(inputs: ReportInputs) -> Scores:
         agreement={}
         if shares is None
         else {
-            name: {size: _agreement(shares, p, size, inputs.scales) for size in table}
+            name: {size: _agreement(shares, p, size, inputs.scales) for size in sizes[name]}
             for name, p in methods.items()
-            for table in [common_sizes([p], inputs.scales)]
         },
         agreement_ceiling=None if shares is None else 100.0 * float(shares.max(axis=1).mean()),
     )

@@ -36,23 +36,20 @@ def answer(
         Refused: the pictures, or the boxes in them, have too many pixels, or too many faces.
     """
     total = 0.0
-    searched = []
-    for number, (_, content) in enumerate(asked.pictures, 1):
+    pictures, searched = [], []
+    for number, ((name, content), boxes) in enumerate(
+        zip(asked.pictures, asked.boxes, strict=True), 1
+    ):
         width, height = _size(content, number, limits)
         total += width * height
         _check(total, limits, f"picture {number}, {width:,} x {height:,} pixels, is too large")
-        if asked.boxes[number - 1] is None and not is_crop(width, height):
+        if boxes is None and not is_crop(width, height):
             searched.append((width, height))
+        pictures.append(Picture(number=number, source=name, content=content, boxes=boxes))
     _check_search(searched, asked.min_face, limits)
     for boxes in asked.boxes:
         total += sum(_area(box, model.card.margin) for box in boxes or ())
         _check(total, limits, "the boxes are too large")
-    pictures = [
-        Picture(number=number, source=name, content=content, boxes=boxes)
-        for number, ((name, content), boxes) in enumerate(
-            zip(asked.pictures, asked.boxes, strict=True), 1
-        )
-    ]
     pixels_of: dict[int, np.ndarray] = {}
 
     def finished(rgb: np.ndarray, rows: list[Prediction]) -> None:

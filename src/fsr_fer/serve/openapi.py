@@ -1,12 +1,13 @@
 """What the service says of itself to programs: an OpenAPI document."""
 
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.model_file import Card
 from fsr_fer.predict.results import SMALLEST_FACE
-from fsr_fer.serve.form import LARGEST_MIN_FACE
+from fsr_fer.serve.form import FIELDS, LARGEST_MIN_FACE
 from fsr_fer.serve.limits import Limits
 
 NUMBER = {"type": ["number", "null"]}
@@ -83,7 +84,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
         "summary": "Read the expressions of faces.",
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": {"schema": _object(form, required=["pictures"])}},
+            "content": {"multipart/form-data": {"schema": _object(form, FIELDS[1:])}},
         },
         "responses": answers,
     }
@@ -124,10 +125,8 @@ def _read(card: Card) -> dict[str, Any]:
     }
 
 
-def _object(
-    properties: dict[str, Any], required: list[str] | None = None, optional: list[str] | None = None
-) -> dict[str, Any]:
-    needed = required or [name for name in properties if name not in (optional or ())]
+def _object(properties: dict[str, Any], optional: Sequence[str] = ()) -> dict[str, Any]:
+    needed = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": needed}
 
 

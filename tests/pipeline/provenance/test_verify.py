@@ -208,7 +208,7 @@ def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None
     (pipeline / "metrics/tiny/accuracy.json").unlink()
     with (
         contextlib.chdir(pipeline),
-        pytest.raises(UserError, match="metrics/tiny/accuracy.json is not here to compare with"),
+        pytest.raises(UserError, match=r"metrics/tiny/accuracy\.json is not here to compare with"),
     ):
         replay(pipeline, "report")
 

@@ -25,23 +25,17 @@ def review(
     first = find_revision(root, before or "HEAD")
     last = find_revision(root, after or "HEAD") if dots else Revision(root)
     with explaining(root / PARAMS_FILE):
-        return _review(first, last, profile, gate)
-
-
-def _review(
-    first: Revision, last: Revision, profile: str | None, gate: bool
-) -> tuple[Comparison, list[str] | None]:
-    params = last.values("params.yaml")
-    profiles = params.get("profiles", {})
-    name = profile or str(params.get("profile"))
-    if name not in profiles:
-        known = ", ".join(profiles) or "none"
-        raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
-    results = Results(revision=last, profile=name)
-    comparison = compare(Results(revision=first, profile=name), results)
-    if not comparison.table:
-        raise UserError(
-            f"neither {first.title} nor {last.title} has results of profile {name}; "
-            "`make repro` makes them"
-        )
-    return comparison, breaches(comparison, results) if gate else None
+        params = last.values("params.yaml")
+        profiles = params.get("profiles", {})
+        name = profile or str(params.get("profile"))
+        if name not in profiles:
+            known = ", ".join(profiles) or "none"
+            raise UserError(f"params.yaml of {last.title} has no profile {name!r}; it has {known}")
+        results = Results(revision=last, profile=name)
+        comparison = compare(Results(revision=first, profile=name), results)
+        if not comparison.table:
+            raise UserError(
+                f"neither {first.title} nor {last.title} has results of profile {name}; "
+                "`make repro` makes them"
+            )
+        return comparison, breaches(comparison, results) if gate else None

@@ -8,12 +8,7 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
-from fsr_fer.evaluation.imported import (
-    GivenFace,
-    given_faces,
-    imported_file,
-    parse_imported,
-)
+from fsr_fer.evaluation.imported import GivenFace, given_faces, imported_file, parse_imported
 from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, SETTINGS_FILE, Paths

@@ -363,6 +363,8 @@ function squareKeys(event) {
   setSquare(inside(x + right * far, picture.width), inside(y + down * far, picture.height), side);
 }
 
+const take = ([file]) => { if (file) show(file, file.name); };
+
 function listenToPointer() {
   let start = null;
   $("picture").addEventListener("pointerdown", (event) => {
@@ -396,9 +398,9 @@ function listen() {
     readSmall();
   });
   $("file").addEventListener("change", () => {
-    const [file] = $("file").files;
+    const files = [...$("file").files];
     $("file").value = ""; // the same file may be chosen again
-    if (file) show(file, file.name);
+    take(files);
   });
   $("webcam").addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
   $("webcam").hidden = !navigator.mediaDevices; // browsers give it to this machine's pages alone
@@ -416,13 +418,9 @@ function listen() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     $("source").classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file) show(file, file.name);
+    take(event.dataTransfer.files);
   });
-  addEventListener("paste", (event) => {
-    const [file] = event.clipboardData.files;
-    if (file) show(file, file.name);
-  });
+  addEventListener("paste", (event) => take(event.clipboardData.files));
   addEventListener("resize", () => {
     if (!picture) return;
     draw(picture);
