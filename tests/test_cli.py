@@ -76,14 +76,17 @@ def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
 
 def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
-    missing = "fsr-fer: models/small/packed.safetensors is not there; `dvc repro pack` makes it\n"
-    assert run("export", target) == (1, "", missing)
+    missing = "models/small/packed.safetensors is not there; `dvc repro pack` makes it"
+    assert missing in run("export", target)[2]
     mean = {"pool_after": (1, 3), "pooling": "mean", "bimap_dim": 4, "widths": (4, 6, 8, 16)}
     packed(project / "models/small/packed.safetensors", **mean)
     code, out, _ = run("export", target, "--licence", "research")
     assert (code, load(target).class_names) == (0, ("a", "b", "c"))
     assert out == f"wrote {target}: fsr-fer predict --model {target} PICTURES\n"
     assert "exists already; add --force to replace it" in run("export", target)[2]
+    os.mkfifo(tmp_path / "pipe")
+    for no_file in (tmp_path, tmp_path / "pipe", ""):
+        assert "is no file; name one to write" in run("export", no_file, "--force")[2]
     code, _, err = run("export", target, "--profile", "none")
     assert code == 1
     assert err.startswith("fsr-fer: params.yaml has no profile 'none'; it has small")

@@ -116,7 +116,8 @@ def export_command(
     """Write a trained network as a model file for predict.
 
     It is the one that the stage `pack` has calibrated, as ONNX (opset 18, standard operators):
-    it runs wherever onnxruntime does.
+    it runs wherever onnxruntime does. Networks that pool by covariance cannot be written: train
+    with pretrain.extractor.pooling: mean.
     """
     from fsr_fer.evaluation.onnx_file import write_onnx
     from fsr_fer.pipeline.params import read_params, selected_profile
@@ -126,7 +127,12 @@ def export_command(
     name = selected_profile(read_params(root / "params.yaml"), profile)
     packed = root / Paths(name).network("packed")
     if not packed.exists():
-        raise UserError(f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it")
+        raise UserError(
+            f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it where params.yaml "
+            f"has profile: {name}"
+        )
+    if file.exists() and not file.is_file():
+        raise UserError(f"{file} is no file; name one to write, such as model.onnx")
     if file.exists() and not force:
         raise UserError(f"{file} exists already; add --force to replace it")
     write_onnx(packed, file, licence)

@@ -55,7 +55,7 @@ def test_probabilities_are_shared_out_among_our_classes():
     assert named(table) == {"x2": ["anger", "happiness"]}
     np.testing.assert_allclose(table.confidence["x2"], [0.75, 0.75])
     assert notes == [
-        "columns that are no class here, left out: contempt",
+        "columns that are no class here, left out: 'contempt'",
         "classes without a column, never predicted: fear",
         "sizes without rows, left empty: hr, x8",
     ]
@@ -94,10 +94,19 @@ GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
         ("id,size,label,fear\nb,hr,fear,1\nc/d,hr,fear,1\n", "has a column 'fear' beside 'label'"),
         ("id,size,class\nb,hr,1\nc/d,hr,1\n", "no column is label or one of fear, .* has class"),
         ("id,size,angry,anger\nb,hr,1,0\nc/d,hr,1,0\n", "'angry' and 'anger' are one class"),
-        ("id,size,fear\nb,hr,-1\nc/d,hr,1\n", "line 2: fear is '-1'; expected a number from 0"),
+        ("id,size,fear\nb,hr,-1\nc/d,hr,1\n", "line 2: fear is '-1'; expected a probability"),
         ("id,size,fear\nb,hr,1\nc/d,hr,nan\n", "line 3: fear is 'nan'"),
         ("id,size,fear\nb,hr,1\nc/d,hr,inf\n", "line 3: fear is 'inf'"),
         ("id,size,fear\nb,hr,1\nc/d,hr,\n", "line 3: fear is ''"),
+        ("id,size,fear\nb,hr,1\nc/d,hr,1e308\n", "line 3: fear is '1e308'"),
+        (
+            "id,size,fear,anger\nb,hr,.5,.5\nc/d,hr,3.2,.1\n",
+            "line 3: the probabilities add up to 3.3",
+        ),
+        (
+            "id,size,fear,anger\nb,hr,90,90\nc/d,hr,1,.1\n",
+            "line 2: the probabilities add up to 180",
+        ),
         ("id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n", "line 3: all probabilities are 0"),
     ],
 )
@@ -147,7 +156,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("manifest.csv").write_bytes(LISTED)
     path = Path("data/raw/predictions/tiny/tool.csv")
-    table, _ = read("id,size,fear,anger\nb,x2,0.25,0.75\nc/d,x2,1,1\n")
+    table, _ = read("id,size,fear,anger\nb,x2,0.25,0.75\nc/d,x2,.5,.5\n")
     write_imported(path, table, given_faces(LISTED))
     return path
 

@@ -118,5 +118,5 @@ def test_mistakes_are_one_line(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert "is not inside the project" in run("predict", "a.png", "--model", "bicubic")[2]
     monkeypatch.setitem(sys.modules, "fsr_fer.pipeline.row_model", None)
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(UserError, match="bicubic is no model file; a row of the pipeline needs"):
         load("bicubic")

@@ -135,6 +135,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         ("b.csv", "", "line 1 is no header"),
         ("b.csv", "a.png,1,2,3,4\n", "line 1 is no header"),
         ("b.csv", "image,x,y\na,1,2\n", "do not name the form"),
+        ("b.csv", 'image,x,y,w,h\na,1,2,3,4\n"b,1,2,3,4\nc,1,2,3,4\n', "is no CSV file"),
     ):
         with pytest.raises(UserError, match=message):
             read(tmp_path / name, text)

@@ -20,7 +20,7 @@ def test_two_workers_give_the_rows_of_one_process(here: Path) -> None:
         face = Image.fromarray(synthetic_face("test", number, faces_per_subject=7, seed=1))
         face.resize((12 + number, 12 + number)).save(here / f"{number}.png")
     paths = [f"{number % 5}.png" for number in range(220)]  # three tasks; 4.png is not there
-    (here / "list.txt").write_text("\n".join(paths))
+    (here / "list.txt").write_text("\ufeff" + "\n".join(paths).replace("\n", "\n \n", 3))
     command = [sys.executable, "cluster.py", "list.txt"]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     expected = [face.to_dict() for face in load().predict(paths)]

@@ -1,6 +1,7 @@
 """Reading faces from Python: values worked out by hand, threads, batches, damaged models."""
 
 import json
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.detector import Detection
-from fsr_fer.predict.model import Model, load
+from fsr_fer.predict.model import SHIPPED, Model, load
 from fsr_fer.predict.pictures import Channels
 from fsr_fer.predict.results import Box
 from tests.predict.conftest import BLUE, GREEN, RED, paint, scene
@@ -39,7 +41,8 @@ def test_options_of_what_is_said(model: Model, here: Path) -> None:
     assert list(face.probabilities) == ["green", "blue"]  # in falling order
     assert face.uncertain is False
     for wrong in ({"top_k": 0}, {"min_probability": 1.1}, {"batch_size": 0}, {"faces": "all"},
-                  {"min_face": 7}):  # fmt: skip
+                  {"min_face": 7}, {"min_face": math.nan}, {"top_k": 1.5}, {"every": 1.5},
+                  {"box_form": "corners"}):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(wrong))):
             model.predict(picture, **wrong)  # type: ignore[arg-type]
 
@@ -60,8 +63,27 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
     for wrong in ([(30, 40, 20, 20)], [[(30, 40)]], [3]):
         with pytest.raises(ValueError, match="boxes of source 1 are"):
             list(model.predict("scene.png", boxes=wrong, box_form="xywh"))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="boxes end after 1, sources go on"):
         list(model.predict(["scene.png"] * 2, boxes=corners, box_form="xyxy"))
+    with pytest.raises(ValueError, match="sources end after 1, boxes go on"):
+        list(model.predict(["scene.png"], boxes=corners * 2, box_form="xyxy"))
+    (face,) = model.predict("scene.png", boxes=[np.array(corners[0])], box_form="xyxy")
+    assert face.box == Box(30, 40, 20, 20)
+
+
+def test_what_is_no_source_is_named(model: Model, here: Path) -> None:
+    picture = Image.open(paint(here / "a.png", RED))
+    with open("a.png", "rb") as file:
+        for wrong, number, kind in (
+            (picture, 1, "PngImageFile"),
+            (["a.png", file], 2, "BufferedReader"),
+            (file, 1, "BufferedReader"),
+            (bytearray(b"a.png"), 1, "bytearray"),
+            (["a.png", None], 2, "NoneType"),
+            (3, 1, "int"),
+        ):
+            with pytest.raises(TypeError, match=f"source {number} is of type {kind}; expected a"):
+                list(model.predict(wrong))  # type: ignore[arg-type]
 
 
 def test_large_pictures_are_searched_and_tiny_faces_are_not_guessed(
@@ -86,7 +108,9 @@ class FindsRed:
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
         self.asked.append(min_face)
         red = (rgb == RED).all(axis=2).any()
-        return [Detection(Box(30, 40, 20, 20), 0.75), Detection(Box(0, 0, 5, 5), 0.7)] * bool(red)
+        box = Box(*np.array([30, 40, 20, 20]))  # NumPy's numbers, as detectors have them
+        found = [Detection(box, np.float32(0.75)), Detection(Box(0, 0, 5, 5), 0.7)]
+        return found * bool(red)
 
 
 def test_faces_that_a_detector_finds_are_read(model_file: Path, here: Path) -> None:
@@ -96,7 +120,7 @@ def test_faces_that_a_detector_finds_are_read(model_file: Path, here: Path) -> N
     red, tiny = model.predict("scene.png")
     assert (red.status, red.label, red.pixels, red.score) == ("ok", "red", 20, 0.75)
     assert (red.box, tiny.status, tiny.box) == (Box(30, 40, 20, 20), "too_small", Box(0, 0, 5, 5))
-    assert red.to_dict()["score"] == 0.75
+    assert json.loads(json.dumps(red.to_dict()))["score"] == 0.75
     (none,) = model.predict(paint(here / "blue.png", BLUE, 50), faces="detect", min_face=12)
     assert (none.status, none.box) == ("no_face", None)
     assert none.message.startswith("none of 12 pixels or more was found")
@@ -122,8 +146,10 @@ def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
         (array[:0], "rgb", ValueError),
         (array / 255, "rgb", TypeError),
     ):
-        with pytest.raises(error, match="array"):
+        with pytest.raises(error, match="source 1"):
             list(model.predict(wrong, channels=channels))
+    with pytest.raises(TypeError, match="source 2 has dtype float64"):
+        list(model.predict([array, array / 255], channels="rgb"))
 
 
 @pytest.mark.parametrize("channels", ["rgb", "bgr"])
@@ -202,7 +228,7 @@ def test_metadata_that_cannot_be_are_named(
         load(file)
 
 
-def test_another_projects_model_is_refused(tmp_path: Path) -> None:
+def test_another_projects_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = colour_model()
     del model.metadata_props[:]
     with pytest.raises(UserError, match=r"not one of fsr-fer"):
@@ -211,6 +237,16 @@ def test_another_projects_model_is_refused(tmp_path: Path) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 64
     with pytest.raises(UserError, match="inputs are"):
         load(save(model, tmp_path / "m.onnx"))
+    model = colour_model()
+    for one in model.graph.input:
+        one.type.tensor_type.shape.dim[0].dim_value = 4
+    with pytest.raises(UserError, match="a fixed number of faces"):
+        load(save(model, tmp_path / "m.onnx"))
+    with pytest.raises(UserError, match="`fsr-fer export` writes an"):
+        load(SHIPPED.with_suffix(".safetensors"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="'modle' is no model file; for a row of the pipeline"):
+        load("modle")
 
 
 def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path, here: Path) -> None:

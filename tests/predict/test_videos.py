@@ -133,7 +133,7 @@ def test_boxes_name_frames(here: Path, predict: Predict, model: Model) -> None:
         ("1", "2", "blue"),
         ("1", "9", "the video ends before this frame"),
         ("2", "4", "green"),
-        ("3", "", "is a video; boxes in it need a column frame"),
+        ("3", "", "is a video; boxes in it need their frame"),
         ("4", "", "line 8 has the frame '-1'; expected a number from 0"),
     ]
     (here / "again.csv").write_text("".join((here / "first.csv").open().readlines()[:6]))
@@ -196,6 +196,15 @@ def test_a_video_that_was_cut_off_gives_its_frames_and_says_so(
     assert all(row["status"] == "ok" for row in frames)
     assert (last["status"], last["frame"], last["input"]) == ("unreadable", "", "1")
     assert "cut off" in last["message"]
+
+
+def test_a_part_of_a_recording_is_not_cut_off(here: Path, model: Model) -> None:
+    film("part.mkv", colours(20), "libx264", times=range(100, 120))  # from its tenth second
+    rows = list(model.predict("part.mkv", every=10))
+    assert [(row.status, row.frame, row.seconds) for row in rows] == [
+        ("ok", 0, 0.0),
+        ("ok", 10, 1.0),
+    ]
 
 
 def test_a_video_of_which_nothing_can_be_read_is_one_row(

@@ -196,8 +196,15 @@ def _shares(
                 f"{path}: line {line}: all probabilities are 0; expected one above 0, for every "
                 "face counts"
             )
+    sums = shares.sum(axis=1)
+    # Scores and logits are refused; probabilities may be rounded, percent may lack other classes.
+    if 1.05 < (largest := sums.max()) < 20 or largest > 105:
+        raise UserError(
+            f"{path}: line {rows[sums.argmax()][0]}: the probabilities add up to {largest:.4g}; "
+            "expected 1, or 100 in percent"
+        )
     if others:
-        notes.append(f"columns that are no class here, left out: {', '.join(others)}")
+        notes.append(f"columns that are no class here, left out: {', '.join(map(repr, others))}")
     if absent := [name for k, name in enumerate(class_names) if k not in ours.values()]:
         notes.append(f"classes without a column, never predicted: {', '.join(absent)}")
     return shares / shares.sum(axis=1, keepdims=True)
@@ -208,6 +215,8 @@ def _probability(path: Path, line: int, column: str, cell: str) -> float:
         value = float(cell)
     except ValueError:
         value = np.nan
-    if not 0 <= value < np.inf:
-        raise UserError(f"{path}: line {line}: {column} is {cell!r}; expected a number from 0")
+    if not 0 <= value <= 105:
+        raise UserError(
+            f"{path}: line {line}: {column} is {cell!r}; expected a probability, 0 to 1 or percent"
+        )
     return value

@@ -33,7 +33,10 @@ def load_row(
     Raises:
         UserError: there is no such row, its network is not there, or it needs restored faces.
     """
-    root = find_root()
+    try:
+        root = find_root()
+    except UserError as error:
+        raise UserError(f"{name!r} is no model file; for a row of the pipeline: {error}") from None
     params = read_params(root / "params.yaml")
     profile = selected_profile(params, profile)
     methods = profile_values(params, profile)["methods"]
@@ -46,7 +49,10 @@ def load_row(
         )
     settings, paths = MethodSettings(**methods[name]), Paths(profile)
     if not (root / paths.network(settings.model)).exists():
-        raise UserError(f"{paths.network(settings.model)} is not there: `dvc repro` or `dvc pull`")
+        raise UserError(
+            f"{paths.network(settings.model)} is not there; `dvc repro` makes it where params.yaml "
+            f"has profile: {profile}"
+        )
     method = load_method(settings, root / paths.models)
     pixels, accuracy = _measured(root / paths.metrics / "accuracy_by_scale.csv", name)
     card = Card(

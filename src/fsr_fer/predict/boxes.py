@@ -84,7 +84,7 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
 
 def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.DictReader(file, strict=True)
         header = [column.strip() for column in reader.fieldnames or ()]
         reader.fieldnames = header
         names = [column for column in PICTURE_COLUMNS if column in header]

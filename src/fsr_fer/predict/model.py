@@ -1,5 +1,6 @@
 """Reading faces with a model: what ``fsr_fer.load`` gives and the command runs."""
 
+import itertools
 import os
 import re
 from collections import deque
@@ -31,6 +32,8 @@ SEARCHED = 4
 """Pictures a thread gets at a time where they may have to be searched, a second each, or are frames
 of a video, which are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
+Boxes = Sequence[Sequence[float]] | np.ndarray
+_MISSING = object()
 Finished = Callable[[np.ndarray, list[Prediction]], None]
 Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Faces, uint8 RGB [N, 100, 100, 3], and pixels, float32 [N] -> probabilities [N, K]."""
@@ -77,7 +80,7 @@ class Model:
         self,
         sources: Source | Iterable[Source],
         *,
-        boxes: Iterable[Sequence[Sequence[float]] | None] | None = None,
+        boxes: Iterable[Boxes | Mapping[int, Boxes | None] | None] | None = None,
         box_form: BoxForm | None = None,
         channels: Channels | None = None,
         faces: Faces = "auto",
@@ -101,11 +104,11 @@ class Model:
         picture that cannot be read gives one whose ``status`` says so.
 
         Raises:
-            TypeError: an array is not uint8.
+            TypeError: a source is none of these, or an array that is not uint8.
             ValueError: an array without ``channels``, boxes without ``box_form``, no list of them
                 for each source, or an option out of its range.
         """
-        if boxes is not None and box_form not in ("xywh", "xyxy"):
+        if (boxes is not None or box_form is not None) and box_form not in ("xywh", "xyxy"):
             raise ValueError(f'box_form is {box_form!r}; boxes need "xywh" or "xyxy"')
         choices = Choices(
             faces=faces,
@@ -114,12 +117,11 @@ class Model:
             top_k=top_k,
             min_probability=min_probability,
         )
-        _check(choices)
-        if every < 1:
-            raise ValueError(f"every is {every}; expected 1 or more")
-        if isinstance(sources, (str, os.PathLike, bytes, np.ndarray)):
-            sources = [sources]
-        pictures = _pictures(sources, boxes, box_form or "", channels)
+        _check(choices, every)
+        several = isinstance(sources, Iterable) and not hasattr(sources, "read")  # a file has lines
+        one = (str, os.PathLike, bytes, bytearray, np.ndarray)
+        listed: Any = sources if several and not isinstance(sources, one) else [sources]
+        pictures = _pictures(listed, boxes, box_form or "", channels)
         read = self.read(with_frames(pictures, every), choices)
         return (prediction for one in read for prediction in one)
 
@@ -194,7 +196,11 @@ class Model:
         found = (self._detector or shipped()).detect(rgb, least)
         message = f"none of {least} pixels or more was found; `--faces crops` if it is one"
         none = replace(row, status="no_face", message=message)
-        return rgb, [replace(row, box=box, score=score) for box, score in found] or [none]
+        faces = [  # another detector may have NumPy's numbers, which JSON does not know
+            replace(row, box=Box(*map(float, box)), score=None if score is None else float(score))
+            for box, score in found
+        ]
+        return rgb, faces or [none]
 
     def _cut(self, rgb: np.ndarray, row: Prediction) -> tuple[Prediction, np.ndarray | None]:
         """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""
@@ -277,11 +283,15 @@ def load(
     Raises:
         UserError: there is none, or the file is damaged or no model of this project.
     """
-    row = path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.exists(path)
-    if path is not None and row:
+    if path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.isfile(path):
         # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.
-        from fsr_fer.pipeline.row_model import load_row
-
+        try:
+            from fsr_fer.pipeline.row_model import load_row
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"{path} is no model file; a row of the pipeline needs {error.name}: "
+                "pip install 'fsr-fer[pipeline]'"
+            ) from None
         return load_row(os.fspath(path), profile, device, detector)
     if profile or device:
         raise UserError(
@@ -299,37 +309,48 @@ def _run(
     return np.asarray(found)
 
 
-def _check(choices: Choices) -> None:
+def _check(choices: Choices, every: int) -> None:
     if choices.faces not in ("auto", "crops", "detect"):
         raise ValueError(f'faces is {choices.faces!r}; expected "auto", "crops" or "detect"')
-    if choices.min_face is not None and choices.min_face < SMALLEST_FACE:
-        raise ValueError(f"min_face is {choices.min_face}; expected {SMALLEST_FACE} or more")
-    for name, value in (("batch_size", choices.batch_size), ("top_k", choices.top_k)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; expected 1 or more")
+    for name, value, least in (
+        ("min_face", choices.min_face, SMALLEST_FACE),
+        ("batch_size", choices.batch_size, 1),
+        ("top_k", choices.top_k, 1),
+        ("every", every, 1),
+    ):
+        if value is not None and not (isinstance(value, Integral) and value >= least):
+            raise ValueError(f"{name} is {value}; expected a whole number from {least}")
     limit = choices.min_probability
     if limit is not None and not 0 <= limit <= 1:
         raise ValueError(f"min_probability is {limit}; expected 0 to 1")
 
 
 def _pictures(
-    sources: Iterable[Source],
-    boxes: Iterable[Sequence[Sequence[float]] | None] | None,
+    sources: Iterable[Any],
+    boxes: Iterable[Any] | None,
     box_form: str,
     channels: Channels | None,
 ) -> Iterator[Picture]:
-    pairs: Iterable[tuple[Source, Any]] = ((source, None) for source in sources)
+    pairs: Iterable[tuple[Any, Any]] = ((source, None) for source in sources)
     if boxes is not None:
-        pairs = zip(sources, boxes, strict=True)
+        pairs = itertools.zip_longest(sources, boxes, fillvalue=_MISSING)
     for number, (source, given) in enumerate(pairs, 1):
         name: str
         content: str | bytes | np.ndarray
+        if source is _MISSING or given is _MISSING:
+            what = ("sources", "boxes") if source is _MISSING else ("boxes", "sources")
+            raise ValueError(f"{what[0]} end after {number - 1}, {what[1]} go on")
         if isinstance(source, np.ndarray):
-            name, content = f"array {number}", rgb_of(source, channels)
+            name, content = f"array {number}", rgb_of(source, channels, f"source {number}")
         elif isinstance(source, bytes):
             name, content = f"bytes {number}", source
-        else:
+        elif isinstance(source, (str, os.PathLike)):
             name = content = os.fspath(source)
+        else:
+            raise TypeError(
+                f"source {number} is of type {type(source).__name__}; expected a path, the bytes "
+                "of a picture, or a uint8 array"
+            )
         by_frame: list[tuple[int | None, Any]] = [(None, given)]
         if isinstance(given, Mapping):
             by_frame = _frames_with_boxes(given, content, number)

@@ -53,6 +53,8 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
         session = session_of(content)
     except Exception as error:  # onnxruntime has a class of its own for each kind of damage
         said = str(error).strip().partition("\n")[0]
+        if file.suffix == ".safetensors":
+            said = "`fsr-fer export` writes an .onnx of a packed network"
         raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
     text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
     if text is None:
@@ -60,7 +62,7 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
     try:
         card = _card(json.loads(text))
         _check_graph(session, card)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
     return card, session
 
@@ -110,6 +112,8 @@ def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> None:
     }
     if inputs != expected:
         raise ValueError(f"inputs are {inputs}; expected {expected}")
+    if any(isinstance(one.shape[0], int) for one in session.get_inputs()):
+        raise ValueError("inputs are of a fixed number of faces; expected any number")
     outputs = {one.name: one.shape for one in session.get_outputs()}
     classes = outputs["probabilities"][1]
     if classes != len(card.class_names):

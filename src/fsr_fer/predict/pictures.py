@@ -76,21 +76,24 @@ def regular_size(path: str) -> int:
     raise PictureError("is a pipe or a device, not a file; `-` reads standard input")
 
 
-def rgb_of(array: np.ndarray, channels: Channels | None) -> np.ndarray:
+def rgb_of(array: np.ndarray, channels: Channels | None, name: str) -> np.ndarray:
     """A copy of an array as uint8 RGB [H, W, 3]: [H, W, 3] in rgb or bgr, [H, W] in gray.
+
+    ``name`` is what errors call it.
 
     Raises:
         TypeError: the array is not uint8.
         ValueError: ``channels`` is not said, or the shape is another.
     """
-    if channels not in ("rgb", "bgr", "gray"):
-        raise ValueError(f'channels is {channels!r}; an array needs "rgb", "bgr" or "gray"')
+    array = np.asarray(array)  # a matrix stays two-dimensional, whatever is done with it
     if array.dtype != np.uint8:
-        raise TypeError(f"an array has dtype {array.dtype}; expected uint8, 0 to 255")
+        raise TypeError(f"{name} has dtype {array.dtype}; expected uint8, 0 to 255")
+    if channels not in ("rgb", "bgr", "gray"):
+        raise ValueError(f'channels is {channels!r}; {name} needs "rgb", "bgr" or "gray"')
     expected = "[H, W]" if channels == "gray" else "[H, W, 3]"
     fits = array.ndim == 2 if channels == "gray" else array.ndim == 3 and array.shape[2] == 3
     if not fits or 0 in array.shape:
-        raise ValueError(f"an array has shape {array.shape}; {channels} is {expected}")
+        raise ValueError(f"{name} has shape {array.shape}; {channels} is {expected}")
     if channels == "gray":
         return np.repeat(array[:, :, None], 3, axis=2)
     # A copy: a camera's loop may put the next picture into the same array.

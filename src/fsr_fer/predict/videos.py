@@ -47,7 +47,7 @@ def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Pic
         elif first.frame is not None:
             yield from _named(first, others)
         elif first.boxes is not None:
-            yield replace(first, problem="is a video; boxes in it need a column frame")
+            yield replace(first, problem="is a video; boxes in it need their frame")
         else:
             yield from _each(first, every)
 
@@ -120,7 +120,7 @@ def _decoded(container: Any, damaged: type[Exception]) -> Iterator[_Frame]:
             if packet is None:
                 break
             if packet.pts is not None:
-                last = (packet.pts + (packet.duration or 0)) * packet.time_base - start
+                last = (packet.pts + (packet.duration or 0)) * packet.time_base
                 end = max(end, float(last))
             frames = packet.decode()
         except damaged:  # later packets may be whole; after an error of demux there are none
@@ -146,9 +146,9 @@ def _damaged(number: int, seconds: float) -> str:
 
 
 def _stated_end(format: str, stream: Any) -> float:
-    """When the head says that a video ends, in seconds; 0 where it says nothing to rely on.
+    """When the head says that a video ends, in its own time; 0 where it says nothing to rely on.
 
-    Of AVI and Matroska alone: in MP4 FFmpeg knows itself what is missing.
+    In seconds, of AVI and Matroska alone: in MP4 FFmpeg knows itself what is missing.
     """
     if format == "avi" and stream.average_rate:  # its duration is guessed from the file's size
         return float(stream.frames / stream.average_rate)
