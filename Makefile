@@ -1,5 +1,5 @@
-# `make repro` and `make test` each set up all they need in .venv first: Python 3.11 or newer, pip,
-# git and make are enough. Both are quick when there is nothing to do.
+# `make repro` and `make test` first install all they need in .venv: Python 3.11 or newer, pip, git
+# and make are enough. Both are quick when there is nothing to do.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-# The code that lies here, also in the folders where DVC runs a queue's experiments: an installed
-# package is the main folder's.
+# Use the code of this folder, also where DVC runs a queue's experiments: the installed package is
+# that of the main folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from fsr_fer.common import arithmetic

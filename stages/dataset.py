@@ -1,4 +1,4 @@
-"""Stage ``dataset``: raw faces of any source to images.npy and manifest.csv."""
+"""Write raw faces of any source to images.npy and manifest.csv: ``python -m stages.dataset``."""
 
 from pathlib import Path
 

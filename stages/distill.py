@@ -1,4 +1,4 @@
-"""Train the second of two methods again, taught by both: ``python -m stages.distill``."""
+"""Train the second of two methods again, distilled from both: ``python -m stages.distill``."""
 
 from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.data.settings import DownsampleSettings

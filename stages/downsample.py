@@ -1,4 +1,4 @@
-"""Make every face small: ``python -m stages.downsample SCALE``."""
+"""Downsample every face: ``python -m stages.downsample SCALE``."""
 
 from fsr_fer.common.arrays import open_faces
 from fsr_fer.data.downsampling import write_downsampled

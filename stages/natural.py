@@ -1,4 +1,4 @@
-"""Pack the natural pictures that image super-resolution is trained on."""
+"""Store the natural pictures for image super-resolution: ``python -m stages.natural``."""
 
 from fsr_fer.data.natural import pack_pictures
 from fsr_fer.data.settings import NaturalSettings

@@ -1,4 +1,4 @@
-"""Calibrate one row's network and measure it as a model: ``python -m stages.pack``."""
+"""Calibrate one method's network and measure it: ``python -m stages.pack``."""
 
 from typing import Any
 

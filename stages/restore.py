@@ -16,7 +16,7 @@ from fsr_fer.pipeline.stage import Stage, load_stage
 
 
 def main(name: str) -> Stage:
-    """Write ``data/<profile>/restored/<name>`` and how near full-size faces these are."""
+    """Write ``data/<profile>/restored/<name>``, and PSNR and SSIM to the metrics."""
     stage = load_stage("restore", name)
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     test, device = manifest.rows("test"), choose_device()

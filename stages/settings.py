@@ -11,7 +11,7 @@ from fsr_fer.pipeline.run_stage import run_stage
 
 
 def main() -> None:
-    """Write ``settings.json``; name edits that the profile replaces."""
+    """Write ``settings.json``; report edits without effect, which the profile replaces."""
     params = read_params()
     write_json(SETTINGS_FILE, effective_values(params))
     committed = git_bytes(Path(), "show", f"HEAD:./{PARAMS_FILE}")

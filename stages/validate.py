@@ -1,4 +1,4 @@
-"""Stage ``validate``: stop here, and say why, if the data is not fit to train on."""
+"""Check the data; fail if it is not fit to train on: ``python -m stages.validate``."""
 
 from fsr_fer.data.settings import ValidateSettings
 from fsr_fer.data.validation.checks import validate_dataset

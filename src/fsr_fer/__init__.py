@@ -1,6 +1,6 @@
-"""Reading facial expressions from faces too small for everybody else's software.
+"""Facial expression recognition for low-resolution faces.
 
-A reproduction of FSR-FER (arXiv 2004.02234) and what goes beyond it; README.md is the way in.
+A reproduction of FSR-FER (arXiv 2004.02234) and further methods; start with README.md.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -64,7 +64,7 @@ app.add_typer(predictions_app, name="predictions", rich_help_panel=RUN)
 
 
 def main() -> None:
-    """Run a command; a user's mistake is one line on stderr and exit code 1."""
+    """Run a command; a user's mistake gives one line on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not know every character
             stream.reconfigure(errors="replace")
@@ -115,9 +115,9 @@ def export_command(
 ) -> None:
     """Write a trained network as a model file for predict.
 
-    It is the one that the stage `pack` has calibrated, as ONNX (opset 18, standard operators):
-    it runs wherever onnxruntime does. Networks that pool by covariance cannot be written: train
-    with pretrain.extractor.pooling: mean.
+    The network is the one that the stage `pack` has calibrated. The file is ONNX (opset 18,
+    standard operators) and runs wherever onnxruntime does. Networks that pool by covariance
+    cannot be exported: train with pretrain.extractor.pooling: mean.
     """
     from fsr_fer.evaluation.onnx_file import write_onnx
     from fsr_fer.pipeline.params import read_params, selected_profile
@@ -176,7 +176,7 @@ def import_command(
             of one person may lie in a folder of their own inside the class
 
     Splits are train, test and perhaps validation. Pictures of any size, mode and orientation
-    will do. If anything is wrong, import-problems.csv lists it and nothing is imported.
+    will do. If there are problems, import-problems.csv lists them and nothing is imported.
     """  # noqa: D301
     from fsr_fer.data.importing import import_faces
 
@@ -289,15 +289,15 @@ def predictions_import_command(
     profile: Profile = None,
     force: Force = False,
 ) -> None:
-    """Check a table of another tool's predictions and put it in place; `report` shows the row.
+    """Check a table of another tool's predictions and import it; `report` then shows the tool.
 
     \b
     id     of the test face, as in faces.csv of `fsr-fer predictions faces`
     size   hr, x2, x3, ... or the face's width in pixels
     label  the class; or, in place of it, a column for each class with its
-           probability. Angry or anger, as you like
+           probability. Angry and anger are the same class
 
-    A size is there with all test faces or not at all.
+    A size must have all test faces, or none.
     """  # noqa: D301
     from fsr_fer.evaluation import imported
     from fsr_fer.evaluation.other_tools import read_table
@@ -353,9 +353,9 @@ def repro_command(
         int | None, typer.Option(min=1, help="Stages at a time [default: one a core, or GPU].")
     ] = None,
 ) -> None:
-    """Run what has changed, independent stages side by side, and print the main table.
+    """Run what has changed, independent stages in parallel, and print the main table.
 
-    Before it `fsr-fer check`, in it what `dvc repro` does, after it `fsr-fer summary`.
+    The same as `fsr-fer check`, `dvc repro` and `fsr-fer summary`, one after the other.
     """
     from fsr_fer.pipeline.reproduce import reproduce, require_faces
 
@@ -431,9 +431,9 @@ def verify_command(
         typer.Option(help="Run a stage again in a copy; compare its outputs."),
     ] = None,
 ) -> None:
-    """Ask whether dvc.lock is true.
+    """Check that files, params and code match dvc.lock, and dvc.lock the last commit.
 
-    DVC reads every byte anew, and Git is asked. A difference is one line and exit code 1.
+    Every byte is read again. Each difference is one line; the exit code is then 1.
     Results newer than the last commit are only a note if their runs were recorded here.
     """
     from fsr_fer.pipeline.git import git_refusal
@@ -482,7 +482,7 @@ def diff_command(
         bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids it.")
     ] = False,
 ) -> None:
-    """Show what a change does to the results, and if it is noise.
+    """Show what a change does to the results, and whether it is noise.
 
     Accuracies, params, data and code of two commits, branches, tags or experiments.
     Differences are tested face by face on the stored predictions of both.
@@ -528,7 +528,7 @@ def studies_command(
         bool, typer.Option("--ablations", help="With --method: its ablations as well.")
     ] = False,
 ) -> None:
-    """Run the studies in studies.yaml that are missing in metrics/studies/."""
+    """Run the experiments of studies.yaml that are missing; write metrics/studies/."""
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root()
@@ -539,7 +539,7 @@ def studies_command(
 
 
 def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path], None]) -> str:
-    """Have ``write`` make a file below data/raw and DVC track it; its path from ``root``.
+    """Write a file below data/raw and track it with DVC; returns its path from ``root``.
 
     Raises:
         UserError: another one is there, and ``force`` is false.
@@ -564,7 +564,7 @@ def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path
 
 
 def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[str, Any]]:
-    """The wanted or the selected profile, the faces of its dataset, and its values."""
+    """Name of ``profile``, or of the selected one, the manifest of its dataset, and its values."""
     from fsr_fer.data.manifest import read_manifest
     from fsr_fer.pipeline.params import read_params, selected_profile
     from fsr_fer.pipeline.paths import Paths

@@ -132,7 +132,7 @@ def _fingerprints() -> dict[str, str]:
 def test_comments_docstrings_and_formatting_are_no_code(code: Path) -> None:
     settings = "src/fsr_fer/common/settings.py"
     assert not changed_by(settings, "T = TypeVar", "# a comment\nT = TypeVar")
-    assert not changed_by(settings, '"""What a value must', '"""What each value must')
+    assert not changed_by(settings, '"""A condition on a value', '"""What each value must')
     assert not changed_by(settings, "MINIMUM_LR_PIXELS = 4", "MINIMUM_LR_PIXELS =  (4)")
     Path("src/fsr_fer/untracked.py").write_text("X = 1\n")
     assert not changed_by(settings, "FULL_SIZE = 100\n", 'FULL_SIZE = 100\n"""Pixels."""\n')

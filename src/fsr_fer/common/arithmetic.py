@@ -1,4 +1,4 @@
-"""The same bytes on every x86-64 processor: what libraries may choose is chosen here, once.
+"""Fixed arithmetic: the same bytes on every x86-64 processor with AVX2.
 
 Loaded before NumPy and torch, which read these variables when they load. Everything is then what a
 processor with AVX2 computes on one thread: results do not depend on the number of cores. Measured
@@ -22,8 +22,8 @@ INSTRUCTIONS = {
 
 
 def pin() -> None:
-    """Set them for this process and its children."""
-    # Threads of NumPy's linear algebra wait by spinning, on cores that torch's threads need.
+    """Set these variables for this process and its children; call it before NumPy is loaded."""
+    # Idle threads of NumPy's linear algebra spin, on cores that torch's threads need.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if is_pinned():
@@ -33,5 +33,5 @@ def pin() -> None:
 
 
 def is_pinned() -> bool:
-    """Whether the user has not chosen otherwise."""
+    """Whether arithmetic is fixed: FSR_FER_ARITHMETIC is not ``native``."""
     return os.environ.get("FSR_FER_ARITHMETIC") != "native"

@@ -1,4 +1,4 @@
-"""Large arrays: written batch by batch, read as far as they are needed."""
+"""Large arrays: written batch by batch, memory-mapped for reading."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,9 +15,10 @@ from fsr_fer.common.files import replacing
 def writing_array(
     path: Path, dtype: np.dtype, shape: tuple[int, ...]
 ) -> Iterator[Callable[[np.ndarray], object]]:
-    """Yield a function that appends rows to what becomes the ``.npy`` file ``path`` at the end.
+    """Yield a function that appends rows to the ``.npy`` file ``path``, which appears at the end.
 
-    Written, not memory-mapped: a full disk is then a UserError, not a crash.
+    ``shape`` is that of the whole array. On an error ``path`` stays as it was. Written, not
+    memory-mapped: a full disk is then a UserError, not a crash.
     """
     with replacing(path) as part, open(part, "wb") as file:
         header = {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -27,7 +28,7 @@ def writing_array(
 
 
 def open_array(path: Path) -> np.ndarray:
-    """Memory-map a ``.npy`` file; UserError if it is cut off or none."""
+    """Memory-map a ``.npy`` file; UserError if it is truncated or no ``.npy`` file."""
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:

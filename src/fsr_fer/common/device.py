@@ -1,4 +1,4 @@
-"""Which device the work runs on: a matter of the machine, never of the params."""
+"""The device that torch computes on: set by the environment, never by params.yaml."""
 
 import os
 
@@ -10,12 +10,11 @@ VARIABLE = "FSR_FER_DEVICE"
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """The device of a name: auto (CUDA if there is one), cpu, cuda[:n], mps.
+    """The device called ``name``: auto (CUDA if there is one), cpu, cuda[:n], mps.
 
-    Without a name that of FSR_FER_DEVICE counts, or auto.
-
-    On a GPU torch's kernels are then deterministic, as equal bytes need (the CPU's are anyway),
-    and float32 is not rounded to TF32, which is too coarse for the smallest eigenvalues.
+    Without ``name``, FSR_FER_DEVICE decides, or auto. On a GPU this also makes torch's kernels
+    deterministic (the CPU's are anyway) and turns TF32 off, which is too coarse for the smallest
+    eigenvalues.
 
     Raises:
         UserError: the name is unknown or this machine has no such device.

@@ -2,7 +2,7 @@
 
     torchrun --standalone --nproc-per-node 2 -m stages.fsr plain
 
-How many there are changes no result (a training's: but for rounding), so it is no setting.
+Their number changes no result (in training, rounding alone), so it is no setting.
 DistributedDataParallel averages gradients; what else couples the faces of a batch is summed here:
 statistics of batch normalisation, moves of class centers, logged terms.
 """
@@ -29,6 +29,7 @@ def rank() -> int:
 
 
 def world_size() -> int:
+    """The number of processes; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -38,7 +39,7 @@ def is_first() -> bool:
 
 
 def share(total: int) -> slice:
-    """The own part of ``total`` things; parts differ by one at most."""
+    """The part of ``total`` items that is this process's; parts differ by one at most."""
     return slice(total * rank() // world_size(), total * (rank() + 1) // world_size())
 
 
@@ -69,9 +70,9 @@ def require_one_process() -> None:
 
 
 def wrap(module: nn.Module) -> nn.Module:
-    """``module``, to be called in place of it: gradients are then the mean over all processes.
+    """Wrap ``module`` so that its gradients become the mean over all processes.
 
-    Weights become those of the first process.
+    Call the result in place of ``module``. The weights become those of the first process.
     """
     if world_size() == 1:
         return module
@@ -83,13 +84,13 @@ def wrap(module: nn.Module) -> nn.Module:
 
 
 def weighted(loss: Tensor, faces: int) -> Tensor:
-    """A mean over this process's ``faces``, so scaled that the processes' mean is that over all."""
+    """Scale a mean over this process's ``faces``: the mean over processes is then that over all."""
     return loss if world_size() == 1 else loss * (faces * world_size() / total(faces))
 
 
 @torch.no_grad()
 def mean_over_all(means: dict[str, Tensor], faces: int) -> dict[str, Tensor]:
-    """Named means over this process's ``faces`` -> those over the faces of all."""
+    """Named means over this process's ``faces``, scalars -> the same over all processes' faces."""
     if world_size() == 1:
         return means
     values = torch.stack(list(means.values())) * (faces / total(faces))
@@ -98,7 +99,7 @@ def mean_over_all(means: dict[str, Tensor], faces: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def gather(rows: Tensor) -> Tensor:
-    """The rows of all processes in order, each one's own being its ``share`` of them."""
+    """The rows of all processes, [n, ...] -> [N, ...]; each process's are its ``share`` of N."""
     if world_size() == 1:
         return rows
     count = total(len(rows))
@@ -108,6 +109,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def from_first(value: T) -> T:
+    """The first process's ``value``, which must be picklable, in every process."""
     values = [value]
     if world_size() > 1:
         _join()
@@ -116,7 +118,7 @@ def from_first(value: T) -> T:
 
 
 class SumOverAll(torch.autograd.Function):
-    """The processes' sum, differentiable (torch.distributed.nn has deprecated its own)."""
+    """Differentiable sum over processes, same shape (torch.distributed.nn's is deprecated)."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

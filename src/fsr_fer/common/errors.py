@@ -1,13 +1,13 @@
-"""What a user can mend: an exception for his mistakes, a line for what the system refuses."""
+"""Errors that the user can fix: an exception for mistakes, one line for errors of the system."""
 
 import errno
 import os
 
 
 class UserError(Exception):
-    """Something the user can mend: printed as one line, exit code 1.
+    """An error that the user can fix: printed as one line, exit code 1.
 
-    Every other exception is a bug of ours and keeps its traceback.
+    Every other exception is a bug of this project and keeps its traceback.
     """
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever reads, or is left with, half of one."""
+"""Atomic writing: no reader and no crash ever sees half of a file."""
 
 import contextlib
 import csv
@@ -19,9 +19,9 @@ PART_SUFFIX = ".part"
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path``; what was written there becomes ``path`` if no error came.
+    """Yield a temporary path; what is written there becomes ``path`` if no error occurs.
 
-    The parent folder is made. On an error (a full disk is a UserError) ``path`` stays as it was.
+    The parent folder is created. On an error (a full disk is a UserError) ``path`` stays as it was.
     Works for a file and for a folder, which the caller makes; a folder replaces a folder.
     """
     part = path.with_name(path.name + PART_SUFFIX)
@@ -78,7 +78,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What ``write_json`` wrote; nothing if that is missing or damaged."""
+    """What ``write_json`` wrote; an empty dict if the file is missing or damaged."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

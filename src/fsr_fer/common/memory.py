@@ -1,7 +1,7 @@
 """Memory that tensors have freed is kept for the next ones.
 
-A batch's maps have megabytes; glibc gives as many back to the system when they are freed, which has
-to clear them again for the next batch (benchmarks/threads.json). No result depends on it.
+A batch's feature maps take megabytes; glibc returns them to the system when they are freed, which
+has to clear them again for the next batch (benchmarks/threads.json). No result depends on it.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ KEPT = 1 << 30  # bytes
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep it; other systems are left as they are."""
+    """Make glibc keep freed memory; other C libraries are left as they are."""
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Progress lines: what is being done, how far, how long still."""
+"""Progress bars on a terminal."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -11,7 +11,7 @@ def progress(
 ) -> Iterable[T]:
     """``items``, with a line of rate and time left on a terminal; elsewhere nothing is printed.
 
-    ``initial`` of ``total`` lie behind already (a resumed run). Without tqdm there is no line.
+    ``initial`` of ``total`` are done already (a resumed run). Without tqdm there is no line.
     """
     try:
         from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Random numbers as a function of where they are used, not of what ran before.
+"""Random numbers that depend on where they are used, not on what ran before.
 
 A stream is named by the seed and its place (what for, which epoch or iteration): a resumed run
 draws what the uninterrupted one would have.
@@ -28,7 +28,7 @@ def epoch_order(count: int, seed: int, purpose: str, epoch: int) -> torch.Tensor
 
 
 def endless_batch(count: int, seed: int, purpose: str, number: int, size: int) -> torch.Tensor:
-    """Positions ``number * size`` onwards of the endless row of epochs, int64 [size]."""
+    """Batch ``number`` of an endless sequence of shuffled epochs: positions, int64 [size]."""
     positions = torch.arange(number * size, (number + 1) * size)
     epochs = positions // count
     parts = [

@@ -1,4 +1,4 @@
-"""What params.yaml may say: a dataclass per section, ranges of values at their fields."""
+"""Typed settings of params.yaml: a dataclass per section, each field with its allowed range."""
 
 import itertools
 import math
@@ -18,12 +18,12 @@ FULL_SIZE = 100
 
 
 class SettingsError(UserError):
-    """A value in params.yaml that cannot be: names the key, the value and what is allowed."""
+    """An invalid value in params.yaml; the message has the key, the value and what is allowed."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a value must fulfil, and how a message puts it."""
+    """A condition on a value, ``holds``, and its words in messages, ``allowed``."""
 
     allowed: str
     holds: Callable[[Any], bool]
@@ -58,7 +58,7 @@ Milestones = Annotated[tuple[int, ...], Range("increasing numbers above 0", _inc
 
 @dataclass(frozen=True, kw_only=True)
 class CommonSettings:
-    """What several stages read: seeds, sizes, classes."""
+    """What several stages read: seeds and scales."""
 
     seed: NotNegativeInt
     data_seed: NotNegativeInt
@@ -75,7 +75,7 @@ class CommonSettings:
 
 
 def build(cls: type[T], values: object, key: str) -> T:
-    """Make settings of what a file says under ``key``; SettingsError if a value cannot be."""
+    """Build ``cls`` from a file's values under ``key``; SettingsError if one is invalid."""
     return typing.cast(T, _convert(cls, values, key))
 
 
@@ -131,5 +131,6 @@ def _convert_section(cls: Any, values: object, key: str) -> Any:
 
 
 def require(condition: bool, key: str, value: object, allowed: str) -> None:
+    """Raise SettingsError for the ``value`` of ``key`` unless ``condition`` holds."""
     if not condition:
         raise SettingsError(f"{key} is {value!r}; allowed: {allowed}")

@@ -1,7 +1,7 @@
 """Files of a folder or of a zip in one form; a zip is read in place, never unpacked.
 
 Names are relative, with forward slashes, sorted, without hidden files. ``refused`` are names that
-lead out of the root or are no UTF-8, each with the reason.
+lead out of the root, are no UTF-8 or occur twice in a zip, each with the reason.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class UnreadableFileError(Exception):
 
 
 class FolderFiles:
-    """The files below a folder, ``path``; links to folders are followed, but in no circle.
+    """The files below a folder, ``path``; links to folders are followed, but not in a cycle.
 
-    With ``only`` those of these names that are there; nobody then looks at any other.
+    With ``only`` just those of these names that exist; no others are looked at.
     """
 
     def __init__(self, path: Path, only: Iterable[str] | None = None) -> None:
@@ -71,6 +71,7 @@ class FolderFiles:
         return open(self.path / name, "rb")
 
     def open_zip(self, name: str) -> ZipFiles:
+        """A zip in this folder; UserError if it is damaged."""
         return ZipFiles(self.path / name)
 
 
@@ -192,6 +193,7 @@ class ZipWriter(zipfile.ZipFile):
         super().__init__(path, "w")
 
     def add(self, name: str, data: bytes) -> None:
+        """Write one file with fixed date and permissions."""
         info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))  # the earliest a zip can say
         info.create_system = 3  # Unix on every system
         info.external_attr = 0o644 << 16

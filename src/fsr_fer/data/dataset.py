@@ -1,4 +1,4 @@
-"""Stage ``dataset``: the faces of any source in one form, validation held out.
+"""Stage ``dataset``: the faces of any source in one format, validation held out.
 
 Written are ``images.npy`` (uint8 [N, 100, 100, 3] RGB) and ``manifest.csv`` (data/manifest.py),
 which has the shares of the votes where faces have any. ``left_out.json`` counts by reason what is
@@ -39,14 +39,14 @@ def build_dataset(
     duplicates: Duplicates = "refuse",
     train_share: float = 1.0,
 ) -> None:
-    """Bring the faces in ``root`` to one form in the folder ``directory``.
+    """Write the faces in ``root`` to the folder ``directory`` in one format (see above).
 
     Rows are train, then validation, then test faces, each in the source's order. A source without
     a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
-    makes labels of votes; with ``duplicates`` "drop" pictures of equal pixels count once
+    turns votes into labels; with ``duplicates`` "drop" pictures of equal pixels count once
     (``without_twins``). ``train_share`` of each class's train faces is used, others are left out.
-    "several" sources lie in folders of ``root`` that are named after them, and so begin the
-    identities of their faces.
+    "several" sources lie in folders of ``root`` named after them; these names are the prefixes of
+    their faces' ids.
 
     Raises:
         UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
@@ -110,7 +110,7 @@ def build_dataset(
 
 
 def _folders(root: Path) -> dict[SourceName, Path]:
-    """The folders of several sources, by the names that they have."""
+    """The folders of several sources, by the sources' names."""
     kinds: tuple[SourceName, ...] = get_args(SourceName)
     found = {name: root / name for name in kinds if (root / name).is_dir()}
     if not found:
@@ -119,9 +119,9 @@ def _folders(root: Path) -> dict[SourceName, Path]:
 
 
 def _shares(face: Face, class_names: Sequence[str]) -> str:
-    """What each class has of the votes for any of them, in the classes' order; they sum to 1.
+    """Each class's share of the votes for all classes, in their order; they sum to 1.
 
-    Where nobody has voted, the label has them all.
+    Without votes, the label's share is 1.
     """
     counts = [0] * len(class_names)
     if not face.votes:
@@ -134,19 +134,19 @@ def _shares(face: Face, class_names: Sequence[str]) -> str:
 
 
 def pixels_of(source: Source) -> list[str]:
-    """What is equal for faces of the same pixels; "" if a picture cannot be read."""
+    """A hash of each face's pixels, equal for equal pictures; "" if a picture cannot be read."""
     known = len(source.problems)
     pictures = (source.read(face.file) for face in progress(source.faces, desc="comparing faces"))
     pixels = ["" if read is None else pixel_sha256(to_face(read[1])) for read in pictures]
-    del source.problems[known:]  # who reads them again finds the same
+    del source.problems[known:]  # reading the pictures again finds the same problems
     return pixels
 
 
 def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[int], Counter[str]]:
     """Positions of faces of which no two have the same ``pixels``; how many are left out, and why.
 
-    Of twins the first in the last of their parts stays, so that no picture that is tested was
-    trained on. Twins under two labels all go: one of them is wrong, nobody knows which.
+    Of duplicates the first one in the latest split stays, so that no test picture was trained on.
+    Duplicates under two labels are all left out: one label is wrong, but it is unknown which.
     """
     groups: dict[str, list[int]] = {}
     for position, key in enumerate(pixels):
@@ -167,7 +167,7 @@ def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[in
 def fewer_train_faces(faces: Sequence[Face], share: float, seed: int) -> list[int]:
     """Positions of this share of each class's train faces, two at least, and of all other faces.
 
-    They are chosen by chance; those of a smaller share are among those of a larger one.
+    The choice is random; the faces of a smaller share are among those of a larger one.
     """
     generator = np.random.default_rng(seed)
     left: list[int] = []

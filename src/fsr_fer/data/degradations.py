@@ -1,6 +1,7 @@
-"""What happens to small faces outside the laboratory: other resizing, JPEG, blur, noise, light.
+"""Degradations of small faces: other resizing, JPEG, blur, noise, brightness.
 
-Each works on one face at its own pixels, uint8 [n, n, 3] -> same.
+Each takes one face at its own resolution, uint8 [n, n, 3], and returns the same shape, except that
+``shrink`` returns [pixels, pixels, 3].
 """
 
 import io
@@ -19,7 +20,7 @@ def shrink(face: np.ndarray, pixels: int, kernel: Kernel) -> np.ndarray:
 
 
 def jpeg(face: np.ndarray, quality: int) -> np.ndarray:
-    """A face as a JPEG of this quality, 1 to 95, shows it."""
+    """A face compressed as JPEG of this quality, 1 to 95, and decoded."""
     stored = io.BytesIO()
     Image.fromarray(face).save(stored, "JPEG", quality=quality)
     return np.array(Image.open(stored))
@@ -31,10 +32,10 @@ def blur(face: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def add(face: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """A face with noise [n, n, 3] in grey levels added."""
+    """A face plus ``noise``, float [n, n, 3] in grey levels, rounded and clipped to 0..255."""
     return np.clip(np.rint(face + noise), 0, 255).astype(np.uint8)
 
 
 def brighten(face: np.ndarray, gain: float) -> np.ndarray:
-    """A face with all levels times ``gain``, cut off at 255."""
+    """A face with all levels times ``gain``, rounded and clipped at 255."""
     return np.clip(np.rint(face * gain), 0, 255).astype(np.uint8)

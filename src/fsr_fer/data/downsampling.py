@@ -1,4 +1,4 @@
-"""Small faces made from full-size ones, and put back to full size (paper, section 4.1)."""
+"""Faces downsampled, and resized back to full size (paper, section 4.1)."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def small_side(scale: int) -> int:
 def write_downsampled(
     images: np.ndarray, path: Path, scale: int, settings: DownsampleSettings
 ) -> None:
-    """Make all faces small, batch by batch, into one ``.npy`` file."""
+    """Downsample all faces, uint8 [N, 100, 100, 3], into one ``.npy`` file, uint8 [N, n, n, 3]."""
     shape = (len(images), small_side(scale), small_side(scale), 3)
     with writing_array(path, np.dtype(np.uint8), shape) as append:
         for start in progress(range(0, len(images), BATCH), desc=f"downsample x{scale}"):

@@ -1,6 +1,6 @@
-"""Faces read batch by batch, brought to full size and computed on, by all cores or by a GPU.
+"""Faces read batch by batch, resized to full size and computed on, by all cores or by a GPU.
 
-How much memory it takes does not depend on the number of faces.
+Memory does not depend on the number of faces.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from fsr_fer.data.settings import DownsampleSettings
 
 @dataclass(frozen=True)
 class Faces:
-    """Some rows of an array of faces, uint8 [N, h, w, 3], and how they get to full size.
+    """Some rows (int64) of an array of faces, uint8 [N, h, w, 3], and how to resize them.
 
-    ``restored`` is None for full-size faces, or else the scale of the small ones and its settings.
+    ``restored`` is None for full-size faces, else the scale of the small ones and the settings.
     """
 
     images: np.ndarray
@@ -34,7 +34,7 @@ class Faces:
         return len(self.rows)
 
     def read(self, batch: slice) -> np.ndarray:
-        """Full-size faces, uint8 [B, 100, 100, 3]."""
+        """The faces of a slice of the rows at full size, uint8 [B, 100, 100, 3]."""
         faces = np.ascontiguousarray(self.images[self.rows[batch]])
         return faces if self.restored is None else restore(faces, *self.restored)
 
@@ -56,7 +56,7 @@ def computed(
     device: torch.device,
     desc: str = "faces",
 ) -> Iterator[Tensor]:
-    """What ``compute`` makes of each batch, in order, on the CPU.
+    """The results of ``compute`` for each batch, in order, on the CPU.
 
     ``compute`` takes uint8 [B, 100, 100, 3] on ``device``; several threads call it. Each core works
     on a batch of its own, so the bytes do not depend on the number of cores, and decompositions of

@@ -1,4 +1,4 @@
-"""FER2013 with or without FER+'s votes, in every form that circulates; told apart by content.
+"""FER2013 with or without FER+'s votes, in all common layouts, recognised by content.
 
 - FER+'s layout: pictures in ``FER2013Train``, ``FER2013Valid`` and ``FER2013Test``, with
   ``fer2013new.csv``, or in each folder a ``label.csv`` without a header
@@ -276,7 +276,7 @@ def _tables(files: Files, has_splits: bool) -> dict[str, str]:
 
 
 def _hint(files: Files) -> str:
-    """What to say to who brings the pictures in folders per class."""
+    """The end of the message for folders per class; empty if there are none."""
     folders = (PurePosixPath(name).parent.name for name in files.names)
     if not any(class_position(folder, CLASSES, None) is not None for folder in folders):
         return ""
@@ -347,7 +347,7 @@ def _refuse(found: str, vote: Voted | None) -> NoReturn:
 
 
 def _pixels(source: Source, row: Row) -> bytes:
-    """Grey values in row order; none, and a problem, if they are not those of a picture."""
+    """Grey values in row order; empty, and a problem is noted, if they are not a picture's."""
     values = row.pixels.split()
     problem = ""
     if len(values) != SIDE * SIDE:

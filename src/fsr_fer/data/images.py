@@ -1,6 +1,6 @@
-"""One picture file of any kind to one face: upright RGB, uint8, 100x100.
+"""Decode a picture file and turn it into a face: upright RGB, uint8, 100x100.
 
-Contract of every array here: [H, W, 3], channels red, green, blue, 0 to 255.
+Every array here is [H, W, 3], channels red, green, blue, 0 to 255.
 """
 
 import io
@@ -14,7 +14,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.resize import imresize
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What Pillow may try: plain pictures, nothing that starts another program."""
+"""Formats that Pillow may try: plain pictures, none that starts another program."""
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm",
@@ -43,7 +43,7 @@ _OPENING = threading.Lock()
 
 
 class PictureError(ValueError):
-    """A file that is no picture we can read; the message is what is wrong with it."""
+    """A file that cannot be read as a picture; the message says why."""
 
 
 def decode_picture(data: bytes) -> np.ndarray:
@@ -123,9 +123,9 @@ def _is_cut(data: bytes, picture: Image.Image) -> bool:
 
 
 def to_face(rgb: np.ndarray) -> np.ndarray:
-    """Bring RGB uint8 [H, W, 3] of any size to a face, uint8 [100, 100, 3].
+    """Crop and resize RGB, uint8 [H, W, 3] of any size, to a face, uint8 [100, 100, 3].
 
-    Only its middle square counts: stretching would change the proportions of the expression.
+    Only the central square is used: stretching would change the proportions of the expression.
     """
     return imresize(middle_square(rgb), output_shape=(FULL_SIZE, FULL_SIZE))
 

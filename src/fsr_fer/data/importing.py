@@ -1,6 +1,6 @@
 """``fsr-fer import``: check all of a user's faces, then pack them into few files under data/raw/.
 
-The packed files grow in a folder beside the target, which takes its place if all is well.
+The packed files are written to a temporary folder, which replaces the target if all is well.
 """
 
 import filecmp
@@ -60,16 +60,16 @@ def import_faces(
 
     Pictures are stored as they came, in one uncompressed zip, label files beside it.
 
-    ``numbered_from``: folders or the table name classes by numbers, counted from there. Faces
-    without splits get a test split of ``test_fraction``, drawn with ``seed``, a person in one of
-    them; ``subject_from`` finds who it is in a picture's name, by its group. What is stored has
-    names of classes, splits and persons.
+    ``numbered_from``: folders or the table give classes as numbers, counted from there. Faces
+    without splits get a test split of ``test_fraction``, drawn with ``seed``, with each person in
+    one split; ``subject_from`` is a pattern whose group in a picture's name is the person. Classes,
+    splits and persons are stored by name.
 
-    ``votes`` and ``duplicates`` are what the stage ``dataset`` will make of the faces (see there),
-    so the checks are of what is then left; votes and pictures are all stored, so that another rule
-    needs no other import. ``test_part`` of FER2013 stands for a test part that is missing.
-    ``one_of_several`` may lack classes, which other sources then have. Without ``is_import``
-    what is in ``target`` is no import, and not even ``force`` replaces it.
+    ``votes`` and ``duplicates`` are those of the stage ``dataset``: the checks apply to the faces
+    that it will use. All votes and pictures are stored, so that another rule needs no new import.
+    ``test_part`` of FER2013 replaces a missing test part. With ``one_of_several`` classes may be
+    missing, since other sources have them. Without ``is_import``, ``target`` is not an import, and
+    even ``force`` does not replace it.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
@@ -140,9 +140,9 @@ def _find_subjects(source: Source, pattern: str) -> None:
 
 
 def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -> None:
-    """Write label files and pictures; find what only a look at all the pictures can tell.
+    """Write label files and pictures; note the problems that only decoded pictures show.
 
-    All are stored; with ``duplicates`` "drop" the source is left with the faces that count.
+    All are stored; with ``duplicates`` "drop" the source keeps the faces that will be used.
     """
     folder.mkdir(parents=True)
     for table, content in source.tables.items():
@@ -209,7 +209,7 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
 
 
 def _write_table(source: Source, path: Path) -> None:
-    """Write the table that the reader of CSV reads; votes stand in it in place of labels."""
+    """Write the table that the CSV source reads; with votes in place of labels if there are any."""
     voted = any(face.votes for face in (*source.faces, *source.undecided))
     rows: list[tuple[object, ...]] = []
     for face in (*source.faces, *source.undecided):
@@ -253,7 +253,7 @@ def _packed_name(source: Source, face: Face, as_read: bool) -> str:
 
 
 def _not_taken(name: str, taken: set[str]) -> str:
-    """The name, or one with a number: two folders of pictures may stand for one class."""
+    """The name, or one with a number if taken: two folders of pictures may be one class."""
     stem, dot, suffix = name.rpartition(".")
     number, free = 1, name
     while free in taken:

@@ -25,6 +25,7 @@ class LabelledFaces:
         return len(self.rows)
 
     def take(self, part: slice) -> Self:
+        """Some of the faces; nothing is read yet."""
         shares = None if self.shares is None else self.shares[part]
         return type(self)(self.images, self.rows[part], self.labels[part], shares)
 
@@ -35,9 +36,9 @@ class LabelledFaces:
         return images, torch.from_numpy(self.labels[chosen])
 
     def targets(self, positions: Tensor, soft: bool) -> Tensor:
-        """What cross-entropy compares with: labels int64 [B], or shares float32 [B, classes].
+        """Targets of the cross-entropy: labels int64 [B], or shares float32 [B, classes].
 
-        Shares where they are wanted, ``soft``, and somebody has voted.
+        Shares if ``soft`` is true and the dataset has votes.
         """
         if not soft or self.shares is None:
             return torch.from_numpy(self.labels[positions.numpy()])
@@ -47,7 +48,11 @@ class LabelledFaces:
 def open_faces_of(
     dataset: Path, class_names: tuple[str, ...]
 ) -> tuple[LabelledFaces, LabelledFaces]:
-    """The train and the validation faces of a dataset, read when needed."""
+    """The train and the validation faces of a dataset, read when needed.
+
+    Raises:
+        UserError: images.npy is damaged, or a label is none of ``class_names``.
+    """
     images = open_faces(dataset / "images.npy")
     manifest = read_manifest(dataset / "manifest.csv", class_names)
     rows = manifest.rows("train"), manifest.rows("validation")

@@ -1,4 +1,4 @@
-"""What a reader of labelled faces finds: the faces, their pictures, and all that is wrong."""
+"""The labelled faces of a source, their pictures, and all problems found."""
 
 import re
 import unicodedata
@@ -34,7 +34,7 @@ CLASS_SPELLINGS = {
 """One class in two words: FER2013's folders have adjectives, RAF-DB and FER+ have nouns."""
 UNDECIDED = {None: "no majority", "unknown": "unknown", "NF": "not a face"}
 NOBODY = ("", "nan", "none", "null", "n/a", "na")
-"""What tables have where nobody knows who is on a picture."""
+"""Values in tables that mean an unknown person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +68,13 @@ class Problem(NamedTuple):
 
 @dataclass
 class Source:
-    """The labelled faces of a source in its own order, and all that is wrong with them.
+    """The labelled faces of a source in its own order, and all problems with them.
 
-    ``table`` is what messages call their list, ``tables`` are the label files by the names that an
-    import stores. ``doubtful`` pictures have a problem in their row; an import decodes them too.
-    ``numbered_from``: labels are numbers of classes, counted from there. ``vote_rule`` makes a
-    label of votes; ``undecided`` faces have votes, but no label by it, and ``left_out`` counts them
-    and others that are no part of the source, by reason.
+    ``table`` is the name of the list in messages, ``tables`` are the label files by the names under
+    which an import stores them. ``doubtful`` pictures have a problem in their row; an import
+    decodes them too. ``numbered_from``: labels are class numbers, counted from there. ``vote_rule``
+    turns votes into a label; ``undecided`` faces have votes, but no label by it, and ``left_out``
+    counts them and others that are not used, by reason.
     """
 
     name: SourceName
@@ -94,17 +94,18 @@ class Source:
     _numbered: dict[str, bool] = field(default_factory=dict)
 
     def problem(self, file: str, field: str, value: str, problem: str, allowed: str) -> None:
+        """Note a problem; the arguments are the fields of ``Problem``."""
         self.problems.append(Problem(file, field, value, problem, allowed))
 
     def split(self, where: str, value: str) -> str | None:
-        """Train, validation or test, by whatever name people use for it."""
+        """Train, validation or test, by any common name; None, and a problem noted, if neither."""
         if split := split_named(value):
             return split
         self.problem(where, "split", value, "is not a split", ", ".join(SPLITS))
         return None
 
     def label(self, where: str, value: str) -> int | None:
-        """A class name, or its number counted from ``numbered_from``."""
+        """Position of a class given by name or number; None, and a problem noted, if unknown."""
         first = self.numbered_from
         label = class_position(value, self.class_names, first)
         number = value.strip().isdecimal() and value.strip() not in self.class_names
@@ -124,7 +125,7 @@ class Source:
         return label
 
     def votes(self, where: str, cells: Sequence[str]) -> tuple[int, ...]:
-        """Ten numbers of votes; none, and a problem, if they cannot be read."""
+        """The ten counts of votes; empty, and a problem is noted, if they cannot be read."""
         if len(cells) == len(VOTES) and all(c.isascii() and c.isdigit() for c in cells):
             return tuple(map(int, cells))
         problem, allowed = "cannot be read", "ten whole numbers from 0"
@@ -132,7 +133,7 @@ class Source:
         return ()
 
     def label_by(self, votes: Sequence[int]) -> int | None:
-        """The class that the votes decide for; None, and counted, if it is none of this source."""
+        """Position of the class that the votes decide for; None, and counted, without one."""
         name = winner(votes, self.vote_rule)
         label = None if name is None else class_position(name, self.class_names, None)
         if label is None:
@@ -149,8 +150,8 @@ class Source:
         subject: str = "",
         votes: tuple[int, ...] = (),
     ) -> None:
-        """Take a row in; what is None had a problem that is noted already."""
-        # Who is who is decided by the file: a table may name one in several ways.
+        """Add a face; what is None had a problem that is noted already."""
+        # A face is identified by its file: a table may name one file in several ways.
         earlier = self._seen.setdefault(file or f"no file {identity}", where)
         if earlier != where:
             self.problem(where, "id", identity, f"is there twice (first: {earlier})", "once")
@@ -194,7 +195,7 @@ class Source:
 
 
 def split_named(value: str) -> str | None:
-    """The split of that name, in the spellings that people use."""
+    """The split of that name in any common spelling; None if it is none."""
     name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
     name = SPLIT_ALIASES.get(name, name)
     return name if name in SPLITS else None
@@ -205,7 +206,7 @@ def class_position(value: str, class_names: Sequence[str], first: int | None) ->
 
     A name's case does not matter, nor whether it is *angry* or *anger* (CLASS_SPELLINGS).
 
-    Where ``first`` is None numbers are names: somebody's 0 may be another's surprise.
+    Where ``first`` is None numbers are names: which class 0 is differs between data sets.
     """
     name, *names = (unicodedata.normalize("NFC", n.strip()) for n in (value, *class_names))
     if name in names:

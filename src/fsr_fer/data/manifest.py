@@ -21,7 +21,7 @@ LEFT_OUT = "left_out.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What stages read of ``manifest.csv``: who is on each row of ``images.npy``.
+    """What stages read of ``manifest.csv``: id, split and label of each row of ``images.npy``.
 
     ``labels`` (int64 [N]) holds positions in ``class_names``; the file holds the names themselves.
     ``shares`` (float32 [N, classes]) are those of the votes, None where faces have none.
@@ -34,7 +34,7 @@ class Manifest:
     shares: np.ndarray | None = None
 
     def rows(self, *splits: str) -> np.ndarray:
-        """Positions (int64, ascending) of the faces of these splits."""
+        """Positions (int64, ascending) of these splits' faces; ValueError if one is unknown."""
         if unknown := set(splits) - set(SPLITS):
             raise ValueError(f"no such split: {sorted(unknown)}; there are {SPLITS}")
         return np.flatnonzero(np.isin(self.splits, splits))

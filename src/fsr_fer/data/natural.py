@@ -1,4 +1,4 @@
-"""Natural pictures for image super-resolution, packed into two files whatever their sizes.
+"""Natural pictures of any size for image super-resolution, stored in two files.
 
 ``pixels.npy`` (uint8 [P, 3] RGB) holds all pixels, row by row, picture after picture;
 ``pictures.csv`` names each picture with its height and width.
@@ -23,7 +23,7 @@ PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png",
     "grass.png", "gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg",
 )  # fmt: skip
-"""What scikit-image installs of photographs; the right motorcycle is the left one again."""
+"""The photographs that scikit-image installs; the right motorcycle is nearly the left one."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What params.yaml says about faces, their features and natural pictures."""
+"""Settings of faces, their features and natural pictures, as params.yaml gives them."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class DatasetSettings:
             require(name == name.strip() != "", "class_names", name, "no blank at either end")
             folder = not name.startswith(".") and not {"/", "\\"} & set(name)
             require(folder, "class_names", name, "a name that a folder can have")
-            for character in name:  # what nobody sees, nobody can tell apart
+            for character in name:  # names that differ in invisible characters look the same
                 unseen = unicodedata.category(character)[0] in "CZ" and character != " "
                 code = f"no character U+{ord(character):04X}"
                 require(not unseen, "class_names", name, code)
@@ -57,7 +57,7 @@ class DatasetSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateSettings:
-    """What the data must fulfil before anything downstream reads it."""
+    """What the data must fulfil before any other stage uses it."""
 
     minimum_per_class: PositiveInt
     minimum_contrast: NotNegativeFloat
@@ -67,7 +67,7 @@ class ValidateSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DownsampleSettings:
-    """How small faces are made and brought back to full size."""
+    """How faces are downsampled and resized back to full size."""
 
     form: Literal["scale", "size"]
     boundary: Literal["symmetric", "replicate"]

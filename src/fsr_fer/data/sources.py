@@ -1,7 +1,7 @@
-"""Labelled faces as people have them: RAF-DB, a CSV with images, folders per class, FER2013.
+"""Sources of labelled faces: RAF-DB, a CSV with images, folders per class, FER2013.
 
-Each reader lists the faces and everything that is wrong with the list; no picture is decoded here.
-They read what a user imports, and what ``fsr-fer import`` made of it.
+Each function lists the faces and all problems with the list; no picture is decoded here. The same
+functions read what a user imports and what ``fsr-fer import`` has stored.
 """
 
 import re
@@ -55,12 +55,12 @@ def open_source(
 ) -> Source:
     """List the faces of a source in a folder, a zip or a tar.
 
-    ``numbered_from`` says that a CSV or folders name classes by numbers, counted from there.
-    Without ``has_splits`` there is no split in them: every face is a train face. ``vote_rule``
-    makes labels of votes; ``test_part`` of FER2013 stands for one that is missing.
+    ``numbered_from``: a CSV or folders give classes as numbers, counted from there. Without
+    ``has_splits`` they have no splits: every face is a train face. ``vote_rule`` turns votes into
+    labels; ``test_part`` of FER2013 replaces a missing test part.
 
     Raises:
-        UserError: ``path`` is missing, empty, no folder or zip, or holds no source of this kind.
+        UserError: ``path`` is missing, empty, no folder or archive, or no source of this kind.
     """
     table = CSV_TABLE
     if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():
@@ -341,7 +341,7 @@ def _read_folder(source: Source, has_splits: bool) -> None:
 
 
 def _wrapping_folder(names: Sequence[str], depth: int) -> str:
-    """The folders that one alone leads to what is listed, as zips often have them: ``a/b/``."""
+    """The folders that wrap all pictures, as zips often have them, for example ``a/b/``."""
     pictures = [PurePosixPath(name).parts for name in names if name.lower().endswith(SUFFIXES)]
     base = ""
     for level in range(min(map(len, pictures), default=0) - depth):

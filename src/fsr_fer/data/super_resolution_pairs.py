@@ -25,7 +25,7 @@ class Pairs:
 
 
 class Patches:
-    """Squares cut from natural pictures and downsampled by one of ``factors``, a batch by one.
+    """Squares cut from natural pictures and downsampled, each batch by one of ``factors``.
 
     One picture in ten, at least one, is held out. Patches are cut first and downsampled then,
     so their edges are mirrored as those of whole faces are.
@@ -80,7 +80,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class WholeFaces:
-    """Train faces downsampled by one of ``scales``, a batch by one; validation faces held out."""
+    """Train faces downsampled, each batch by one of ``scales``; validation faces are held out."""
 
     train: LabelledFaces
     validation: LabelledFaces

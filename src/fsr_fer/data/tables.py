@@ -11,7 +11,7 @@ from fsr_fer.data.archive import UNREADABLE, Files, UnreadableFileError
 
 
 def outermost(files: Files, *names: str) -> str | None:
-    """Of the files with one of these names the one in the fewest folders."""
+    """Of the files with one of these names the one in the fewest folders; None if there is none."""
     found = (path for path in files.names if PurePosixPath(path).name in names)
     return min(found, key=lambda path: (path.count("/"), path), default=None)
 
@@ -33,7 +33,7 @@ def lines(content: bytes, name: str) -> list[str]:
 
 
 def first_cells(files: Files, name: str) -> list[str]:
-    """What the first line says, in lower case; it may be no table at all."""
+    """The cells of the first line in lower case; empty if the file cannot be read."""
     try:
         with files.open(name) as content:
             start = content.read(1000).decode("utf-8-sig", "replace")
@@ -43,7 +43,7 @@ def first_cells(files: Files, name: str) -> list[str]:
 
 
 def stream_lines(files: Files, name: str) -> Iterator[tuple[int, str]]:
-    """The lines of a table too large for the memory, each with its number from 1."""
+    """The lines of a table of any size, each with its number from 1; UserError if it is no text."""
     try:
         with files.open(name) as content:
             yield from enumerate(io.TextIOWrapper(content, "utf-8-sig"), start=1)
@@ -54,7 +54,7 @@ def stream_lines(files: Files, name: str) -> Iterator[tuple[int, str]]:
 
 
 def cells(line: str, where: str) -> list[str]:
-    """The cells of one line; a quote must close in it, or it would swallow the lines after it."""
+    """The cells of one line, stripped; UserError if a quote does not close in it."""
     try:
         found = next(csv.reader([line], skipinitialspace=True, strict=True), [])
     except csv.Error as error:

@@ -1,4 +1,4 @@
-"""The votes of FER+: ten annotators a face, and the rules that make one label of them."""
+"""The votes of FER+, ten per face, and the rules that turn them into one label."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ EXPRESSIONS = VOTES[:8]
 
 
 def winner(votes: Sequence[int], rule: VoteRule) -> str | None:
-    """The column that the ten ``votes`` make the label, None without a majority.
+    """The name in ``VOTES`` for which the counts ``votes`` [10] decide; None without a majority.
 
     ``ferplus``: single votes count nothing, then more than half of what is left of all ten
     columns, as FER+'s own code has it. ``strict``: more than half of all votes. ``plurality``: the

@@ -1,4 +1,4 @@
-"""Does re-weighting make training faster or better? The paper's section 4.3, tried.
+"""Does re-weighting make training faster or better? A test of the paper's section 4.3.
 
 Every seed trains a plain and a re-weighted generator, a pair, from the same weights on the
 same faces in the same order. Accuracies are percent.
@@ -22,10 +22,10 @@ def summarise(
     test: Mapping[str, Mapping[int, float]],
     confidence: float,
 ) -> dict[str, Any]:
-    """Everything the study says, from variant -> seed -> curve and -> mean test accuracy.
+    """All results of the study, from variant -> seed -> curve and -> mean test accuracy.
 
-    The target of a pair is the plain run's last validation accuracy; one that never reached
-    it counts as if at the validation that would have come next.
+    The target of a pair is the plain run's last validation accuracy; a run that never reached it
+    counts as reaching it at the validation that would have come next.
     """
     seeds = list(curves["plain"])
     points = curves["plain"][seeds[0]]

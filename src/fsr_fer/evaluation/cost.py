@@ -25,7 +25,7 @@ META = torch.device("meta")
 
 
 def work_of(compute: Callable[[], object]) -> tuple[int, int]:
-    """Operations of what ``compute`` does: products, and eigendecompositions apart."""
+    """Floating-point operations of ``compute``: (of products, of eigendecompositions)."""
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping={_EIGH: _eigh}) as counter:
         compute()
     counts = dict(counter.get_flop_counts().get("Global", {}))
@@ -44,9 +44,9 @@ def _eigh(shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
 def work_of_module(
     module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
 ) -> tuple[int, int]:
-    """Operations of a network on an input, and those only for the first of its shape.
+    """Operations of a network per input, and the additional ones for the first input of a shape.
 
-    Meta-SR keeps the kernels that it makes for a size. Nothing is computed but shapes.
+    Meta-SR caches the kernels of a size. Only shapes are computed.
     """
     shell = copy.deepcopy(module).to(META).eval()
     values = torch.empty(shape, dtype=dtype, device=META)

@@ -1,4 +1,4 @@
-"""Other tools' predictions as they are stored: those of a method, and each face's pixels' hash.
+"""Stored predictions of other tools: a prediction table, and the hash of each face's pixels.
 
 The hash tells whether the test faces are still those that the tool was given.
 """
@@ -74,8 +74,8 @@ def read_imported(
     """The predictions of all tools that were imported for a profile, by name.
 
     Raises:
-        UserError: a file is damaged, is tracked and not here, is called like one of our
-            ``methods``, or is of other faces than those of the manifest.
+        UserError: a file is damaged, is tracked but missing, has the name of one of our
+            ``methods``, or is for other faces than those of the manifest.
     """
     faces = given_faces(manifest.read_bytes())
     mend = "import it anew, or delete it with its .dvc file"

@@ -22,7 +22,7 @@ from fsr_fer.models.weights import load_network
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """Networks in eval mode; a generator restores the features of small faces."""
+    """A method's networks in eval mode; a generator restores the features of small faces."""
 
     network: CovPoolFER
     generator: Generator | None = None
@@ -34,7 +34,7 @@ class Method:
                 network.to(device)
 
     def logits(self, faces: Tensor, small: bool) -> Tensor:
-        """Logits [B, classes] of uint8 [B, 100, 100, 3], which were ``small`` or not."""
+        """Logits [B, classes] of uint8 [B, 100, 100, 3]; ``small``: once downsampled."""
         features = self.network.extractor(standardise(faces))
         if self.generator is not None and small:
             features = self.generator(features[:, None])
@@ -54,7 +54,7 @@ class Method:
 
 
 def load_method(settings: MethodSettings, models: Path) -> Method:
-    """A method's networks: an extractor, or a generator for the pretrained one.
+    """A method's networks: an extractor, or a generator and the pretrained extractor.
 
     Raises:
         UserError: a network is missing or cannot be read.
@@ -70,7 +70,7 @@ def load_method(settings: MethodSettings, models: Path) -> Method:
 def load_restorers(
     settings: MethodSettings, models: Path, scales: Sequence[int]
 ) -> dict[int, Restorer]:
-    """What brings small faces to full size, by scale; empty for methods that use bicubic.
+    """Networks that restore small faces to full size, by scale; empty for methods that use bicubic.
 
     In ``models/sr`` or ``models/sr_faces`` is one network for all scales, NAME.safetensors, or
     one for each of some, NAME_x2.safetensors and so on.

@@ -20,7 +20,7 @@ from fsr_fer.evaluation.predictions import HR, PredictionTable
 def write_faces(
     folder: Path, manifest: Manifest, images: Path, downsampled: Mapping[int, Path]
 ) -> int:
-    """Write the test faces as SIZE/ID.png in their own pixels, and faces.csv; their number.
+    """Write the test faces, SIZE/ID.png at their own resolution, and faces.csv; their number.
 
     ``images`` is the ``.npy`` file of all faces at full size, ``downsampled`` those by scale.
 
@@ -53,7 +53,7 @@ def read_table(
     or a column per class with its probability.
 
     Raises:
-        UserError: something is wrong with it, or a size has not all test faces.
+        UserError: the table is invalid, or a size lacks test faces.
     """
     header, rows = _rows(content, path)
     test = manifest.rows("test")

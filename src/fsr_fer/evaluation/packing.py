@@ -1,8 +1,8 @@
-"""A trained extractor made into a model that reads faces of any size, and what it can be held to.
+"""A trained network calibrated for faces of any size, and measured.
 
-Its probabilities are calibrated by the face's size: the logits are divided by a temperature that
+Probabilities are calibrated by the face's size: the logits are divided by a temperature that
 is a smooth function of the number of pixels, fitted on validation faces (temperature scaling, Guo
-et al., ICML 2017, at each size). Everything that is reported is of test faces.
+et al., ICML 2017, at each size). Everything reported is measured on test faces.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ Change = Callable[[np.ndarray, int], np.ndarray]
 
 
 def temperature(coefficients: Sequence[float] | np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """exp(a + b u + c u^2) with u = log(pixels / 25), of sides in pixels, float64."""
+    """exp(a + b u + c u^2) with u = log(pixels / 25), of sides in pixels; float64, same shape."""
     a, b, c = coefficients
     u = np.log(np.asarray(pixels, np.float64) / CENTRE_PIXELS)
     return np.exp(a + b * u + c * u**2)
@@ -62,13 +62,13 @@ def fit_temperature(
 
 
 def bicubic(faces: np.ndarray, pixels: int) -> np.ndarray:
-    """Square faces [B, h, h, 3] at another size, resized as everywhere here."""
+    """Square faces, uint8 [B, h, h, 3] -> [B, pixels, pixels, 3], by ``imresize``."""
     same = faces.shape[1] == pixels
     return faces if same else imresize(faces, output_shape=(pixels, pixels))
 
 
 def degradations(seed: int) -> dict[str, Change]:
-    """The usual ways in which small faces differ from bicubic ones, by name."""
+    """Common degradations of small faces, by the name that the model card has."""
 
     def each(change: Callable[[np.ndarray], np.ndarray]) -> Change:
         return lambda faces, pixels: np.stack([change(face) for face in bicubic(faces, pixels)])
@@ -119,9 +119,9 @@ def logits_of(
     device: torch.device,
     desc: str,
 ) -> np.ndarray:
-    """Logits, float64 [N, K], of these faces made small by ``change`` and put back to full size.
+    """Logits, float64 [N, K], of these faces downsampled by ``change`` and resized to full size.
 
-    They are the mean of the face's and its mirror image's.
+    They are the mean over a face and its mirror image.
     """
     network.to(device)
 
@@ -150,7 +150,7 @@ def measured(
     class_names: Sequence[str],
     uncertain_below: float,
 ) -> dict[str, Any]:
-    """What one size's ``shares`` (probabilities [N, K]) come to, in percent but for counts."""
+    """Accuracy and calibration of ``shares`` (probabilities [N, K]) at one size, in percent."""
     predicted, confidence = shares.argmax(axis=1), shares.max(axis=1)
     sure = confidence >= uncertain_below
     right = predicted == labels
@@ -173,7 +173,7 @@ def measured(
 
 
 def expected_accuracy(by_size: Mapping[int, Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Accuracy 0 to 1 by pixels, ascending and never falling, as a model file states it."""
+    """Accuracy 0 to 1 by pixels, for the model file; pixels ascend, and accuracy never falls."""
     pixels = sorted(by_size)
     accuracy = np.maximum.accumulate([by_size[side]["total_accuracy"] / 100 for side in pixels])
     return {

@@ -1,4 +1,4 @@
-"""What a method predicts for the test faces, at full size and at each scale."""
+"""Prediction of the test faces by one method, at full size and at each scale."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,8 +25,8 @@ def open_test_faces(
 ) -> dict[str, Faces]:
     """The test faces, ``rows``, at full size ("hr") and each scale that ``folder`` has.
 
-    Its x2.npy, ... are small ones of all faces, which ``downsample`` brings to full size, or
-    restored ones of the test faces alone.
+    Its x2.npy, ... hold all faces downsampled, which ``downsample`` resizes to full size, or the
+    test faces alone, restored.
 
     Raises:
         UserError: the folder has none of the scales.

@@ -1,6 +1,6 @@
 """Variance over training seeds: means, t intervals and paired comparisons, in percent.
 
-A pair are two methods trained with one seed on one extractor and tested on the same faces.
+A pair is two methods trained with one seed from one extractor and tested on the same faces.
 """
 
 import itertools
@@ -40,7 +40,7 @@ def paired(
 def summarise(
     tables: Mapping[str, Mapping[int, PredictionTable]], scales: Sequence[int], confidence: float
 ) -> dict[str, Any]:
-    """Scores by score, method, column; pairs by score, "later - earlier" method, column.
+    """Scores by score, method, size; differences by score, "later - earlier" method, size.
 
     ``tables`` are method -> seed -> predictions.
     """

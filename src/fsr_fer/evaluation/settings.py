@@ -1,4 +1,4 @@
-"""Confidence, the report and the limits of a review, as params.yaml gives them."""
+"""Settings of methods, packing, statistics, report and review, as params.yaml gives them."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from fsr_fer.common.settings import FULL_SIZE, NotNegativeFloat, Range, Share, r
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSettings:
-    """A method: a network below ``models/<profile>``, the folder of its small faces."""
+    """A method's network below ``models/<profile>``, its small faces below ``data/<profile>``."""
 
     model: str
     faces: str
@@ -16,7 +16,7 @@ class MethodSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PackSettings:
-    """The model that reads faces outside the pipeline, and what is measured of it."""
+    """The model for use outside the pipeline: its method, sizes in pixels and limit."""
 
     method: str
     sizes: tuple[int, ...]

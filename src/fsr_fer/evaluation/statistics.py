@@ -25,12 +25,12 @@ def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:
 
 
 def total_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of faces predicted correctly (the paper's score)."""
+    """Share of faces predicted correctly, percent (the paper's score)."""
     return observed(labels, predicted, "total_accuracy")
 
 
 def mean_class_accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean recall of the classes that occur in ``labels``."""
+    """Mean recall of the classes that occur in ``labels``, percent."""
     return observed(labels, predicted, "mean_class_accuracy")
 
 
@@ -58,8 +58,8 @@ def bootstrap_interval(
     """Percentile bootstrap over faces of a score; ``level`` is between 0 and 1.
 
     With a ``reference``, another method's predictions, of the difference of the scores. Faces
-    of one class that gain the same are interchangeable: drawing how often each such kind
-    comes up (a multinomial) is drawing faces.
+    of one class with the same gain are interchangeable, so resampling draws the number of each such
+    kind from a multinomial.
     """
     gained = times_correct(labels, predicted)
     if reference is not None:
@@ -114,7 +114,7 @@ def calibration_interval(
 
 
 def discordant(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """How many faces only ``first`` and only ``second`` has correct; int64 [N]."""
+    """How many faces only ``first`` and only ``second``, int64 [N], predicts correctly."""
     gained = times_correct(labels, first) - times_correct(labels, second)
     return int((gained > 0).sum()), int((gained < 0).sum())
 

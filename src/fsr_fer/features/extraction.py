@@ -1,4 +1,4 @@
-"""Features made from faces and stored, by one process or several: the bytes are the same."""
+"""Features computed and stored by one process or several, with the same bytes."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""Features of the same faces at full size and small, as the generator's training reads them."""
+"""Features of the same faces at full size and downsampled: training data of the generator."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from fsr_fer.features.packing import unpack
 class FeaturePairs:
     """Features of the same faces at full size and at every scale, and their labels.
 
-    The arrays, as ``write_features`` makes them, may be mapped from the disk: what is not read
-    stays there.
+    The arrays are those of ``write_features``, [N, d * (d + 1) / 2] or [N, d, d]; they may be
+    memory-mapped.
     """
 
     hr: np.ndarray
@@ -32,7 +32,7 @@ class FeaturePairs:
         return len(self.rows)
 
     def take(self, positions: np.ndarray | slice) -> Self:
-        """Some of the faces; nothing is read yet."""
+        """A subset of the faces; nothing is read yet."""
         return replace(self, rows=self.rows[positions], labels=self.labels[positions])
 
     def read(

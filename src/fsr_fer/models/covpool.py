@@ -65,7 +65,7 @@ class BetaNorm(nn.Module):
         )
 
     def _over_all_processes(self, values: Tensor) -> Tensor:
-        """Training's normalisation with mean and variance of the batch that they share."""
+        """Training's normalisation with mean and variance over the batch of all processes."""
         rest = [dim for dim in range(values.dim()) if dim != 1]
         shape = [-1 if dim == 1 else 1 for dim in range(values.dim())]
         own = values.numel() // values.shape[1]
@@ -84,8 +84,8 @@ class BetaNorm(nn.Module):
 class FeatureExtractor(nn.Module):
     """F() and SPD(): standardised faces [B, 3, 100, 100] -> features [B, d, d].
 
-    They are log-matrices of the maps' covariance, or the means of d * d maps where the settings
-    pool by the mean.
+    The features are log-matrices of the covariance of the last feature maps (equations 1 and 2), or
+    with ``pooling: mean`` the means of d * d maps.
     """
 
     shrink: Tensor
@@ -129,7 +129,7 @@ class FeatureExtractor(nn.Module):
             values = self.shrink @ values @ self.shrink.mT
         values = values.contiguous(memory_format=torch.channels_last)
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), start=1):
-            # Outside training a normalisation is part of the convolution before it.
+            # Outside training, normalisation is folded into the convolution before it.
             made = norm(conv(values)) if self.training else _folded(conv, norm, values)
             if self.settings.residual and made.shape == values.shape:
                 made = made + values
@@ -140,18 +140,18 @@ class FeatureExtractor(nn.Module):
         return values
 
     def project_gradient(self) -> None:
-        """Before a step of the optimizer: keep to what the BiMap's orthonormal columns allow."""
+        """Before an optimizer step: project the gradient, see ``BiMap.project_gradient``."""
         if self.bimap is not None:
             self.bimap.project_gradient()
 
     def retract(self) -> None:
-        """After a step of the optimizer: make the BiMap's columns orthonormal again."""
+        """After an optimizer step: make the BiMap's columns orthonormal again."""
         if self.bimap is not None:
             self.bimap.retract()
 
 
 def shrinking(pixels: int) -> Tensor:
-    """The matrix [pixels, 100] that brings 100 values to so many, as ``imresize`` does."""
+    """The matrix, float32 [pixels, 100], by which ``imresize`` resizes 100 values to ``pixels``."""
     shrunk = imresize(np.eye(FULL_SIZE), output_shape=(pixels, FULL_SIZE))
     return torch.from_numpy(shrunk).float()
 
@@ -182,10 +182,10 @@ class ExpressionClassifier(nn.Module):
 
 
 class CovPoolFER(nn.Module):
-    """The whole network: standardised faces -> (embedding, logits)."""
+    """The network: standardised faces [B, 3, 100, 100] -> (embedding [B, E], logits [B, K])."""
 
     class_names: tuple[str, ...] = ()
-    """What the logits stand for: set it before saving, loading sets it."""
+    """The classes of the logits; set them before saving, loading sets them."""
 
     def __init__(self, settings: ExtractorSettings, num_classes: int) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ def layer_weights(network: nn.Module) -> list[Tensor]:
 
 
 def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
-    """What ``norm(conv(values))`` is in eval mode, in one convolution."""
+    """``norm(conv(values))`` in eval mode, as one convolution."""
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, BetaNorm)
     factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()

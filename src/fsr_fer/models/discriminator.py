@@ -7,7 +7,7 @@ from fsr_fer.models.settings import DiscriminatorSettings
 
 
 class Discriminator(nn.Module):
-    """Log-matrices [B, 1, d, d] -> one number each, [B]; linear output, low on real features.
+    """Log-matrices [B, 1, d, d] -> scores [B]; linear output, low for real features.
 
     Each number of filters stands for a 3x3 convolution and a 4x4 one that halves the map.
     """
@@ -32,7 +32,7 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(LEAK),
             nn.Linear(settings.hidden_dim, 1),
         )
-        # Torch's own initialisation leaves the output almost constant and the penalty nil.
+        # With torch's own initialisation the output is almost constant and the penalty almost 0.
         he_init(self)
 
     def forward(self, features: Tensor) -> Tensor:

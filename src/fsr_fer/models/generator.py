@@ -33,7 +33,7 @@ class Generator(nn.Module):
                 if isinstance(module, nn.Conv2d):
                     module.weight *= settings.init_scale
             if settings.long_skip:
-                self.conv_last.weight.zero_()  # starts as the identity, not as noise on top of it
+                self.conv_last.weight.zero_()  # starts as the identity, without noise added
 
     def forward(self, lr_features: Tensor) -> Tensor:
         first = self.conv_first(lr_features)

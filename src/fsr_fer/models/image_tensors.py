@@ -1,4 +1,4 @@
-"""Pictures as RCAN and Meta-SR take and give them, and colours around zero within."""
+"""Layers and conversions that RCAN and Meta-SR share."""
 
 import torch
 from torch import Tensor, nn

@@ -14,7 +14,7 @@ from fsr_fer.models.image_tensors import MeanShift, conv3
 from fsr_fer.models.settings import MetaSrSettings
 
 VALUES_AT_ONCE = 2**24
-"""Of patches that are laid out for products at a time: 64 MiB. It bounds memory, nothing else."""
+"""Values of patches per matrix product, 64 MiB in float32. It bounds memory, nothing else."""
 
 
 class ResidualDenseBlock(nn.Module):
@@ -108,7 +108,7 @@ class MetaSr(nn.Module):
         return torch.cat(parts).permute(2, 3, 0, 1)
 
     def kernels(self, size: int, full: int) -> Tensor:
-        """The kernels there are, [cycle, cycle, 9 * filters, 3]; kept while not training.
+        """All distinct kernels, [cycle, cycle, 9 * filters, 3]; cached while not training.
 
         Offsets repeat after ``cycle`` output pixels: pixel (i, j) uses kernel (i, j) modulo it.
         """
@@ -123,6 +123,6 @@ class MetaSr(nn.Module):
         return kernels
 
     def train(self, mode: bool = True) -> Self:
-        """As torch's; what was kept for other weights is forgotten."""
+        """As torch's; also clears the cached kernels, since the weights may change."""
         self._kernels.clear()
         return super().train(mode)

@@ -1,4 +1,4 @@
-"""Published weights of RCAN and Meta-SR, brought to our names and checked to the last tensor.
+"""Published weights of RCAN and Meta-SR, renamed to our names, with every tensor checked.
 
 Read are state dicts of tensors alone; a file with code in it is refused. Known are the names of the
 authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
@@ -87,7 +87,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _why_no_weights(tensor: Tensor) -> str:
-    """What a tensor is that cannot be weights; empty if it can."""
+    """Why a tensor cannot be weights; empty if it can."""
     if tensor.layout != torch.strided:
         return str(tensor.layout).removeprefix("torch.")
     if tensor.device.type != "cpu":

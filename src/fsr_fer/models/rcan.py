@@ -12,7 +12,7 @@ from fsr_fer.models.settings import RcanSettings
 
 
 class ChannelAttention(nn.Module):
-    """Each channel times a share of itself, from the means of all: [B, C, H, W] -> same."""
+    """Each channel times a weight in (0, 1) from all channels' means: [B, C, H, W] -> same."""
 
     def __init__(self, filters: int, reduction: int) -> None:
         super().__init__()

@@ -44,7 +44,10 @@ PACKED = "packed"
 
 
 def save_network(path: Path, network: nn.Module, packed: Mapping[str, Any] | None = None) -> None:
-    """Write a network of ``KINDS`` with what rebuilds it; equal networks give equal bytes."""
+    """Write a network of ``KINDS`` with its settings; equal networks give equal bytes.
+
+    ``packed`` is what the stage ``pack`` adds: calibration and measured accuracy, for JSON.
+    """
     name, _ = KINDS[type(network)]
     settings: Any = network.settings
     header = {name: asdict(settings)}
@@ -61,15 +64,19 @@ def save_network(path: Path, network: nn.Module, packed: Mapping[str, Any] | Non
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Write a safetensors file; an OSError says what the disk has against it.
+    """Write a safetensors file; OSError if the disk refuses it.
 
-    safetensors' ``save_file`` has an error of its own for that.
+    safetensors' ``save_file`` would raise its own exception.
     """
     path.write_bytes(save(tensors, metadata))
 
 
 def load_network(path: Path, *kinds: type[Network]) -> Network:
-    """Read a network of one of these ``kinds``, in eval mode, frozen; UserError if it is none."""
+    """Load a network of one of these ``kinds``, in eval mode, frozen, on the CPU.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds another kind of network.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             header = dict(json.loads((file.metadata() or {}).get(HEADER, "{}")))

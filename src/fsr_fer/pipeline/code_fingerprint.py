@@ -1,6 +1,6 @@
 """Fingerprints of the code that stages run, so that DVC repeats a stage when its code changed.
 
-A stage's code is its script, every module of ours that this imports, however indirectly, and the
+A stage's code is its script, every module of this project that it imports, directly or not, and the
 data files of their packages. Comments, docstrings and formatting do not count, nor does the version
 of Python. The stage ``code`` writes the fingerprints, all other stages declare their own.
 """
@@ -49,10 +49,10 @@ def reached(stage: str) -> list[Path]:
 
 
 def require_own_code(stage: str) -> None:
-    """Check, after a stage's work, that all modules it loaded are part of its fingerprint.
+    """Check, after a stage has run, that all modules it loaded are part of its fingerprint.
 
     Raises:
-        AssertionError: the walk over the imports has missed one.
+        AssertionError: the search for imports has missed one.
     """
     known = {path.resolve() for path in reached(stage)}
     for name, module in sys.modules.items():
@@ -62,7 +62,7 @@ def require_own_code(stage: str) -> None:
 
 
 def forget() -> None:
-    """Read all files anew: they may have changed, or the current folder has."""
+    """Clear the caches: files, or the current folder, may have changed."""
     for cached in (_tree, _imports, _content):
         cached.cache_clear()
 
@@ -131,6 +131,6 @@ def _canonical(value: object) -> str:
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
-    """Whether it is a text by itself; under a field it documents that."""
+    """Whether it is a string by itself: a docstring, or the documentation of a field."""
     text = statement.value if isinstance(statement, ast.Expr) else None
     return isinstance(text, ast.Constant) and isinstance(text.value, str)

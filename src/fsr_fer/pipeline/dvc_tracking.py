@@ -1,4 +1,4 @@
-"""Handing imported data to DVC, so that every result can name the bytes it came from."""
+"""Tracking of imported data with DVC, so that every result can be traced to its bytes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What Git knows, asked through its own program."""
+"""Queries to the program git."""
 
 import subprocess
 from pathlib import Path
@@ -19,7 +19,7 @@ def git_bytes(root: Path, *words: str) -> bytes | None:
 
 
 def git_refusal(root: Path) -> str:
-    """Why Git does not answer for a folder, in its own words; empty if it does."""
+    """Git's message if it cannot read a folder's HEAD; empty if it can."""
     done = _git(root, "rev-parse", "--verify", "HEAD")
     if done.returncode == 0:
         return ""

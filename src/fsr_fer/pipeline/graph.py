@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml as DVC resolves them, kept for what runs or asks without DVC."""
+"""The stages of dvc.yaml as DVC resolves them, cached for use without DVC."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ Graph = dict[str, dict[str, list[str]]]
 
 
 def resolve_graph(root: Path, pipeline: bytes, params: bytes) -> Graph:
-    """What DVC makes of the contents of a dvc.yaml and its params.yaml.
+    """Resolve the contents of a dvc.yaml and its params.yaml with DVC.
 
-    It takes DVC a second, so answers are kept, by these contents, below ``.runs`` of ``root`` (of
-    the main workspace where an experiment runs in a temporary folder).
+    DVC takes a second, so results are cached by these contents below ``.runs`` of ``root`` (for an
+    experiment in a temporary folder: of the main workspace).
 
     Raises:
         UserError: DVC cannot read them, or is needed and not installed.

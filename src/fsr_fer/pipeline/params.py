@@ -55,9 +55,9 @@ SECTIONS: dict[str, type] = {
     "review": ReviewSettings,
 }
 RESTORED = ("rcan", "meta_sr", "meta_sr_retrained")
-"""Whose faces the stage restore makes."""
+"""Methods whose faces the stage ``restore`` writes."""
 RCAN_SCALES = (2, 3, 4, 8)
-"""For which dvc.yaml trains an RCAN."""
+"""Scales for which dvc.yaml trains an RCAN."""
 RESERVED = ("predictions", "raw", "studies", "weights")
 """Folders beside those of profiles."""
 DISTILLED = "ensemble_distillation"
@@ -82,7 +82,7 @@ def read_params(path: Path = PARAMS_FILE) -> Values:
 
 @contextlib.contextmanager
 def explaining(path: Path) -> Iterator[None]:
-    """For what reads params.yaml unchecked: where that fails, say what is wrong with the file."""
+    """For code that reads params.yaml unchecked: on an error, report what is wrong with it."""
     try:
         yield
     except (AttributeError, KeyError, TypeError):
@@ -144,7 +144,7 @@ def _check_names(sections: object, where: str) -> None:
 
 
 def _check_outline(params: Mapping[str, Any], values: Values) -> None:
-    """What stages there are is the same for all profiles: dvc.yaml reads the default's values."""
+    """Check that a profile adds no stages: dvc.yaml reads the default's values."""
     for key in ("scales", "methods"):
         if values[key] != params[key]:
             raise SettingsError(f"{key} cannot differ from the default's")
@@ -154,7 +154,7 @@ def _check_outline(params: Mapping[str, Any], values: Values) -> None:
 
 
 def _check_methods(values: Values) -> None:
-    """Check the table's rows: each has a network, each network that is trained for one a row."""
+    """Check the methods: each has a network, and each trained network is used by one."""
     trained = [f"fsr/{name}" for name in values["fsr_variants"]]
     trained += [f"finetune/{name}" for name in values["finetune"]]
     rows = {

@@ -23,7 +23,7 @@ class Paths:
         return self.data / f"downsample/x{scale}.npy"
 
     def features(self, size: str) -> Path:
-        """Features of the train faces of one size ("hr", "x2"), [N, d (d + 1) / 2]."""
+        """Features of train and validation faces at a size ("hr", "x2"), see ``write_features``."""
         return self.data / f"features/train/{size}.npy"
 
     def network(self, name: str = "pretrain") -> Path:

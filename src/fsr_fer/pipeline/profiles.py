@@ -1,7 +1,7 @@
-"""Profiles of params.yaml: the default's values with a profile's own put in, not yet checked.
+"""Profiles of params.yaml: the default's values, overlaid with a profile's own, not yet checked.
 
-Reads no more of params.yaml than how its sections replace each other, so that a stage that asks
-whether settings.json is up to date depends on no other stage's settings.
+This module knows only how sections replace each other, so that a stage which checks settings.json
+does not depend on the settings classes of other stages.
 """
 
 import re
@@ -74,7 +74,7 @@ def effective_values(params: Mapping[str, Any]) -> Values:
     """What settings.json holds: the values of the selected profile, as each stage reads them.
 
     Raises:
-        SettingsError: a profile or method is based on what is none.
+        SettingsError: a profile or method is based on one that does not exist.
     """
     everything = {name: profile_values(params, name) for name in params["profiles"]}
     values = everything[params["profile"]]
@@ -104,7 +104,7 @@ def profile_values(params: Mapping[str, Any], profile: str) -> Values:
     """All values of one profile, in the form of params.yaml without ``profiles``.
 
     Raises:
-        SettingsError: the profile or a method is based on what is none.
+        SettingsError: the profile or a method is based on one that does not exist.
     """
     values: Values = {k: v for k, v in params.items() if k not in ("profile", "profiles")}
     values = _overlaid(values, _with_bases(params["profiles"], profile, "profiles"))

@@ -1,4 +1,4 @@
-"""What a killed run leaves half-done in DVC's files, put right before the next one."""
+"""Repair of DVC's files after a killed run, before the next one."""
 
 import json
 import os
@@ -44,9 +44,9 @@ def keep_lock(root: Path) -> None:
 
 
 def recover(root: Path) -> None:
-    """Bring back a dvc.lock that was cut off, and release what dead processes hold.
+    """Restore a truncated dvc.lock, and release the locks of dead processes.
 
-    Nobody else may run the pipeline meanwhile. What there was of dvc.lock is kept beside the copy.
+    No other process may run the pipeline meanwhile. The truncated dvc.lock is kept beside the copy.
 
     Raises:
         UserError: dvc.lock is damaged and there is no copy, or a merge left its markers in it.

@@ -1,4 +1,4 @@
-"""What `dvc repro` does, with stages that do not wait for each other side by side.
+"""What `dvc repro` does, with independent stages in parallel.
 
 DVC runs one stage at a time. Here each stage is a process of DVC's, as many at a time as there are
 cores; they wait for DVC's lock only while one of them reads or writes dvc.lock.
@@ -49,12 +49,12 @@ ASKED_EVERY = 5.0
 def reproduce(root: Path, jobs: int | None) -> None:
     """Run the stages that have changed and those behind them, up to ``jobs`` at a time.
 
-    ``root`` is the current folder. Without ``jobs`` it is one a core; on a GPU, and where stages
-    take all cores, one at all. Where a stage fails or Ctrl-C is pressed, the others end too and
-    keep their checkpoints. Last, `dvc repro` itself finds everything done.
+    ``root`` is the current folder. Without ``jobs``, see ``default_jobs``. If a stage fails or
+    Ctrl-C is pressed, the others end too and keep their checkpoints. At the end `dvc repro` itself
+    confirms that everything is done.
 
     Raises:
-        UserError: a stage failed, which has said why; DVC cannot read the project; or another
+        UserError: a stage failed (its output is on stderr), DVC cannot read the project, or another
             process runs it.
     """
     with exclusive(root / ".runs" / "repro", "the pipeline"):
@@ -84,10 +84,10 @@ def _reproduce(root: Path, jobs: int | None) -> None:
 
 
 def require_faces(root: Path, params: Values) -> None:
-    """Refuse a selected profile whose faces neither a stage draws nor an import has brought.
+    """Check that the selected profile has faces, drawn by a stage or imported.
 
     Raises:
-        UserError: it is one, with the command that brings faces.
+        UserError: it has none; the message has the command that imports them.
     """
     pipeline, file = root / PIPELINE_FILE, root / PARAMS_FILE
     graph = resolve_graph(root, pipeline.read_bytes(), file.read_bytes())
@@ -111,7 +111,7 @@ def require_faces(root: Path, params: Values) -> None:
 
 
 def default_jobs() -> int:
-    """One process a core; one at all where each takes all cores, or a GPU."""
+    """One process per core; a single one if each uses all cores, or a GPU."""
     from fsr_fer.common.device import choose_device
 
     if not is_pinned() or choose_device().type != "cpu":
@@ -125,7 +125,7 @@ def _must(command: Sequence[str]) -> None:
 
 
 def times(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Where the time went: the longest of the runs, by their records."""
+    """A table of the longest runs, by their records."""
     rows = [(name, run["seconds"], run["processor_seconds"]) for name, run in runs.items()]
     rows.sort(key=lambda row: -row[1])
     total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows))

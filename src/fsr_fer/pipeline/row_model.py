@@ -1,4 +1,4 @@
-"""A row of a profile's table as a model that reads pictures, as ``fsr_fer.load`` gives it."""
+"""A method of a profile as a model that predicts pictures, as ``fsr_fer.load`` returns it."""
 
 import csv
 from pathlib import Path
@@ -24,14 +24,14 @@ from fsr_fer.predict.results import SMALLEST_FACE
 def load_row(
     name: str, profile: str | None, device: str | None, detector: Detector | None
 ) -> Model:
-    """The networks of row ``name`` of a profile, or of the selected one, of the current folder.
+    """The method ``name`` of ``profile`` or of the selected one, in the current folder.
 
     It predicts what ``evaluate`` does for the same face: no calibration, and nothing is uncertain.
-    ``device`` is as in FSR_FER_DEVICE, which counts where it is None. torch then computes on one
-    thread for each of those that read.
+    ``device`` is as in FSR_FER_DEVICE, which is used if it is None. As a side effect torch computes
+    on one thread per calling thread.
 
     Raises:
-        UserError: there is no such row, its network is not there, or it needs restored faces.
+        UserError: there is no such method, its network is missing, or it needs restored faces.
     """
     try:
         root = find_root()
@@ -88,7 +88,7 @@ class _Network:
 
 
 def _measured(file: Path, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Sides in pixels, rising, and the row's accuracy at them, 0 to 1; nothing if not measured."""
+    """Sides in pixels, ascending, and the accuracy at them, 0 to 1; empty if not measured."""
     if not file.exists():
         return (), ()
     with open(file, newline="") as lines:

@@ -1,4 +1,4 @@
-"""What every stage script does around its work: arguments, a user's mistake in one line, a record.
+"""What every stage script shares: arguments, errors in one line, and the record of the run.
 
 ``python -m stages.NAME`` runs the code that lies in the current folder (stages/__init__.py).
 """
@@ -58,7 +58,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _arguments(main: Callable[..., Stage | None]) -> list[str]:
-    """The command's arguments; the usage instead, and exit, if they do not fit ``main``."""
+    """The command's arguments; if they do not fit ``main``, print the usage and exit."""
     arguments = sys.argv[1:]
     try:
         inspect.signature(main).bind(*arguments)

@@ -1,4 +1,4 @@
-"""What a long stage keeps beside its result: a place to go on from, and live curves."""
+"""What a training writes beside its result: a checkpoint and live curves."""
 
 import contextlib
 import os
@@ -19,8 +19,8 @@ from fsr_fer.training.log import Recorder, no_record
 def training_run(stage: Stage, name: str) -> Iterator[Run]:
     """What a stage's training needs; ``name`` is its progress line's.
 
-    The block that it surrounds also writes the stage's results: then the checkpoint is deleted. Of
-    several processes the first one alone saves and records.
+    The ``with`` block also writes the stage's results; after it the checkpoint is deleted. With
+    several processes only the first one saves and records.
     """
     curves = stage.paths.metrics / stage.name / (stage.item or "")
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
@@ -38,7 +38,7 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
     """The stage's checkpoint, held by this process and deleted if no error ends the block.
 
     It lies below ``.ckpt`` of the main workspace (DVC_ROOT), where experiments run in a temporary
-    folder find it too. What other settings left there stays: someone may go on from it.
+    folder find it too. Checkpoints of other settings stay: those trainings may resume.
     """
     if not is_first():
         yield Checkpoint()

@@ -38,7 +38,7 @@ class Stage:
     code: str
     """The fingerprint of its code."""
     files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Size and time of what DVC records of its inputs, when it began."""
+    """Size and modification time (ns) of each input file when the stage began."""
 
     @property
     def instance(self) -> str:
@@ -72,7 +72,7 @@ class Stage:
 
     @property
     def methods(self) -> dict[str, MethodSettings]:
-        """The table's rows in its order, the baseline first."""
+        """The methods in the order of the tables, the baseline first."""
         names = self.value("method_names")
         return {name: self.settings(MethodSettings, f"methods.{name}") for name in names}
 
@@ -99,9 +99,9 @@ class Stage:
         raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
 
     def require_unchanged(self) -> None:
-        """Check after the work that its inputs, values and code are what it began with.
+        """Check after the run that inputs, values and code are those it began with.
 
-        DVC hashes them when a stage has ended: the result would be recorded as made of others.
+        DVC hashes them after a stage has ended; changed ones would be recorded for this result.
 
         Raises:
             UserError: a file has changed meanwhile; so that DVC records nothing.

@@ -1,7 +1,7 @@
-"""Trainings repeated over seeds: DVC experiments by studies.yaml, and what they come to.
+"""Trainings repeated over seeds: the DVC experiments of studies.yaml, and their results.
 
-An experiment changes the values that studies.yaml names and nothing else; DVC's run cache brings
-back what these do not touch. One that exists and was made by today's code and params is not run
+An experiment changes only the values that studies.yaml names; stages that do not depend on them
+come from DVC's run cache. One that exists and was made by today's code and params is not run
 again, so an interrupted study goes on where it was.
 """
 
@@ -35,7 +35,7 @@ from fsr_fer.pipeline.reproduce import default_jobs, end_groups, inputs_of
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
 LAST_WORDS = 12
-"""Lines of an experiment that failed."""
+"""Lines of output shown of an experiment that failed."""
 NOT_PREDICTING = ("code", "settings", "report", "cost")
 """Stages whose code changes no prediction."""
 UNSEEDED = (*NOT_PREDICTING, "synthesize", "dataset", "validate", "downsample", "natural")
@@ -71,10 +71,10 @@ class Experiment:
         return effective_values(self._changed(params))
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Refuse values that cannot be, or that the selected profile replaces.
+        """Check that its values are valid, and that the selected profile does not replace them.
 
         Raises:
-            UserError: there is one.
+            UserError: one is invalid or has no effect.
         """
         changed = self._changed(params)
         try:
@@ -119,9 +119,9 @@ def experiments_of(
 ) -> list[Experiment]:
     """All experiments of studies.yaml for the selected profile, seed by seed.
 
-    With ``methods`` these are compared, and of the ablations those of them are made where
-    ``ablations`` asks for it. For them alone: ``seeds``, the first so many of the file's, and
-    ``variant``, the values it has under this name.
+    With ``methods`` only these are compared, with ``ablations`` also their ablations. Only with
+    ``methods``: ``seeds``, to use the first so many seeds of the file, and ``variant``, to use the
+    values that the file has under this name.
 
     Raises:
         UserError: a method is none of the table's, the file has not so many seeds or no such
@@ -219,7 +219,7 @@ def run_studies(
     follows as ``experiments_of`` has them.
 
     Raises:
-        UserError: an experiment fails (its last words are on stderr), or results are not here.
+        UserError: an experiment fails (its last lines are on stderr), or results are missing.
     """
     params = read_params(root / "params.yaml")
     wanted = experiments_of(root, params, methods, seeds, variant, ablations)
@@ -246,7 +246,7 @@ def run_studies(
 def _made(
     root: Path, wanted: Sequence[Experiment], params: Mapping[str, Any], code: Mapping[str, str]
 ) -> dict[Experiment, Revision]:
-    """Those that exist, with their commits."""
+    """The experiments that exist, with their commits."""
     return {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
 
 

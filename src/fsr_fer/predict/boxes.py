@@ -1,4 +1,4 @@
-"""A file of boxes: which pictures to read, and where in them the faces are.
+"""A file of boxes: the pictures, and where in them the faces are.
 
 CSV with a header, or JSON lines. A picture is named by ``image`` or ``source``. The form of a box
 is named by its columns or keys (``FORMS``), or by the user; it is never guessed. ``frame`` is the
@@ -40,14 +40,14 @@ class _Line(NamedTuple):
 
 
 def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
-    """The pictures of a file of boxes in its order; lines that follow one another are one picture.
+    """The pictures of a file of boxes in its order; consecutive lines of one picture are merged.
 
-    Frames of a video have one number as long as they rise: it is read once for them.
+    Frames of a video have one number as long as they ascend, so that it is decoded once.
 
-    Names are relative to ``folder``. A line that makes no sense is a picture with a problem.
+    Names are relative to ``folder``. An invalid line becomes a picture with a problem.
 
     Raises:
-        UserError: the file cannot be read, or the form of its boxes is not said.
+        UserError: the file cannot be read, or the form of its boxes is unknown.
     """
     kinds = {".csv": _csv_lines, ".jsonl": _json_lines, ".json": _json_lines}
     suffix = os.path.splitext(path)[1].lower()

@@ -107,7 +107,7 @@ def predict_command(
         bool, typer.Option("--strict", help="Exit with 1 if any picture gave no prediction.")
     ] = False,
 ) -> None:
-    """Read the expressions of small faces: one row for every face.
+    """Predict the expressions of small faces, one row for every face.
 
     \b
     fsr-fer predict face.jpg faces/        crops: a face fills the picture
@@ -118,7 +118,7 @@ def predict_command(
 
     A label is an expression as annotators named it in a picture, not what somebody feels. For
     research and teaching; not for workplaces, schools, hiring, policing, borders or health.
-    How right it is, for whom, and trained on what: docs/model-card.md.
+    Accuracy, limits and training data: docs/model-card.md.
     """  # noqa: D301
     from fsr_fer.predict.model import Choices, load
     from fsr_fer.predict.videos import EVERY, with_frames
@@ -293,13 +293,13 @@ def _said(number: int, source: str, frame: int | None) -> str:
 
 
 def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
-    """The same pictures, the first one had: a list that is not there shows before any output."""
+    """The same pictures, the first already taken: a missing list fails before any output."""
     first = list(itertools.islice(pictures, 1))
     return itertools.chain(first, pictures)
 
 
 class _Progress:
-    """What was read so far, on stderr: a line that changes on a terminal, and one at the end."""
+    """Progress on stderr: a line that changes on a terminal, and one at the end."""
 
     def __init__(self) -> None:
         self.live = False

@@ -1,4 +1,4 @@
-"""Where the faces of a picture are: what a detector gives, and how to write another one."""
+"""The interface of face detectors, for the shipped one and your own."""
 
 from typing import NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ LARGE_PICTURE = 2_000_000
 
 
 class Detection(NamedTuple):
-    """A face that was found: its box, and how sure the detector is, 0 to 1."""
+    """A detected face: its box in pixels, and the detector's confidence, 0 to 1."""
 
     box: Box
     score: float
@@ -21,7 +21,7 @@ class Detector(Protocol):
     """Finds faces. Several threads share one, so ``detect`` may not change it."""
 
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
-        """The faces of a picture, uint8 RGB [H, W, 3], the surest first; the same on every run.
+        """The faces of a picture, uint8 RGB [H, W, 3], highest score first; the same on every run.
 
         Faces of fewer than ``min_face`` pixels need not be found.
         """
@@ -29,5 +29,5 @@ class Detector(Protocol):
 
 
 def default_min_face(width: int, height: int) -> int:
-    """The smallest face to look for in a picture of a size if nobody said: 10 pixels, or 20."""
+    """The default smallest face to detect in a picture: 10 pixels, above 2 megapixels 20."""
     return 10 if height * width <= LARGE_PICTURE else 20

@@ -15,11 +15,11 @@ LARGEST_BOX = 2
 
 
 class BoxError(ValueError):
-    """A box in which there is no face to read; the message is what is wrong with it."""
+    """An invalid box; the message says why."""
 
 
 def is_crop(width: int, height: int) -> bool:
-    """Whether a picture of a size is taken for one face if nobody said."""
+    """Whether a picture of this size is taken for one face by default."""
     return max(width, height) <= LARGEST_CROP
 
 
@@ -44,9 +44,8 @@ def _number(value: object) -> float:
 def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
     """Cut the square round a box's middle out of a picture [H, W, 3]: [side, side, 3].
 
-    Its side is that of a square of the box's area, and ``margin`` times that on each side more,
-    in whole pixels. Outside the picture the pixels of its edge are repeated. Without a box it is
-    the picture's middle square.
+    Its side, in whole pixels, is the root of the box's area, plus ``margin`` times that on each
+    side. Outside the picture edge pixels are repeated. Without a box it is the central square.
 
     Raises:
         BoxError: the box has no size or is far too large, lies outside, or is not finite.

@@ -1,4 +1,4 @@
-"""Reading faces with a model: what ``fsr_fer.load`` gives and the command runs."""
+"""Prediction with a model: what ``fsr_fer.load`` returns and the command runs."""
 
 import itertools
 import os
@@ -41,7 +41,7 @@ Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """How to read: what counts as a face, how many at a time, what is said of each."""
+    """Options of a prediction, as of ``Model.predict``."""
 
     faces: Faces = "auto"
     min_face: int | None = None
@@ -51,10 +51,10 @@ class Choices:
 
 
 class Model:
-    """Reads expressions; ``fsr_fer.load`` makes one. Several threads may share it.
+    """Predicts expressions; ``fsr_fer.load`` returns one. Several threads may share it.
 
-    A face's prediction is the same bits alone, in a batch of any size and beside other threads,
-    on one machine: each run computes on one thread, and faces do not meet in the network.
+    On one machine a face's prediction is bit-identical in a batch of any size and with any number
+    of threads: each run computes on one thread, and faces of a batch do not interact.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Model:
         return self.card.class_names
 
     def with_detector(self, detector: Detector) -> "Model":
-        """The same model, which looks for faces with another detector."""
+        """The same model with another face detector."""
         return Model(self.card, self._network, detector)
 
     def predict(
@@ -90,18 +90,18 @@ class Model:
         top_k: int | None = None,
         min_probability: float | None = None,
     ) -> Iterator[Prediction]:
-        """Read pictures one after the other, as far as the iterator is asked for.
+        """Predict the faces of pictures, one after the other, as the iterator is consumed.
 
         A source is the path of a picture or a video, the bytes of a picture, or an array, uint8
-        [H, W, 3] in ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` gives for each source its
-        faces, in pixels of the upright picture and in ``box_form``, or None; for a video {frame:
-        its faces}. Otherwise each ``every``-th frame of a video is read. Without boxes ``faces``
-        says whether a picture is one face (``crops``) or faces are looked for in it (``detect``),
-        from ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` looks for them
-        where a picture is wider or higher than 200 pixels.
-        ``min_probability`` takes the place of the model's limit below which it is uncertain;
+        [H, W, 3] in ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` has for each source a
+        list of boxes, in pixels of the upright picture and in ``box_form``, or None; for a video
+        {frame: list}. Otherwise each ``every``-th frame of a video is used. Without boxes ``faces``
+        decides whether a picture is one face (``crops``) or faces are detected in it (``detect``),
+        from ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` detects them
+        in pictures wider or higher than 200 pixels.
+        ``min_probability`` replaces the model's limit below which a prediction is uncertain;
         ``top_k`` keeps the most probable classes. Every source gives one prediction or more; a
-        picture that cannot be read gives one whose ``status`` says so.
+        picture that cannot be read gives one with ``status`` "unreadable".
 
         Raises:
             TypeError: a source is none of these, or an array that is not uint8.
@@ -128,9 +128,9 @@ class Model:
     def read(
         self, pictures: Iterable[Picture], choices: Choices, finished: Finished | None = None
     ) -> Iterator[list[Prediction]]:
-        """The predictions of each picture, in order; ``finished`` gets its pixels with them.
+        """The predictions of each picture, in order; ``finished`` gets its pixels and them.
 
-        Some batches are at work at a time, one a core, and no more results than theirs are held.
+        Batches run in parallel, one per core; only their results are held in memory.
         """
         # Whoever wants the pixels gets one picture a batch, so that few are held.
         size = 1 if finished else choices.batch_size
@@ -172,7 +172,7 @@ class Model:
     def _rows(
         self, picture: Picture, choices: Choices
     ) -> tuple[np.ndarray | None, list[Prediction]]:
-        """A picture's pixels, and a row for each face in it, or one that says why there is none."""
+        """A picture's pixels, and a row for each face in it, or one with the reason for none."""
         row = Prediction(
             input=picture.number,
             source=picture.source,
@@ -275,13 +275,14 @@ def load(
     profile: str | None = None,
     device: str | None = None,
 ) -> Model:
-    """The model that is shipped with the package, or the one in a file; so with the detector.
+    """The model shipped with the package, or that in the file ``path``, with a face detector.
 
-    In the folder of the pipeline ``path`` may also be a row of a ``profile``, or of the selected
-    one, such as "mixed_resolution"; torch reads it, on ``device`` (cpu, cuda, ...).
+    ``detector`` is the shipped one by default. In the folder of the pipeline ``path`` may also be a
+    method of ``profile`` or of the selected one, such as "mixed_resolution"; it then runs in torch,
+    on ``device`` (cpu, cuda, ...).
 
     Raises:
-        UserError: there is none, or the file is damaged or no model of this project.
+        UserError: file or method is missing, or the file is damaged or no model of this project.
     """
     if path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.isfile(path):
         # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.

@@ -1,4 +1,4 @@
-"""A model file: ONNX, with what the model says about itself in its metadata.
+"""A model file: ONNX, with a description of the model in its metadata.
 
 Inputs are ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], the side of each face
 in its own picture. Outputs are ``probabilities``, float32 [N, K], calibrated, and ``embedding``,
@@ -23,7 +23,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a model file says about itself."""
+    """Description of a model in its file; ``accuracy`` (0 to 1) is measured at sides ``pixels``."""
 
     name: str
     class_names: tuple[str, ...]
@@ -35,12 +35,12 @@ class Card:
     licence: str
 
     def expected_accuracy(self, pixels: int) -> float:
-        """The share of faces of that size that are read right; the curve's ends go on level."""
+        """The model's accuracy at that size, 0 to 1: interpolated, and constant beyond the ends."""
         return float(np.interp(pixels, self.pixels, self.accuracy))
 
 
 def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
-    """What a model says about itself, and what runs it, on one thread.
+    """A model's description, and the session that runs it on one thread.
 
     Raises:
         UserError: the file cannot be read, is damaged, or is no model of this project.
@@ -68,7 +68,7 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
 
 
 def session_of(content: bytes) -> onnxruntime.InferenceSession:
-    """What runs an ONNX file, on one thread; from bytes, so that a file cannot have others read."""
+    """A session for an ONNX model, on one thread; from bytes, so that it cannot open others."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4

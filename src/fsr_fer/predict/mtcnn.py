@@ -1,9 +1,9 @@
-"""The face detector that is shipped: MTCNN (arXiv 1604.02878), three small networks in a row.
+"""The face detector that is shipped: MTCNN (arXiv 1604.02878), a cascade of three small networks.
 
-P-net reads squares of 12 pixels, everywhere in the picture at many sizes, and proposes boxes; R-net
-(24 pixels) and O-net (48 pixels) throw away and move what is left. Each gives, for a square, the
-logit of a face, and how far left, top, right and bottom of the face lie from those of the square,
-in sides of it. Weights: NOTICE; files: ``benchmarks/build_detector.py``.
+P-net takes squares of 12 pixels everywhere in the picture at many sizes and proposes boxes; R-net
+(24 pixels) and O-net (48 pixels) discard boxes and refine the rest. For a square each network gives
+the logit of a face, and the offsets of the face's left, top, right and bottom, in sides of the
+square. Weights: NOTICE; files: ``benchmarks/build_detector.py``.
 
 Boxes here are float64 [N, 4]: left, top, right, bottom in pixels; scores are logits [N].
 """
@@ -52,7 +52,7 @@ class Mtcnn:
         return other
 
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
-        """The faces of a picture, uint8 RGB [H, W, 3], the surest first."""
+        """The faces of a picture, uint8 RGB [H, W, 3], highest score first."""
         picture = Image.fromarray(rgb)
         found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
         boxes = square(np.concatenate([np.empty((0, 4)), *found]))

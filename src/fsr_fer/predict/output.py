@@ -1,4 +1,4 @@
-"""Predictions as text, a line each: a table, CSV or JSON lines; and going on with a file."""
+"""Predictions as text, a line each: a table, CSV or JSON lines; and resuming a file."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A picture to read, with the boxes of its faces where they are known."""
+"""A picture to predict, with the boxes of its faces if they are known."""
 
 import os
 import stat
@@ -18,12 +18,11 @@ LARGEST_FILE = 2**29
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One input: what it is called and what it is read from.
+    """One input: its name, number and content.
 
-    ``content`` is a path, the bytes of a picture file, uint8 RGB [H, W, 3], or gives that.
-    ``boxes`` is None where nobody said where the faces are. ``problem`` is what is wrong with it,
-    if that is known before it is read. Of a video ``frame`` counts from 0, and ``seconds`` are
-    those from its start.
+    ``content`` is a path, the bytes of a picture file, uint8 RGB [H, W, 3], or a function that
+    returns that array. ``boxes`` is None if none were given. ``problem`` is an error known before
+    the picture is read. In a video ``frame`` counts from 0, and ``seconds`` from its start.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""What reading a picture gives: one prediction a face, or one row that says why there is none."""
+"""The result for a picture: one prediction per face, or one with the reason why there is none."""
 
 import math
 from dataclasses import dataclass, field
@@ -24,13 +24,13 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One face and its expression; where ``status`` is not ``ok``, ``message`` says what is wrong.
+    """One face and its expression; if ``status`` is not ``ok``, ``message`` is the reason.
 
     ``input`` counts the pictures from 1. Of a video ``frame`` counts from 0 and ``seconds`` are
-    those from its start. ``score``, 0 to 1, is how sure the detector is of a face that it found;
-    nobody else's boxes have one. ``pixels`` is the side of the square that was read, in its own
-    picture. ``probabilities`` are ordered by class, or by size where ``top_k`` was asked for.
-    ``expected_accuracy`` is the share of faces of that size that the model reads right.
+    those from its start. ``score``, 0 to 1, is the detector's
+    confidence; given boxes have none. ``pixels`` is the side of the square crop in the original
+    picture. ``probabilities`` are in the order of the classes, with ``top_k`` in descending order.
+    ``expected_accuracy`` is the model's accuracy on test faces of that size, 0 to 1.
     """
 
     input: int

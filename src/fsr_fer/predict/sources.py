@@ -1,4 +1,4 @@
-"""What a user names as sources, one picture after the other: files, folders, globs, lists."""
+"""The pictures of a user's sources: files, folders, globs, lists."""
 
 import glob
 import io

@@ -35,8 +35,8 @@ class _Frame(NamedTuple):
 def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Picture]:
     """The same pictures; in the place of each video every ``every``-th of its frames, from 0.
 
-    Where pictures name a ``frame``, that one is read; pictures of one number have rising ones. A
-    video of which something cannot be read has a last picture with a problem besides.
+    Where pictures name a ``frame``, that one is decoded; pictures of one number have ascending
+    frames. A damaged video has one more picture at the end, with a problem.
     """
     for _, group in itertools.groupby(pictures, key=lambda picture: picture.number):
         others = iter(group)
@@ -146,9 +146,10 @@ def _damaged(number: int, seconds: float) -> str:
 
 
 def _stated_end(format: str, stream: Any) -> float:
-    """When the head says that a video ends, in its own time; 0 where it says nothing to rely on.
+    """The end of a video by its header; 0 if the header does not state it reliably.
 
-    In seconds, of AVI and Matroska alone: in MP4 FFmpeg knows itself what is missing.
+    In seconds, as timestamps count; of AVI and Matroska alone: in MP4 FFmpeg knows itself what is
+    missing.
     """
     if format == "avi" and stream.average_rate:  # its duration is guessed from the file's size
         return float(stream.frames / stream.average_rate)

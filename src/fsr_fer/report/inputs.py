@@ -15,7 +15,7 @@ from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
 from fsr_fer.evaluation.settings import EvaluateSettings
 
 SECOND_REFERENCE = "mixed_resolution"
-"""What a practitioner would try first: all methods are compared with it too."""
+"""The obvious baseline without super-resolution: all methods are compared with it too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class ReportInputs:
     """Everything ``write_report`` reads.
 
     ``methods`` are predictions, the baseline's first; those called ``imported``, the last ones, are
-    other tools', whose cost and perhaps confidence nobody knows. ``data`` is the profile's folder,
+    other tools', whose cost, and perhaps confidence, is unknown. ``data`` is the profile's folder,
     with dataset/images.npy, downsample/x2.npy, restored/METHOD/x2.npy. ``settings`` is
     settings.json. ``cost``: method, kind of count, size. ``fidelity``: method ("bicubic" too),
     size, then "psnr" in dB and "ssim".
@@ -56,7 +56,7 @@ class ReportInputs:
 
     @property
     def factors(self) -> dict[str, int]:
-        """By how much a face is made smaller for each of ``sizes``, 1 at full size."""
+        """Downsampling factor of each of ``sizes``; 1 at full size."""
         return dict(zip(self.sizes, (1, *self.scales), strict=True))
 
     def title(self, size: str) -> str:

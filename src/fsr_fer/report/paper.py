@@ -22,7 +22,7 @@ def paper_rows() -> list[dict[str, str]]:
 
 
 def not_comparable(inputs: ReportInputs) -> str:
-    """Why the paper's numbers are no yardstick for ours; empty where they are one."""
+    """Why the paper's numbers are not comparable with ours; empty if they are."""
     if inputs.source != "rafdb":
         return "Other data: not comparable. The paper reads RAF-DB, this run other faces."
     if (count := len(inputs.manifest.rows("test"))) != TEST_FACES:

@@ -56,7 +56,7 @@ class Calibration(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """All scores of all methods; a method has no key for a size it lacks, or has no confidence at.
+    """All scores of all methods; a method has no key for a size without predictions or confidence.
 
     Keys are in this order: reference, score, method, size. ``confusion`` is int64 [K, K], rows
     true, columns predicted.
@@ -69,7 +69,7 @@ class Scores:
     agreement: Mapping[str, Mapping[str, float]]
     """By method and size the share of the annotators' votes that its predictions have, percent."""
     agreement_ceiling: float | None
-    """That of the class with the most votes for each face: nobody can have more."""
+    """The same for the class with the most votes of each face: the largest possible value."""
 
     def best(self, size: str, score: Score = "total_accuracy") -> list[str]:
         """The methods with the highest score at this size; several if they are equal."""
@@ -78,9 +78,9 @@ class Scores:
         return [name for name, value in values.items() if value == max(values.values())]
 
     def as_good(self, name: str, size: str) -> dict[str, Difference]:
-        """What this method leads other methods by where that may be chance, in total.
+        """Leads of this method in total accuracy that may be chance, by the other method.
 
-        Known for comparisons with a reference: all if it is one, else with the references.
+        Only comparisons with a reference exist: with all methods if it is one, else with those.
         """
         others = {
             reference: rows["total_accuracy"].get(name, {}).get(size)

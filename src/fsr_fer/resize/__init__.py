@@ -1,7 +1,7 @@
 """MATLAB's bicubic ``imresize``: the same bits on uint8 images, and faster than Pillow on a batch.
 
 Guarantees, method and speed stand in docs/imresize.md. The package needs NumPy alone and nothing
-else of this project, so that the folder can be lifted out; torch is imported when a tensor comes.
+else of this project, so that the folder can be copied out; torch is used only for tensors.
 
 Each pass is taken in float32 with a proven bound on its error, and what lies so close to a half
 that it could round either way is summed again in float64: by kernel.c where it is compiled.

@@ -1,4 +1,4 @@
-"""What one call of ``imresize`` amounts to, and how the work lies in memory."""
+"""One call of ``imresize``: its parameters and memory layout."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -26,10 +26,12 @@ class Job:
 
     @property
     def interleaved(self) -> int:
+        """Channels that lie side by side in memory: all, or 1 if there are many."""
         return self.channels if self.channels <= _MOST_INTERLEAVED else 1
 
     @property
     def planes(self) -> int:
+        """Groups of interleaved channels."""
         return self.channels // self.interleaved
 
     @property
@@ -38,6 +40,7 @@ class Job:
         return self.rows.scale <= self.columns.scale
 
     def passes(self) -> list[tuple[Side, Pass]]:
+        """Both passes in MATLAB's order."""
         rows = build_pass(self.rows, 1, self.dtype)
         columns = build_pass(self.columns, self.interleaved, self.dtype)
         passes: list[tuple[Side, Pass]] = [("rows", rows), ("columns", columns)]

@@ -1,4 +1,4 @@
-"""The arithmetic of MATLAB's bicubic resize along one axis: which pixels, which weights, how sure.
+"""The arithmetic of MATLAB's bicubic resize along one axis: pixels, weights, error bounds.
 
 Its kernel is Keys' cubic with a = -1/2 (IEEE Trans. ASSP 29, 1981).
 """
@@ -109,6 +109,7 @@ def error_bound(weights: np.ndarray, unit: float) -> float:
 
 @lru_cache(maxsize=256)
 def float32_error(axis: Axis) -> float:
+    """``error_bound`` of sums along ``axis`` in float32, in grey levels."""
     return error_bound(contributions(axis)[1], _FLOAT32_UNIT)
 
 

@@ -1,4 +1,4 @@
-"""What a request is answered: the predictions, and those of the same faces made smaller."""
+"""The response to a request: predictions, and those of the same faces downsampled."""
 
 import base64
 import io
@@ -28,9 +28,9 @@ def answer(
 ) -> list[dict[str, Any]]:
     """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
 
-    While faces are looked for, ``check`` is called many times a second; what it raises ends that.
-    Where ``pixels`` is asked for, a row has ``shrunk`` besides: what is read in the same face made
-    that small, and the small face itself; None where no face was read.
+    During face detection ``check`` is called many times a second; what it raises ends it. If the
+    request has ``pixels``, a row also has ``shrunk``: the prediction for the face downsampled to
+    that side, and the small face itself; None if no face was predicted.
 
     Raises:
         Refused: the pictures, or the boxes in them, have too many pixels, or too many faces.
@@ -90,7 +90,7 @@ class _Detector:
 
 
 def _size(content: bytes, number: int, limits: Limits) -> tuple[int, int]:
-    """Width and height as the head of a file says; 0 where it has none: reading says why."""
+    """Width and height by the file's header; 0 if it has none: decoding then reports why."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             return picture.size
@@ -115,7 +115,7 @@ def _check(total: float, limits: Limits, what: str) -> None:
 
 
 def _check_search(sizes: list[tuple[int, int]], min_face: int | None, limits: Limits) -> None:
-    """Whether faces can be looked for in pictures of these sizes in the time there is."""
+    """Refuse a request whose face detection would take longer than the time limit."""
     areas = [width * height for width, height in sizes]
     leasts = [min_face or default_min_face(width, height) for width, height in sizes]
     work = sum(area * (20 / least) ** 2 for area, least in zip(areas, leasts, strict=True))
@@ -129,16 +129,16 @@ def _check_search(sizes: list[tuple[int, int]], min_face: int | None, limits: Li
 
 
 def _square(row: Prediction, pixels_of: dict[int, np.ndarray], margin: float) -> np.ndarray | None:
-    """The face that a row read, in its own pixels, [side, side, 3]; None if it read none."""
+    """The face of a row at its own resolution, uint8 [side, side, 3]; None without a prediction."""
     return cut_square(pixels_of[row.input], row.box, margin) if row.status == "ok" else None
 
 
 def _shrunk(
     model: Model, squares: list[np.ndarray | None], pixels: int
 ) -> list[dict[str, Any] | None]:
-    """The faces downsampled to ``pixels`` as the test faces were, and what is read in them then.
+    """The predictions for the faces downsampled to ``pixels`` as the test faces were.
 
-    A face that has no more pixels than that stays as it is.
+    A face with no more pixels than that stays as it is.
     """
     small = [
         square

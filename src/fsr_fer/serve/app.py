@@ -1,4 +1,4 @@
-"""The service: which address answers what."""
+"""The service: its routes."""
 
 import asyncio
 import os
@@ -44,9 +44,9 @@ def build_app(
     limits: Limits | None = None,
     beside: Mapping[str, list[float]] | None = None,
 ) -> Starlette:
-    """The service of a model; ``host`` is the name by which it is asked, besides localhost.
+    """The service of a model; ``host`` is the allowed host name besides localhost.
 
-    ``beside`` is the accuracy of the model and that of a plain network, as in ``BESIDE``, if known.
+    ``beside`` has the accuracies of the model and of a plain network, as in ``BESIDE``, if known.
     """
     limits = limits or Limits()
     service = _Service(model, limits)
@@ -70,7 +70,7 @@ def build_app(
 
 
 def about_model(model: Model, limits: Limits) -> dict[str, Any]:
-    """What a model says about itself, and what the service allows."""
+    """The description of a model, and the limits of the service."""
     card = model.card
     return {
         "name": card.name,
@@ -120,7 +120,7 @@ class _Service:
                 "boxes of the faces, or a larger min_face",
             ) from None
         finally:
-            over.set()  # a search that goes on nevertheless ends
+            over.set()  # ends a face detection that is still running
             self._running -= 1
         return JSONResponse({"predictions": rows})
 

@@ -22,7 +22,7 @@ def serve_command(
         Path | None, typer.Option(help="An .onnx file of fsr-fer's [default: the shipped one].")
     ] = None,
 ) -> None:
-    """Read faces over HTTP, and open a page to try it: a picture, or the webcam.
+    """Predict over HTTP, with a web page to try it: a picture, or the webcam.
 
     \b
     fsr-fer serve                          then open http://127.0.0.1:8000
@@ -31,7 +31,7 @@ def serve_command(
     Nothing leaves this machine, nothing is stored. A label is an expression as annotators named
     it in a picture, not what somebody feels. For research and teaching; not for workplaces,
     schools, hiring, policing, borders or health: the EU prohibits emotion recognition at work
-    and in education (Regulation 2024/1689, Art. 5(1)(f)). Who deploys it answers for it.
+    and in education (Regulation 2024/1689, Art. 5(1)(f)). Whoever deploys it is responsible.
     """  # noqa: D301
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:

@@ -21,8 +21,8 @@ LARGEST_MIN_FACE = 1000
 class Asked:
     """What one request asks: files with their names, and for each its boxes or None.
 
-    ``pixels`` is the side to which every face is made smaller besides, or None; ``min_face`` that
-    of the smallest face to look for where there are no boxes, or None.
+    ``pixels`` is the side to which every face is also downsampled, or None; ``min_face`` that of
+    the smallest face to detect in pictures without boxes, or None.
     """
 
     pictures: list[tuple[str, bytes]]

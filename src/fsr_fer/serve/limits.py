@@ -1,4 +1,4 @@
-"""How much one request may ask for, and what a request that is refused is told."""
+"""The limits of one request, and the exception for a refused one."""
 
 from dataclasses import dataclass
 

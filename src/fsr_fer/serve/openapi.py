@@ -1,4 +1,4 @@
-"""What the service says of itself to programs: an OpenAPI document."""
+"""The OpenAPI document of the service."""
 
 from collections.abc import Sequence
 from importlib import metadata

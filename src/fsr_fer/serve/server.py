@@ -1,4 +1,4 @@
-"""What speaks HTTP: uvicorn, which waits for ever for a client; here it does not."""
+"""The HTTP server: uvicorn, with time limits for slow clients, which it lacks."""
 
 import asyncio
 import logging

@@ -14,11 +14,11 @@ from fsr_fer.training.settings import AugmentSettings
 
 @dataclass(frozen=True)
 class Variation:
-    """How each face of a batch is varied; every field has one value per face, [B].
+    """Random augmentation of each face of a batch; every field has one value per face, [B].
 
     ``angles`` in radians, counter-clockwise as seen; ``flips`` bool; ``zooms`` above 1 bring the
     face nearer; ``shifts`` [B, 2] in pixels, right and down; ``holes`` [B, 4] are left, top, right
-    and bottom of a rectangle in pixels that shows nothing.
+    and bottom of a rectangle in pixels that is black.
     """
 
     angles: Tensor
@@ -28,12 +28,12 @@ class Variation:
     holes: Tensor
 
     def of(self, part: slice) -> Self:
-        """That of a part of the batch."""
+        """The variation of a part of the batch."""
         return type(self)(*(values[part] for values in vars(self).values()))
 
 
 def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces: int) -> Variation:
-    """A variation of ``faces`` full-size faces, uniform within what ``settings`` allow."""
+    """A random variation of ``faces`` full-size faces, uniform in the ranges of ``settings``."""
     turns = torch.rand(faces, generator=generator) * 2 - 1
     flips = torch.rand(faces, generator=generator) < (0.5 if settings.flip else 0.0)
     nearer = torch.rand(faces, generator=generator) * 2 - 1
@@ -52,7 +52,7 @@ def draw_variation(settings: AugmentSettings, generator: torch.Generator, faces:
 
 
 def vary(images: Tensor, variation: Variation) -> Tensor:
-    """Float [B, H, W, 3] of 0..255 -> the same, bicubic, same canvas, black where nothing was."""
+    """Apply the variation: float [B, H, W, 3] of 0..255 -> same; bicubic, black outside."""
     varied = images.permute(0, 3, 1, 2)
     height, width = varied.shape[2:]
     mirror = torch.where(variation.flips, -1.0, 1.0).to(varied)

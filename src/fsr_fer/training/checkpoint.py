@@ -1,6 +1,6 @@
-"""Where an interrupted training goes on from.
+"""Checkpoints, from which an interrupted training resumes.
 
-It lies outside DVC's outputs, which DVC deletes before a stage runs, in a folder named by a key of
+They lie outside DVC's outputs, which DVC deletes before a stage runs, in a folder named by a key of
 all that the result depends on: params, data and code.
 """
 

@@ -1,7 +1,8 @@
 """The pretrained extractor trained further on faces of all sizes.
 
-In ``orthogonal_updates`` Muon moves most weights; ``ensemble_distillation`` imitates two trained
-networks besides. With a teacher, the EMA's prediction for the full-size face is imitated too.
+In ``orthogonal_updates`` Muon updates most weights; ``ensemble_distillation`` also imitates two
+trained networks. With ``teacher.weight`` above 0 the EMA's prediction for the full-size face is
+imitated too.
 """
 
 import copy
@@ -40,7 +41,7 @@ ADAM_EPSILON = 1e-5
 def draw_sizes(
     settings: SizesSettings, scales: Sequence[int], generator: torch.Generator, faces: int
 ) -> Tensor:
-    """Sizes, int64 [faces]: 0 full size, 2.. a scale, -8.. that many pixels.
+    """Size of each face, int64 [faces]: 0 is full size, s >= 2 a scale, -n a side of n pixels.
 
     Scales are equally likely, pixels logarithmically uniform.
     """
@@ -54,9 +55,9 @@ def draw_sizes(
 
 
 def teacher_weights(sizes: Tensor, fades_at_pixels: int) -> Tensor:
-    """The teacher's weight for faces of these ``draw_sizes``, float32 [B].
+    """The teacher's weight for faces of these sizes (as of ``draw_sizes``), float32 [B].
 
-    It falls linearly from 1, for a face of no pixels, to 0 at ``fades_at_pixels``; 0: it is 1.
+    It falls linearly from 1 at 0 pixels to 0 at ``fades_at_pixels``; if that is 0, it is always 1.
     """
     if fades_at_pixels == 0:
         return torch.ones(len(sizes))
@@ -67,7 +68,7 @@ def teacher_weights(sizes: Tensor, fades_at_pixels: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Degradations:
-    """What each of B faces suffers at its own pixels; None: this face does not."""
+    """Degradations of each of B faces at its own resolution; None: not applied to this face."""
 
     kernel: Sequence[Kernel | None]
     jpeg: Sequence[int | None]
@@ -79,10 +80,10 @@ class Degradations:
 def draw_degradations(
     settings: DegradationsSettings, generator: torch.Generator, faces: int
 ) -> Degradations:
-    """Of each kind, for its share of the faces, one uniformly drawn.
+    """Draw each kind of degradation for its share of the faces, uniformly within its range.
 
-    Qualities are 30 to 90, blurs up to 1 pixel, gains 0.5 to 1.6, noise is normal with up to 10
-    grey levels.
+    JPEG quality is 30 to 90, blur sigma 0.2 to 1 pixel, gain 0.5 to 1.6, the noise's standard
+    deviation 1 to 10 grey levels; the kernel is area or nearest.
     """
 
     def drawn(share: float, low: float, high: float) -> list[float | None]:
@@ -143,7 +144,7 @@ def degrade(
 
 
 def _degrade(small: np.ndarray, full: np.ndarray, what: Degradations, face: int) -> np.ndarray:
-    """One small face with what it suffers, in the order of an everyday picture."""
+    """One small face degraded in the order in which a photograph would be."""
     pixels = len(small)
     if (kernel := what.kernel[face]) is not None and pixels < FULL_SIZE:
         small = shrink(full, pixels, kernel)
@@ -159,7 +160,7 @@ def _degrade(small: np.ndarray, full: np.ndarray, what: Degradations, face: int)
 
 
 class FinetuneTrainer:
-    """The student, which starts as ``pretrained``, its EMA and optimizer; ``kept`` is validated.
+    """Student (a copy of ``pretrained``), its EMA and optimizer; ``kept`` is EMA or student.
 
     ``log_shares`` [classes] are the logarithms of the classes' shares of the train faces.
     """
@@ -202,8 +203,9 @@ class FinetuneTrainer:
         """One ``update`` from small faces, standardised [B, 3, H, W].
 
         ``targets``: probabilities [B, classes] in place of the labels, for cross-entropy alone.
-        ``full``: the same faces at full size, which the teacher reads if there is one;
-        ``teacher_weights`` [B]: see there; nothing is 1 for each face.
+        ``full``: the same faces at full size, for the teacher if there is one;
+        ``teacher_weights`` [B]: the teacher's weight per face; None is 1. Returned are the terms of
+        the loss, accuracy in percent and gradient norm; FloatingPointError if one is not finite.
         """
         logits = self._logits(self.student, small)
         # Logit adjustment: the classes' frequencies are added in training alone.
@@ -288,7 +290,7 @@ def finetune(
     batch_size = min(settings.batch_size, len(train))
     batches = len(train) // batch_size
     total = settings.epochs * batches
-    # A student sees other variations than its teachers have learnt from.
+    # The student gets other augmentations than those its teachers were trained on.
     purpose = f"{'distill' if ensemble else 'finetune'} {settings.repeat}"
 
     def train_step(iteration: int) -> dict[str, Tensor]:

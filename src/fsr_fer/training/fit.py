@@ -16,7 +16,7 @@ from fsr_fer.training.log import Recorder, mean, no_record
 from fsr_fer.training.optimizer import TensorFlowAdam
 
 Stateful = nn.Module | TensorFlowAdam
-"""What has to be saved to resume from."""
+"""What a checkpoint saves."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a training is and how often it is validated, in ``unit``s of so many iterations."""
+    """Length of a training and interval of validation, in steps of ``unit`` iterations."""
 
     length: int
     validation_every: int
@@ -57,9 +57,10 @@ def fit(
 ) -> None:
     """Train and leave ``network`` as it was when best on the validation data, in eval mode.
 
-    ``train_step(iteration)`` does one update and returns its terms. ``validate(means)`` gets their
-    means since it was called last and returns further numbers; a higher ``score`` is better. Both
-    are recorded and the ``state`` is saved; a run that resumes there ends with the same bytes.
+    ``train_step(iteration)`` does one update and returns its terms, scalars by name.
+    ``validate(means)`` gets their means since its last call and returns further numbers, among them
+    ``score``, of which higher is better. Both are recorded and ``state`` is saved; a resumed run
+    ends with the same bytes.
 
     Raises:
         UserError: the training diverged; the message names the iteration.

@@ -24,7 +24,7 @@ VALIDATION_BATCH = 64
 
 @dataclass(frozen=True)
 class Batch:
-    """What one iteration works on; of several processes each has its share."""
+    """The data of one iteration; with several processes, each one's share."""
 
     lr: Tensor  # [B, 1, d, d], features of the downsampled faces
     hr: Tensor  # [B, 1, d, d], of the same faces at full size
@@ -35,7 +35,8 @@ class Batch:
 class FsrTrainer:
     """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration.
 
-    FloatingPointError: a player's term or gradient is not finite; it was not updated.
+    Raises:
+        FloatingPointError: a term or gradient of G or D is not finite; it was not updated.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class FsrTrainer:
         self._wrapped_discriminator = wrap(self.discriminator)
 
     def train_step(self, batch: Batch, *, diagnose: bool = False) -> dict[str, Tensor]:
-        """Update D, then G; returns their terms, to ``diagnose`` also slopes at F_sr."""
+        """Update D, then G; returns their terms, with ``diagnose`` also gradient norms at F_sr."""
         # G does not change before its own update, so F_sr is generated once for both.
         sr_features = self._restore(batch.lr)
         terms = dict[str, Tensor]()
@@ -176,7 +177,7 @@ class FsrTrainer:
         return weights.detach() if reweight.detach else weights
 
     def set_learning_rate(self, iteration: int) -> None:
-        """Follow the L2 phase's schedule, from its end on the training's own."""
+        """Follow the schedule of the L2 phase, and after its end that of the GAN phase."""
         settings, position = self.settings, iteration - self.settings.l2_iterations
         if position < 0:
             halvings = iteration / settings.l2_decay_iterations
@@ -187,7 +188,7 @@ class FsrTrainer:
 
     @torch.inference_mode()
     def validate(self, pairs: FeaturePairs) -> dict[str, float]:
-        """``accuracies`` on the held-out faces of all processes."""
+        """``accuracies`` on the held-out faces, computed by all processes."""
         own = pairs.take(share(len(pairs)))
         predicted = {}
         for scale in own.lr:

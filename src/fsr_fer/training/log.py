@@ -1,4 +1,4 @@
-"""What a training reports as it goes: named numbers at a step, "player/term" -> value."""
+"""What a training records: named numbers at a step, such as "train/cross_entropy" -> value."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """In percent: total at each size, both kinds' mean over the scales.
+    """In percent: total accuracy at each size; both accuracies' means over the scales.
 
     ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
     """

@@ -42,7 +42,7 @@ def squared_gradient_norm(
 
 
 def gradient_penalty(squared_norm: Tensor, k: float, p: float) -> Tensor:
-    """The last term of equation 8, k * ||gradient||**p: a root has no gradient at 0."""
+    """Equation 8's last term, k * ||gradient||**p, from its square: a root has no slope at 0."""
     return k * _wide(squared_norm) ** (p / 2)
 
 

@@ -15,11 +15,11 @@ class TensorFlowAdam:
     """Adam with TensorFlow's "epsilon hat".
 
     step = rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon). Torch divides v by
-    1 - beta2^t before it adds epsilon: with CovPoolFER's 0.1 first steps thirty times as large.
-    ``weight_decay`` is an L2 term of convolutions and linear layers. Defaults are TensorFlow's.
-    It moves all parameters but ``others``.
+    1 - beta2^t before it adds epsilon; with CovPoolFER's 0.1 its first steps would be thirty times
+    as large. ``weight_decay`` is an L2 term of convolutions and linear layers. Defaults are
+    TensorFlow's. All parameters are updated except ``others``.
 
-    No torch.optim.Optimizer: making one takes seconds (it imports torch's compiler).
+    It is not a torch.optim.Optimizer: creating one takes seconds (it imports torch's compiler).
     """
 
     def __init__(
@@ -72,12 +72,13 @@ class TensorFlowAdam:
     def step_if_finite(
         self, terms: Mapping[str, Tensor], player: str, faces: int
     ) -> dict[str, Tensor]:
-        """``step``; returns the terms and ``player/gradient_norm``, detached.
+        """Call ``step``; returns the terms and ``player/gradient_norm``, detached.
 
-        ``terms`` are means over so many ``faces`` of this process; returned are those over all.
+        ``terms`` are means over this process's faces, ``faces`` many; returned are those over all
+        processes. ``player`` is the prefix of the names: g, d or train.
 
         Raises:
-            FloatingPointError: one of them is not finite; nothing was updated.
+            FloatingPointError: a term or the norm is not finite; nothing was updated.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         terms = mean_over_all({name: term.detach() for name, term in terms.items()}, faces)
@@ -109,10 +110,10 @@ NEWTON_SCHULZ_STEPS = 5
 class Muon(TensorFlowAdam):
     """Muon (Jordan et al. 2024) for the weights of hidden layers, Adam for the rest.
 
-    Nesterov momentum is brought to ``orthogonal`` rows before a weight moves along it: where Adam
-    moves mostly along the few directions with large gradients, this moves along all alike. Its
-    entries have a root mean square of ``step_size`` times the learning rate (Liu et al. 2025).
-    ``network``'s last convolution or linear layer is its output and Adam's.
+    Each weight is updated along its Nesterov momentum, made ``orthogonal``: where Adam mostly
+    follows the few directions with large gradients, this follows all equally. The root mean square
+    of an update is ``step_size`` times the learning rate (Liu et al. 2025). The last convolution or
+    linear layer of ``network`` is its output, which Adam updates.
     """
 
     def __init__(
@@ -152,9 +153,9 @@ class Muon(TensorFlowAdam):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """U V^T of the matrix U S V^T, nearly: singular values of 0.7 to 1.2, [n, m] -> [n, m].
+    """Approximately U V^T of the matrix U S V^T, by Newton-Schulz iteration, [n, m] -> [n, m].
 
-    Small singular values, below a thousandth of the matrix' norm, end below that.
+    Singular values become 0.7 to 1.2; those below a thousandth of the matrix' norm less.
     """
     a, b, c = NEWTON_SCHULZ
     wide = matrix.shape[0] <= matrix.shape[1]

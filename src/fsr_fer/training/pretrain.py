@@ -1,4 +1,4 @@
-"""CovPoolFER trained on full-size faces; it is frozen ever after."""
+"""CovPoolFER trained on full-size faces; frozen in ``fsr``, trained further in ``finetune``."""
 
 import math
 
@@ -18,11 +18,14 @@ from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
 HOPELESS = 3.0
-"""Times a guess's cross-entropy: more is a training that diverges."""
+"""A cross-entropy above this many times that of a uniform guess counts as divergence."""
 
 
 class CenterLoss(nn.Module):
-    """Squared distance of each face's embedding to its class's center; centers are no weights."""
+    """Squared distance of each face's embedding to its class's center (Wen et al. 2016).
+
+    Centers are not trained by the optimizer; ``move`` updates them.
+    """
 
     centers: Tensor
 
@@ -31,15 +34,15 @@ class CenterLoss(nn.Module):
         self.register_buffer("centers", torch.zeros(num_classes, dim))
 
     def forward(self, embedding: Tensor, labels: Tensor) -> Tensor:
-        """Mean over the batch [B, dim] and the dimensions."""
+        """Mean over the batch [B, dim] and the dimensions, a scalar."""
         return (embedding - self.centers[labels]).square().mean()
 
     @torch.no_grad()
     def move(self, embedding: Tensor, labels: Tensor, rate: float) -> None:
         """Move each class center towards its faces' embeddings.
 
-        As if each face moved it by ``rate`` of the way to their mean, one after another. The
-        original adds all moves up: too far if a class has more than 2 / rate faces in a batch.
+        Each face in turn moves it by ``rate`` of the way to their mean. The original adds all
+        moves up, which overshoots if a class has more than 2 / rate faces in a batch.
         """
         for label in labels.unique():
             members = embedding[labels == label]
@@ -55,7 +58,7 @@ def update(
     logits: Tensor,
     labels: Tensor,
 ) -> dict[str, Tensor]:
-    """Minimise ``loss`` by a ``step_if_finite``; returns its terms and the accuracy in percent."""
+    """A ``step_if_finite`` on ``loss``; returns ``terms``, accuracy in percent, gradient norm."""
     correct = (logits.argmax(dim=1) == labels).float().mean()
     terms = terms | {"train/accuracy": correct.double() * 100}
     optimizer.zero_grad()
@@ -179,7 +182,7 @@ def train_extractor(
         score=f"validation/{settings.selection}",
         schedule=Schedule(settings.epochs, validation_every=1, unit=batches),
         run=run,
-        # Divided before it is summed: the last digits of the recorded curves are of that.
+        # Divided before summed: keeps the last digits of the recorded curves.
         mean=lambda values: sum(value / len(values) for value in values),
     )
     return network

@@ -1,4 +1,4 @@
-"""How networks are trained, as params.yaml says."""
+"""Training settings, as params.yaml gives them."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -48,7 +48,7 @@ class PretrainSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSettings:
-    """How train faces are varied before they are downsampled."""
+    """How train faces are augmented before they are downsampled."""
 
     rotation_degrees: Degrees
     flip: bool
@@ -73,7 +73,7 @@ class SizesSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationsSettings:
-    """What else train faces suffer once they are small; each has its share of the faces."""
+    """How downsampled train faces are degraded; each value is the share of faces, 0 to 1."""
 
     other_kernel_share: Share
     jpeg_share: Share
@@ -84,7 +84,7 @@ class DegradationsSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSettings:
-    """Self-distillation: the EMA reads the full-size face, the student the small one."""
+    """Self-distillation: the student, on the small face, imitates the EMA on the full-size one."""
 
     weight: NotNegativeFloat
     temperature: PositiveFloat
@@ -206,7 +206,7 @@ class ReweightSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FsrVariantSettings:
-    """What tells the trained generators apart."""
+    """Losses and re-weighting of one of ``fsr_variants``."""
 
     losses: LossSettings
     reweight: ReweightSettings | None

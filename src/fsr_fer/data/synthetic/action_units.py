@@ -102,10 +102,10 @@ WEAKEST = 0.6
 """Intensity of the subtlest faces, relative to the strongest."""
 
 RESTLESSNESS = 0.035
-"""Deviation of what every unit does in every face, neutral ones included."""
+"""Standard deviation of each unit's random activity in every face, neutral ones included."""
 
 SPEAKING = 0.25
-"""Share of faces that are caught speaking: their lips part whatever they feel."""
+"""Share of faces that are speaking: their lips part whatever the expression."""
 
 
 def draw_action_units(

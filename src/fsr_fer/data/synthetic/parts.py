@@ -1,4 +1,4 @@
-"""Paints eyes, brows, nose and mouth: the parts that tell an expression."""
+"""Paints eyes, brows, nose and mouth: the parts that show an expression."""
 
 import numpy as np
 

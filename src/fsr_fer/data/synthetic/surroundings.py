@@ -1,4 +1,4 @@
-"""Paints what says nothing of the expression: background, clothes, glasses, hands, camera."""
+"""Paints what is independent of the expression: background, clothes, glasses, hands, camera."""
 
 import numpy as np
 from PIL import Image
@@ -160,8 +160,8 @@ def _paint_lock(canvas: Canvas, person: Identity, pose: Pose, side: int) -> None
 def photograph(pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """What a camera makes of it: white balance, exposure, contrast, sharpness, noise; uint8.
 
-    Faces of real collections were cut from pictures of every quality and resized, so the drawn ones
-    also show between ``COARSEST`` and all of their pixels' worth of detail.
+    Faces of real data sets were cut from pictures of every quality and resized, so the resolution
+    of the drawn ones also varies, from ``COARSEST`` to full.
     """
     exposure = np.exp(generator.normal(0.0, 0.13))
     balance = np.exp(generator.normal(0.0, 0.035, 3)) * exposure

@@ -1,1 +1,1 @@
-"""Stage ``validate``: what must be true of the faces, and what is left behind about it."""
+"""Stage ``validate``: checks of the faces, and the report of their results."""

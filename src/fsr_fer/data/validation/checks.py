@@ -166,7 +166,7 @@ def _face_expectations(
 
 
 def _votes_expectation(faces: pd.DataFrame, class_names: tuple[str, ...]) -> Any:
-    """Adds a column that says whether a face's shares are such; faces without votes have none."""
+    """Add a column ``shares``: "right", or the invalid text; None for faces without votes."""
     faces["shares"] = [_are_shares(text, len(class_names)) for text in faces[SHARES]]
     return _in_set("shares", ["right"], "Shares of the votes are 0 or more and sum to 1.")
 

@@ -1,4 +1,4 @@
-"""What ``validate`` leaves: verdict (JSON), offenders (CSV), a page."""
+"""What ``validate`` writes: the verdict (JSON), faces that failed (CSV), a page."""
 
 import base64
 import io
@@ -23,8 +23,8 @@ SHOWN = 24
 def write_verdict(validation: Validation, path: Path) -> None:
     """Write the metrics of a validation: numbers and booleans, the same bytes for the same data.
 
-    A check of persons is in it only where persons are known, and what the dataset left out only
-    where it did.
+    The check of persons is included only if persons are known, ``left_out`` only if faces were
+    left out.
     """
     verdict = {
         "passed": not validation.failed,

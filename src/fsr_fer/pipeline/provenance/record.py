@@ -50,7 +50,7 @@ def write_record(stage: Stage, started: float) -> Path:
 
 
 def record_of(root: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the run that an entry of dvc.lock speaks of; None if it did not run here."""
+    """The record of the run that an entry of dvc.lock describes; None if it did not run here."""
     params = entry.get("params", {})
     inputs = {dep["path"]: dep.get("md5", "") for dep in entry.get("deps", [])}
     outs = {out["path"]: out.get("md5", "") for out in entry.get("outs", [])}

@@ -1,6 +1,6 @@
-"""Running a stage again in a scratch folder, and comparing what it makes with what is there.
+"""Runs a stage again in a scratch folder and compares its outputs with those in the workspace.
 
-It believes nobody: not dvc.lock, not a cache, not a record. The scratch folder holds copies of the
+It trusts neither dvc.lock nor caches nor records. The scratch folder holds copies of the
 files that Git tracks, as they are in the workspace, and of the stage's inputs; DVC is not asked.
 """
 

@@ -1,6 +1,6 @@
-"""The project's files as they are here, in a commit or in an experiment.
+"""The project's files in the workspace, in a commit or in an experiment.
 
-Read through Git and DVC's cache. DVC itself is asked for the stages alone, once (graph.py).
+They are read through Git and DVC's cache; DVC itself only resolves the stages, once (graph.py).
 """
 
 import configparser
@@ -54,9 +54,9 @@ class Revision:
 
     @cached_property
     def lock(self) -> dict[str, dict[str, Any]]:
-        """What dvc.lock says of each stage: cmd, deps, params and outs; nothing if it is missing.
+        """The entry of each stage in dvc.lock: cmd, deps, params and outs; empty if it is missing.
 
-        DVC keeps entries of stages that are no more; they are left out.
+        DVC keeps entries of stages that no longer exist; they are left out.
 
         Raises:
             UserError: it is not what DVC writes, which it does in place: an interrupt cuts it off.
@@ -85,7 +85,7 @@ class Revision:
         """A file that a stage wrote or DVC tracks: from here or Git, else from DVC's cache.
 
         Raises:
-            UserError: nobody here has it.
+            UserError: it is not on this machine.
         """
         content = self.read(path) or self._cached(path) or self._tracked(path)
         if content is None:

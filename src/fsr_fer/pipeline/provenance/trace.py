@@ -23,10 +23,10 @@ WIDTH, MOST_PARAMS = 100, 60
 
 
 def trace(revision: Revision, words: str) -> dict[str, Any]:
-    """What ``words`` name and the stages behind it, in order of running; ready for JSON.
+    """What ``words`` name and the stages that produced it, in order of running; ready for JSON.
 
-    ``words`` are a value (accuracy.fsr_plain.x8), a path in the project, or a stage. Of a value of
-    one method only the stages that made this method's predictions are named.
+    ``words`` are a value (accuracy.fsr_plain.x8), a path in the project, or a stage. For a value of
+    one method, only the stages behind this method's predictions are listed.
 
     Raises:
         UserError: nothing of the pipeline is called that, or a file of it cannot be read.

@@ -1,4 +1,4 @@
-"""Does dvc.lock tell the truth? DVC's status in sentences, and what Git and recorded runs say."""
+"""Check dvc.lock against the files, the last commit and recorded runs."""
 
 import json
 import os
@@ -21,14 +21,14 @@ Stages = Mapping[str, Mapping[str, Any]]
 
 
 def verify(root: Path) -> tuple[list[str], list[str]]:
-    """Hold dvc.lock against all that can contradict it; ``root`` is the current folder.
+    """Compare dvc.lock with everything that can contradict it; ``root`` is the current folder.
 
-    Returns findings, a sentence each, and stages that ran here after the last commit: what is said
-    of them is true, but only this machine knows it.
+    Returns findings, a sentence each, and the stages that ran here after the last commit: their
+    entries are correct, but no commit has them.
 
-    Every byte is read. An entry that fits all files may still have been written by hand: it counts
-    if HEAD has it, word for word, or if it is of a run that DVC or we recorded on this machine.
-    Where Git does not answer, that is no evidence of anything.
+    Every byte is read. An entry that fits all files may still have been written by hand: it is
+    accepted if HEAD has the same one, or if DVC or this project recorded such a run here. Without
+    Git, only the files are compared.
 
     Raises:
         UserError: dvc.lock is missing or damaged, or DVC cannot read the project.

@@ -39,7 +39,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """All that a reviewer is told. ``level``: a p-value below it is more than noise."""
+    """Everything that the review reports. ``level``: a p-value below it is more than noise."""
 
     before: str
     after: str

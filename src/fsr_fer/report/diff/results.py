@@ -86,7 +86,7 @@ class Results:
 
     @cached_property
     def predictions(self) -> dict[str, PredictionTable]:
-        """Predictions of each method; one is missing if nobody here has them any more."""
+        """Predictions of each method; a method is missing if its file is not on this machine."""
         found = {}
         here = f"of {self.revision.title}"
         for method in self.accuracy:
@@ -100,7 +100,7 @@ class Results:
 
     @cached_property
     def test_faces(self) -> list[GivenFace] | None:
-        """Each test face; None if nobody has them any more."""
+        """Each test face; None if the manifest is not on this machine."""
         content = self._output(Paths(self.profile).manifest.as_posix())
         return None if content is None else given_faces(content)
 
