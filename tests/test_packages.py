@@ -18,7 +18,7 @@ LEVELS = {
 }
 LEVELS |= {"training": 4, "pipeline": 5, "report": 6, "cli": 7}
 # Upward, and only when a row of the table is asked for as a model.
-ON_DEMAND = {("predict/model.py", "fsr_fer.pipeline.row_model")}
+ON_DEMAND = {("predict/model.py", "fsr_fer.pipeline.method_model")}
 
 
 def test_packages_import_what_lies_below_them_alone() -> None:

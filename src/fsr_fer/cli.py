@@ -51,12 +51,12 @@ _app = partial(typer.Typer, no_args_is_help=True, rich_markup_mode=None)
 app = _app(
     name="fsr-fer",
     cls=_Groups,
-    help="Read expressions from faces of few pixels; make and review the models that do.",
+    help="Predict expressions of low-resolution faces; train, export and review models.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 weights_app = _app(help="Bring in published weights of image super-resolution.")
-predictions_app = _app(help="Make a row of the table of what another tool predicts.")
+predictions_app = _app(help="Compare another tool's predictions.")
 app.command("predict", rich_help_panel=USE)(predict_command)
 app.command("serve", rich_help_panel=USE)(serve_command)
 app.add_typer(weights_app, name="weights", rich_help_panel=RUN)
@@ -106,7 +106,7 @@ def _options(
 def export_command(
     file: Annotated[Path, typer.Argument(help="The model file to write, such as model.onnx.")],
     profile: Annotated[
-        str | None, typer.Option(help="Whose packed model [default: the selected].")
+        str | None, typer.Option(help="Profile of the packed model [default: the selected].")
     ] = None,
     licence: Annotated[
         str, typer.Option(help="What the weights may be used for.")
@@ -144,20 +144,21 @@ def import_command(
     source: Literal["rafdb", "fer2013", "csv", "folder"],
     path: Annotated[str, typer.Argument(help="The folder that holds them, a zip or a tar.")],
     profile: Annotated[
-        str | None, typer.Option(help="Whose faces they are [default: the first fitting].")
+        str | None, typer.Option(help="Profile of the faces [default: the first with this source].")
     ] = None,
     numbered_from: Annotated[
-        int | None, typer.Option(help="Classes are numbers, counted from this.")
+        int | None, typer.Option(help="The first class, where classes are numbers.")
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option(min=0.01, max=0.5, help="Draw a test split.")
     ] = None,
     subject_from: Annotated[
-        str | None, typer.Option(help="Who it is stands in a picture's name: '([^_]+)_', say.")
+        str | None,
+        typer.Option(help="Pattern; its group in a picture's name is the person: '([^_]+)_'."),
     ] = None,
     test_part: Annotated[
         Literal["PublicTest"] | None,
-        typer.Option("--test", help="Of FER2013, where PrivateTest is missing: what is test."),
+        typer.Option("--test", help="Part of FER2013 to test on where PrivateTest is missing."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -285,7 +286,7 @@ def predictions_faces_command(
 @predictions_app.command("import")
 def predictions_import_command(
     file: Annotated[Path, typer.Argument(help="The table, a CSV.")],
-    name: Annotated[str, typer.Option(help="What the row is called.")],
+    name: Annotated[str, typer.Option(help="Name of the tool in the tables.")],
     profile: Profile = None,
     force: Force = False,
 ) -> None:
@@ -505,17 +506,15 @@ def diff_command(
 @app.command("studies", rich_help_panel=RUN)
 def studies_command(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say how many are missing, and how long they take.")
+        bool, typer.Option("--dry-run", help="Print how many are missing and how long they take.")
     ] = False,
     method: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Compare this method and the others named so, no more.", show_default=False
-        ),
+        typer.Option(help="Compare only the methods named so.", show_default=False),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(min=2, help="With --method: the first so many seeds.", show_default=False),
+        typer.Option(min=2, help="With --method: how many seeds.", show_default=False),
     ] = None,
     variant: Annotated[
         str | None,

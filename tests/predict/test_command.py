@@ -39,7 +39,7 @@ def test_a_folder_as_a_table(faces: Path, predict: Predict) -> None:
         ["faces/z.png", "20", "red"],
     ]
     assert out.splitlines()[4].endswith("0.33      0.90  uncertain; green 0.33, blue 0.33")
-    assert err.startswith("read 4 faces in ")
+    assert err.startswith("4 faces in ")
     assert err.endswith("; 1 uncertain\n")
 
 

@@ -245,7 +245,7 @@ def test_another_projects_model_is_refused(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match="`fsr-fer export` writes an"):
         load(SHIPPED.with_suffix(".safetensors"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="'modle' is no model file; for a row of the pipeline"):
+    with pytest.raises(UserError, match="'modle' is no model file; for a method of the pipeline"):
         load("modle")
 
 

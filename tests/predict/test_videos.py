@@ -73,7 +73,7 @@ def test_each_nth_frame_is_a_row(here: Path, predict: Predict, name: str, codec:
     assert {(row["input"], row["source"], row["pixels"]) for row in rows_of(out)} == {
         ("1", name, "20")
     }
-    assert err.startswith("read 3 faces in ")
+    assert err.startswith("3 faces in ")
     assert err.count("\n") == 1
 
 

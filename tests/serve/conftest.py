@@ -18,9 +18,9 @@ from tests.serve.client import Client
 
 
 @contextmanager
-def serving(model: Model, beside: Any = None, **limits: Any) -> Iterator[Client]:
+def serving(model: Model, comparison: Any = None, **limits: Any) -> Iterator[Client]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = server_of(build_app(model, limits=Limits(**limits), beside=beside))
+        server = server_of(build_app(model, limits=Limits(**limits), comparison=comparison))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

@@ -70,23 +70,23 @@ def test_a_drawn_face_is_there_at_once_and_the_slider_makes_it_smaller(
 def test_the_plain_network_stands_beside_the_model_where_it_was_measured(
     open_page, model_file: Path
 ) -> None:
-    beside = {"pixels": [13, 23, 100], "model": [0.5, 0.7, 0.8], "plain": [0.2, 0.6, 0.7]}
-    with serving(load(model_file), beside) as one:
+    comparison = {"pixels": [13, 23, 100], "model": [0.5, 0.7, 0.8], "plain": [0.2, 0.6, 0.7]}
+    with serving(load(model_file), comparison) as one:
         page = open_page(port=one.port)
-        wait_for(page, "#beside", "Of those from FER+: 80, a plain network 70.")
+        wait_for(page, "#comparison", "Of those from FER+: 80, a plain network 70.")
         page.locator("#size").fill("18")  # in the middle between 13 and 23
-        wait_for(page, "#beside", "Of those from FER+: 60, a plain network 40.")
+        wait_for(page, "#comparison", "Of those from FER+: 60, a plain network 40.")
         assert page.locator("#grey").is_visible()
         assert page.locator("#curve .plain").count() == 1
         page.locator("#size").fill("12")
         wait_for(page, "#pixels", "12 pixels")
-        page.locator("#beside", has_not_text="plain").wait_for(state="attached")
+        page.locator("#comparison", has_not_text="plain").wait_for(state="attached")
 
 
 def test_without_numbers_there_is_no_plain_network(open_page) -> None:
     page = open_page()
     wait_for(page, "#pixels", "100 pixels")
-    assert page.locator("#beside").inner_text() == ""
+    assert page.locator("#comparison").inner_text() == ""
     assert not page.locator("#grey").is_visible()
     assert page.locator("#curve .plain").count() == 0
 
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_a_file_is_said(open_page) -> None:
     page = open_page()
     drop(page, b"no picture")
     wait_for(page, "#note.bad", "The picture is not a picture in a format that can be read")
-    assert page.locator("#label").inner_text() == "nothing to read"
+    assert page.locator("#label").inner_text() == "no result"
     drop(page, bytes(10 * 2**20))
     wait_for(page, "#note.bad", "more than 10 MB")
     drop(page, picture(RED, side=100))
@@ -177,7 +177,7 @@ def test_what_was_read_before_is_gone_with_the_next_picture(open_page) -> None:
     wait_for(page, "#label", "green")
     drop(page, huge())
     wait_for(page, "#note.bad", "is too large")
-    assert page.locator("#label").inner_text() == "nothing to read"
+    assert page.locator("#label").inner_text() == "no result"
     assert page.locator("#faces li").count() == 0
 
 

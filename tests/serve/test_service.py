@@ -13,7 +13,7 @@ from PIL import Image
 
 from fsr_fer import imresize, load
 from fsr_fer.serve.app import FILES
-from fsr_fer.serve.beside import BESIDE
+from fsr_fer.serve.comparison import COMPARISON
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import BLUE, GREEN, RED, scene
 from tests.predict.models import probabilities
@@ -68,13 +68,15 @@ def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_fil
     large, small = said["predictions"]
     expected = imresize(rgb[40:120, 30:110], output_shape=(13, 13))
     assert large["pixels"] == 80
-    assert (decoded(large["shrunk"]["face"]) == expected).all()
+    assert (decoded(large["downsampled"]["face"]) == expected).all()
     (row,) = load(model_file).predict(expected, channels="rgb")
-    assert {**row.to_dict(), **large["shrunk"]} == row.to_dict() | {"face": large["shrunk"]["face"]}
-    assert large["shrunk"]["expected_accuracy"] == pytest.approx(0.62)  # 0.5 at 10, 0.9 at 20
+    assert {**row.to_dict(), **large["downsampled"]} == row.to_dict() | {
+        "face": large["downsampled"]["face"]
+    }
+    assert large["downsampled"]["expected_accuracy"] == pytest.approx(0.62)  # 0.5 at 10, 0.9 at 20
     # A face that is smaller already stays as it is.
-    assert small["shrunk"]["pixels"] == 11
-    assert (decoded(small["shrunk"]["face"]) == rgb[:11, :11]).all()
+    assert small["downsampled"]["pixels"] == 11
+    assert (decoded(small["downsampled"]["face"]) == rgb[:11, :11]).all()
 
 
 def test_faces_are_looked_for_from_min_face(client: Client) -> None:
@@ -87,7 +89,7 @@ def test_faces_are_looked_for_from_min_face(client: Client) -> None:
 
 def test_where_no_face_was_read_none_is_made_smaller(client: Client) -> None:
     _, said = client.predict(("pictures", b"no picture"), ("pixels", "13"))
-    assert said["predictions"][0]["shrunk"] is None
+    assert said["predictions"][0]["downsampled"] is None
 
 
 def test_each_of_many_at_a_time_gets_its_own_answer(client: Client) -> None:
@@ -105,7 +107,7 @@ def test_what_is_told_of_the_model(client: Client) -> None:
     assert status == 200
     assert said["class_names"] == ["red", "green", "blue"]
     assert said["expected_accuracy"] == {"pixels": [10, 20], "accuracy": [0.5, 0.9]}
-    assert said["beside"] is None
+    assert said["comparison"] is None
     assert json.loads(client.ask("GET", "/health")[1]) == {"status": "ok"}
 
 
@@ -113,10 +115,10 @@ def test_the_plain_network_beside_the_shipped_model_is_what_was_measured() -> No
     plain = json.loads((METRICS / "ferplus/accuracy.json").read_text())["bicubic"]
     packed = json.loads((METRICS / "real_faces/packed.json").read_text())["by_source"]["fer2013"]
     scales = ["x8", "x7", "x6", "x5", "x4", "x3", "hr"]
-    assert BESIDE["plain"] == [round(plain[scale] / 100, 4) for scale in scales]
-    accuracy = [packed[str(size)]["total_accuracy"] for size in BESIDE["pixels"]]
-    assert BESIDE["model"] == [round(one / 100, 4) for one in accuracy]
-    assert [packed[str(size)]["faces"] for size in BESIDE["pixels"]] == [3161] * 7
+    assert COMPARISON["plain"] == [round(plain[scale] / 100, 4) for scale in scales]
+    accuracy = [packed[str(size)]["total_accuracy"] for size in COMPARISON["pixels"]]
+    assert COMPARISON["model"] == [round(one / 100, 4) for one in accuracy]
+    assert [packed[str(size)]["faces"] for size in COMPARISON["pixels"]] == [3161] * 7
 
 
 def test_answers_are_as_the_openapi_document_says(client: Client) -> None:

@@ -82,22 +82,22 @@ def predict_command(
     model: Annotated[
         str | None,
         typer.Option(
-            help="An .onnx file of fsr-fer's, or a row of the pipeline's table, such as "
+            help="An .onnx file by fsr-fer, or a method of the pipeline, such as "
             "mixed_resolution [default: the shipped one]."
         ),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Whose row --model is [default: the selected].")
+        str | None, typer.Option(help="Profile of that method [default: the selected].")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="What computes a row: cpu, cuda, cuda:N, mps.")
+        str | None, typer.Option(help="Device of that method: cpu, cuda, cuda:N, mps.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(min=1, help="Write the K most probable expressions only.")
     ] = None,
     min_probability: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Below it is uncertain [default: as the model says]."),
+        typer.Option(min=0, max=1, help="Below it is uncertain [default: the model's limit]."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces at a time.")] = 64,
     shard: Annotated[
@@ -338,4 +338,4 @@ class _Progress:
         seconds = time.monotonic() - self._start
         count = self.statuses["ok"]
         faces = f"{count:,} face{'s' * (count != 1)}"
-        return f"read {faces} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} a second"
+        return f"{faces} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} per second"

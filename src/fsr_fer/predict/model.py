@@ -287,16 +287,16 @@ def load(
     if path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.isfile(path):
         # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.
         try:
-            from fsr_fer.pipeline.row_model import load_row
+            from fsr_fer.pipeline.method_model import load_method_model
         except ModuleNotFoundError as error:
             raise UserError(
-                f"{path} is no model file; a row of the pipeline needs {error.name}: "
+                f"{path} is no model file; a method of the pipeline needs {error.name}: "
                 "pip install 'fsr-fer[pipeline]'"
             ) from None
-        return load_row(os.fspath(path), profile, device, detector)
+        return load_method_model(os.fspath(path), profile, device, detector)
     if profile or device:
         raise UserError(
-            "a profile and a device are for a row of the pipeline, such as mixed_resolution; "
+            "a profile and a device are for a method of the pipeline, such as mixed_resolution; "
             f"the model is {'the shipped one' if path is None else f'the file {path}'}"
         )
     card, session = read_model_file(SHIPPED if path is None else Path(path))

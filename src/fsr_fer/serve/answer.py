@@ -29,7 +29,7 @@ def answer(
     """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
 
     During face detection ``check`` is called many times a second; what it raises ends it. If the
-    request has ``pixels``, a row also has ``shrunk``: the prediction for the face downsampled to
+    request has ``pixels``, a row also has ``downsampled``: the prediction for the face resized to
     that side, and the small face itself; None if no face was predicted.
 
     Raises:
@@ -62,9 +62,9 @@ def answer(
     said = [row.to_dict() for row in rows]
     if asked.pixels:
         squares = [_square(row, pixels_of, model.card.margin) for row in rows]
-        shrunk = _shrunk(model, squares, asked.pixels)
-        for one, small in zip(said, shrunk, strict=True):
-            one["shrunk"] = small
+        downsampled = _downsampled(model, squares, asked.pixels)
+        for one, small in zip(said, downsampled, strict=True):
+            one["downsampled"] = small
     return said
 
 
@@ -133,7 +133,7 @@ def _square(row: Prediction, pixels_of: dict[int, np.ndarray], margin: float) ->
     return cut_square(pixels_of[row.input], row.box, margin) if row.status == "ok" else None
 
 
-def _shrunk(
+def _downsampled(
     model: Model, squares: list[np.ndarray | None], pixels: int
 ) -> list[dict[str, Any] | None]:
     """The predictions for the faces downsampled to ``pixels`` as the test faces were.

@@ -42,15 +42,15 @@ def build_app(
     model: Model,
     host: str = "127.0.0.1",
     limits: Limits | None = None,
-    beside: Mapping[str, list[float]] | None = None,
+    comparison: Mapping[str, list[float]] | None = None,
 ) -> Starlette:
     """The service of a model; ``host`` is the allowed host name besides localhost.
 
-    ``beside`` has the accuracies of the model and of a plain network, as in ``BESIDE``, if known.
+    ``comparison``: accuracies of the model and of a plain network, as in ``COMPARISON``, if known.
     """
     limits = limits or Limits()
     service = _Service(model, limits)
-    about = about_model(model, limits) | {"beside": beside}
+    about = about_model(model, limits) | {"comparison": comparison}
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
         Route("/model", _always(about), methods=["GET"]),

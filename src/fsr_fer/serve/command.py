@@ -19,7 +19,8 @@ def serve_command(
         str, typer.Option(help="Another lets other machines ask; there is no password.")
     ] = "127.0.0.1",
     model: Annotated[
-        Path | None, typer.Option(help="An .onnx file of fsr-fer's [default: the shipped one].")
+        Path | None,
+        typer.Option(help="An .onnx file by fsr-fer [default: the shipped one]."),
     ] = None,
 ) -> None:
     """Predict over HTTP, with a web page to try it: a picture, or the webcam.
@@ -39,11 +40,11 @@ def serve_command(
 
     from fsr_fer.predict.model import load
     from fsr_fer.serve.app import build_app
-    from fsr_fer.serve.beside import BESIDE
+    from fsr_fer.serve.comparison import COMPARISON
     from fsr_fer.serve.guard import LOCAL
     from fsr_fer.serve.server import server_of
 
-    app = build_app(load(model), host, beside=None if model else BESIDE)
+    app = build_app(load(model), host, comparison=None if model else COMPARISON)
     with _listen(host, port) as listening, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         shown = f"[{host}]" if ":" in host else host

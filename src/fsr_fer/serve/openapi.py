@@ -42,7 +42,7 @@ def describe(card: Card, limits: Limits) -> dict[str, Any]:
         "components": {
             "schemas": {
                 "Prediction": _prediction(card),
-                "Shrunk": _shrunk(card),
+                "Downsampled": _downsampled(card),
                 "Error": _object({"error": {"type": "string"}}),
             }
         },
@@ -67,7 +67,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
             "type": "integer",
             "minimum": card.smallest_pixels,
             "maximum": FULL_SIZE,
-            "description": "Read every face also made smaller, to this side.",
+            "description": "Predict every face also downsampled to this side.",
         },
         "min_face": {
             "type": "integer",
@@ -81,7 +81,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
     error = {"$ref": "#/components/schemas/Error"}
     answers |= {status: _answer(text, error) for status, text in REFUSALS.items()}
     return {
-        "summary": "Read the expressions of faces.",
+        "summary": "Predict the expressions of faces.",
         "requestBody": {
             "required": True,
             "content": {"multipart/form-data": {"schema": _object(form, FIELDS[1:])}},
@@ -104,13 +104,15 @@ def _prediction(card: Card) -> dict[str, Any]:
             "pixels": {"type": ["integer", "null"]},
             **_read(card),
             "message": {"type": "string"},
-            "shrunk": {"anyOf": [{"$ref": "#/components/schemas/Shrunk"}, {"type": "null"}]},
+            "downsampled": {
+                "anyOf": [{"$ref": "#/components/schemas/Downsampled"}, {"type": "null"}]
+            },
         },
-        optional=["shrunk"],
+        optional=["downsampled"],
     )
 
 
-def _shrunk(card: Card) -> dict[str, Any]:
+def _downsampled(card: Card) -> dict[str, Any]:
     face = {"type": "string", "description": "The small face, a PNG as a data: address."}
     return _object({"pixels": {"type": "integer"}, **_read(card), "face": face})
 

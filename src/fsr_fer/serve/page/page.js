@@ -70,15 +70,15 @@ const readPicture = latest(async () => {
   await readSmall();
 });
 
-/** Read the chosen face at the slider's size. */
+/** Predict the chosen face at the slider's size. */
 const readSmall = latest(async () => {
-  const face = rows[chosen]?.shrunk?.face;
+  const face = rows[chosen]?.downsampled?.face;
   if (!face) {
     showReading(null);
     return;
   }
   const small = await ask(bytesOf(face), "face.png", Number($("size").value));
-  if (face === rows[chosen]?.shrunk?.face) showReading(small[0].shrunk);
+  if (face === rows[chosen]?.downsampled?.face) showReading(small[0].downsampled);
 });
 
 /** The file in a data: address. */
@@ -96,13 +96,13 @@ function say(text, bad = false) {
 
 function showReading(read) {
   const none = !read || read.label === null;
-  $("label").textContent = none ? "nothing to read" : read.label;
+  $("label").textContent = none ? "no result" : read.label;
   $("probability").textContent = none ? "" : `${percent(read.probability)} probable`;
   $("doubt").hidden = none || !read.uncertain;
   $("expected").textContent = none
     ? ""
-    : `It reads ${Math.round(100 * read.expected_accuracy)} of 100 test faces of this size right.`;
-  $("beside").textContent = none ? "" : besideAt(read.pixels);
+    : `It predicts ${Math.round(100 * read.expected_accuracy)} of 100 test faces of this size correctly.`;
+  $("comparison").textContent = none ? "" : comparisonAt(read.pixels);
   $("own").textContent =
     none || rows[chosen].pixels <= $("size").max
       ? ""
@@ -139,9 +139,9 @@ function expected(pixels) {
   return between(about.expected_accuracy.pixels, about.expected_accuracy.accuracy, pixels);
 }
 
-/** The model beside the plain network, at sizes at which both were measured. */
-function besideAt(pixels) {
-  const { pixels: sizes, model, plain } = about.beside ?? { pixels: [Infinity] };
+/** The model compared with the plain network, at sizes at which both were measured. */
+function comparisonAt(pixels) {
+  const { pixels: sizes, model, plain } = about.comparison ?? { pixels: [Infinity] };
   if (pixels < sizes[0]) return "";
   const [ours, theirs] = [model, plain].map((one) => Math.round(100 * between(sizes, one, pixels)));
   return `Of those from FER+: ${ours}, a plain network ${theirs}.`;
@@ -168,12 +168,12 @@ function drawCurve(pixels) {
   const measured = about.expected_accuracy.pixels.filter((size) => size > least && size < most);
   const sizes = [least, ...measured, most];
   const line = sizes.map((size) => `${x(size)},${y(expected(size))}`).join(" ");
-  if (about.beside) {
-    const plain = about.beside.pixels.map((size, at) => `${x(size)},${y(about.beside.plain[at])}`);
+  if (about.comparison) {
+    const plain = about.comparison.pixels.map((size, at) => `${x(size)},${y(about.comparison.plain[at])}`);
     add("polyline", { class: "plain", points: plain.join(" ") });
   }
   add("polyline", { points: line });
-  add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % right");
+  add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % correct");
   add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
   for (const size of [least, 25, 50, 75, most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
@@ -433,7 +433,7 @@ function listen() {
 async function start() {
   about = await (await fetch("model")).json();
   $("size").min = Math.max(8, about.smallest_pixels);
-  $("grey").hidden = !about.beside;
+  $("grey").hidden = !about.comparison;
   $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
   $("bars").replaceChildren(...about.class_names.map((name) => {
     const item = document.createElement("li");

@@ -21,7 +21,7 @@ from fsr_fer.predict.model_file import Card
 from fsr_fer.predict.results import SMALLEST_FACE
 
 
-def load_row(
+def load_method_model(
     name: str, profile: str | None, device: str | None, detector: Detector | None
 ) -> Model:
     """The method ``name`` of ``profile`` or of the selected one, in the current folder.
@@ -36,16 +36,18 @@ def load_row(
     try:
         root = find_root()
     except UserError as error:
-        raise UserError(f"{name!r} is no model file; for a row of the pipeline: {error}") from None
+        raise UserError(
+            f"{name!r} is no model file; for a method of the pipeline: {error}"
+        ) from None
     params = read_params(root / "params.yaml")
     profile = selected_profile(params, profile)
     methods = profile_values(params, profile)["methods"]
     usable = [row for row, own in methods.items() if own["faces"] == "downsample"]
     if name not in usable:
-        what = "reads faces that a stage has restored" if name in methods else "is no row of it"
+        what = "needs restored faces" if name in methods else "is no method"
         raise UserError(
-            f"{name!r} is no model file, and in the profile {profile} it {what}; rows that read "
-            f"pictures are {', '.join(usable)}"
+            f"{name!r} is no model file, and in the profile {profile} it {what}; methods that "
+            f"predict pictures are {', '.join(usable)}"
         )
     settings, paths = MethodSettings(**methods[name]), Paths(profile)
     if not (root / paths.network(settings.model)).exists():

@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("mixed_resolution", "finetune/mixed_resolution"),
     ],
 )
-def test_a_row_predicts_what_evaluate_does(project: Path, row: str, model: str) -> None:
+def test_a_method_predicts_what_evaluate_does(project: Path, row: str, model: str) -> None:
     full = np.stack([synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(3)])
     small = downsample(full, 4, RESIZE)
     method = load_method(MethodSettings(model=model, faces="downsample"), project / "models/small")
@@ -73,7 +73,7 @@ def test_a_row_predicts_what_evaluate_does(project: Path, row: str, model: str) 
     )
 
 
-def test_the_command_reads_a_row_with_its_accuracy(project: Path, run: Run) -> None:
+def test_the_command_reads_a_method_with_its_accuracy(project: Path, run: Run) -> None:
     face = synthetic_face("test", 0, faces_per_subject=7, seed=1)
     Image.fromarray(face).resize((75, 75)).save("face.png")
     words = ("predict", "face.png", "--model", "mixed_resolution", "--format")
@@ -96,19 +96,17 @@ def test_mistakes_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    rows = (
-        "rows that read pictures are bicubic, fsr_l2, fsr_plain, fsr_reweighted, mixed_resolution"
-    )
+    rows = "methods that predict pictures are bicubic, fsr_l2, fsr_plain, fsr_reweighted"
     for words, message in (
-        (["rcan"], f"'rcan' is no model file, and in the profile small it reads faces that a stage "
-                   f"has restored; {rows}, orthogonal_updates"),
-        (["nothing"], "'nothing' is no model file, and in the profile small it is no row of it;"),
+        (["rcan"], f"'rcan' is no model file, and in the profile small it needs restored faces; "
+                   f"{rows}, mixed_resolution"),
+        (["nothing"], "'nothing' is no model file, and in the profile small it is no method;"),
         (["orthogonal_updates"], "finetune/orthogonal_updates.safetensors is not there"),
         (["bicubic", "--profile", "none"], "has no profile 'none'; it has small, "),
         (["bicubic", "--profile", "ferplus"], "models/ferplus/pretrain.safetensors is not there"),
         (["bicubic", "--device", "abacus"], "FSR_FER_DEVICE=abacus cannot be used here"),
         (["no.onnx"], "no.onnx: the model cannot be read: No such file"),
-        (["no.onnx", "--device", "cpu"], "are for a row of the pipeline"),
+        (["no.onnx", "--device", "cpu"], "are for a method of the pipeline"),
     ):  # fmt: skip
         code, out, err = run("predict", "face.png", "--model", *words)
         assert (code, out, err.count("\n")) == (1, "", 1), err
@@ -117,6 +115,6 @@ def test_mistakes_are_one_line(
         load(device="cpu")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert "is not inside the project" in run("predict", "a.png", "--model", "bicubic")[2]
-    monkeypatch.setitem(sys.modules, "fsr_fer.pipeline.row_model", None)
-    with pytest.raises(UserError, match="bicubic is no model file; a row of the pipeline needs"):
+    monkeypatch.setitem(sys.modules, "fsr_fer.pipeline.method_model", None)
+    with pytest.raises(UserError, match="bicubic is no model file; a method of the pipeline needs"):
         load("bicubic")
