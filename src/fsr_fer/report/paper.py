@@ -6,7 +6,7 @@ from pathlib import Path
 from fsr_fer.report.inputs import ReportInputs
 
 TEST_FACES = 3068
-"""Test faces of RAF-DB, all of which the paper reads (section 4.1)."""
+"""Test faces of RAF-DB, all of which the paper uses (section 4.1)."""
 
 SIZES = ("x2", "x3", "x4", "x5", "x6", "x7", "x8", "mean")
 
@@ -24,7 +24,7 @@ def paper_rows() -> list[dict[str, str]]:
 def not_comparable(inputs: ReportInputs) -> str:
     """Why the paper's numbers are not comparable with ours; empty if they are."""
     if inputs.source != "rafdb":
-        return "Other data: not comparable. The paper reads RAF-DB, this run other faces."
+        return "Other data: not comparable. The paper uses RAF-DB, this run other faces."
     if (count := len(inputs.manifest.rows("test"))) != TEST_FACES:
         return f"Not comparable: {count:,} test faces here, {TEST_FACES:,} in the paper."
     return ""
