@@ -8,8 +8,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -362,21 +361,14 @@ def repro_command(
 
     os.chdir(tracking.find_root())
     require_faces(Path(), _check())
-    with _interruptible():
-        reproduce(Path(), jobs)
-    summary_command()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """End by SIGTERM and SIGHUP as by Ctrl-C: with what was started, in one line."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:
-        yield
+        reproduce(Path(), jobs)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
+    summary_command()
 
 
 @app.command("summary", rich_help_panel=REVIEW)
@@ -531,9 +523,7 @@ def studies_command(
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root()
-    with _interruptible():
-        written = run_studies(root, dry_run, method or (), seeds, variant, ablations)
-    for path in written:
+    for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
         typer.echo(f"wrote {path.relative_to(root)}")
 
 

@@ -1,9 +1,6 @@
 """Studies: experiments that change what studies.yaml names and nothing else, run once."""
 
 import json
-import signal
-import subprocess
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,7 +217,7 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
 def test_what_a_failed_experiment_said_last_is_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert studies._run(tmp_path, EXPERIMENTS[0], [])
+    assert studies._run(tmp_path, EXPERIMENTS[0])
     said = capfd.readouterr().err
     assert said.startswith("small-seed-1:\n")
     assert "not inside of a DVC repository" in said
@@ -233,7 +230,7 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
     monkeypatch.setattr(studies, "default_jobs", lambda: 2)
     begun: list[Experiment] = []
 
-    def run(root: Path, experiment: Experiment, processes: object) -> int:
+    def run(root: Path, experiment: Experiment) -> int:
         begun.append(experiment)
         return int(experiment.name == "small-no-gan-3")
 
@@ -251,28 +248,6 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
     assert all(e.ablation is None for e in begun[:5])
     assert len(written) == 1
     assert "5 of 5: small-seed-" in capsys.readouterr().out
-
-
-def test_ctrl_c_ends_the_experiments_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    sleeping: list[subprocess.Popen[str]] = []
-    begun = threading.Event()
-
-    def run(root: Path, experiment: Experiment, processes: list[subprocess.Popen[str]]) -> int:
-        sleeping.append(subprocess.Popen(["sleep", "600"], text=True, process_group=0))
-        processes.extend(sleeping)
-        begun.set()
-        return sleeping[0].wait()
-
-    def interrupted(futures: object) -> None:
-        begun.wait()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(studies, "default_jobs", lambda: 1)
-    monkeypatch.setattr(studies, "_run", run)
-    monkeypatch.setattr(studies, "as_completed", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        studies._run_all(ROOT, EXPERIMENTS[:2])
-    assert [process.returncode for process in sleeping] == [-signal.SIGTERM]
 
 
 def test_curves_are_read_as_dvclive_writes_them() -> None:

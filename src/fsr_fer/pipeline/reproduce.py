@@ -202,7 +202,7 @@ def _run_side_by_side(
                     renewed.add(name)
                 sorter.done(name)
         except BaseException:
-            end_groups(process.pid for process in processes.values())
+            _end([process.pid for process in processes.values()])
             raise
 
 
@@ -215,7 +215,7 @@ def _outs(repo: Any) -> dict[str, Any]:
     return {name: entry.get("outs") for name, entry in lock.items()}
 
 
-def end_groups(groups: Iterable[int]) -> None:
+def _end(groups: Iterable[int]) -> None:
     """Have the processes of these groups save their checkpoints and end."""
     asked = -math.inf
     while groups := [group for group in groups if _signal(group, 0)]:

@@ -30,7 +30,7 @@ from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTIN
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.reproduce import default_jobs, end_groups, inputs_of
+from fsr_fer.pipeline.reproduce import default_jobs, inputs_of
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
@@ -251,31 +251,23 @@ def _made(
 
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
-    """Run experiments side by side; after one that fails no other begins, Ctrl-C ends all."""
+    """Run experiments side by side; after one that fails no other begins."""
     if not missing:
         return
-    processes: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(default_jobs()) as pool:
-        futures = {pool.submit(_run, root, e, processes): e for e in missing}
+        futures = {pool.submit(_run, root, experiment): experiment for experiment in missing}
         try:
             for number, future in enumerate(as_completed(futures), start=1):
                 name = futures[future].name
                 if future.result():
                     raise UserError(f"experiment {name} failed; the same command goes on with it")
                 print(f"{number} of {len(missing)}: {name}", flush=True)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            end_groups(process.pid for process in processes)
-            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _run(root: Path, experiment: Experiment, processes: list[subprocess.Popen[str]]) -> int:
-    """Run one as DVC does, in a group of processes of its own: its exit code.
-
-    If that is above 0, its last words are on stderr.
-    """
+def _run(root: Path, experiment: Experiment) -> int:
+    """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
     dvc, own = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp"], ["-n", experiment.name]
     # One of other code or params. --force would replace it, and run again what the run cache has.
     head = commit_of(root, "HEAD")
@@ -286,21 +278,11 @@ def _run(root: Path, experiment: Experiment, processes: list[subprocess.Popen[st
         own += ["-S", value]
     # Not --quiet, which keeps DVC's errors back.
     command = [*dvc, "run", "--temp", *own, *experiment.targets]
-    process = subprocess.Popen(
-        command,
-        cwd=root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        process_group=0,
-    )
-    processes.append(process)
-    said, _ = process.communicate()
-    if process.returncode > 0:
-        lines = said.splitlines()
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()
         print(f"{experiment.name}:", *lines[-LAST_WORDS:], sep="\n", file=sys.stderr)
-    return process.returncode
+    return done.returncode
 
 
 def revision_of(
