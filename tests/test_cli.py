@@ -52,6 +52,7 @@ def test_help_imports_nothing_slow() -> None:
     program = "import sys; from fsr_fer import cli; print(*sys.modules)"
     modules = shell(ROOT, sys.executable, "-c", program).split()
     slow = {"torch", "dvc", "pandas", "great_expectations", "matplotlib", "PIL", "yaml", "numpy"}
+    slow |= {"onnxruntime"}
     assert not slow & set(modules)
 
 
@@ -76,8 +77,9 @@ def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
 
 def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
-    missing = "models/small/packed.safetensors is not there; `dvc repro pack` makes it"
-    assert missing in run("export", target)[2]
+    missing = "fsr-fer: models/small/packed.safetensors is not there; `dvc repro pack` makes it"
+    expected = (1, "", f"{missing} where params.yaml has profile: small\n")
+    assert run("export", target) == expected
     mean = {"pool_after": (1, 3), "pooling": "mean", "bimap_dim": 4, "widths": (4, 6, 8, 16)}
     packed(project / "models/small/packed.safetensors", **mean)
     code, out, _ = run("export", target, "--licence", "research")

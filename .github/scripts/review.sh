@@ -30,10 +30,11 @@ clean() {
 trap clean EXIT
 
 # The numbers committed at BASE may come from another machine, so it is reproduced here. Stages that
-# the change leaves alone then come from the cache for the head, and differ in nothing.
+# the change leaves alone then come from the cache for the head, and differ in nothing. Its own code
+# reads its params: the installed package is the head's.
 reproduce_base() {
   cd "$scratch/base" && dvc config --local cache.dir "$here/.dvc/cache" &&
-    fsr-fer repro >"$out/base.log" 2>&1 && git add --all &&
+    PYTHONPATH="$scratch/base/src" fsr-fer repro >"$out/base.log" 2>&1 && git add --all &&
     git -c user.name=review -c user.email=review@localhost -c commit.gpgsign=false \
       commit --quiet --no-verify --allow-empty --message "$(git log -1 --format=%s), reproduced"
 }

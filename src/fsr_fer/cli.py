@@ -116,7 +116,8 @@ def export_command(
 
     The network is the one that the stage `pack` has calibrated. The file is ONNX (opset 18,
     standard operators) and runs wherever onnxruntime does. Networks that pool by covariance
-    cannot be exported: train with pretrain.extractor.pooling: mean.
+    cannot be exported: train with pretrain.extractor.pooling: mean and bimap_dim squared as
+    the last of its widths.
     """
     from fsr_fer.evaluation.onnx_file import write_onnx
     from fsr_fer.pipeline.params import read_params, selected_profile
@@ -146,7 +147,7 @@ def import_command(
         str | None, typer.Option(help="Profile of the faces [default: the first with this source].")
     ] = None,
     numbered_from: Annotated[
-        int | None, typer.Option(help="The first class, where classes are numbers.")
+        int | None, typer.Option(help="Number of the first class, where classes are numbers.")
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option(min=0.01, max=0.5, help="Draw a test split.")
@@ -295,7 +296,7 @@ def predictions_import_command(
     id     of the test face, as in faces.csv of `fsr-fer predictions faces`
     size   hr, x2, x3, ... or the face's width in pixels
     label  the class; or, in place of it, a column for each class with its
-           probability. Angry and anger are the same class
+           probability, which add up to 1 or 100. Angry and anger are one class
 
     A size must have all test faces, or none.
     """  # noqa: D301
@@ -362,7 +363,8 @@ def repro_command(
     os.chdir(tracking.find_root())
     require_faces(Path(), _check())
     for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+        if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(ending, signal.default_int_handler)
     try:
         reproduce(Path(), jobs)
     except KeyboardInterrupt:
@@ -424,7 +426,7 @@ def verify_command(
         typer.Option(help="Run a stage again in a copy; compare its outputs."),
     ] = None,
 ) -> None:
-    """Check that files, params and code match dvc.lock, and dvc.lock the last commit.
+    """Check that files, params, code and the last commit match dvc.lock.
 
     Every byte is read again. Each difference is one line; the exit code is then 1.
     Results newer than the last commit are only a note if their runs were recorded here.

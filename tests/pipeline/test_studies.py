@@ -1,7 +1,8 @@
 """Studies: experiments that change what studies.yaml names and nothing else, run once."""
 
+import contextlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline import studies
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
+from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.studies import Experiment, experiments_of, run_studies
 from tests import ROOT
+from tests.pipeline.provenance.conftest import commit, git_init, shell
 
 PARAMS = read_params(ROOT / "params.yaml")
 DATASET = {**PARAMS["dataset"], "class_names": ["a", "b"]}
@@ -188,6 +191,50 @@ def test_dvc_sets_what_the_settings_say(experiment: Experiment, tmp_path: Path) 
     assert effective_values(read_params(file)) == experiment.settings(PARAMS)
 
 
+def test_an_experiment_of_other_code_settings_or_faces_is_run_again(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("profile: small ", "profile: open_faces ", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    params = read_params(tmp_path / "params.yaml")
+    first, second = experiments_of(ROOT, params, methods=["bicubic"], seeds=2)
+    faces = tmp_path / "data/raw/open_faces/faces.csv"
+    faces.parent.mkdir(parents=True)
+    faces.write_text("old")
+    for name in ("dvc.yaml", "studies.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    git_init(tmp_path)
+    commit(tmp_path, "the old faces")
+    base = shell(tmp_path, "git", "rev-parse", "HEAD").strip()
+    with contextlib.chdir(tmp_path):
+        (md5,) = hashes_of([Path("data/raw/open_faces")]).values()
+    entry = {"cmd": "", "deps": [{"path": "data/raw/open_faces", "md5": md5}], "outs": []}
+    (tmp_path / "dvc.lock").write_text(yaml.dump({"stages": {"dataset": entry}}))
+    (tmp_path / "settings.json").write_text(json.dumps(first.settings(params)))
+    (tmp_path / "code.json").write_text(json.dumps({"fsr": "1", "report": "1"}))
+    commit(tmp_path, "what the experiment left")
+    ref = f"refs/exps/{base[:2]}/{base[2:]}/{first.name}"
+    shell(tmp_path, "git", "update-ref", ref, "HEAD")
+    shell(tmp_path, "git", "reset", "-q", "--hard", base)
+
+    def found(code: str = "1", experiment: Experiment = first) -> bool:
+        made_by = {"fsr": code, "report": "2"}  # the report predicts nothing
+        return studies.revision_of(tmp_path, experiment, params, made_by) is not None
+
+    assert found()
+    assert not found(code="2")
+    assert not found(experiment=replace(second, name=first.name))
+    faces.write_text("new")
+    assert not found()
+
+
+def test_an_experiment_that_became_another_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where code was edited while it ran."""
+    monkeypatch.setattr(studies, "revision_of", lambda *words: None)
+    monkeypatch.setattr(studies, "_run_all", lambda *words: None)
+    message = "small-seed-1 is not one of today's code, params and data"
+    with pytest.raises(UserError, match=message):
+        run_studies(ROOT)
+
+
 def test_what_is_missing_and_how_long_it_takes_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +288,7 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
 
     written: list[Path] = []
     monkeypatch.setattr(studies, "_run", run)
+    monkeypatch.setattr(studies, "_all_made", lambda *words: {})
     monkeypatch.setattr(studies, "_write_results", write)
     with pytest.raises(UserError, match="experiment small-no-gan-3 failed; the same command goes"):
         run_studies(ROOT)

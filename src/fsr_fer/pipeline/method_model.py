@@ -52,8 +52,8 @@ def load_method_model(
     settings, paths = MethodSettings(**methods[name]), Paths(profile)
     if not (root / paths.network(settings.model)).exists():
         raise UserError(
-            f"{paths.network(settings.model)} is not there; `dvc repro` makes it where params.yaml "
-            f"has profile: {profile}"
+            f"{paths.network(settings.model)} is not there: `dvc pull`, or `dvc repro` where "
+            f"params.yaml has profile: {profile}"
         )
     method = load_method(settings, root / paths.models)
     pixels, accuracy = _measured(root / paths.metrics / "accuracy_by_scale.csv", name)

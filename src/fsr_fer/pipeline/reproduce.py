@@ -66,6 +66,7 @@ def _reproduce(root: Path, jobs: int | None) -> None:
     graph = resolve_graph(root, PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
     inputs = {name: inputs_of(graph, name) for name in graph}
     changed = _changed(root) & inputs.keys()
+    keep_lock(root)
     if changed & {"code", "settings"}:
         # All others read what these two write; often, after a comment say, it is the same again.
         _must([*DVC, "repro", "--quiet", "code", "settings"])
@@ -73,7 +74,6 @@ def _reproduce(root: Path, jobs: int | None) -> None:
     if not changed:
         print("Data and pipelines are up to date.")
         return
-    keep_lock(root)
     before = last_runs(root)
     places = jobs or default_jobs()
     if places > 1:

@@ -5,6 +5,7 @@ come from DVC's run cache. One that exists and was made by today's code and para
 again, so an interrupted study goes on where it was.
 """
 
+import contextlib
 import copy
 import csv
 import re
@@ -23,11 +24,13 @@ from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.evaluation.statistics import total_accuracy
+from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.git import commit_of, experiments
 from fsr_fer.pipeline.graph import resolve_graph
 from fsr_fer.pipeline.params import check_params, read_params
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
+from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.reproduce import default_jobs, inputs_of
@@ -226,7 +229,8 @@ def run_studies(
     for experiment in wanted:
         if experiment.ablation is None or experiment.seed == wanted[0].seed:
             experiment.check(params)  # for other seeds an ablation has the same values
-    code = Revision(root).values(CODE_FILE.name)
+    with contextlib.chdir(root):  # code.json and the .dvc files may be of other code and data
+        code = {name: fingerprint(name) for name in stage_names()}
     made = _made(root, wanted, params, code)
     missing = [experiment for experiment in wanted if experiment not in made]
     duration = _duration(root, missing, params)
@@ -236,10 +240,10 @@ def run_studies(
     # All methods of a seed first: their networks are what the ablations start from.
     whole = [experiment for experiment in wanted if experiment.ablation is None]
     _run_all(root, [experiment for experiment in missing if experiment in whole])
-    written = _write_results(root, params, _made(root, whole, params, code))
+    written = _write_results(root, params, _all_made(root, whole, params, code))
     if whole != wanted:
         _run_all(root, [experiment for experiment in missing if experiment not in whole])
-        written = _write_results(root, params, _made(root, wanted, params, code))
+        written = _write_results(root, params, _all_made(root, wanted, params, code))
     return written
 
 
@@ -248,6 +252,24 @@ def _made(
 ) -> dict[Experiment, Revision]:
     """The experiments that exist, with their commits."""
     return {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
+
+
+def _all_made(
+    root: Path, wanted: Sequence[Experiment], params: Mapping[str, Any], code: Mapping[str, str]
+) -> dict[Experiment, Revision]:
+    """The experiments with their commits.
+
+    Raises:
+        UserError: one is missing: code, params or data were edited while it ran.
+    """
+    made = _made(root, wanted, params, code)
+    for experiment in wanted:
+        if experiment not in made:
+            raise UserError(
+                f"experiment {experiment.name} is not one of today's code, params and data; were "
+                "they edited while it ran? The same command runs it again"
+            )
+    return made
 
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
@@ -288,14 +310,26 @@ def _run(root: Path, experiment: Experiment) -> int:
 def revision_of(
     root: Path, experiment: Experiment, params: Mapping[str, Any], code: Mapping[str, str]
 ) -> Revision | None:
-    """The experiment's commit, if today's params and code would give the same."""
+    """The experiment's commit, if today's params, code and imported data would give the same."""
     for commit in experiments(root, experiment.name).values():
         revision = Revision(root, commit, experiment.name)
         made_by = revision.values(CODE_FILE.name)
         same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_PREDICTING)
-        if same_code and revision.values(SETTINGS_FILE.name) == experiment.settings(params):
+        same_settings = revision.values(SETTINGS_FILE.name) == experiment.settings(params)
+        if same_code and same_settings and _has_data_of(root, revision):
             return revision
     return None
+
+
+def _has_data_of(root: Path, revision: Revision) -> bool:
+    """Whether the imported data that a revision's stages read lie here: faces, weights."""
+    entries = revision.lock.values()
+    outs = {out["path"] for entry in entries for out in entry.get("outs", [])}
+    read = {dep["path"]: dep["md5"] for entry in entries for dep in entry.get("deps", [])}
+    imported = {p: m for p, m in read.items() if p.startswith("data/raw/") and p not in outs}
+    imported.pop("data/raw/predictions", None)  # of other tools: the report alone reads them
+    with contextlib.chdir(root):
+        return hashes_of(map(Path, imported)) == imported
 
 
 def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, Any]) -> str:

@@ -118,7 +118,8 @@ class Model:
             min_probability=min_probability,
         )
         _check(choices, every)
-        several = isinstance(sources, Iterable) and not hasattr(sources, "read")  # a file has lines
+        several = hasattr(sources, "__iter__") or hasattr(sources, "__getitem__")
+        several = several and not hasattr(sources, "read")  # a file has lines
         one = (str, os.PathLike, bytes, bytearray, np.ndarray)
         listed: Any = sources if several and not isinstance(sources, one) else [sources]
         pictures = _pictures(listed, boxes, box_form or "", channels)
