@@ -194,12 +194,13 @@ def test_the_first_place_over_seeds(first_words: str, studies: tuple[str, ...], 
             assert cell == shown, (name, size)
 
 
-def test_the_ablations_of_the_first_place() -> None:
-    found = read("metrics/studies/small_orthogonal_updates_ablations.json")["results"]
-    header, *rows = table("ablation of `orthogonal_updates`")
+@pytest.mark.parametrize("method", ["orthogonal_updates", "ensemble_distillation"])
+def test_the_ablations_of_the_most_accurate_methods(method: str) -> None:
+    found = read(f"metrics/studies/small_{method}_ablations.json")["results"]
+    header, *rows = table(f"ablation of `{method}`")
     sizes = [cell.split()[0].lower() for cell in header[1:]]
     assert [row[0] for row in rows] == list(found)
     for name, *cells in rows:
-        pair = found[name]["pairs"]["total_accuracy"][f"{name} - orthogonal_updates"]
+        pair = found[name]["pairs"]["total_accuracy"][f"{name} - {method}"]
         for size, cell in zip(sizes, cells, strict=True):
             assert cell == with_interval(*(pair[size][key] for key in ("mean", "low", "high")))
