@@ -358,7 +358,7 @@ def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
         (["good.png", "--output", "folder"], "exists"),
         (["good.png", "--output", "/dev/full"], "exists"),
         (["good.png", "--model", "good.png"], "is no ONNX model"),
-        (["good.png", "--model", "folder"], "cannot be read: Is a directory"),
+        (["good.png", "--model", "folder"], "'folder' is no model file"),
     ],
 )
 def test_a_mistake_is_one_line(here: Path, predict: Predict, words: list[str], said: str) -> None:

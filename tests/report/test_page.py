@@ -210,7 +210,7 @@ def test_names_in_pictures_are_drawn_in_a_font_that_has_them(capsys):
 
 
 def test_faces_that_were_enlarged_are_said_to_be(written, tmp_path):
-    said = "FER2013's faces have 48 pixels: full size is them enlarged, and x2"
+    said = "FER2013's faces have 48 pixels: at full size they are upsampled, and x2"
     assert said not in Collector(written.page).text
     inputs = build_inputs(tmp_path / "inputs", source="fer2013")
     page = Collector(write(inputs, tmp_path).page).text

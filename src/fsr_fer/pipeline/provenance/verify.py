@@ -145,6 +145,8 @@ def _imports(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
             path = os.path.relpath(out.fs_path).replace(os.sep, "/")
             if out.workspace_status() and _is_here(Path(path)):
                 yield f"{path} is not the data that {name} names: changed after the import"
+            elif out.workspace_status() and path not in {dep["path"] for dep in deps}:
+                yield f"{path}, which {name} names, is not here: `dvc checkout` or `dvc pull`"
             sizes = {(d.get("size"), d.get("nfiles")) for d in deps if d["path"] == path}
             if sizes - {(out.meta.size, out.meta.nfiles)}:
                 yield f"{name} has another size of {path} than {LOCK_FILE}"
