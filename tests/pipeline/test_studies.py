@@ -205,6 +205,7 @@ def test_an_experiment_of_other_code_settings_or_faces_is_run_again(tmp_path: Pa
     commit(tmp_path, "the old faces")
     base = shell(tmp_path, "git", "rev-parse", "HEAD").strip()
     with contextlib.chdir(tmp_path):
+        assert {Path("data/raw/open_faces"), Path("data/raw/weights")} == studies._imported(Path())
         (md5,) = hashes_of([Path("data/raw/open_faces")]).values()
     entry = {"cmd": "", "deps": [{"path": "data/raw/open_faces", "md5": md5}], "outs": []}
     (tmp_path / "dvc.lock").write_text(yaml.dump({"stages": {"dataset": entry}}))
@@ -217,7 +218,9 @@ def test_an_experiment_of_other_code_settings_or_faces_is_run_again(tmp_path: Pa
 
     def found(code: str = "1", experiment: Experiment = first) -> bool:
         made_by = {"fsr": code, "report": "2"}  # the report predicts nothing
-        return studies.revision_of(tmp_path, experiment, params, made_by) is not None
+        with contextlib.chdir(tmp_path):
+            data = hashes_of(studies._imported(Path()))
+        return studies.revision_of(tmp_path, experiment, params, made_by, data) is not None
 
     assert found()
     assert not found(code="2")

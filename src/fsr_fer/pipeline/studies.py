@@ -231,7 +231,8 @@ def run_studies(
             experiment.check(params)  # for other seeds an ablation has the same values
     with contextlib.chdir(root):  # code.json and the .dvc files may be of other code and data
         code = {name: fingerprint(name) for name in stage_names()}
-    made = _made(root, wanted, params, code)
+        data = hashes_of(_imported(root))
+    made = _made(root, wanted, params, code, data)
     missing = [experiment for experiment in wanted if experiment not in made]
     duration = _duration(root, missing, params)
     print(f"{len(wanted)} experiments, {len(missing)} to run{duration}", flush=True)
@@ -240,29 +241,37 @@ def run_studies(
     # All methods of a seed first: their networks are what the ablations start from.
     whole = [experiment for experiment in wanted if experiment.ablation is None]
     _run_all(root, [experiment for experiment in missing if experiment in whole])
-    written = _write_results(root, params, _all_made(root, whole, params, code))
+    written = _write_results(root, params, _all_made(root, whole, params, code, data))
     if whole != wanted:
         _run_all(root, [experiment for experiment in missing if experiment not in whole])
-        written = _write_results(root, params, _all_made(root, wanted, params, code))
+        written = _write_results(root, params, _all_made(root, wanted, params, code, data))
     return written
 
 
 def _made(
-    root: Path, wanted: Sequence[Experiment], params: Mapping[str, Any], code: Mapping[str, str]
+    root: Path,
+    wanted: Sequence[Experiment],
+    params: Mapping[str, Any],
+    code: Mapping[str, str],
+    data: Mapping[str, str],
 ) -> dict[Experiment, Revision]:
     """The experiments that exist, with their commits."""
-    return {e: r for e in wanted if (r := revision_of(root, e, params, code)) is not None}
+    return {e: r for e in wanted if (r := revision_of(root, e, params, code, data)) is not None}
 
 
 def _all_made(
-    root: Path, wanted: Sequence[Experiment], params: Mapping[str, Any], code: Mapping[str, str]
+    root: Path,
+    wanted: Sequence[Experiment],
+    params: Mapping[str, Any],
+    code: Mapping[str, str],
+    data: Mapping[str, str],
 ) -> dict[Experiment, Revision]:
     """The experiments with their commits.
 
     Raises:
         UserError: one is missing: code, params or data were edited while it ran.
     """
-    made = _made(root, wanted, params, code)
+    made = _made(root, wanted, params, code, data)
     for experiment in wanted:
         if experiment not in made:
             raise UserError(
@@ -308,28 +317,34 @@ def _run(root: Path, experiment: Experiment) -> int:
 
 
 def revision_of(
-    root: Path, experiment: Experiment, params: Mapping[str, Any], code: Mapping[str, str]
+    root: Path,
+    experiment: Experiment,
+    params: Mapping[str, Any],
+    code: Mapping[str, str],
+    data: Mapping[str, str],
 ) -> Revision | None:
     """The experiment's commit, if today's params, code and imported data would give the same."""
     for commit in experiments(root, experiment.name).values():
         revision = Revision(root, commit, experiment.name)
         made_by = revision.values(CODE_FILE.name)
         same_code = all(made_by.get(k) == code[k] for k in code if k not in NOT_PREDICTING)
+        deps = [dep for entry in revision.lock.values() for dep in entry.get("deps", [])]
+        same_data = all(data.get(dep["path"], dep["md5"]) == dep["md5"] for dep in deps)
         same_settings = revision.values(SETTINGS_FILE.name) == experiment.settings(params)
-        if same_code and same_settings and _has_data_of(root, revision):
+        if same_code and same_data and same_settings:
             return revision
     return None
 
 
-def _has_data_of(root: Path, revision: Revision) -> bool:
-    """Whether the imported data that a revision's stages read lie here: faces, weights."""
-    entries = revision.lock.values()
-    outs = {out["path"] for entry in entries for out in entry.get("outs", [])}
-    read = {dep["path"]: dep["md5"] for entry in entries for dep in entry.get("deps", [])}
-    imported = {p: m for p, m in read.items() if p.startswith("data/raw/") and p not in outs}
-    imported.pop("data/raw/predictions", None)  # of other tools: the report alone reads them
-    with contextlib.chdir(root):
-        return hashes_of(map(Path, imported)) == imported
+def _imported(root: Path) -> set[Path]:
+    """The imported data that stages read: faces, weights."""
+    graph = resolve_graph(
+        root, (root / PIPELINE_FILE).read_bytes(), (root / PARAMS_FILE).read_bytes()
+    )
+    made = {out for node in graph.values() for out in node["outs"]}
+    read = {dep for node in graph.values() for dep in node["deps"]} - made
+    read.discard("data/raw/predictions")  # of other tools: the report alone reads them
+    return {Path(path) for path in read if path.startswith("data/raw/")}
 
 
 def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, Any]) -> str:

@@ -27,10 +27,10 @@ class Prediction:
     """One face and its expression; if ``status`` is not ``ok``, ``message`` is the reason.
 
     ``input`` counts the pictures from 1. Of a video ``frame`` counts from 0 and ``seconds`` are
-    those from its start. ``score``, 0 to 1, is the detector's
-    confidence; given boxes have none. ``pixels`` is the side of the square crop in the original
-    picture. ``probabilities`` are in the order of the classes, with ``top_k`` in descending order.
-    ``expected_accuracy`` is the model's accuracy on test faces of that size, 0 to 1.
+    those from its start. ``score``, 0 to 1, is the detector's confidence; given boxes have none.
+    ``pixels`` is the side of the square crop in the original picture. ``probabilities`` are in the
+    order of the classes, with ``top_k`` in descending order. ``expected_accuracy`` is the model's
+    accuracy on test faces of that size, 0 to 1.
     """
 
     input: int

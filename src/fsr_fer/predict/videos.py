@@ -136,9 +136,7 @@ def _decoded(container: Any, damaged: type[Exception]) -> Iterator[_Frame]:
             number += 1
     stated = _stated_end(container.format.name, stream)
     if not problem and number and end + MISSING_SECONDS < stated:
-        problem = (
-            f"is cut off: it ends at {end - float(start):.2f} s of {stated - float(start):.2f}"
-        )
+        problem = f"is cut off: it ends at {end - start:.2f} s of {stated - start:.2f}"
     if problem or not number:
         raise PictureError(problem or "has no frames")
 

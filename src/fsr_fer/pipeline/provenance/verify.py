@@ -143,11 +143,13 @@ def _imports(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
     for name, stage in stages.items():
         for out in stage.outs if stage.is_data_source else ():
             path = os.path.relpath(out.fs_path).replace(os.sep, "/")
-            if out.workspace_status() and _is_here(Path(path)):
-                yield f"{path} is not the data that {name} names: changed after the import"
-            elif out.workspace_status() and path not in {dep["path"] for dep in deps}:
-                yield f"{path}, which {name} names, is not here: `dvc checkout` or `dvc pull`"
-            sizes = {(d.get("size"), d.get("nfiles")) for d in deps if d["path"] == path}
+            read = [dep for dep in deps if dep["path"] == path]
+            if out.workspace_status():
+                if _is_here(Path(path)):
+                    yield f"{path} is not the data that {name} names: changed after the import"
+                elif not read:  # else its readers' finding says so
+                    yield f"{path}, which {name} names, is not here: `dvc checkout` or `dvc pull`"
+            sizes = {(dep.get("size"), dep.get("nfiles")) for dep in read}
             if sizes - {(out.meta.size, out.meta.nfiles)}:
                 yield f"{name} has another size of {path} than {LOCK_FILE}"
 

@@ -169,8 +169,9 @@ function drawCurve(pixels) {
   const sizes = [least, ...measured, most];
   const line = sizes.map((size) => `${x(size)},${y(expected(size))}`).join(" ");
   if (about.comparison) {
-    const plain = about.comparison.pixels.map((size, at) => `${x(size)},${y(about.comparison.plain[at])}`);
-    add("polyline", { class: "plain", points: plain.join(" ") });
+    const { pixels: sides, plain } = about.comparison;
+    const points = sides.map((side, at) => `${x(side)},${y(plain[at])}`);
+    add("polyline", { class: "plain", points: points.join(" ") });
   }
   add("polyline", { points: line });
   add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % correct");
