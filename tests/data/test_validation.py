@@ -110,6 +110,13 @@ def test_a_picture_in_two_splits_is_named_on_both_sides(dataset: Path) -> None:
     assert rows == [(1, "train1.png", "train + test"), (13, "test1.png", "train + test")]
 
 
+def test_a_class_may_be_called_what_several_are_joined_by(dataset: Path) -> None:
+    edit_manifest(dataset, ",sad,", ",sad + tired,")
+    found = failures(validate(dataset))
+    assert "labels" in found
+    assert "labels_of_pictures" not in found
+
+
 @pytest.mark.parametrize(
     ("change", "check", "value"),
     [

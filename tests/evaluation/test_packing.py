@@ -58,6 +58,15 @@ def test_the_accuracy_to_expect_never_falls_with_the_size() -> None:
     }
 
 
+def test_noise_does_not_depend_on_the_size_of_batches() -> None:
+    faces = np.full((3, 20, 20, 3), 100, np.uint8)
+    noisy = degradations(seed=1)["noise, 5 grey levels"]
+    one_by_one = np.concatenate([noisy(faces[i : i + 1], 20) for i in range(3)])
+    together = degradations(seed=1)["noise, 5 grey levels"](faces, 20)
+    np.testing.assert_array_equal(together, one_by_one)
+    assert not np.array_equal(one_by_one[0], one_by_one[1])
+
+
 def test_boxes_too_large_and_too_far_by_hand() -> None:
     faces = np.zeros((1, 100, 100, 3), np.uint8)
     faces[:, :, :50] = 200

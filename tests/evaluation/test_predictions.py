@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
+from fsr_fer.evaluation.predictions import PredictionTable, common_sizes, parse_predictions
 
 NAMES = ("happiness", 'odd, "name"', "neutral")
 
@@ -53,3 +53,14 @@ def test_bad_files_are_one_line(content, message):
     with pytest.raises(UserError, match=r"^row\.csv: [^\n]+$") as error:
         parse_predictions(content, "row.csv", NAMES)
     assert message in str(error.value)
+
+
+def test_the_mean_needs_every_scale_and_not_full_size():
+    def table(*sizes):
+        column = np.array([0])
+        return PredictionTable(
+            ids=("a",), labels=column, class_names=NAMES, predicted=dict.fromkeys(sizes, column)
+        )
+
+    assert common_sizes([table("x2", "x4")], (2, 4)) == ["x2", "x4", "mean"]
+    assert common_sizes([table("hr", "x2", "x4"), table("hr", "x4")], (2, 4)) == ["hr", "x4"]

@@ -104,7 +104,7 @@ def test_mistakes_are_one_line(
         (["orthogonal_updates"], "finetune/orthogonal_updates.safetensors is not there"),
         (["bicubic", "--profile", "none"], "has no profile 'none'; it has small, "),
         (["bicubic", "--profile", "ferplus"], "models/ferplus/pretrain.safetensors is not there"),
-        (["bicubic", "--device", "abacus"], "FSR_FER_DEVICE=abacus cannot be used here"),
+        (["bicubic", "--device", "abacus"], "device abacus cannot be used here"),
         (["no.onnx"], "no.onnx: the model cannot be read: No such file"),
         (["no.onnx", "--device", "cpu"], "are for a method of the pipeline"),
     ):  # fmt: skip

@@ -117,7 +117,7 @@ def test_bfloat16_computes_the_convolutions_alone() -> None:
         assert value.dtype == exact[name].dtype
         assert value.item() == pytest.approx(exact[name].item(), rel=0.1), name
     assert values["train/cross_entropy"] != exact["train/cross_entropy"]
-    assert {weight.dtype for weight in half.kept.parameters()} == {torch.float32}
+    assert {weight.dtype for weight in half.model.parameters()} == {torch.float32}
 
 
 def test_the_teacher_is_the_ema_that_reads_the_full_size_face() -> None:
@@ -196,8 +196,8 @@ def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
             torch.testing.assert_close(tensor, 0.9 * start[name] + 0.1 * learned[name])
     weight = averaging.ema.extractor.bimap.weight
     torch.testing.assert_close(weight.mT @ weight, torch.eye(8), rtol=0, atol=1e-5)
-    assert averaging.kept is averaging.ema
-    assert trainer(ema_decay=0.0).kept.training
+    assert averaging.model is averaging.ema
+    assert trainer(ema_decay=0.0).model.training
 
 
 def test_muon_moves_the_hidden_weights_and_adam_all_others() -> None:

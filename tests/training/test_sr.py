@@ -3,7 +3,6 @@
 import math
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import save_network
 from fsr_fer.training.fit import Run
-from fsr_fer.training.settings import SrSettings, SuperResolutionSettings
+from fsr_fer.training.settings import SuperResolutionSettings
 from fsr_fer.training.sr import (
     META_SR_FACTORS,
     mean_psnr,
@@ -40,18 +39,6 @@ settings = partial(
     validation_every=2,
     validation_pictures=6,
 )
-
-
-def sr_settings(retrained_from: Literal["meta_sr", "nothing"] = "meta_sr") -> SrSettings:
-    return SrSettings(
-        weights="trained",
-        retrained_from=retrained_from,
-        rcan=RcanSettings(groups=1, blocks=1, filters=4, reduction=2),
-        meta_sr=MetaSrSettings(filters=4, growth=2, blocks=1, layers=1, hidden=4),
-        rcan_training=settings(),
-        meta_sr_training=settings(),
-        meta_sr_retrained_training=settings(),
-    )
 
 
 def test_meta_sr_sees_one_factor_a_batch_and_all_of_them() -> None:
@@ -96,20 +83,24 @@ def test_meta_sr_is_trained_again_from_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "meta_sr.safetensors"
     trained = MetaSr(MetaSrSettings(filters=6, growth=4, blocks=1, layers=1, hidden=5))
     save_network(path, trained)
-    start = network_to_retrain(path, sr_settings(), seed=1)
+    start = network_to_retrain(path)
     assert start.settings == trained.settings
     for name, tensor in trained.state_dict().items():
         assert torch.equal(start.state_dict()[name], tensor), name
     learning = {name for name, p in start.named_parameters() if p.requires_grad}
     mean_colours = {f"{s}_mean.{of}" for s in ("sub", "add") for of in ("weight", "bias")}
     assert learning == set(trained.state_dict()) - mean_colours
-    save_network(path, Rcan(sr_settings().rcan, 2))
+    save_network(path, Rcan(RcanSettings(groups=1, blocks=1, filters=4, reduction=2), 2))
     with pytest.raises(UserError, match="holds no meta_sr"):
-        network_to_retrain(path, sr_settings(), seed=1)
+        network_to_retrain(path)
 
 
-def test_meta_sr_can_be_trained_again_from_nothing() -> None:
-    settings = sr_settings("nothing")
-    start = network_to_retrain(Path("missing.safetensors"), settings, seed=1)
-    fresh = new_network("meta_sr_retrained", settings, seed=1)
-    assert torch.equal(start.state_dict()["GFF.0.bias"], fresh.state_dict()["GFF.0.bias"])
+def test_a_new_network_is_of_the_kind_of_its_settings_and_of_its_seed() -> None:
+    settings = MetaSrSettings(filters=4, growth=2, blocks=1, layers=1, hidden=4)
+    first, again, other = (new_network("meta_sr", settings, seed) for seed in (1, 1, 2))
+    weights = [network.state_dict()["GFF.0.bias"] for network in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    rcan = new_network("rcan_x3", RcanSettings(groups=1, blocks=1, filters=4, reduction=2), 1)
+    assert isinstance(rcan, Rcan)
+    assert rcan.scale == 3

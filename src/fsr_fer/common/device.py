@@ -12,27 +12,30 @@ VARIABLE = "FSR_FER_DEVICE"
 def choose_device(name: str | None = None) -> torch.device:
     """The device called ``name``: auto (CUDA if there is one), cpu, cuda[:n], mps.
 
-    Without ``name``, FSR_FER_DEVICE decides, or auto. On a GPU this also makes torch's kernels
+    Without ``name``, FSR_FER_DEVICE decides, or auto. Of several processes of torchrun each takes a
+    GPU of its own, unless one is named by number. On a GPU this also makes torch's kernels
     deterministic (the CPU's are anyway) and turns TF32 off, which is too coarse for the smallest
     eigenvalues.
 
     Raises:
         UserError: the name is unknown or this machine has no such device.
     """
+    said = f"device {name}"
     if name is None:
         name = os.environ.get(VARIABLE, "auto")
+        said = f"{VARIABLE}={name}"
     if name == "auto":
-        name = "cpu"
-        if torch.cuda.is_available():  # where several processes share them, each takes its own
-            rank = int(os.environ.get("LOCAL_RANK", "0"))
-            name = f"cuda:{rank % torch.cuda.device_count()}"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and torch.cuda.is_available():
+        rank = int(os.environ.get("LOCAL_RANK", "0"))
+        name = f"cuda:{rank % torch.cuda.device_count()}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{VARIABLE}={name} cannot be used here ({reason}); use auto, cpu, cuda or cuda:N"
+            f"{said} cannot be used here ({reason}); use auto, cpu, cuda or cuda:N"
         ) from error
     if device.type != "cpu":
         # cuBLAS needs its workspace fixed before the first call to be deterministic.

@@ -68,7 +68,10 @@ def bicubic(faces: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def degradations(seed: int) -> dict[str, Change]:
-    """Common degradations of small faces, by the name that the model card has."""
+    """Common degradations of small faces, by the name that the model card has.
+
+    The noise of each face is drawn after that of the face before, whatever the size of batches.
+    """
 
     def each(change: Callable[[np.ndarray], np.ndarray]) -> Change:
         return lambda faces, pixels: np.stack([change(face) for face in bicubic(faces, pixels)])
@@ -79,11 +82,7 @@ def degradations(seed: int) -> dict[str, Change]:
     def boxed(zoom: float, right: float) -> Change:
         return lambda faces, pixels: bicubic(_other_box(faces, zoom, right), pixels)
 
-    def noisy(faces: np.ndarray, pixels: int) -> np.ndarray:
-        generator = np.random.default_rng(seed)
-        small = bicubic(faces, pixels)
-        return np.stack([add(face, generator.normal(0, 5, face.shape)) for face in small])
-
+    generator = np.random.default_rng(seed)
     return {
         "area averaging": other("area"),
         "nearest pixel": other("nearest"),
@@ -91,7 +90,7 @@ def degradations(seed: int) -> dict[str, Change]:
         "JPEG, quality 60": each(lambda face: jpeg(face, 60)),
         "JPEG, quality 90": each(lambda face: jpeg(face, 90)),
         "blur, sigma 0.7 pixels": each(lambda face: blur(face, 0.7)),
-        "noise, 5 grey levels": noisy,
+        "noise, 5 grey levels": each(lambda face: add(face, generator.normal(0, 5, face.shape))),
         "half as bright": each(lambda face: brighten(face, 0.5)),
         "1.5 times as bright": each(lambda face: brighten(face, 1.5)),
         "box 15 % too large": boxed(1.15, 0.0),

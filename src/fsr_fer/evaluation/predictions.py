@@ -56,9 +56,9 @@ class PredictionTable:
 
 def common_sizes(tables: Collection[PredictionTable], scales: Sequence[int]) -> list[str]:
     """The sizes that all these tables have, and ``MEAN`` if they have every scale."""
-    sizes = [HR, *(f"x{scale}" for scale in scales)]
-    known = [size for size in sizes if all(size in table.predicted for table in tables)]
-    return [*known, MEAN] if known == sizes else known
+    downsampled = [f"x{scale}" for scale in scales]
+    known = [s for s in (HR, *downsampled) if all(s in table.predicted for table in tables)]
+    return [*known, MEAN] if set(downsampled) <= set(known) else known
 
 
 def by_size(columns: Collection[str]) -> list[str]:

@@ -160,7 +160,7 @@ def _degrade(small: np.ndarray, full: np.ndarray, what: Degradations, face: int)
 
 
 class FinetuneTrainer:
-    """Student (a copy of ``pretrained``), its EMA and optimizer; ``kept`` is EMA or student.
+    """Student (a copy of ``pretrained``), EMA and optimizer; ``model`` is what results of them.
 
     ``log_shares`` [classes] are the logarithms of the classes' shares of the train faces.
     """
@@ -178,7 +178,7 @@ class FinetuneTrainer:
         self.ensemble = ensemble
         self.ema = copy.deepcopy(pretrained).to(device).eval().requires_grad_(False)
         self.student = copy.deepcopy(self.ema).train().requires_grad_(True)
-        self.kept = self.ema if settings.ema_decay > 0 else self.student
+        self.model = self.ema if settings.ema_decay > 0 else self.student
         make = partial(Muon, step_size=settings.muon) if settings.muon > 0 else TensorFlowAdam
         self.optimizer: TensorFlowAdam = make(
             self.student,
@@ -319,10 +319,10 @@ def finetune(
 
     def validated(means: dict[str, float]) -> dict[str, float]:
         rate = {"train/learning_rate": trainer.optimizer.learning_rate}
-        return rate | validate(trainer.kept, held_out, run.device)
+        return rate | validate(trainer.model, held_out, run.device)
 
     fit(
-        trainer.kept,
+        trainer.model,
         trainer.state,
         train_step,
         validated,
@@ -330,4 +330,4 @@ def finetune(
         schedule=Schedule(settings.epochs, settings.validation_every, unit=batches),
         run=run,
     )
-    return trainer.kept
+    return trainer.model

@@ -49,8 +49,8 @@ class FsrTrainer:
     ) -> None:
         self.settings, self.losses, self.reweight = settings, variant.losses, variant.reweight
         self.device = device
-        if device.type == "cuda" and settings.precision != "float32":
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+        if settings.precision == "tf32":  # which only GPUs have
+            torch.backends.cudnn.allow_tf32 = True
         self.classifier = classifier.to(device).eval().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "fsr", "weights"))

@@ -38,10 +38,10 @@ class TensorFlowAdam:
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         decayed = {id(weight) for weight in layer_weights(network)}
         excluded = {id(weight) for weight in others}
-        self.moved = [p for p in self.parameters if id(p) not in excluded]
-        self.decays = [weight_decay if id(p) in decayed else 0.0 for p in self.moved]
-        self.means = [torch.zeros_like(p) for p in self.moved]
-        self.squares = [torch.zeros_like(p) for p in self.moved]
+        self.updated = [p for p in self.parameters if id(p) not in excluded]
+        self.decays = [weight_decay if id(p) in decayed else 0.0 for p in self.updated]
+        self.means = [torch.zeros_like(p) for p in self.updated]
+        self.squares = [torch.zeros_like(p) for p in self.updated]
         self.steps = 0
 
     def zero_grad(self) -> None:
@@ -54,7 +54,7 @@ class TensorFlowAdam:
         """Update the parameters; each must have a gradient."""
         self.steps += 1
         gradients = []
-        for parameter, decay in zip(self.moved, self.decays, strict=True):
+        for parameter, decay in zip(self.updated, self.decays, strict=True):
             assert parameter.grad is not None
             gradient = parameter.grad
             gradients.append(gradient.add(parameter, alpha=decay) if decay else gradient)
@@ -67,22 +67,22 @@ class TensorFlowAdam:
         torch._foreach_add_(denominator, self.epsilon)
         correction = (1 - self.beta2**self.steps) ** 0.5 / (1 - self.beta1**self.steps)
         rate = self.learning_rate * correction
-        torch._foreach_addcdiv_(self.moved, self.means, denominator, -rate)
+        torch._foreach_addcdiv_(self.updated, self.means, denominator, -rate)
 
     def step_if_finite(
-        self, terms: Mapping[str, Tensor], player: str, faces: int
+        self, terms: Mapping[str, Tensor], prefix: str, faces: int
     ) -> dict[str, Tensor]:
-        """Call ``step``; returns the terms and ``player/gradient_norm``, detached.
+        """Call ``step``; returns the terms and ``prefix/gradient_norm``, detached.
 
         ``terms`` are means over this process's faces, ``faces`` many; returned are those over all
-        processes. ``player`` is the prefix of the names: g, d or train.
+        processes. ``prefix`` of the norm's name: g, d or train.
 
         Raises:
             FloatingPointError: a term or the norm is not finite; nothing was updated.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         terms = mean_over_all({name: term.detach() for name, term in terms.items()}, faces)
-        terms[f"{player}/gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
+        terms[f"{prefix}/gradient_norm"] = torch.nn.utils.get_total_norm(gradients)
         require_finite(terms)
         self.step()
         return terms

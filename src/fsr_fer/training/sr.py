@@ -14,34 +14,28 @@ from fsr_fer.evaluation.restoration import psnr
 from fsr_fer.models.image_tensors import as_picture, as_values
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
+from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import load_network
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.settings import SrSettings, SuperResolutionSettings
+from fsr_fer.training.settings import SuperResolutionSettings
 
 META_SR_FACTORS = tuple(tenths / 10 for tenths in range(11, 41))
 """What the official Meta-SR was trained for: 1.1, 1.2, ..., 4.0."""
 
 
-def new_network(key: str, settings: SrSettings, seed: int) -> Rcan | MetaSr:
+def new_network(key: str, settings: RcanSettings | MetaSrSettings, seed: int) -> Rcan | MetaSr:
     """An untrained network: RCAN for one scale (``key`` is rcan_x2), else Meta-SR for all."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "sr", key, "weights"))
-        scale = scale_of(key)
-        return MetaSr(settings.meta_sr) if scale is None else Rcan(settings.rcan, scale)
+        if isinstance(settings, MetaSrSettings):
+            return MetaSr(settings)
+        return Rcan(settings, int(key.removeprefix("rcan_x")))
 
 
-def scale_of(key: str) -> int | None:
-    """The one scale that a network is for: 2 of rcan_x2, None of meta_sr."""
-    _, _, scale = key.partition("_x")
-    return int(scale) if scale else None
-
-
-def network_to_retrain(meta_sr: Path, settings: SrSettings, seed: int) -> Rcan | MetaSr:
-    """What meta_sr_retrained starts from: the Meta-SR in the file ``meta_sr``, or a new one."""
-    if settings.retrained_from == "nothing":
-        return new_network("meta_sr_retrained", settings, seed)
-    trained = load_network(meta_sr, MetaSr)
+def network_to_retrain(path: Path) -> Rcan | MetaSr:
+    """The Meta-SR in the file ``path``, as ``meta_sr_retrained`` starts from it."""
+    trained = load_network(path, MetaSr)
     network = MetaSr(trained.settings)
     network.load_state_dict(trained.state_dict())
     return network

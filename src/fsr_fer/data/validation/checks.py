@@ -25,7 +25,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-SEVERAL = r" \+ "
+SEPARATOR = "\n"  # which no class name has
 FACE_SHAPE = f"{FULL_SIZE}x{FULL_SIZE}x3"
 
 
@@ -114,13 +114,15 @@ def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]
         if result.success == bool(rows):
             raise RuntimeError(f"Great Expectations could not check {name}: {result}")
         of_faces = "split" in table  # and not of groups, which are no rows of the manifest
-        values = table.loc[rows, expectation.column].map(
-            lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
-        )
         offenders = [
-            Offender(row if of_faces else None, table["id"][row], values[row]) for row in rows
+            Offender(row if of_faces else None, table["id"][row], _shown(value))
+            for row, value in table.loc[rows, expectation.column].items()
         ]
         yield Check(name, expectation.description, offenders)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value).replace(SEPARATOR, " + ")
 
 
 def _check_columns(faces: pd.DataFrame) -> Check:
@@ -140,7 +142,7 @@ def _at_least(column: str, lowest: float, words: str) -> Any:
 
 
 def _just_one(column: str, words: str) -> Any:
-    return gxe.ExpectColumnValuesToNotMatchRegex(column=column, regex=SEVERAL, description=words)
+    return gxe.ExpectColumnValuesToNotMatchRegex(column=column, regex=SEPARATOR, description=words)
 
 
 def _face_expectations(
@@ -221,6 +223,6 @@ def contrast(face: np.ndarray) -> float:
 
 
 def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
-    """For each row all values that its key has (``train + test``); none for an empty key."""
-    joined = values.groupby(keys).agg(lambda found: " + ".join(found.unique()))
+    """For each row all values that its key has (train, test); none for an empty key."""
+    joined = values.groupby(keys).agg(lambda found: SEPARATOR.join(found.unique()))
     return keys.map(joined).where(keys != "", None)

@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -35,14 +36,17 @@ def write_record(stage: Stage, started: float) -> Path:
     path = folder / f"{stage.fingerprint()}.json"
     # Looked up, not imported: a stage that never chose a device ran on the CPU, without torch.
     module = sys.modules.get("fsr_fer.common.device")
+    versions = {"platform": platform.platform(), "python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):  # scikit-image, on a machine for training
+            versions[name] = metadata.version(name)
     record = {
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 2),
         "processor_seconds": round(time.process_time(), 2),
         "device": str(module.choose_device()) if module else "cpu",
         "machine": f"{processor_name()}, {os.cpu_count()} cores",
-        "versions": {"platform": platform.platform(), "python": platform.python_version()}
-        | {name: metadata.version(name) for name in PACKAGES},
+        "versions": versions,
         "outs": hashes_of(stage.outs),
     }
     write_json(path, record)

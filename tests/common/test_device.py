@@ -1,0 +1,34 @@
+"""Which device is chosen, and what is said of one that is not here."""
+
+import pytest
+import torch
+
+from fsr_fer.common.device import VARIABLE, choose_device
+from fsr_fer.common.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cuda:0", "cuda:0")]
+)
+def test_each_process_of_torchrun_takes_a_gpu_of_its_own_unless_one_is_named_by_number(
+    monkeypatch: pytest.MonkeyPatch, name: str, chosen: str
+) -> None:
+    tried = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda size, device: tried.append(device))
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda on: None)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert choose_device(name) == torch.device(chosen)
+    assert tried == [torch.device(chosen)]
+
+
+def test_a_device_that_is_not_here_is_called_as_the_user_did(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(UserError, match=r"^device abacus cannot be used here"):
+        choose_device("abacus")
+    monkeypatch.setenv(VARIABLE, "abacus")
+    with pytest.raises(UserError, match=r"^FSR_FER_DEVICE=abacus cannot be used here"):
+        choose_device()
