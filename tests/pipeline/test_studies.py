@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline import studies
+from fsr_fer.pipeline.git import experiments
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.studies import Experiment, experiments_of, run_studies
 from tests import ROOT
-from tests.pipeline.provenance.conftest import commit, git_init, shell
+from tests.pipeline.provenance.conftest import commit, git_init, init, shell
 
 PARAMS = read_params(ROOT / "params.yaml")
 DATASET = {**PARAMS["dataset"], "class_names": ["a", "b"]}
@@ -271,6 +273,24 @@ def test_what_a_failed_experiment_said_last_is_shown(
     said = capfd.readouterr().err
     assert said.startswith("small-seed-1:\n")
     assert "not inside of a DVC repository" in said
+
+
+def test_an_experiment_that_another_process_is_about_to_run_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipeline = {"cmd": "cp params.yaml out", "params": ["seed"], "outs": ["out"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": pipeline}}))
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    init(tmp_path)
+    commit(tmp_path, "all")
+    with Repo() as repo:
+        queue = repo.experiments.tempdir_queue
+        values = {"params.yaml": ["seed=2"]}
+        repo.experiments.queue_one(queue, targets=["evaluate"], params=values, name="other")
+        assert studies._run(tmp_path, Experiment("small-seed-1", 1, ("seed=1",))) == 0
+        assert [entry.name for entry in queue.iter_queued()] == ["other"]
+    assert len(experiments(tmp_path, "small-seed-1")) == 1
 
 
 def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(

@@ -39,6 +39,14 @@ STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
 LAST_WORDS = 12
 """Lines of output shown of an experiment that failed."""
+DVC_WITH_STASH = """import sys, dvc.cli, dvc.repo.experiments as experiments
+experiments.WORKSPACE_STASH = sys.argv[1]
+sys.exit(dvc.cli.main(sys.argv[2:]))"""
+"""DVC, keeping the experiment that it is to run in a Git reference named first.
+
+Of DVC's own, `dvc exp run --temp` runs all that it finds, also what another process has just put
+there to run it itself; two that ran the same would disturb each other.
+"""
 NOT_PREDICTING = ("code", "settings", "report", "cost")
 """Stages whose code changes no prediction."""
 UNSEEDED = (*NOT_PREDICTING, "synthesize", "dataset", "validate", "downsample", "natural")
@@ -299,7 +307,8 @@ def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
 
 def _run(root: Path, experiment: Experiment) -> int:
     """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
-    dvc, own = [sys.executable, "-m", "dvc", "--wait-for-lock", "exp"], ["-n", experiment.name]
+    stash, own = f"refs/exps/celery/{experiment.name}", ["-n", experiment.name]
+    dvc = [sys.executable, "-c", DVC_WITH_STASH, stash, "--wait-for-lock", "exp"]
     # One of other code or params. --force would replace it, and run again what the run cache has.
     head = commit_of(root, "HEAD")
     if head in experiments(root, experiment.name):
