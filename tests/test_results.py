@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,15 @@ def table(first_words: str, page: str = PAGE) -> list[list[str]]:
     return [rows[0], *rows[2:]]
 
 
+def by_size(first_words: str, page: str = PAGE) -> dict[str, dict[str, str]]:
+    """The cells of such a table by name of the line and by size: hr, x2, ..., mean."""
+    header, *rows = table(first_words, page)
+    sizes = [cell.split()[0].lower() for cell in header[1:]]
+    return {name: dict(zip(sizes, cells, strict=True)) for name, *cells in rows}
+
+
 def read(path: str) -> Any:
-    return json.loads(Path(ROOT / path).read_text())
+    return json.loads((ROOT / path).read_text())
 
 
 def check(cell: str, values: Mapping[str, float], size: str) -> None:
@@ -30,20 +36,12 @@ def check(cell: str, values: Mapping[str, float], size: str) -> None:
         assert re.match(rf"{values[size]:.1f}( |$)", cell), (cell, values[size])
 
 
-def with_interval(mean: float, low: float, high: float) -> str:
+def with_interval(found: Mapping[str, float]) -> str:
     """A difference as the tables have it."""
-    return f"{mean:+.1f} [{low:.1f}, {high:.1f}]"
+    return f"{found['mean']:+.1f} [{found['low']:.1f}, {found['high']:.1f}]"
 
 
-def test_the_default_profiles_table() -> None:
-    accuracy = read("metrics/small/accuracy.json")
-    header, *rows = table("method | HR")
-    sizes = [cell.split()[0].lower() for cell in header[1:]]
-    assert sizes == ["hr", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "mean"]
-    assert {row[0] for row in rows} == accuracy.keys()
-    for method, *cells in rows:
-        for size, cell in zip(sizes, cells, strict=True):
-            check(cell, accuracy[method], size)
+ALL_SIZES = ["hr", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "mean"]
 
 
 PAPERS = (
@@ -56,6 +54,26 @@ PAPERS = (
     "fsr_reweighted",
 )
 """The rows of the paper's methods, in the tables where those beyond it have their own."""
+
+
+@pytest.mark.parametrize(
+    ("first_words", "path", "methods"),
+    [
+        ("method | HR", "small/accuracy", None),
+        ("FER+, total accuracy", "ferplus/accuracy", PAPERS),
+        ("FER+, mean-class accuracy", "ferplus/mean_class_accuracy", PAPERS),
+    ],
+)
+def test_the_tables_of_all_methods(
+    first_words: str, path: str, methods: tuple[str, ...] | None
+) -> None:
+    accuracy = read(f"metrics/{path}.json")
+    rows = by_size(first_words)
+    assert tuple(rows) == methods if methods else rows.keys() == accuracy.keys()
+    for method, cells in rows.items():
+        assert list(cells) == ALL_SIZES
+        for size, cell in cells.items():
+            check(cell, accuracy[method], size)
 
 
 def test_what_each_part_of_the_generator_is_worth() -> None:
@@ -71,7 +89,7 @@ def test_what_each_part_of_the_generator_is_worth() -> None:
         else:
             pair = found[name]["pairs"]["total_accuracy"][f"{name} - {method}"]
         for size, cell in zip(("mean", "x8"), cells, strict=True):
-            assert cell == with_interval(*(pair[size][key] for key in ("mean", "low", "high")))
+            assert cell == with_interval(pair[size])
 
 
 def test_the_convergence_of_re_weighting() -> None:
@@ -88,17 +106,6 @@ def test_the_convergence_of_re_weighting() -> None:
         assert difference == f"{mean:+.2f} [{low:.2f}, {high:.2f}]"
     ratio = found["ratio_of_steps"]
     assert f"{ratio['mean']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" in PAGE
-
-
-def test_the_tables_of_ferplus() -> None:
-    for score in ("total_accuracy", "mean_class_accuracy"):
-        accuracy = read(f"metrics/ferplus/{score.removeprefix('total_')}.json")
-        header, *rows = table(f"FER+, {score.replace('_accuracy', '').replace('_', '-')} accuracy")
-        sizes = [cell.split()[0].lower() for cell in header[1:]]
-        assert tuple(row[0] for row in rows) == PAPERS
-        for method, *cells in rows:
-            for size, cell in zip(sizes, cells, strict=True):
-                check(cell, accuracy[method], size)
 
 
 def test_the_second_seed_of_ferplus() -> None:
@@ -144,12 +151,10 @@ def test_the_tuned_baseline_on_real_faces() -> None:
 def test_the_generator_with_four_times_the_training() -> None:
     found = read("metrics/studies/small_long_bicubic_fsr_plain_fsr_reweighted.json")["results"]
     scores, pairs = (found[kind]["total_accuracy"] for kind in ("scores", "pairs"))
-    header, *rows = table("2,400 iterations")
-    sizes = [cell.split()[0].lower() for cell in header[1:]]
-    for name, *cells in rows:
+    for name, cells in by_size("2,400 iterations").items():
         row, form = (pairs[name], "+.1f") if " - " in name else (scores[name], ".1f")
-        shown = [", ".join(format(value, form) for value in row[size]["values"]) for size in sizes]
-        assert cells == shown, name
+        for size, cell in cells.items():
+            assert cell == ", ".join(format(value, form) for value in row[size]["values"]), name
     gain = pairs["fsr_plain - bicubic"]
     assert f"gains {gain['mean']['mean']:.1f} points over bicubic" in PAGE
     assert f"and {gain['x8']['mean']:.1f} at x8" in PAGE
@@ -174,26 +179,20 @@ def test_the_first_place_over_seeds(first_words: str, studies: tuple[str, ...], 
         assert found["seeds"] == [1, 2, 3, 4, 5][: 3 if "three" in first_words else 5]
         for name, own in {**found["scores"][score], **found["pairs"][score]}.items():
             assert values.setdefault(name, own) == own  # the same trainings, in both studies
-    header, *rows = table(first_words)
-    sizes = [cell.split()[0].lower() for cell in header[1:]]
-    for name, *cells in rows:
-        for size, cell in zip(sizes, cells, strict=True):
-            if size not in values[name]:
-                assert cell == "–", (name, size)
-                continue
-            value = values[name][size]
-            mean, low, high = value["mean"], value["low"], value["high"]
-            shown = with_interval(mean, low, high) if " - " in name else f"{mean:.1f}"
+    for name, cells in by_size(first_words).items():
+        for size, cell in cells.items():
+            shown = "–"
+            if value := values[name].get(size):
+                shown = with_interval(value) if " - " in name else f"{value['mean']:.1f}"
             assert cell == shown, (name, size)
 
 
 @pytest.mark.parametrize("method", ["orthogonal_updates", "ensemble_distillation"])
 def test_the_ablations_of_the_most_accurate_methods(method: str) -> None:
     found = read(f"metrics/studies/small_{method}_ablations.json")["results"]
-    header, *rows = table(f"ablation of `{method}`")
-    sizes = [cell.split()[0].lower() for cell in header[1:]]
-    assert [row[0] for row in rows] == list(found)
-    for name, *cells in rows:
+    rows = by_size(f"ablation of `{method}`")
+    assert list(rows) == list(found)
+    for name, cells in rows.items():
         pair = found[name]["pairs"]["total_accuracy"][f"{name} - {method}"]
-        for size, cell in zip(sizes, cells, strict=True):
-            assert cell == with_interval(*(pair[size][key] for key in ("mean", "low", "high")))
+        for size, cell in cells.items():
+            assert cell == with_interval(pair[size])
