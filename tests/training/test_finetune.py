@@ -60,6 +60,19 @@ def batch(count: int = 8) -> tuple[Tensor, Tensor, Tensor]:
     return standardise(torch.from_numpy(small)), labels, standardise(images)
 
 
+@torch.no_grad()
+def logits_of(subject: FinetuneTrainer, small: Tensor) -> Tensor:
+    """What a step begins with, in training mode."""
+    _, logits = subject.student(small)
+    return logits
+
+
+def divergence(target: Tensor, logits: Tensor) -> float:
+    """Kullback and Leibler's, with weight 3 and temperature 2."""
+    predicted = (logits / 2).softmax(dim=1)
+    return float(3 * 2**2 * (target * (target / predicted).log()).sum(dim=1).mean())
+
+
 def test_sizes_are_drawn_with_their_shares() -> None:
     drawn = draw_sizes(sections.sizes(), SCALES, torch.Generator().manual_seed(1), 20000)
     assert (drawn == 0).float().mean() == pytest.approx(0.2, abs=0.01)
@@ -89,20 +102,17 @@ def test_balance_adds_the_log_share_to_the_logits_in_training_alone() -> None:
     shares = (0.7, 0.2, 0.1)
     balanced = trainer(shares, class_balance=0.5)
     small, labels, _ = batch()
-    with torch.no_grad():
-        _, logits = balanced.student(small)  # in training mode, as the step sees it
-    adjusted = logits + 0.5 * torch.tensor(shares).log()
+    adjusted = logits_of(balanced, small) + 0.5 * torch.tensor(shares).log()
     picked = adjusted[torch.arange(len(labels)), labels]
     expected = (adjusted.exp().sum(dim=1).log() - picked).mean()
-    values = trainer(shares, class_balance=0.5).train_step(small, labels)
+    values = balanced.train_step(small, labels)
     assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_shares_of_votes_are_targets_by_hand() -> None:
     small, labels, _ = batch()
     targets = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]] * 4)
-    with torch.no_grad():
-        _, logits = trainer().student(small)
+    logits = logits_of(trainer(), small)
     expected = -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
     values = trainer().train_step(small, labels, targets)
     assert values["train/cross_entropy"].item() == pytest.approx(float(expected), rel=1e-4)
@@ -122,12 +132,10 @@ def test_bfloat16_computes_the_convolutions_alone() -> None:
 
 def test_the_teacher_is_the_ema_that_reads_the_full_size_face() -> None:
     small, labels, full = batch()
-    with torch.no_grad():
-        _, logits = trainer(teacher=TAUGHT).student(small)
-        p, q = (network()(full)[1] / 2).softmax(dim=1), (logits / 2).softmax(dim=1)
-    expected = 3 * 4 * (p * (p / q).log()).sum(dim=1).mean()
+    expected = divergence((network()(full)[1] / 2).softmax(dim=1), logits_of(trainer(), small))
     values = trainer(teacher=TAUGHT).train_step(small, labels, full=full)
-    assert values["train/teacher"].item() == pytest.approx(float(expected), rel=1e-3)
+    assert values["train/teacher"].item() == pytest.approx(expected, rel=1e-3)
+    assert "train/teacher" not in trainer().train_step(small, labels, full=full)
 
 
 def test_the_teacher_fades_with_the_size_of_the_face() -> None:
@@ -149,13 +157,10 @@ def test_an_ensemble_is_imitated_by_the_mean_of_its_probabilities() -> None:
     settings = DistillSettings(teachers=("a", "b"), temperature=2.0, weight=3.0)
     taught = trainer()
     taught.ensemble = Ensemble(pair, settings, CPU)
-    with torch.no_grad():
-        _, logits = taught.student(small)
-        p = sum((n(small)[1] / 2).softmax(dim=1) for n in pair) / 2
-        q = (logits / 2).softmax(dim=1)
-    expected = 3 * 4 * (p * (p / q).log()).sum(dim=1).mean()
+    mean = sum((n(small)[1] / 2).softmax(dim=1) for n in pair) / 2
+    expected = divergence(mean, logits_of(trainer(), small))
     values = taught.train_step(small, labels)
-    assert values["train/ensemble"].item() == pytest.approx(float(expected), rel=1e-3)
+    assert values["train/ensemble"].item() == pytest.approx(expected, rel=1e-3)
     for teacher, seed in zip(pair, (6, 7), strict=True):
         for name, tensor in network(seed).state_dict().items():
             assert torch.equal(teacher.state_dict()[name], tensor), name
@@ -178,12 +183,6 @@ def test_all_weights_learn_and_the_pretrained_network_stays_as_it_was() -> None:
         assert torch.equal(tensor, before[name]), name
     learned = student.student.state_dict()
     assert all(not torch.equal(learned[n], before[n]) for n in before if n.endswith("weight"))
-
-
-def test_without_a_teacher_nobody_is_asked() -> None:
-    small, labels, full = batch()
-    assert "train/teacher" not in trainer().train_step(small, labels, full=full)
-    assert "train/teacher" in trainer(teacher=TAUGHT).train_step(small, labels, full=full)
 
 
 def test_the_average_follows_the_learner_and_stays_orthonormal() -> None:
@@ -269,15 +268,11 @@ def test_settings_that_cannot_be_are_refused() -> None:
 
 
 def test_each_degradation_is_drawn_for_its_share_within_its_range() -> None:
-    settings = replace(
-        sections.finetune().degradations,
-        other_kernel_share=0.5,
-        jpeg_share=1.0,
-        light_share=0.25,
-    )
+    shares = {"other_kernel_share": 0.5, "jpeg_share": 1.0, "light_share": 0.25}
+    settings = replace(sections.finetune().degradations, **shares)
     drawn = draw_degradations(settings, torch.Generator().manual_seed(2), 400)
     assert set(drawn.blur) == set(drawn.noise) == {None}
-    assert 30 <= min(drawn.jpeg) < 35 < 85 < max(drawn.jpeg) <= 90  # type: ignore[type-var]
+    assert 30 <= min(drawn.jpeg) < 35 < 85 < max(drawn.jpeg) <= 90
     kernels = [drawn.kernel.count(kind) for kind in ("area", "nearest")]
     assert all(70 < count < 130 for count in kernels)
     gains = [gain for gain in drawn.light if gain is not None]

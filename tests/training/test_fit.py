@@ -63,10 +63,9 @@ def test_a_non_finite_value_names_its_iteration_and_the_checkpoint_before_is_kep
     )
     with pytest.raises(UserError, match=message):
         recorded(training([50.0, 70.0, 60.0], bad=3), checkpoint)
-    saved = checkpoint.load()
-    assert saved is not None
-    assert saved[1]["done"] == 1
-    assert saved[0]["now.network.weight"].item() == 2
+    tensors, progress = checkpoint.load()
+    assert progress["done"] == 1
+    assert tensors["now.network.weight"].item() == 2
 
 
 def test_all_that_is_not_finite_is_named() -> None:

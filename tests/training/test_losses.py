@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from fsr_fer.training import losses
 
@@ -13,24 +11,7 @@ def test_penalty_by_hand_and_at_slope_zero() -> None:
     penalty = losses.gradient_penalty(squared, k=2.0, p=6.0)
     assert penalty.tolist() == [0.0, 2.0, 128.0]  # 2 * 2^6
     penalty.sum().backward()
-    assert squared.grad is not None
     assert squared.grad.tolist() == [0.0, 6.0, 96.0]  # d/ds 2 s^3 = 6 s^2
-
-
-def test_penalty_differentiates_twice_like_finite_differences() -> None:
-    torch.manual_seed(0)
-    hr, sr = torch.randn(2, 3, 4, dtype=torch.float64)
-    interpolation = torch.rand(3, dtype=torch.float64)
-
-    def penalty(weight: Tensor) -> Tensor:
-        def critic(x: Tensor) -> Tensor:
-            return functional.softplus(x @ weight).sum(dim=1)
-
-        squared = losses.squared_gradient_norm(critic, hr, sr, interpolation)
-        return losses.gradient_penalty(squared, k=2.0, p=6.0).mean()
-
-    weight = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(penalty, (weight,))
 
 
 def test_perceptual_and_l2_by_hand() -> None:
@@ -40,13 +21,6 @@ def test_perceptual_and_l2_by_hand() -> None:
     maps, others = first.view(2, 1, 1, 2), second.view(2, 1, 1, 2)
     assert losses.feature_l2(maps, others, "sum").tolist() == [25.0, 1.0]
     assert losses.feature_l2(maps, others, "mean").tolist() == [12.5, 0.5]
-
-
-def test_weight_falls_as_the_face_gets_easier_and_stays_positive() -> None:
-    logits = torch.stack([torch.linspace(-20, 20, 41), torch.zeros(41)], dim=1)
-    weights = losses.classification_weights(logits, torch.zeros(41, dtype=torch.int64), 1.5, 1.0)
-    assert bool((weights.diff() <= 0).all())
-    assert weights[[0, -1]].tolist() == pytest.approx([1.5, 0.5])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -68,7 +42,6 @@ def test_the_sixth_power_is_float32_whatever_the_networks_run_in(
     assert squared.dtype == penalty.dtype == difference.dtype == loss.dtype == torch.float32
     torch.testing.assert_close(penalty, torch.full((2,), 2 * slope**6), rtol=1e-5, atol=0)
     gradient = critic[1].weight.grad
-    assert gradient is not None
     # d/dw 2 |w|^6 = 12 |w|^4 w, each of the 16 weights being |w| / 4; the rest is below 1.
     torch.testing.assert_close(gradient, torch.full_like(gradient, 3 * slope**5), rtol=1e-2, atol=1)
 
