@@ -1,4 +1,4 @@
-"""Checkpoints: round trip, damage, the lock, and random streams that do not depend on the past."""
+"""Checkpoints: round trip, damage, curves, and random streams that do not depend on the past."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.files import exclusive
 from fsr_fer.common.random_streams import endless_batch, epoch_order, stream
 from fsr_fer.pipeline.runs import live_curves
 from fsr_fer.training.checkpoint import Checkpoint
@@ -37,18 +36,9 @@ def test_round_trip_also_after_a_save_that_failed(
     monkeypatch.setattr("fsr_fer.training.checkpoint.write_tensors", broken)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save({"a": torch.zeros(2)}, {"iterations": 6})
-    loaded, progress = checkpoint.load() or ({}, {})
+    loaded, progress = checkpoint.load()
     assert progress == {"iterations": 5, "history": [[1, {"x": 0.1}]]}
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
-
-
-def test_only_one_process_at_a_time(tmp_path: Path) -> None:
-    folder = tmp_path / "key"
-    one, other = exclusive(folder, "one"), exclusive(folder, "the same training")
-    with one, pytest.raises(UserError, match="the same training is already running"), other:
-        pass
-    with exclusive(folder, "the same training"):
-        pass
 
 
 def test_streams_depend_on_their_place_alone() -> None:
