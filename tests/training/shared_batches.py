@@ -5,7 +5,6 @@ torchrun -m tests.training.shared_batches FOLDER
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -54,19 +53,19 @@ def generated(batch: int, steps_of_d: int, reweighted: bool) -> dict[str, Tensor
 
 def tensors_of(state: dict[str, Stateful]) -> dict[str, Tensor]:
     """All that a checkpoint would hold."""
-    tensors: dict[str, Tensor] = {}
-    for name, part in state.items():
-        tensors |= prefixed(name, part.state_dict())
-    return tensors
+    parts = ((name, part.state_dict()) for name, part in state.items())
+    return {f"{name}.{key}": tensor for name, part in parts for key, tensor in part.items()}
 
 
-def trained() -> Iterator[tuple[str, dict[str, Tensor]]]:
+def trained() -> dict[str, Tensor]:
     """Everything under test; batches of odd sizes fall into unequal parts."""
     with float64():
-        yield "pretrain 8", pretrained(8)
-        yield "pretrain 7", pretrained(7)
-        yield "plain 4", generated(4, 1, reweighted=False)
-        yield "reweighted 5", generated(5, 2, reweighted=True)
+        return (
+            prefixed("pretrain 8", pretrained(8))
+            | prefixed("pretrain 7", pretrained(7))
+            | prefixed("plain 4", generated(4, 1, reweighted=False))
+            | prefixed("reweighted 5", generated(5, 2, reweighted=True))
+        )
 
 
 def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
@@ -77,10 +76,7 @@ def part_of_fsr(folder: Path, iterations: int) -> dict[str, Tensor]:
 
 def main(folder: Path) -> None:
     """Leave the weights of the first process in ``folder``, and go on where others stopped."""
-    tensors: dict[str, Tensor] = {}
-    for name, found in trained():
-        tensors |= prefixed(name, found)
-    tensors |= prefixed("fsr resumed", part_of_fsr(folder / "fsr by one", 6))
+    tensors = trained() | prefixed("fsr resumed", part_of_fsr(folder / "fsr by one", 6))
     part_of_fsr(folder / "fsr by two", 2)
     if is_first():
         copied = {name: t.detach().clone().contiguous() for name, t in tensors.items()}
