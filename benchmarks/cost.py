@@ -1,4 +1,4 @@
-"""What each method of the table costs in time and memory, all of them side by side.
+"""How long each method of the table takes, all of them side by side.
 
     python benchmarks/cost.py [--profile paper] [--repeats 5]
 
@@ -9,8 +9,6 @@ least; processor time, which it disturbs hardly at all, stands beside. Ratios ar
 the plain extractor. A batch that would take longer than LIMIT_SECONDS is made smaller; its line
 says so. On two cores, 64 faces are read half by each core, as the pipeline does; of one face, torch
 divides the work.
-
-Peak memory: a process for each row that reads 64 faces of x2 on one core, and one that reads none.
 
 Networks have the profile's sizes and random weights: times do not depend on weights. Timings are
 no part of the pipeline, two runs of which give the same bytes; what can be counted is, see
@@ -23,21 +21,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the stages do
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from machine import describe_machine, values_of, write_results
-from timing import in_turns
+from timing import in_own_process, in_turns
 
 from fsr_fer.common.settings import build
 from fsr_fer.data.downsampling import downsample, restore
@@ -56,7 +50,6 @@ from fsr_fer.models.settings import (
     RcanSettings,
 )
 
-RESULTS = Path(__file__).with_suffix(".json")
 BATCHES = (1, 64)
 LIMIT_SECONDS = 10.0
 BASELINE = "bicubic"
@@ -65,38 +58,12 @@ FULL = 1
 ROWS = (BASELINE, "mixed_resolution", "fsr_plain", "rcan", "meta_sr")
 """All other rows differ from one of these in weights alone."""
 RCAN_SCALES = (2, 3, 4, 8)
+Read = Callable[[np.ndarray, int], np.ndarray]
+"""Faces downsampled by a scale, uint8 [B, h, w, 3], and that scale, to their classes [B]."""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A method, with what brings small faces to full size."""
-
-    method: Method
-    restorers: dict[int, Restorer]
-    downsample: DownsampleSettings
-    device: str
-
-    def exists_at(self, scale: int) -> bool:
-        return scale == FULL or not self.restorers or scale in self.restorers
-
-    def reading(self, small: np.ndarray, scale: int) -> Callable[[], np.ndarray]:
-        """A run: classes of all these faces, uint8 [B, h, w, 3]."""
-
-        def run() -> np.ndarray:
-            with torch.inference_mode():
-                faces = torch.from_numpy(small).to(self.device)
-                if scale != FULL:
-                    if self.restorers:
-                        faces = self.restorers[scale](faces)
-                    else:
-                        faces = restore(faces, scale, self.downsample)
-                return self.method.logits(faces, scale != FULL).argmax(dim=1).cpu().numpy()
-
-        return run
-
-
-def build_reader(row: str, values: dict[str, Any], device: str) -> Reader:
-    """A method's networks at the sizes of a profile, with random weights."""
+def build_reader(row: str, values: dict[str, Any], device: str) -> Read:
+    """A method whose networks have the sizes of a profile and random weights."""
     torch.manual_seed(0)
     extractor = build(ExtractorSettings, values["pretrain"]["extractor"], "extractor")
     network, generator = CovPoolFER(extractor, 7), None
@@ -115,7 +82,17 @@ def build_reader(row: str, values: dict[str, Any], device: str) -> Reader:
             module.eval().requires_grad_(False).to(device)
     method = Method(network=network, generator=generator)
     downsampling = build(DownsampleSettings, values["downsample"], "downsample")
-    return Reader(method, restorers, downsampling, device)
+
+    @torch.inference_mode()
+    def read(small: np.ndarray, scale: int) -> np.ndarray:
+        faces = torch.from_numpy(small).to(device)
+        if scale in restorers:
+            faces = restorers[scale](faces)
+        elif scale != FULL:
+            faces = restore(faces, scale, downsampling)
+        return method.logits(faces, scale != FULL).argmax(dim=1).cpu().numpy()
+
+    return read
 
 
 def faces_of(scale: int, count: int, values: dict[str, Any]) -> np.ndarray:
@@ -124,17 +101,6 @@ def faces_of(scale: int, count: int, values: dict[str, Any]) -> np.ndarray:
     if scale == FULL:
         return faces
     return downsample(faces, scale, build(DownsampleSettings, values["downsample"], "downsample"))
-
-
-def shared(
-    run_of: Callable[[np.ndarray], Callable[[], np.ndarray]],
-    small: np.ndarray,
-    pool: ThreadPoolExecutor,
-    threads: int,
-) -> Callable[[], np.ndarray]:
-    """A run whose faces are shared among the threads of a pool."""
-    parts = [run_of(part) for part in np.array_split(small, min(threads, len(small)))]
-    return lambda: np.concatenate(list(pool.map(lambda part: part(), parts)))
 
 
 def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[str, Any]]:
@@ -151,12 +117,15 @@ def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[st
                 small = faces_of(scale, batch, values)
                 runs, counts = {}, {}
                 for row, reader in readers.items():
-                    if not reader.exists_at(scale):
+                    if row == "rcan" and scale not in (FULL, *RCAN_SCALES):
                         continue
-                    run_of = partial(reader.reading, scale=scale)
-                    counts[row] = fitting(run_of, small)
+                    read = partial(reader, scale=scale)
+                    counts[row] = fitting(read, small)
                     some = small[: counts[row]]
-                    runs[row] = shared(run_of, some, pool, cores) if by_halves else run_of(some)
+                    halves = np.array_split(some, min(cores, len(some)))
+                    runs[row] = partial(read, some)
+                    if by_halves:
+                        runs[row] = lambda read=read, halves=halves: list(pool.map(read, halves))
                 least = in_turns(*runs.values(), repeats=repeats)
                 for row, found in zip(runs, least, strict=True):
                     lines.append(
@@ -175,11 +144,11 @@ def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[st
     return lines
 
 
-def fitting(run_of: Callable[[np.ndarray], Callable[[], np.ndarray]], small: np.ndarray) -> int:
+def fitting(read: Callable[[np.ndarray], np.ndarray], small: np.ndarray) -> int:
     """How many of these faces are read within the limit: all, or a smaller power of two."""
-    run_of(small[:1])()  # the first one on a device takes seconds
+    read(small[:1])  # the first one on a device takes seconds
     start = time.perf_counter()
-    run_of(small[:1])()
+    read(small[:1])
     fit = int(LIMIT_SECONDS / (time.perf_counter() - start))
     return len(small) if fit >= len(small) else 2 ** max(0, fit.bit_length() - 1)
 
@@ -188,35 +157,23 @@ def with_ratios(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Faces per second, and how many times as long as the plain extractor each row takes."""
     same = ("column", "device", "cores", "batch")
     plain = {tuple(x[k] for k in same): x for x in lines if x["row"] == BASELINE}
+    found = []
     for line in lines:
         base = plain[tuple(line[k] for k in same)]
-        line["faces_per_second"] = round(1e3 / line["ms_per_face"], 2)
-        line["times_plain"] = round(line["ms_per_face"] / base["ms_per_face"], 3)
-        line["times_plain_processor"] = round(
-            line["processor_ms_per_face"] / base["processor_ms_per_face"], 3
+        times, processor_times = (
+            line[name] / base[name] for name in ("ms_per_face", "processor_ms_per_face")
         )
-        for name in ("ms_per_face", "processor_ms_per_face"):
-            line[name] = round(line[name], 4)
-    return lines
-
-
-def measure_memory(row: str, profile: str) -> dict[str, Any]:
-    """Peak memory of this process after it has read 64 faces with a row; "" reads none."""
-    values = values_of(profile)
-    small = faces_of(2, max(BATCHES), values)
-    torch.set_num_threads(1)
-    if row:
-        reader = build_reader(row, values, "cpu")
-        count = fitting(partial(reader.reading, scale=2), small)
-        reader.reading(small[:count], 2)()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"row": row or "none", "faces": count if row else 0, "peak_mib": round(peak, 1)}
-
-
-def worker(*arguments: object) -> Any:
-    """What this script says when it is run with these arguments in a process of its own."""
-    command = [sys.executable, __file__, *map(str, arguments)]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        found.append(
+            line
+            | {
+                "ms_per_face": round(line["ms_per_face"], 4),
+                "processor_ms_per_face": round(line["processor_ms_per_face"], 4),
+                "faces_per_second": round(1e3 / line["ms_per_face"], 2),
+                "times_plain": round(times, 3),
+                "times_plain_processor": round(processor_times, 3),
+            }
+        )
+    return found
 
 
 def main() -> None:
@@ -224,31 +181,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time every row from small face to class.")
     parser.add_argument("--profile", default="small")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--time", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--memory", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    profile, repeats = arguments.profile, arguments.repeats
-    if arguments.time:
-        device, cores = arguments.time
-        print(json.dumps(measure(profile, device, int(cores), repeats)))
-        return
-    if arguments.memory is not None:
-        print(json.dumps(measure_memory(arguments.memory, profile)))
-        return
-    load = os.getloadavg()[0]
+    profile, load = arguments.profile, os.getloadavg()[0]
     places = [("cpu", 1), ("cpu", 2)] + ([("cuda", 1)] if torch.cuda.is_available() else [])
-    common = ("--profile", profile, "--repeats", repeats)
-    lines = [line for place in places for line in worker("--time", *place, *common)]
+    lines = []
+    for place in places:
+        lines += in_own_process(measure, profile, *place, arguments.repeats)
     found = {
-        "machine": describe_machine(("numpy", "torch")),
+        "machine": describe_machine("numpy", "torch"),
         "others_load": round(load, 1),  # processes that wanted to run when this began
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "times": with_ratios(lines),
-        "memory": [worker("--memory", row, *common) for row in ("", *ROWS)],
     }
-    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    write_results(RESULTS, results | {profile: found})
-    print(RESULTS.read_text("utf-8"))
+    write_results(__file__, {profile: found}, add=True)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

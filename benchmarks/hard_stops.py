@@ -19,7 +19,6 @@ import argparse
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -30,17 +29,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 from machine import describe_machine, write_results
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from tests.scratch import Scratch, clone
 
-from tests.scratch import Scratch, clone  # noqa: E402
-
-RESULTS = Path(__file__).with_suffix(".json")
 KEPT = ("data", "metrics", "models", "code.json", "dvc.lock", "settings.json")
 KILLS_OF_A_RUN = 5
 
@@ -233,19 +227,18 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help=", ".join(PARTS))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     missed = []
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder), options.seed)
-        results["machine"] = describe_machine(("dvc", "torch"))
-        results["undisturbed"] = {
+        undisturbed = {
             "seconds": round(project.seconds),
             "files_compared": len(project.expected),
         }
+        results = {"machine": describe_machine("dvc", "torch"), "undisturbed": undisturbed}
         for part in options.parts or PARTS:
             results[part] = PARTS[part](project)
             print(part, results[part])
-            write_results(RESULTS, results)
+            write_results(__file__, results, add=True)
             missed += [part] * misses(results[part])
     sys.exit(f"missed: {', '.join(missed)}" if missed else 0)
 

@@ -21,6 +21,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,19 +32,15 @@ from typing import Any
 
 import dvclive  # noqa: F401  loaded here once; a fork then has it
 import torch
-from machine import describe_machine, write_results
+from machine import ROOT, describe_machine, write_results
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import fsr_fer.pipeline.run_stage
+from fsr_fer.common.files import PART_SUFFIX, write_json
+from fsr_fer.pipeline.profiles import read_yaml
+from fsr_fer.pipeline.stage import load_stage
+from fsr_fer.training import checkpoint
+from tests.pipeline.test_stages import workspace
 
-import fsr_fer.pipeline.run_stage  # noqa: E402
-from fsr_fer.common.files import PART_SUFFIX, write_json  # noqa: E402
-from fsr_fer.pipeline.profiles import read_yaml  # noqa: E402
-from fsr_fer.pipeline.stage import load_stage  # noqa: E402
-from fsr_fer.training import checkpoint  # noqa: E402
-from tests.pipeline.test_stages import workspace  # noqa: E402
-
-RESULTS = Path(__file__).with_suffix(".json")
 AIMS = ("any moment", "any moment", "any moment", "line of a save", "part of the bytes")
 
 SAVES = 15
@@ -88,8 +85,22 @@ class Training:
 
     def start(self, sabotage: Sabotage = lambda: None) -> int:
         """Begin the stage in a fork and return its process id."""
-        arguments = [self.item] if self.item else []
-        return fork(self.folder, self.name, *arguments, sabotage=sabotage)
+        main = importlib.import_module(f"stages.{self.name}").main
+        sys.stdout.flush()
+        child = os.fork()
+        if child:
+            return child
+        try:
+            sys.argv = [f"stages/{self.name}.py", *([self.item] if self.item else [])]
+            sys.stderr = open(self.folder / "stderr", "a", encoding="utf-8")  # noqa: SIM115
+            # This process has loaded what other stages need as well.
+            fsr_fer.pipeline.run_stage.require_own_code = lambda stage: None
+            sabotage()
+            fsr_fer.pipeline.run_stage.run_stage(main)
+        except SystemExit as end:
+            os._exit(end.code if isinstance(end.code, int) else 1)
+        finally:
+            os._exit(70)
 
     def results(self) -> dict[str, bytes]:
         """Every file that the stage leaves to DVC, and whatever is half-written."""
@@ -120,38 +131,11 @@ def prepared(folder: Path, until: str) -> Path:
         "learning_rate_milestones": [9],
     }
     write_json(folder / "params.yaml", params)  # JSON is YAML
-    commands = [
-        *(["code"], ["settings"], ["synthesize", "small"], ["dataset"], ["pretrain"]),
-        *(["downsample", scale] for scale in ("2", "8")),
-        *(["features", resolution] for resolution in ("hr", "2", "8")),
-    ]
-    for script, *arguments in commands:
-        if script == until:
-            break
-        if wait(fork(folder, script, *arguments)) != 0:
-            sys.exit(f"{script} failed")
+    stages = [*("code", "settings", "synthesize small", "dataset"), "pretrain"]
+    stages += ["downsample 2", "downsample 8", "features hr", "features 2", "features 8", "fsr"]
+    command = [sys.executable, ROOT / "tests/pipeline/forks.py", *stages[: stages.index(until)]]
+    subprocess.run(command, cwd=folder, check=True)
     return folder
-
-
-def fork(folder: Path, script: str, *arguments: str, sabotage: Sabotage = lambda: None) -> int:
-    """Run a stage in ``folder`` in a fork of this process; returns its process id."""
-    main = importlib.import_module(f"stages.{script}").main
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    try:
-        os.chdir(folder)
-        sys.argv = [f"stages/{script}.py", *arguments]
-        sys.stderr = open(folder / "stderr", "a", encoding="utf-8")  # noqa: SIM115
-        # This process has loaded what other stages need as well.
-        fsr_fer.pipeline.run_stage.require_own_code = lambda stage: None
-        sabotage()
-        fsr_fer.pipeline.run_stage.run_stage(main)
-    except SystemExit as end:
-        os._exit(end.code if isinstance(end.code, int) else 1)
-    finally:
-        os._exit(70)
 
 
 def wait(process: int) -> int:
@@ -273,7 +257,7 @@ def main() -> None:
     parser.add_argument("training", choices=("pretrain", "fsr"))
     parser.add_argument("--kills", type=int, default=100, help="trainings killed (100)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="a JSON file")
+    parser.add_argument("--results", type=Path, default=__file__, help="a JSON file")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # a fork has none of its parent's other threads
     os.environ |= {"FSR_FER_DEVICE": "cpu"}
@@ -284,9 +268,8 @@ def main() -> None:
         training = Training(Path(folder) / "project", arguments.training, item)
         found = kill_often(training, arguments.kills, random.Random(arguments.seed))
         os.chdir(ROOT)
-    results = json.loads(results_file.read_text()) if results_file.exists() else {}
-    results["machine"] = describe_machine(("numpy", "torch", "safetensors", "dvclive"))
-    write_results(results_file, results | {arguments.training: found})
+    machine = describe_machine("numpy", "torch", "safetensors", "dvclive")
+    write_results(results_file, {"machine": machine, arguments.training: found}, add=True)
     print(json.dumps(found, indent=2))
     sys.exit(found["equal"] < found["trainings"])
 

@@ -20,7 +20,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network
 from fsr_fer.predict.model import SHIPPED
 
-RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (*PASTED, 10, 8)
 MODEL = fsr_fer.load()
 FACE_API_CLASSES = {**CLASS_SPELLINGS, "neutral": "neutral"}
@@ -89,18 +87,14 @@ class FaceApi:
 
     def __init__(self, folder: Path) -> None:
         pipe = subprocess.PIPE
-        words = ["node", str(self.script)]
-        self.node = subprocess.Popen(words, cwd=folder, stdin=pipe, stdout=pipe)
+        self.node = subprocess.Popen(["node", self.script], cwd=folder, stdin=pipe, stdout=pipe)
 
     @staticmethod
     def request(faces: list[np.ndarray]) -> bytes:
-        """Faces of one size, as the script reads them."""
         return struct.pack("<II", len(faces), len(faces[0])) + np.stack(faces).tobytes()
 
     def answer(self, faces: list[np.ndarray]) -> dict[str, Any]:
         """Its ``labels``, and the processor ``seconds`` they took."""
-        assert self.node.stdin is not None
-        assert self.node.stdout is not None
         self.node.stdin.write(self.request(faces))
         self.node.stdin.flush()
         found: dict[str, Any] = json.loads(self.node.stdout.readline())
@@ -125,13 +119,9 @@ def seconds_to_start(face: np.ndarray, node: Path) -> dict[str, float]:
             "fer 25.10.3": {"args": [sys.executable, peer, name, f"{name}/fer.csv"]},
             "face-api 1.7.15": {"args": ["node", FaceApi.script], "cwd": node, "input": request},
         }
-        return {tool: round(min(_run(how) for _ in range(5)), 2) for tool, how in commands.items()}
-
-
-def _run(how: dict[str, Any]) -> float:
-    begun = time.perf_counter()
-    subprocess.run(**how, check=True, capture_output=True)
-    return time.perf_counter() - begun
+        run = functools.partial(subprocess.run, check=True, capture_output=True)
+        least = in_turns(*(functools.partial(run, **how) for how in commands.values()), repeats=5)
+        return {tool: round(one.wall, 2) for tool, one in zip(commands, least, strict=True)}
 
 
 def test_faces(dataset: Path) -> dict[str, tuple[list[np.ndarray], np.ndarray]]:
@@ -207,15 +197,15 @@ def main() -> None:
         }
     asked = len(SIZES) * sum(len(labels) for _, labels in sources.values())
     results = {
-        "machine": describe_machine(("numpy", "onnxruntime", "ai-edge-litert", "torch")),
+        "machine": describe_machine("numpy", "onnxruntime", "ai-edge-litert", "torch"),
         "percent_right": crops,
         "percent_as_torch": round(100 * alike / asked, 2),
         "whole_way": {"faces": len(pasted)} | way,
         "faces_per_processor_second": speed,
         "seconds_to_start": seconds_to_start(small[0], arguments.node),
     }
-    write_results(RESULTS, results)
-    print(RESULTS.read_text(encoding="utf-8"))
+    write_results(__file__, results)
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

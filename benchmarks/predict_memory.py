@@ -8,6 +8,7 @@ are crops too small to be read, which the network is spared: a million would tak
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -19,10 +20,8 @@ from PIL import Image
 
 from fsr_fer.data.synthetic.dataset import synthetic_face
 
-RESULTS = Path(__file__).with_suffix(".json")
 CROPS = 16
 MANY = 100_000
-PACKAGES = ("numpy", "onnxruntime", "pillow")
 
 
 def peak_bytes(folder: Path, pictures: int) -> int:
@@ -55,15 +54,14 @@ def main() -> None:
         face.resize((7, 7)).save(Path(name, "small.png"))
         peaks = [peak_bytes(Path(name), count) for count in counts]
     results = {
-        "machine": describe_machine(PACKAGES),
+        "machine": describe_machine("numpy", "onnxruntime", "pillow"),
         "runs": [
             {"pictures": count, "peak_mib": round(peak / 2**20, 1)}
             for count, peak in zip(counts, peaks, strict=True)
         ],
-        "growth_bytes_per_picture": round((peaks[-1] - peaks[0]) / (counts[-1] - counts[0]), 1),
     }
-    write_results(RESULTS, results)
-    print(RESULTS.read_text())
+    write_results(__file__, results)
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

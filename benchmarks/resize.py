@@ -3,30 +3,23 @@
     python benchmarks/resize.py [--quick]
 
 100x100 RGB faces to each of x2..x8 and back, in batches of 1, 64 and 4096, on one core and on two.
-Writes benchmarks/resize.json and prints its ratios. Needs the package's own dependencies; of the
+Writes benchmarks/resize.json and prints a part of it. Needs the package's own dependencies; of the
 peers, OpenCV, resize-right and basicsr are left out with a reason where they are missing:
 
     pip install opencv-python-headless
     pip install --no-deps resize-right basicsr   (their dependencies would bring a second torch)
 
 Every library gets one thread; on two cores, two such threads share the batch. Beside the wall clock
-stands the processor time per face, which other work on the machine disturbs less: the ratios are
-taken from it. Methods that take one image at a time and need milliseconds for it are timed on fewer
-faces (`faces_timed`).
+stands the processor time per face, which other work on the machine disturbs less. Methods that take
+one image at a time and need milliseconds for it are timed on fewer faces (`faces_timed`).
 """
 
 import argparse
-import importlib
+import functools
 import importlib.metadata
-import importlib.util
-import json
-import subprocess
-import sys
-from collections.abc import Callable
+import runpy
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import one_thread  # noqa: F401  before what reads its variables
@@ -38,7 +31,7 @@ import torch
 from machine import describe_machine, write_results
 from PIL import Image, ImageFilter
 from skimage.transform import resize as skimage_resize
-from timing import in_turns
+from timing import in_own_process, in_turns
 
 from fsr_fer import imresize
 from fsr_fer.resize import kernel
@@ -46,30 +39,13 @@ from fsr_fer.resize.arrays import resize_array
 from fsr_fer.resize.job import Job
 from fsr_fer.resize.weights import Axis
 
-RESULTS = Path(__file__).with_suffix(".json")
 FACTORS = range(2, 9)
 BATCHES = (1, 64, 4096)
-PACKAGES = (
-    "numpy",
-    "pillow",
-    "torch",
-    "scikit-image",
-    "opencv-python-headless",
-    "resize-right",
-    "basicsr",
-)
+PACKAGES = ("numpy", "pillow", "torch", "scikit-image")
+PACKAGES += ("opencv-python-headless", "resize-right", "basicsr")
 
 Resizer: TypeAlias = Callable[[np.ndarray, int, float], np.ndarray]
 """(uint8 faces [N, H, W, 3], resulting side, scale) to uint8 [N, side, side, 3]."""
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to resize, and the most faces that one timing may hold."""
-
-    name: str
-    resize: Resizer
-    most_faces: int
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
@@ -108,86 +84,63 @@ def with_skimage(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
     return np.stack([to_uint8(skimage_resize(face, (side, side), **options)) for face in faces])
 
 
-def opencv_resizer(cv2: ModuleType) -> Resizer:
+def with_opencv(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    import cv2
+
     cv2.setNumThreads(1)
-
-    def resize(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
-        result = np.empty((len(faces), side, side, 3), np.uint8)
-        for i, face in enumerate(faces):
-            cv2.resize(face, (side, side), dst=result[i], interpolation=cv2.INTER_AREA)
-        return result
-
-    return resize
+    result = np.empty((len(faces), side, side, 3), np.uint8)
+    for i, face in enumerate(faces):
+        cv2.resize(face, (side, side), dst=result[i], interpolation=cv2.INTER_AREA)
+    return result
 
 
-def resize_right_resizer(resize_right: ModuleType) -> Resizer:
-    def resize(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
-        shape = [len(faces), side, side, 3]
-        step = scale if scale < 1 else side / faces.shape[1]
-        values = resize_right.resize(
-            faces.astype(np.float64), [1, step, step, 1], shape, pad_mode="symmetric"
-        )
-        return to_uint8(values)
+def with_resize_right(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    from resize_right import resize_right
 
-    return resize
-
-
-def basicsr_resizer(matlab_functions: ModuleType) -> Resizer:
-    def resize(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
-        images = [matlab_functions.imresize(face / 255.0, scale) for face in faces]
-        return to_uint8(np.stack(images)[:, :side, :side] * 255)
-
-    return resize
-
-
-def load_file(package: str, path: str) -> ModuleType:
-    """One module of an installed package without the imports in its ``__init__``."""
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise ImportError(f"No module named {package!r}")
-    spec = importlib.util.spec_from_file_location(
-        f"{package}_file", Path(found.submodule_search_locations[0]) / path
+    shape = [len(faces), side, side, 3]
+    step = scale if scale < 1 else side / faces.shape[1]
+    values = resize_right.resize(
+        faces.astype(np.float64), [1, step, step, 1], shape, pad_mode="symmetric"
     )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return to_uint8(values)
 
 
-def find_methods() -> tuple[list[Method], dict[str, str]]:
-    """All methods that can be run here, and why the others cannot."""
-    methods = [
-        Method("fsr-fer imresize", with_fsr_fer, 4096),
-        Method("the same in NumPy alone", with_numpy, 4096),
-        Method("Pillow BICUBIC", with_pillow, 4096),
-        Method("torch bicubic antialiased", with_torch, 4096),
-        Method("scikit-image order 3", with_skimage, 2),
-    ]
-    skipped = {}
-    peers: list[tuple[str, Callable[[], Resizer], int]] = [
-        (
-            "OpenCV INTER_AREA",
-            lambda: opencv_resizer(importlib.import_module("cv2")),
-            4096,
-        ),
-        (
-            "resize-right",
-            lambda: resize_right_resizer(importlib.import_module("resize_right.resize_right")),
-            64,
-        ),
-        (
-            "basicsr matlab_functions",
-            lambda: basicsr_resizer(load_file("basicsr", "utils/matlab_functions.py")),
-            2,
-        ),
-    ]
-    for name, make, most_faces in peers:
+@functools.cache
+def basicsr_imresize() -> Callable[[np.ndarray, float], np.ndarray]:
+    """Basicsr's function without the imports of its package."""
+    package = importlib.metadata.distribution("basicsr")
+    path = package.locate_file("basicsr/utils/matlab_functions.py")
+    found: Callable[[np.ndarray, float], np.ndarray] = runpy.run_path(str(path))["imresize"]
+    return found
+
+
+def with_basicsr(faces: np.ndarray, side: int, scale: float) -> np.ndarray:
+    images = [basicsr_imresize()(face / 255.0, scale) for face in faces]
+    return to_uint8(np.stack(images)[:, :side, :side] * 255)
+
+
+METHODS: dict[str, tuple[Resizer, int]] = {
+    "fsr-fer imresize": (with_fsr_fer, 4096),
+    "the same in NumPy alone": (with_numpy, 4096),
+    "Pillow BICUBIC": (with_pillow, 4096),
+    "torch bicubic antialiased": (with_torch, 4096),
+    "scikit-image order 3": (with_skimage, 2),
+    "OpenCV INTER_AREA": (with_opencv, 4096),
+    "resize-right": (with_resize_right, 64),
+    "basicsr matlab_functions": (with_basicsr, 2),
+}
+"""Ways to resize, and the most faces that one timing of each may hold."""
+
+
+def missing_methods() -> dict[str, str]:
+    """Why methods that cannot be run here cannot."""
+    missing = {}
+    for name, (resize, _) in METHODS.items():
         try:
-            methods.append(Method(name, make(), most_faces))
+            resize(np.zeros((1, 100, 100, 3), np.uint8), 50, 0.5)
         except ImportError as error:
-            skipped[name] = str(error)
-    return methods, skipped
+            missing[name] = str(error)
+    return missing
 
 
 def draw_faces(count: int) -> np.ndarray:
@@ -204,29 +157,30 @@ def draw_faces(count: int) -> np.ndarray:
 
 
 def measure(
-    method: Method, faces: np.ndarray, cores: int, factor: int, direction: str
+    method: str, faces: np.ndarray, cores: int, factor: int, direction: str
 ) -> dict[str, Any]:
     """One measurement; the differences are those from imresize."""
+    resize, most_faces = METHODS[method]
     side = -(-100 // factor)
     if direction == "down":
         images, result_side, scale = faces, side, 1 / factor
     else:
         images, result_side, scale = imresize(faces, 1 / factor), 100, 100 / side
-    timed = images[: max(method.most_faces, cores)]
+    timed = images[: max(most_faces, cores)]
     parts = np.array_split(timed, cores)
     with ThreadPoolExecutor(cores) as pool:
 
         def work() -> list[np.ndarray]:
             if cores == 1:
-                return [method.resize(timed, result_side, scale)]
-            return list(pool.map(lambda part: method.resize(part, result_side, scale), parts))
+                return [resize(timed, result_side, scale)]
+            return list(pool.map(lambda part: resize(part, result_side, scale), parts))
 
         result = np.concatenate(work())
         (best,) = in_turns(work, repeats=5 if len(timed) < 1000 else 2)
     expected = with_fsr_fer(timed, result_side, scale)
     difference = np.abs(result.astype(np.int16) - expected)
     return {
-        "method": method.name,
+        "method": method,
         "cores": cores,
         "batch": len(faces),
         "direction": direction,
@@ -239,73 +193,46 @@ def measure(
     }
 
 
-def run_worker(cores: int, quick: bool) -> dict[str, Any]:
+def measure_all(cores: int, methods: Iterable[str], batches: Sequence[int]) -> list[dict[str, Any]]:
+    """Every measurement on so many cores."""
     torch.set_num_threads(1)
-    methods, skipped = find_methods()
-    faces = draw_faces(64 if quick else max(BATCHES))
-    rows = []
-    for batch in BATCHES[: 2 if quick else 3]:
-        if batch < cores:
-            continue
-        for direction in ("down", "up"):
-            for factor in FACTORS:
-                for method in methods:
-                    if batch > 64 and method.most_faces <= 64:
-                        continue  # timed on these few faces already
-                    rows.append(measure(method, faces[:batch], cores, factor, direction))
-    return {"rows": rows, "skipped": skipped}
-
-
-def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Processor time per face of each method over that of imresize, one core: worst, mean, best."""
-    own = {
-        (row["batch"], row["direction"], row["factor"]): row["processor_us_per_face"]
-        for row in rows
-        if row["method"] == "fsr-fer imresize" and row["cores"] == 1
-    }
-    table: dict[str, list[float]] = {}
-    for row in rows:
-        if row["cores"] == 1 and row["batch"] >= 64 and row["method"] != "fsr-fer imresize":
-            key = (row["batch"], row["direction"], row["factor"])
-            name = f"{row['method']}, batch {row['batch']}"
-            table.setdefault(name, []).append(row["processor_us_per_face"] / own[key])
-    return {
-        name: {
-            "least": round(min(values), 2),
-            "geometric_mean": round(float(np.exp(np.mean(np.log(values)))), 2),
-            "most": round(max(values), 2),
-        }
-        for name, values in table.items()
-    }
+    faces = draw_faces(max(batches))
+    return [
+        measure(method, faces[:batch], cores, factor, direction)
+        for batch in batches
+        if batch >= cores
+        for direction in ("down", "up")
+        for factor in FACTORS
+        for method in methods
+        # In a batch of 4096, those that take at most 64 would be timed on these few again.
+        if batch <= 64 or METHODS[method][1] > 64
+    ]
 
 
 def main() -> None:
-    """Run the workers, one per number of cores, and store what they found."""
+    """Measure in a process per number of cores, and store what is found."""
     parser = argparse.ArgumentParser(description="Time imresize beside other resizers.")
     parser.add_argument("--quick", action="store_true", help="leave out the batch of 4096")
-    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        print(json.dumps(run_worker(arguments.worker, arguments.quick)))
-        return
-    rows: list[dict[str, Any]] = []
-    skipped: dict[str, str] = {}
+    batches = BATCHES[:-1] if parser.parse_args().quick else BATCHES
+    skipped = missing_methods()
+    methods = [name for name in METHODS if name not in skipped]
+    rows = []
     for cores in (1, 2):
-        command = [sys.executable, __file__, "--worker", str(cores)]
-        command += ["--quick"] if arguments.quick else []
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        rows += found["rows"]
-        skipped |= found["skipped"]
+        rows += in_own_process(measure_all, cores, methods, batches)
     results = {
-        "machine": describe_machine(PACKAGES),
+        "machine": describe_machine(*PACKAGES),
         "compiled": kernel.library() is not None,
-        "ratios": ratios(rows),
         "skipped": skipped,
         "rows": rows,
     }
-    write_results(RESULTS, results)
-    print(json.dumps({key: results[key] for key in ("compiled", "ratios", "skipped")}, indent=1))
+    write_results(__file__, results)
+    print("Microseconds of one core per face, x2 to x8, in the largest batch; left out:", skipped)
+    for method in methods:
+        for direction in ("down", "up"):
+            kind = (method, direction, 1)
+            own = [row for row in rows if (row["method"], row["direction"], row["cores"]) == kind]
+            times = [row["processor_us_per_face"] for row in own[-len(FACTORS) :]]
+            print(f"{method}, {direction}: {', '.join(map(str, times))}")
 
 
 if __name__ == "__main__":

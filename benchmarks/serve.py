@@ -1,6 +1,6 @@
 """How many requests `fsr-fer serve` answers, how fast, and whether its memory grows.
 
-    python benchmarks/serve.py [--model FILE] [--requests 1000] [--mixed 10000] [--note TEXT]
+    python benchmarks/serve.py [--requests 1000] [--mixed 10000]
 
 First a face of 100 pixels a request, at 1, 8 and 64 clients: requests a second, and the seconds
 within which half (p50) and 99 of 100 (p99) were answered. Then 8 clients send many, of which every
@@ -26,14 +26,10 @@ import numpy as np
 import psutil
 from machine import describe_machine, write_results
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from fsr_fer import load
+from fsr_fer.serve.app import PAGE
+from tests.serve.client import KIND, Client, form, huge
 
-from fsr_fer import load  # noqa: E402
-from fsr_fer.serve.app import PAGE  # noqa: E402
-from tests.serve.client import KIND, Client, form, huge  # noqa: E402
-
-RESULTS = Path(__file__).with_suffix(".json")
 FACES = [(PAGE / f"example-{number}.png").read_bytes() for number in (1, 2)]
 REFUSED = (  # what is sent as what; the answer's status, and words of it
     (form([("pictures", FACES[0][:5000])]), KIND, 200, b'"unreadable"'),
@@ -48,11 +44,9 @@ HALF_OPEN = 16
 """Forms that are half open at a time; the service answers 64 requests at a time."""
 
 
-def start(model: Path | None) -> tuple[subprocess.Popen[str], Client]:
-    words = ["--model", str(model)] if model else []
-    command = [str(Path(sys.executable).with_name("fsr-fer")), "serve", "--port", "0", *words]
+def start() -> tuple[subprocess.Popen[str], Client]:
+    command = [Path(sys.executable).with_name("fsr-fer"), "serve", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
     address = process.stdout.readline().split()[0]
     client = Client(int(address.rpartition(":")[2]))
     while True:
@@ -66,21 +60,18 @@ def start(model: Path | None) -> tuple[subprocess.Popen[str], Client]:
 class Requests:
     """Requests by their number, each with the answer that it must get."""
 
-    def __init__(self, client: Client, model: Path | None) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
         self._half_open: deque[socket.socket] = deque()
-        self._rows = [row.to_dict() | {"source": "1.png"} for row in self._read(model)]
-
-    @staticmethod
-    def _read(model: Path | None) -> list[Any]:
-        reader = load(model)
-        return [next(reader.predict(face)) for face in FACES]
+        model = load()
+        rows = [next(model.predict(face)) for face in FACES]
+        self._expected = [row.to_dict() | {"source": "1.png"} for row in rows]
 
     def good(self, number: int) -> bool:
         """Whether a face is read as ``fsr_fer.load`` reads it."""
         which = number % len(FACES)
         status, said = self._client.predict(("pictures", FACES[which]))
-        return status == 200 and said["predictions"] == [self._rows[which]]
+        return status == 200 and said["predictions"] == [self._expected[which]]
 
     def mixed(self, number: int) -> bool:
         """The same, or for every tenth whether it is refused as it must be."""
@@ -131,14 +122,12 @@ def send(ask: Callable[[int], bool], requests: int, clients: int) -> tuple[float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="as of fsr-fer serve")
     parser.add_argument("--requests", type=int, default=1000, help="at each number of clients")
     parser.add_argument("--mixed", type=int, default=10_000, help="of which a tenth is broken")
-    parser.add_argument("--note", default="", help="what else the machine was doing")
     options = parser.parse_args()
-    process, client = start(options.model)
+    process, client = start()
     try:
-        requests = Requests(client, options.model)
+        requests = Requests(client)
         send(requests.mixed, 600, 8)  # first use costs memory that stays
         requests.end_half_open()
         results: dict[str, Any] = {}
@@ -160,16 +149,13 @@ def main() -> None:
             wrong += requests.end_half_open()
             memory.append(round(served.memory_info().rss / 2**20, 1))
         results["mixed"] = {"requests": options.mixed // 10 * 10, "wrong": wrong}
-        results["mixed"]["files_open_after"] = served.num_fds()
         results["mib_after_each_tenth"] = memory
     finally:
         process.terminate()
         process.wait()
-    model = options.model.name if options.model else "shipped"
-    machine = describe_machine(("onnxruntime", "starlette", "uvicorn", "python-multipart"))
+    machine = describe_machine("onnxruntime", "starlette", "uvicorn", "python-multipart")
     machine |= {"load_average": round(os.getloadavg()[0], 1), "niceness": os.nice(0)}
-    about = {"machine": machine, "model": model, "note": options.note}
-    write_results(RESULTS, about | results)
+    write_results(__file__, {"machine": machine, **results})
 
 
 if __name__ == "__main__":

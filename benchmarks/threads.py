@@ -8,27 +8,19 @@ Results, and ratios to the first way: benchmarks/threads.json.
 """
 
 import argparse
-import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from machine import describe_machine, values_of, write_results
-from timing import Least
+from machine import ENVIRONMENT, describe_machine, values_of, write_results
+from timing import in_turns
 
-ENVIRONMENT = {**os.environ, "FSR_FER_DEVICE": "cpu"}  # before tests are imported, which pin it
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from fsr_fer.common.files import write_json
+from fsr_fer.pipeline.profiles import read_yaml
+from tests.pipeline.test_stages import workspace
 
-from fsr_fer.common.files import write_json  # noqa: E402
-from fsr_fer.pipeline.profiles import read_yaml  # noqa: E402
-from tests.pipeline.test_stages import workspace  # noqa: E402
-
-RESULTS = Path(__file__).with_suffix(".json")
 NATIVE = {"FSR_FER_ARITHMETIC": "native"}
 STAGE = ("-m", "stages.pretrain")
 GIVING_BACK = (
@@ -64,50 +56,36 @@ def prepared(folder: Path) -> Path:
 
 def train(
     folders: list[Path], side_by_side: bool, environment: dict[str, str], program: tuple[str, str]
-) -> Least:
-    """Seconds that the trainings took, by the clock and of all processors."""
-    command = [sys.executable, *program]
-    environment = ENVIRONMENT | environment
-    used, started = processor_seconds(), time.perf_counter()
+) -> None:
+    """A training in each folder, each a process."""
     running = []
     for folder in folders:
-        running.append(subprocess.Popen(command, cwd=folder, env=environment))
+        command = [sys.executable, *program]
+        running.append(subprocess.Popen(command, cwd=folder, env=ENVIRONMENT | environment))
         if not side_by_side:
             running[-1].wait()
     if any(process.wait() for process in running):
         sys.exit("a training failed")
-    return Least(time.perf_counter() - started, processor_seconds() - used)
-
-
-def processor_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return children.ru_utime + children.ru_stime
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    least = {name: Least() for name in WAYS}
     with tempfile.TemporaryDirectory() as scratch:
         folders = [prepared(Path(scratch) / str(number)) for number in range(2)]
-        for _ in range(options.repeats):
-            for name, way in WAYS.items():
-                took = train(folders, *way)
-                least[name].wall = min(least[name].wall, took.wall)
-                least[name].processor = min(least[name].processor, took.processor)
-                print(f"{name}: {took}", flush=True)
-    first, *_ = least.values()
-    results: dict[str, Any] = {
+        runs = [partial(train, folders, *way) for way in WAYS.values()]
+        least = in_turns(*runs, repeats=options.repeats)
+    results = {
         name: {
             "seconds": round(found.wall, 2),
             "processor_seconds": round(found.processor, 2),
-            "ratio": round(found.wall / first.wall, 2),
-            "processor_ratio": round(found.processor / first.processor, 2),
+            "ratio": round(found.wall / least[0].wall, 2),
+            "processor_ratio": round(found.processor / least[0].processor, 2),
         }
-        for name, found in least.items()
+        for name, found in zip(WAYS, least, strict=True)
     }
-    write_results(RESULTS, {"machine": describe_machine(("torch",)), **results})
+    write_results(__file__, {"machine": describe_machine("torch"), **results})
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 For the default's and the paper's size, on the GPU too where there is one. Written to
 benchmarks/training.json: time per iteration, floating-point operations (counted), the share of what
-a large matrix product reaches here, bytes that the operations read and write and the share of what
-a copy reaches, and which operations the time goes to. With --threads 1 it is the process's own
+a large matrix product reaches here, bytes that the operations read and write, and which operations
+the time goes to. With --threads 1 it is the process's own
 time, which other work on the machine hardly disturbs. Needs torch, NumPy, safetensors and
 ruamel.yaml alone, with PYTHONPATH=src.
 """
@@ -13,14 +13,12 @@ ruamel.yaml alone, with PYTHONPATH=src.
 import argparse
 import json
 import os
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from machine import describe_machine, values_of, write_results
+from timing import in_turns
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -37,9 +35,7 @@ from fsr_fer.training.settings import (
     ReweightSettings,
 )
 
-RESULTS = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")
-PROFILES = ("small", "paper")
 
 
 class Counter(TorchDispatchMode):
@@ -87,56 +83,38 @@ def training_step(
     return lambda: trainer.train_step(drawn), count
 
 
-def timed(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """Seconds per run; of this process's own work where one thread does all of it."""
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if alone else time.perf_counter
-    start = clock()
-    for _ in range(repeats):
+def seconds(run: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """The least that a run takes; of this process's own work where one thread does all of it."""
+
+    def whole() -> None:
         run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (clock() - start) / repeats
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    (least,) = in_turns(whole, repeats=repeats)
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return least.processor if alone else least.wall
 
 
 def measure(profile: str, device: torch.device, batch: int | None, rounds: int) -> dict[str, Any]:
     """Everything about one size on one device."""
     step, count = training_step(profile, device, batch)
-    repeats = max(1, round(0.5 / timed(step, device, 1)))
-    seconds = [timed(step, device, repeats) for _ in range(rounds)]
-    peak, bandwidth = peak_flops(device), peak_bytes(device)
+    size = 1536 if device.type == "cpu" else 8192
+    left, right = torch.randn(2, size, size, device=device)
+    peak = 2 * size**3 / seconds(lambda: left @ right, device, 15)
+    least = seconds(step, device, rounds)
     with Counter() as counted:
         step()
-    least = min(seconds)
     return {
         "batch": count,
         "rounds": rounds,
-        "iterations_per_round": repeats,
         "peak_gflops_of_a_matrix_product": peak / 1e9,
-        "peak_gb_per_second_of_a_copy": bandwidth / 1e9,
         "seconds": least,
-        "seconds_median": statistics.median(seconds),
         "gflop": counted.flops / 1e9,
         "share_of_arithmetic_peak": counted.flops / least / peak,
         "gbytes": counted.bytes / 1e9,
-        "share_of_copy_bandwidth": counted.bytes / least / bandwidth,
         "where_the_time_goes": shares(step, device),
     }
-
-
-def peak_flops(device: torch.device) -> float:
-    """Operations per second of a float32 matrix product."""
-    size = 1536 if device.type == "cpu" else 8192
-    left, right = torch.randn(2, size, size, device=device)
-    timed(lambda: left @ right, device, 1)
-    return 2 * size**3 / min(timed(lambda: left @ right, device, 3) for _ in range(5))
-
-
-def peak_bytes(device: torch.device) -> float:
-    """Bytes per second, read and written, of a large copy."""
-    source = torch.ones(2**26, device=device)
-    target = torch.empty_like(source)
-    return 2 * 2**28 / min(timed(lambda: target.copy_(source), device, 1) for _ in range(5))
 
 
 def shares(run: Callable[[], object], device: torch.device) -> dict[str, float]:
@@ -158,29 +136,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the CPU")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each")
     parser.add_argument("--paper-batch", type=int, default=2, help="at the paper's size on a CPU")
-    parser.add_argument("--only", choices=PROFILES, help="one size alone")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="a JSON file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda") if torch.cuda.is_available() else CPU
-    machine = describe_machine(("numpy", "torch")) | {"threads": arguments.threads}
+    machine = describe_machine("numpy", "torch") | {"threads": arguments.threads}
     if device.type == "cuda":
         machine["gpu"] = torch.cuda.get_device_name(device)
-    results = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
-    for profile in PROFILES if arguments.only is None else (arguments.only,):
+    for profile in ("small", "paper"):
         for place in dict.fromkeys((CPU, device)):
             large = profile == "paper" and place.type == "cpu"
             batch = arguments.paper_batch if large else None
             rounds = min(3, arguments.rounds) if large else arguments.rounds
             found = measure(profile, place, batch, rounds)
-            print(
-                f"{profile} {place.type}, batch {found['batch']}: {1e3 * found['seconds']:.1f} ms, "
-                f"{found['gflop']:.2f} GFLOP, {found['share_of_arithmetic_peak']:.0%} of a matrix "
-                f"product's speed; {found['gbytes']:.2f} GB, "
-                f"{found['share_of_copy_bandwidth']:.0%} of a copy's"
+            print(profile, place.type, json.dumps(found, indent=1))
+            write_results(
+                __file__, {f"{profile} {place.type}": found | {"machine": machine}}, add=True
             )
-            results[f"{profile} {place.type}"] = found | {"machine": machine}
-            write_results(arguments.results, results)
 
 
 if __name__ == "__main__":
