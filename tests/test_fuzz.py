@@ -54,40 +54,28 @@ def saved(value: object) -> bytes:
     return content.getvalue()
 
 
-def beside(name: str, read: Callable[[Path], object]) -> Callable[[Path], object]:
-    """A reader of a folder in which the bytes have this name."""
-
-    def read_folder(path: Path) -> object:
-        target = path.parent / "folder" / name
-        target.parent.mkdir(parents=True)
-        path.replace(target)
-        return read(path.parent / "folder")
-
-    return read_folder
-
-
 READERS: dict[str, Example] = {
-    "RAF-DB's list": (
+    "EmoLabel/list_patition_label.txt": (
         b"train_1.jpg 1\ntest_1.jpg 7\n",
-        beside("EmoLabel/list_patition_label.txt", lambda p: open_source("rafdb", p, CLASSES)),
+        lambda path: open_source("rafdb", path.parents[1], CLASSES),
     ),
     "labels.csv": (
         b"image,label,split\n1.jpg,happy,train\n2.jpg,sad,test\n",
-        beside("labels.csv", lambda folder: open_source("csv", folder, CLASSES)),
+        lambda path: open_source("csv", path.parent, CLASSES),
     ),
-    "zip of folders": (
+    "folders.zip": (
         zipped({"train/happy/1": picture("png"), "test/sad/1": picture("png")}),
         lambda path: open_source("folder", path, CLASSES),
     ),
     **{
-        kind: (picture(kind), lambda path: decode_picture(path.read_bytes()))
+        f"face.{kind}": (picture(kind), lambda path: decode_picture(path.read_bytes()))
         for kind in ("png", "jpeg", "bmp", "gif", "tiff", "webp")
     },
-    "published weights": (
+    "rcan.pt": (
         saved({"head.0.weight": torch.ones(4, 3, 3, 3)}),
         lambda path: read_official("rcan", path),
     ),
-    "safetensors": (
+    "rcan.safetensors": (
         save({"w": torch.ones(2)}, {"fsr_fer": json.dumps({"rcan": RCAN, "scale": 2})}),
         lambda path: load_network(path, Rcan, CovPoolFER),
     ),
@@ -98,25 +86,22 @@ READERS: dict[str, Example] = {
     ),
     "dvc.lock": (
         b"schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: y\n      md5: z\n",
-        beside("dvc.lock", lambda folder: Revision(folder).lock),
+        lambda path: Revision(path.parent).lock,
     ),
-    "accuracy.json": (
+    "metrics/small/accuracy.json": (
         b'{"bicubic": {"hr": 91.5, "x2": 1e1}}',
-        beside(
-            "metrics/small/accuracy.json",
-            lambda folder: Results(revision=Revision(folder), profile="small").accuracy,
-        ),
+        lambda path: Results(revision=Revision(path.parents[2]), profile="small").accuracy,
     ),
-    "model": (colour_model().SerializeToString(), load),
+    "model.onnx": (colour_model().SerializeToString(), load),
     "boxes.csv": (
         b"image,x,y,w,h\na.png,1,2,3,4\nb.png,1,2,3,4.5\n",
-        beside("boxes.csv", lambda folder: list(read_boxes(f"{folder}/boxes.csv", None, ""))),
+        lambda path: list(read_boxes(str(path), None, "")),
     ),
     "boxes.jsonl": (
         b'{"image": "a.png", "xywh": [1, 2, 3, 4]}\n{"image": "b", "x": 1, "y": 2, "w": 3, "h": 4}',
-        beside("boxes.jsonl", lambda folder: list(read_boxes(f"{folder}/boxes.jsonl", None, ""))),
+        lambda path: list(read_boxes(str(path), None, "")),
     ),
-    "predictions": (
+    "predictions.csv": (
         b"id,label,hr,x2\n1,happy,happy,sad\n2,sad,sad,sad\n",
         lambda path: parse_predictions(path.read_bytes(), "x.csv", CLASSES),
     ),
@@ -136,16 +121,17 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("name", READERS)
 def test_any_bytes_are_read_or_refused_in_one_line(
-    kind: str, tmp_path_factory: pytest.TempPathFactory
+    name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    example, read = READERS[kind]
+    example, read = READERS[name]
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(damaged(example))
     def check(content: bytes) -> None:
-        path = tmp_path_factory.mktemp("any") / "file"
+        path = tmp_path_factory.mktemp("any") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         said = ""
         try:
