@@ -1,4 +1,4 @@
-"""The tables of docs/model-card.md from what the stage ``pack`` measured; prints them when run."""
+"""The tables of docs/model-card.md, from what the stage ``pack`` measured; prints them."""
 
 import json
 from typing import Any
@@ -11,20 +11,21 @@ SOURCES = {"fer2013": "FER+", "csv": "open faces"}
 
 def tables(results: dict[str, Any]) -> dict[str, list[str]]:
     """Lines of each table, by what it shows."""
-    by_size, sources, degraded = (results[key] for key in ("by_size", "by_source", "degraded"))
+    by_size, sources = results["by_size"], results["by_source"]
+    degraded = {"none": by_size, **results["degraded"]}
     sizes = sorted(by_size, key=int, reverse=True)
     counts = {name: own[sizes[0]]["faces"] for name, own in sources.items()}
-    some = sorted(next(iter(degraded.values())), key=int, reverse=True)
+    some = [size for size in sizes if all(size in own for own in degraded.values())]
     classes = list(by_size[sizes[0]]["recall"])
-    both = ("total_accuracy", "mean_class_accuracy")
+
+    def both(own: dict[str, float]) -> str:
+        return f"{percent(own['total_accuracy'])} / {percent(own['mean_class_accuracy'])}"
+
     certain = ("calibration_error", "certain", "accuracy_of_certain")
     return {
         "source": table(
             ["pixels", *(f"{SOURCES[name]} ({count:,})" for name, count in counts.items())],
-            {
-                s: [" / ".join(percent(own[s][k]) for k in both) for own in sources.values()]
-                for s in sizes
-            },
+            {s: [both(own[s]) for own in sources.values()] for s in sizes},
         ),
         "certain": table(
             ["pixels", "calibration error", "certain", "of these right"],
@@ -38,7 +39,7 @@ def tables(results: dict[str, Any]) -> dict[str, list[str]]:
             ["degradation", *(f"{size} pixels" for size in some)],
             {
                 name: [percent(own[s]["total_accuracy"]) for s in some]
-                for name, own in {"none": by_size, **degraded}.items()
+                for name, own in degraded.items()
             },
         ),
     }

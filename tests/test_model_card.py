@@ -1,4 +1,4 @@
-"""The model card's figures are those that the stage ``pack`` measured; the shipped file is it."""
+"""The model card has what the stage ``pack`` measured, of the shipped file."""
 
 import json
 from pathlib import Path

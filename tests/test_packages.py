@@ -1,4 +1,4 @@
-"""Which package may import which: in one line downward, so that a reader knows where to look."""
+"""Which package may import which: those below it alone."""
 
 import ast
 

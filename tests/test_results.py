@@ -118,7 +118,8 @@ def test_the_second_seed_of_ferplus() -> None:
         return f"{score['fsr_plain'][size] - score[over][size]:+.1f}"
 
     retrained = "meta_sr_retrained"
-    said = ", ".join(f"{size} {leads(total, size, retrained)}" for size in ("x4", "x5", "x6", "x7"))
+    sizes = ("x4", "x5", "x6", "x7")
+    said = ", ".join(f"{size} {leads(total, size, retrained)}" for size in sizes)
     assert f"Seed 1: {said}." in PAGE
     at_x8 = [leads(total, "x8", over) for over in (retrained, "rcan", "bicubic")]
     own = leads(by_class, "x8", retrained)

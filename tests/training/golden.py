@@ -43,10 +43,11 @@ def float64() -> Iterator[None]:
 
 def summary(tensors: dict[str, Tensor]) -> Numbers:
     """Each as its dot product with random numbers: a change of any entry shows."""
-    return {
-        name: float((tensor.detach() * torch.randn(tensor.shape, generator=stream(0, name))).sum())
-        for name, tensor in tensors.items()
-    }
+    found = {}
+    for name, tensor in tensors.items():
+        factors = torch.randn(tensor.shape, generator=stream(0, name))
+        found[name] = float((tensor.detach() * factors).sum())
+    return found
 
 
 def numbers(terms: dict[str, Tensor]) -> Numbers:
@@ -63,7 +64,8 @@ def pretrain_steps() -> dict[str, Any]:
     for step in range(STEPS):
         faces = torch.randn(FACES, 3, 48, 48, generator=stream(0, "faces", step))
         steps.append(numbers(trainer.train_step(faces, labels)))
-    weights = dict(trainer.network.named_parameters()) | {"centers": trainer.center_loss.centers}
+    weights = dict(trainer.network.named_parameters())
+    weights["centers"] = trainer.center_loss.centers
     return {"steps": steps, "weights": summary(weights)}
 
 

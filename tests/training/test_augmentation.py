@@ -13,7 +13,7 @@ from tests import sections
 
 
 def picture() -> Tensor:
-    """One smooth picture [1, 40, 40, 3], different in every direction, far from 0 and 255."""
+    """[1, 40, 40, 3], smooth, different in every direction, far from 0 and 255."""
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
     return torch.stack([60 + 2 * x + y, 60 + 3 * y, 220 - 3 * x], dim=-1)[None]
 

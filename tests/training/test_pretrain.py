@@ -14,7 +14,7 @@ from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
 from fsr_fer.training.pretrain import train_extractor
 from tests import sections
-from tests.training.recording import check_that_it_resumes, recorded
+from tests.training.recording import Records, check_that_it_resumes, recorded
 
 
 def faces(count: int) -> LabelledFaces:
@@ -47,7 +47,7 @@ def test_training_learns_and_selects_on_validation() -> None:
 
 
 def test_soft_targets_are_labels_where_votes_are_whole_or_nobody_voted() -> None:
-    def trained(soft: bool, shares: np.ndarray | None) -> list[tuple[int, dict[str, float]]]:
+    def trained(soft: bool, shares: np.ndarray | None) -> Records:
         settings = sections.pretrain(rotation_degrees=0.0, flip=False, epochs=1, soft_targets=soft)
         voted = LabelledFaces(FACES.images, FACES.rows, FACES.labels, shares)
         _, records = recorded(lambda run: train_extractor(voted, faces(12), settings, 3, run))
