@@ -36,17 +36,6 @@ class ResidualDenseBlock(nn.Module):
         return values + self.LFF(seen)
 
 
-def pixel_positions(small: int, full: int, pixels: int) -> Tensor:
-    """(1/r, row offset, column offset) of the first output pixels, float32 [pixels, pixels, 3].
-
-    r = full / small. Row i reads input row (i * small) // full and lies ((i * small) % full) / full
-    below it: in whole numbers, as floating point floors wrongly at some sizes.
-    """
-    offsets = (torch.arange(pixels) * small % full).float() / full
-    rows, columns = torch.meshgrid(offsets, offsets, indexing="ij")
-    return torch.stack([torch.full_like(rows, small / full), rows, columns], dim=-1)
-
-
 class MetaSr(nn.Module):
     """Small square pictures [B, 3, n, n] of 0..255 -> [B, 3, full, full], about 0..255."""
 
@@ -69,20 +58,15 @@ class MetaSr(nn.Module):
         self._kernels: dict[tuple[int, int], Tensor] = {}
 
     def forward(self, small: Tensor, full: int) -> Tensor:
-        features = self.features(self.sub_mean(small))
-        restored: Tensor = self.add_mean(self.enlarge(features, full))
-        return restored
-
-    def features(self, values: Tensor) -> Tensor:
-        """The residual dense network, [B, 3, n, n] -> [B, filters, n, n]."""
-        shallow = self.SFENet1(values)
+        shallow = self.SFENet1(self.sub_mean(small))
         deep = self.SFENet2(shallow)
         outputs = []
         for block in self.RDBs:
             deep = block(deep)
             outputs.append(deep)
-        result: Tensor = self.GFF(torch.cat(outputs, dim=1)) + shallow
-        return result
+        features = self.GFF(torch.cat(outputs, dim=1)) + shallow
+        restored: Tensor = self.add_mean(self.enlarge(features, full))
+        return restored
 
     def enlarge(self, features: Tensor, full: int) -> Tensor:
         """Meta-upscale, [B, filters, n, n] -> [B, 3, full, full].
@@ -110,14 +94,19 @@ class MetaSr(nn.Module):
     def kernels(self, size: int, full: int) -> Tensor:
         """All distinct kernels, [cycle, cycle, 9 * filters, 3]; cached while not training.
 
-        Offsets repeat after ``cycle`` output pixels: pixel (i, j) uses kernel (i, j) modulo it.
+        Each is made from (size / full, row offset, column offset). Output row i reads input row
+        (i * size) // full and lies ((i * size) % full) / full below it: in whole numbers, as
+        floating point floors wrongly at some sizes. So offsets repeat after ``cycle`` pixels.
         """
         key = (size, full)
         if key in self._kernels and not self.training:
             return self._kernels[key]
         cycle = full // math.gcd(size, full)
-        positions = pixel_positions(size, full, cycle).to(self.SFENet1.weight)
-        kernels: Tensor = self.P2W["meta_block"](positions).unflatten(-1, (-1, 3))
+        offsets = (torch.arange(cycle) * size % full).float() / full
+        rows, columns = torch.meshgrid(offsets, offsets, indexing="ij")
+        positions = torch.stack([torch.full_like(rows, size / full), rows, columns], dim=-1)
+        kernels: Tensor = self.P2W["meta_block"](positions.to(self.SFENet1.weight))
+        kernels = kernels.unflatten(-1, (-1, 3))
         if not self.training:
             self._kernels[key] = kernels
         return kernels

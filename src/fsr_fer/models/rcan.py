@@ -28,45 +28,40 @@ class ChannelAttention(nn.Module):
         return values * self.conv_du(self.avg_pool(values))
 
 
-class AttentionBlock(nn.Module):
+class Residual(nn.Module):
+    """Layers with a skip around them."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*layers)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values + self.body(values)
+
+
+def attention_block(filters: int, reduction: int) -> Residual:
     """RCAB: two convolutions and channel attention around a skip."""
-
-    def __init__(self, filters: int, reduction: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            conv3(filters, filters),
-            nn.ReLU(),
-            conv3(filters, filters),
-            ChannelAttention(filters, reduction),
-        )
-
-    def forward(self, values: Tensor) -> Tensor:
-        return values + self.body(values)
+    return Residual(
+        conv3(filters, filters),
+        nn.ReLU(),
+        conv3(filters, filters),
+        ChannelAttention(filters, reduction),
+    )
 
 
-class ResidualGroup(nn.Module):
+def residual_group(settings: RcanSettings) -> Residual:
     """Attention blocks and a convolution around a skip."""
-
-    def __init__(self, settings: RcanSettings) -> None:
-        super().__init__()
-        filters = settings.filters
-        blocks = (AttentionBlock(filters, settings.reduction) for _ in range(settings.blocks))
-        self.body = nn.Sequential(*blocks, conv3(filters, filters))
-
-    def forward(self, values: Tensor) -> Tensor:
-        return values + self.body(values)
+    filters = settings.filters
+    blocks = (attention_block(filters, settings.reduction) for _ in range(settings.blocks))
+    return Residual(*blocks, conv3(filters, filters))
 
 
 def upsampler(filters: int, scale: int) -> nn.Sequential:
     """Convolutions and pixel shuffles that enlarge by ``scale``, a power of two or 3."""
-    if scale == 3:
-        return nn.Sequential(conv3(filters, 9 * filters), nn.PixelShuffle(3))
-    doublings = round(math.log2(scale))
-    if 2**doublings != scale:
-        raise ValueError(f"RCAN enlarges by 2, 3, 4, 8, ..., not by {scale}")
+    steps = [3] if scale == 3 else [2] * round(math.log2(scale))
     layers: list[nn.Module] = []
-    for _ in range(doublings):
-        layers += [conv3(filters, 4 * filters), nn.PixelShuffle(2)]
+    for step in steps:
+        layers += [conv3(filters, step**2 * filters), nn.PixelShuffle(step)]
     return nn.Sequential(*layers)
 
 
@@ -82,7 +77,7 @@ class Rcan(nn.Module):
         filters = settings.filters
         self.sub_mean, self.add_mean = MeanShift(-1), MeanShift(1)
         self.head = nn.Sequential(conv3(3, filters))
-        groups = (ResidualGroup(settings) for _ in range(settings.groups))
+        groups = (residual_group(settings) for _ in range(settings.groups))
         self.body = nn.Sequential(*groups, conv3(filters, filters))
         self.tail = nn.Sequential(upsampler(filters, scale), conv3(filters, 3))
 
