@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.packing import CENTRE_PIXELS
-from fsr_fer.models.covpool import BATCH_NORM_EPS, BetaNorm, CovPoolFER
+from fsr_fer.models.covpool import CovPoolFER, folded
 from fsr_fer.models.weights import HEADER, PACKED, load_network
 from fsr_fer.predict.model_file import FORMAT
 
@@ -45,18 +45,15 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
             f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
             "pretrain.extractor.pooling: mean"
         )
-    metadata = {
+    temperature, inputs = card.pop("temperature"), card.pop("inputs")
+    metadata = card | {
         "format": FORMAT,
-        "name": card["name"],
         "class_names": list(network.class_names),
-        "smallest_pixels": card["smallest_pixels"],
-        "uncertain_below": card["uncertain_below"],
-        "expected_accuracy": card["expected_accuracy"],
         "margin": 0.0,
         "licence": licence,
-        "provenance": card["inputs"],
+        "provenance": inputs,
     }
-    model = _model(network, card["temperature"], metadata)
+    model = _model(network, temperature, metadata)
     onnx.checker.check_model(model, full_check=True)
     with replacing(target) as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
@@ -71,9 +68,8 @@ def _model(
     values = graph.add("Sub", values, graph.add("ReduceMean", values, [1, 2, 3]))
     square = graph.add("ReduceMean", graph.add("Mul", values, values), [1, 2, 3])
     least = 1 / (3 * FULL_SIZE**2) ** 0.5
-    values = graph.add(
-        "Div", values, graph.add("Max", graph.add("Sqrt", square), np.float32(least))
-    )
+    deviation = graph.add("Max", graph.add("Sqrt", square), np.float32(least))
+    values = graph.add("Div", values, deviation)
     values = graph.add("Transpose", values, perm=[0, 3, 1, 2])
 
     # The mirrored faces behind the others, as one batch; evaluation/packing.py: logits_of
@@ -87,7 +83,7 @@ def _model(
         values = graph.add("MatMul", extractor.shrink, values)
         values = graph.add("MatMul", values, extractor.shrink.mT.contiguous())
     for number, (conv, norm) in enumerate(zip(extractor.convs, extractor.norms, strict=True), 1):
-        weight, shift = _folded(conv, norm)
+        weight, shift = folded(conv, norm)
         made = graph.add("Conv", values, weight, shift, pads=[1, 1, 1, 1])
         if settings.residual and weight.shape[0] == weight.shape[1]:
             made = graph.add("Add", made, values)
@@ -97,10 +93,9 @@ def _model(
     values = graph.add("ReduceMean", values, [2, 3], keepdims=0)
 
     classifier = network.classifier
-    values = graph.linear(values, *_folded(classifier.hidden, classifier.hidden_norm))
+    values = graph.linear(values, *folded(classifier.hidden, classifier.hidden_norm))
     values = graph.add("Relu", values)
-    bottleneck = _folded(classifier.bottleneck, classifier.bottleneck_norm)
-    values = graph.linear(values, *bottleneck)
+    values = graph.linear(values, *folded(classifier.bottleneck, classifier.bottleneck_norm))
     pairs = graph.add("Reshape", values, [2, -1, settings.embedding_dim])
     embedding = graph.add("ReduceMean", pairs, [0], keepdims=0, name="embedding")
     logits = graph.linear(embedding, classifier.logits.weight, classifier.logits.bias)
@@ -114,23 +109,21 @@ def _model(
     divisor = graph.add("Unsqueeze", graph.add("Exp", exponent), [1])
     graph.add("Softmax", graph.add("Div", logits, divisor), axis=1, name="probabilities")
 
-    faces = helper.make_tensor_value_info(
-        "faces", TensorProto.UINT8, ["faces", FULL_SIZE, FULL_SIZE, 3]
-    )
-    sides = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["faces"])
+    def tensor(name: str, *shape: int, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, ["faces", *shape])
+
+    faces = tensor("faces", FULL_SIZE, FULL_SIZE, 3, kind=TensorProto.UINT8)
     outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["faces", size])
-        for name, size in (
-            ("probabilities", len(network.class_names)),
-            ("embedding", settings.embedding_dim),
-        )
+        tensor("probabilities", len(network.class_names)),
+        tensor("embedding", settings.embedding_dim),
     ]
-    made_of = helper.make_graph(graph.nodes, "fsr_fer", [faces, sides], outputs, graph.constants)
+    made_of = helper.make_graph(
+        graph.nodes, "fsr_fer", [faces, tensor("pixels")], outputs, graph.constants
+    )
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(made_of, opset_imports=[opset], producer_name="fsr-fer")
     model.ir_version = IR_VERSION
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "fsr_fer", json.dumps(metadata, sort_keys=True)
+    helper.set_model_props(model, {"fsr_fer": json.dumps(metadata, sort_keys=True)})
     return model
 
 
@@ -161,12 +154,3 @@ class _Graph:
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(array, name))
         return name
-
-
-def _folded(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of ``norm(layer(values))`` in eval mode, of a layer without bias."""
-    assert isinstance(layer, (nn.Conv2d, nn.Linear))
-    assert isinstance(norm, BetaNorm)
-    factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()
-    shape = (-1, *[1] * (layer.weight.dim() - 1))
-    return layer.weight * factor.view(shape), norm.beta - norm.running_mean * factor

@@ -4,6 +4,8 @@ Acharya et al. 2018, layers and constants as in their code. ``extractor`` ends a
 (equations 1 and 2), ``classifier`` holds C() and the logits.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -130,7 +132,10 @@ class FeatureExtractor(nn.Module):
         values = values.contiguous(memory_format=torch.channels_last)
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), start=1):
             # Outside training, normalisation is folded into the convolution before it.
-            made = norm(conv(values)) if self.training else _folded(conv, norm, values)
+            if self.training:
+                made = norm(conv(values))
+            else:
+                made = functional.conv2d(values, *folded(conv, norm), padding=1)
             if self.settings.residual and made.shape == values.shape:
                 made = made + values
             # ReLU and maximum commute; in this order ReLU touches a quarter of the values.
@@ -203,14 +208,11 @@ def layer_weights(network: nn.Module) -> list[Tensor]:
     return [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
-def _folded(conv: nn.Module, norm: nn.Module, values: Tensor) -> Tensor:
-    """``norm(conv(values))`` in eval mode, as one convolution."""
-    assert isinstance(conv, nn.Conv2d)
-    assert isinstance(norm, BetaNorm)
+def folded(layer: Any, norm: Any) -> tuple[Tensor, Tensor]:
+    """Weight and bias of ``norm(layer(values))`` in eval mode, of a layer without bias."""
     factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()
-    shift = norm.beta - norm.running_mean * factor
-    weight = conv.weight * factor[:, None, None, None]
-    return functional.conv2d(values, weight, shift, padding=conv.padding)
+    weight = layer.weight * factor.view(-1, *[1] * (layer.weight.dim() - 1))
+    return weight, norm.beta - norm.running_mean * factor
 
 
 def _init_weights(network: nn.Module) -> None:
