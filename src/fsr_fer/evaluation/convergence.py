@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired
+from fsr_fer.evaluation.seeds import DECIMALS, over_seeds, paired, with_values
 
 VARIANTS = ("plain", "reweighted")
 SCORE = "validation/total_accuracy"
@@ -53,7 +53,7 @@ def summarise(
         "iterations": int(points[-1]["step"]),
         "validated_every": int(points[0]["step"]),
         "steps_to_plains_last_accuracy": {
-            **{v: over_seeds(steps[v], confidence) | {"values": steps[v]} for v in VARIANTS},
+            **{v: with_values(steps[v], confidence) for v in VARIANTS},
             "reweighted_never_did": missed,
         },
         "ratio_of_steps": _ratio(steps["plain"], steps["reweighted"], confidence),

@@ -26,15 +26,15 @@ def over_seeds(values: Sequence[float], confidence: float) -> dict[str, float]:
     return {name: round(float(number), DECIMALS) for name, number in numbers.items()}
 
 
-def paired(
-    second: Sequence[float], first: Sequence[float], confidence: float
-) -> dict[str, float | list[float]]:
-    """``over_seeds`` of second - first, and that difference seed by seed."""
-    differences = [b - a for a, b in zip(first, second, strict=True)]
-    return {
-        **over_seeds(differences, confidence),
-        "values": [round(difference, DECIMALS) for difference in differences],
-    }
+def with_values(values: Sequence[float], confidence: float) -> dict[str, Any]:
+    """``over_seeds``, and the values seed by seed."""
+    rounded = [round(value, DECIMALS) for value in values]
+    return {**over_seeds(values, confidence), "values": rounded}
+
+
+def paired(second: Sequence[float], first: Sequence[float], confidence: float) -> dict[str, Any]:
+    """``with_values`` of second - first."""
+    return with_values([b - a for a, b in zip(first, second, strict=True)], confidence)
 
 
 def summarise(
@@ -56,9 +56,7 @@ def summarise(
         }
         scores[score] = {
             method: {
-                column: over_seeds(numbers, confidence)
-                | {"values": [round(number, DECIMALS) for number in numbers]}
-                for column, numbers in by_column.items()
+                column: with_values(numbers, confidence) for column, numbers in by_column.items()
             }
             for method, by_column in values.items()
         }
