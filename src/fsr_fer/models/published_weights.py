@@ -4,7 +4,6 @@ Read are state dicts of tensors alone; a file with code in it is refused. Known 
 authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
 """
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,9 +23,6 @@ from fsr_fer.models.weights import check_tensors
 Kind = Literal["rcan", "meta-sr"]
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-# What training programs put around a state dict, and before each of its names.
-WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "generator", "model", "net")
-PREFIXES = r"^((module|_orig_mod|generator|model|net)\.)+"
 
 
 def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
@@ -50,53 +46,34 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    """The file's tensors in float32, without wrappers and prefixes of their names."""
+    """The file's tensors in float32."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except pickle.UnpicklingError:
+    except Exception:  # of code in it; damaged bytes make the reader fail in every way there is
         raise UserError(
             f"{path} holds more than tensors, or is damaged, and was not opened; "
             "wanted is a state dict as the authors published it"
         ) from None
-    except Exception:  # damaged bytes make the reader fail in every way there is
-        raise UserError(f"{path} is no file of torch's, or is damaged") from None
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
+    if isinstance(content, Mapping):  # BasicSR puts one of these around a state dict
+        content = content.get("params_ema", content.get("params", content))
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
-    names: dict[str, str] = {}
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise UserError(f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor")
-        if wrong := _why_no_weights(tensor):
+        # The last: values that are one and the same in memory, as many as the file pleases.
+        if (
+            (tensor.layout, tensor.device.type) != (torch.strided, "cpu")
+            or tensor.dtype not in FLOATS
+            or tensor.nbytes > tensor.untyped_storage().nbytes()
+        ):
             raise UserError(
-                f"{path}: {name:.80} is {wrong}; weights are dense tensors of float32, float64, "
-                "float16 or bfloat16"
+                f"{path}: {name:.80} is {tensor.layout}, {tensor.dtype}, {tensor.device}; weights "
+                "are dense tensors of float32, float64, float16 or bfloat16 with all their values"
             )
-        bare = re.sub(PREFIXES, "", name)
-        if bare in names:
-            raise UserError(
-                f"{path} has {names[bare]:.80} and {name:.80}, which are one tensor's names"
-            )
-        names[bare] = name
-    return {bare: content[name].float() for bare, name in names.items()}
-
-
-def _why_no_weights(tensor: Tensor) -> str:
-    """Why a tensor cannot be weights; empty if it can."""
-    if tensor.layout != torch.strided:
-        return str(tensor.layout).removeprefix("torch.")
-    if tensor.device.type != "cpu":
-        return "without values"
-    if tensor.dtype not in FLOATS:
-        return str(tensor.dtype).removeprefix("torch.")
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return "larger than what is stored of it"
-    return ""
+    return {name: tensor.float() for name, tensor in content.items()}
 
 
 def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
