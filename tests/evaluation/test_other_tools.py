@@ -81,43 +81,34 @@ GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
         ("", "its first line is ''; expected id,size,label"),
         ("id;size;label\nb;hr;fear\n", "its first line is 'id;size;label'; expected id,size,label"),
         ("id,size\nb,hr\n", "its first line is 'id,size'"),
-        ("id,size,label\n", "has no rows below its first line"),
+        ("id,size,label\n", "no rows below its first line"),
         ("id,size,label,ID\nb,hr,fear,b\n", "column 'id' is there 2 times"),
         (GOOD + "b,x2\n", "line 4 has 2 cells, the first line 3"),
         (GOOD + 'b,x2,"fear\n', "line 4: unexpected end of data"),
         (GOOD + "a,x2,fear\n", "no test face's: 1, the first 'a' in line 4; .*such as 'b'"),
-        (GOOD.replace("c/d", "d"), "no test face's: 1, the first 'd' in line 3"),
         (GOOD + "b,x3,fear\n", "line 4: size 'x3' is none of hr, x2, x8, 100, 50, 13"),
         (GOOD + "b,100,fear\n", "line 4: 'b' at hr is there already, in line 2"),
         (GOOD + "b,x2,fear\n", "without a row at x2: 1 of 2, the first 'c/d'"),
         (GOOD.replace("fear", "0"), "line 2: label '0' is none of fear, happiness, anger"),
-        ("id,size,label,fear\nb,hr,fear,1\nc/d,hr,fear,1\n", "has a column 'fear' beside 'label'"),
+        ("id,size,label,fear\nb,hr,fear,1\nc/d,hr,fear,1\n", "column 'fear' stands beside 'label'"),
         ("id,size,class\nb,hr,1\nc/d,hr,1\n", "no column is label or one of fear, .* has class"),
         ("id,size,angry,anger\nb,hr,1,0\nc/d,hr,1,0\n", "'angry' and 'anger' are one class"),
         ("id,size,fear\nb,hr,-1\nc/d,hr,1\n", "line 2: fear is '-1'; expected a probability"),
         ("id,size,fear\nb,hr,1\nc/d,hr,nan\n", "line 3: fear is 'nan'"),
-        ("id,size,fear\nb,hr,1\nc/d,hr,inf\n", "line 3: fear is 'inf'"),
         ("id,size,fear\nb,hr,1\nc/d,hr,\n", "line 3: fear is ''"),
-        ("id,size,fear\nb,hr,1\nc/d,hr,1e308\n", "line 3: fear is '1e308'"),
-        (
-            "id,size,fear,anger\nb,hr,.5,.5\nc/d,hr,3.2,.1\n",
-            "line 3: the probabilities add up to 3.3",
-        ),
-        (
-            "id,size,fear,anger\nb,hr,90,90\nc/d,hr,1,.1\n",
-            "line 2: the probabilities add up to 180",
-        ),
+        ("id,size,fear,anger\nb,hr,.5,.5\nc/d,hr,3.2,.1\n", "line 3: the .* add up to 3.3"),
+        ("id,size,fear,anger\nb,hr,90,90\nc/d,hr,1,.1\n", "line 2: the .* add up to 180"),
         ("id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n", "line 3: all probabilities are 0"),
     ],
 )
 def test_what_is_wrong_is_one_line(text: str, message: str):
-    with pytest.raises(UserError, match=rf"^t\.csv.* {message}|^t\.csv:? {message}") as e:
+    with pytest.raises(UserError, match=rf"^t\.csv: .*{message}") as e:
         read(text)
     assert "\n" not in str(e.value)
 
 
 def test_bytes_that_are_no_text():
-    with pytest.raises(UserError, match=r"t\.csv is not UTF-8 text \(byte 1\)"):
+    with pytest.raises(UserError, match=r"t\.csv: not UTF-8 text \(byte 1\)"):
         read_table(b"i\xff", Path("t.csv"), MANIFEST, SCALES)
 
 
@@ -183,16 +174,13 @@ def test_predictions_for_other_faces_count_nothing(stored: Path, change: tuple[b
         read_imported("tiny", CLASSES, Path("manifest.csv"), [])
 
 
-def test_a_row_that_git_knows_is_not_left_out_in_silence(stored: Path):
-    stored.rename(f"{stored}.dvc")
-    with pytest.raises(UserError, match=r"tool\.csv is not here: `dvc checkout` or `dvc pull`"):
-        read_imported("tiny", CLASSES, Path("manifest.csv"), [])
-
-
-def test_a_name_of_ours_and_a_damaged_file_are_refused(stored: Path):
+def test_a_name_of_ours_and_a_damaged_or_missing_file_are_refused(stored: Path):
     with pytest.raises(UserError, match=r"tool\.csv is called like a method of params\.yaml"):
         read_imported("tiny", CLASSES, Path("manifest.csv"), ["tool"])
     for content in ("id,size,label\nb,hr,fear\n", "", "id,label,sha256\nb\n", "a,sha256\n\xff,1\n"):
         stored.write_text(content)
         with pytest.raises(UserError, match=r"tool\.csv"):
             read_imported("tiny", CLASSES, Path("manifest.csv"), [])
+    stored.rename(f"{stored}.dvc")
+    with pytest.raises(UserError, match=r"tool\.csv is not here: `dvc checkout` or `dvc pull`"):
+        read_imported("tiny", CLASSES, Path("manifest.csv"), [])

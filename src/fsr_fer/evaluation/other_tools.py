@@ -55,18 +55,21 @@ def read_table(
     Raises:
         UserError: the table is invalid, or a size lacks test faces.
     """
-    header, rows = _rows(content, path)
     test = manifest.rows("test")
     ids = tuple(manifest.ids[row] for row in test)
-    found = _rows_by_size(path, rows, ids, scales)
     notes: list[str] = []
     confidence: dict[str, np.ndarray] = {}
-    if "label" in header:
-        predicted = _labels(path, header, rows, manifest.class_names)
-    else:
-        shares = _shares(path, header, rows, manifest.class_names, notes)
-        predicted, largest = shares.argmax(axis=1), shares.max(axis=1)
-        confidence = {size: largest[order] for size, order in found.items()}
+    try:
+        header, rows = _rows(content)
+        found = _rows_by_size(rows, ids, scales)
+        if "label" in header:
+            predicted = _labels(header, rows, manifest.class_names)
+        else:
+            shares = _shares(header, rows, manifest.class_names, notes)
+            predicted, largest = shares.argmax(axis=1), shares.max(axis=1)
+            confidence = {size: largest[order] for size, order in found.items()}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     if absent := [size for size in dict.fromkeys(_sizes(scales).values()) if size not in found]:
         notes.append(f"sizes without rows, left empty: {', '.join(absent)}")
     table = PredictionTable(
@@ -83,62 +86,55 @@ Rows = list[tuple[int, dict[str, str]]]
 """Each row with its line in the file."""
 
 
-def _rows(content: bytes, path: Path) -> tuple[list[str], Rows]:
+def _rows(content: bytes) -> tuple[list[str], Rows]:
     expected = "expected id,size,label, or id,size and a column per class"
+    rows: Rows = []
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         header = [" ".join(cell.split()) for cell in next(reader, [])]
         header = [c.casefold() if c.casefold() in ("id", "size", "label") else c for c in header]
         if "id" not in header or "size" not in header or len(header) < 3:
-            raise UserError(f"{path}: its first line is {','.join(header)[:80]!r}; {expected}")
+            raise UserError(f"its first line is {','.join(header)[:80]!r}; {expected}")
         if twice := [column for column in header if header.count(column) > 1]:
-            raise UserError(f"{path}: column {twice[0]!r} is there {header.count(twice[0])} times")
-        rows: Rows = []
+            raise UserError(f"column {twice[0]!r} is there {header.count(twice[0])} times")
         for cells in filter(None, reader):
+            line = reader.line_num
             if len(cells) != len(header):
-                raise UserError(
-                    f"{path}: line {reader.line_num} has {len(cells)} cells, the first line "
-                    f"{len(header)}"
-                )
-            values = (cell.strip() for cell in cells)
-            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
+                raise UserError(f"line {line} has {len(cells)} cells, the first line {len(header)}")
+            rows.append((line, dict(zip(header, map(str.strip, cells), strict=True))))
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        raise UserError(f"not UTF-8 text (byte {error.start})") from None
     except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num}: {error}; {expected}") from None
+        raise UserError(f"line {reader.line_num}: {error}; {expected}") from None
     if not rows:
-        raise UserError(f"{path} has no rows below its first line; {expected}")
+        raise UserError(f"no rows below its first line; {expected}")
     return header, rows
 
 
-def _rows_by_size(
-    path: Path, rows: Rows, ids: Sequence[str], scales: Sequence[int]
-) -> dict[str, np.ndarray]:
+def _rows_by_size(rows: Rows, ids: Sequence[str], scales: Sequence[int]) -> dict[str, np.ndarray]:
     """By size, in our order, the position in ``rows`` of each face's row, int64 [faces]."""
     known, sizes = set(ids), _sizes(scales)
     if unknown := [(line, row["id"]) for line, row in rows if row["id"] not in known]:
         line, face = unknown[0]
         raise UserError(
-            f"{path}: ids that are no test face's: {len(unknown):,}, the first {face!r} in line "
-            f"{line}; expected those of faces.csv, such as {ids[0]!r}"
+            f"ids that are no test face's: {len(unknown):,}, the first {face!r} in line {line}; "
+            f"expected those of faces.csv, such as {ids[0]!r}"
         )
     found: dict[str, dict[str, int]] = {}
     for position, (line, row) in enumerate(rows):
         size = sizes.get(row["size"].casefold())
         if size is None:
-            raise UserError(
-                f"{path}: line {line}: size {row['size']!r} is none of {', '.join(sizes)}"
-            )
+            raise UserError(f"line {line}: size {row['size']!r} is none of {', '.join(sizes)}")
         first = found.setdefault(size, {}).setdefault(row["id"], position)
         if first != position:
             raise UserError(
-                f"{path}: line {line}: {row['id']!r} at {size} is there already, in line "
-                f"{rows[first][0]}; expected one row a face and size"
+                f"line {line}: {row['id']!r} at {size} is there already, in line {rows[first][0]}; "
+                "expected one row a face and size"
             )
     for size, by_id in found.items():
         if missing := [face for face in ids if face not in by_id]:
             raise UserError(
-                f"{path}: test faces without a row at {size}: {len(missing):,} of {len(ids):,}, "
+                f"test faces without a row at {size}: {len(missing):,} of {len(ids):,}, "
                 f"the first {missing[0]!r}; expected all of them, or none of this size"
             )
     return {
@@ -152,28 +148,27 @@ def _sizes(scales: Sequence[int]) -> dict[str, str]:
     """Size by all it may be called; two of the same width in pixels go by their scale alone."""
     names = {HR: small_side(1)} | {f"x{scale}": small_side(scale) for scale in scales}
     widths = list(names.values())
-    own = {name: name for name in names}
-    return own | {str(w): name for name, w in names.items() if widths.count(w) == 1}
+    by_width = {str(w): name for name, w in names.items() if widths.count(w) == 1}
+    return {name: name for name in names} | by_width
 
 
-def _labels(path: Path, header: list[str], rows: Rows, class_names: Sequence[str]) -> np.ndarray:
+def _labels(header: list[str], rows: Rows, class_names: Sequence[str]) -> np.ndarray:
     """Position of each row's class, int64 [rows]."""
     if more := [column for column in header if column not in ("id", "size", "label")]:
         raise UserError(
-            f"{path} has a column {more[0]!r} beside 'label'; expected the label alone, or a "
-            "column per class without it"
+            f"column {more[0]!r} stands beside 'label'; expected the label alone, or a column per "
+            "class without it"
         )
     known = {row["label"]: class_position(row["label"], class_names, None) for _, row in rows}
     for line, row in rows:
         if known[row["label"]] is None:
-            raise UserError(
-                f"{path}: line {line}: label {row['label']!r} is none of {', '.join(class_names)}"
-            )
+            expected = ", ".join(class_names)
+            raise UserError(f"line {line}: label {row['label']!r} is none of {expected}")
     return np.array([known[row["label"]] for _, row in rows], np.int64)
 
 
 def _shares(
-    path: Path, header: list[str], rows: Rows, class_names: Sequence[str], notes: list[str]
+    header: list[str], rows: Rows, class_names: Sequence[str], notes: list[str]
 ) -> np.ndarray:
     """Probability of each of our classes, float64 [rows, classes], each row's sum 1."""
     columns = [column for column in header if column not in ("id", "size")]
@@ -181,42 +176,36 @@ def _shares(
     others = [column for column in columns if class_of[column] is None]
     ours = {column: label for column, label in class_of.items() if label is not None}
     if not ours:
-        raise UserError(
-            f"{path}: no column is label or one of {', '.join(class_names)}; it has "
-            f"{', '.join(columns)}"
-        )
+        known = ", ".join(class_names)
+        raise UserError(f"no column is label or one of {known}; it has {', '.join(columns)}")
     if twice := [c for c in ours if list(ours.values()).count(ours[c]) > 1]:
-        raise UserError(f"{path}: columns {twice[0]!r} and {twice[1]!r} are one class")
+        raise UserError(f"columns {twice[0]!r} and {twice[1]!r} are one class")
     shares = np.zeros((len(rows), len(class_names)))
     for number, (line, row) in enumerate(rows):
         for column, label in ours.items():
-            shares[number, label] = _probability(path, line, column, row[column])
+            try:
+                value = float(row[column])
+            except ValueError:
+                value = np.nan
+            if not 0 <= value <= 105:
+                raise UserError(
+                    f"line {line}: {column} is {row[column]!r}; expected a probability, 0 to 1 or "
+                    "percent"
+                )
+            shares[number, label] = value
         if not shares[number].sum():
             raise UserError(
-                f"{path}: line {line}: all probabilities are 0; expected one above 0, for every "
-                "face counts"
+                f"line {line}: all probabilities are 0; expected one above 0, for every face counts"
             )
     sums = shares.sum(axis=1)
     # Scores and logits are refused; probabilities may be rounded, percent may lack other classes.
     if 1.05 < (largest := sums.max()) < 20 or largest > 105:
         raise UserError(
-            f"{path}: line {rows[sums.argmax()][0]}: the probabilities add up to {largest:.4g}; "
-            "expected 1, or 100 in percent"
+            f"line {rows[sums.argmax()][0]}: the probabilities add up to {largest:.4g}; expected "
+            "1, or 100 in percent"
         )
     if others:
         notes.append(f"columns that are no class here, left out: {', '.join(map(repr, others))}")
     if absent := [name for k, name in enumerate(class_names) if k not in ours.values()]:
         notes.append(f"classes without a column, never predicted: {', '.join(absent)}")
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-def _probability(path: Path, line: int, column: str, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = np.nan
-    if not 0 <= value <= 105:
-        raise UserError(
-            f"{path}: line {line}: {column} is {cell!r}; expected a probability, 0 to 1 or percent"
-        )
-    return value
+    return shares / sums[:, None]
