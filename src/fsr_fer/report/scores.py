@@ -1,6 +1,6 @@
 """The numbers of the report, computed once: the metrics and the page show these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -96,8 +96,20 @@ class Scores:
 def compute_scores(inputs: ReportInputs) -> Scores:
     """Every number of the report; only p-values depend on the other methods."""
     methods = inputs.methods
-    shares = _test_shares(inputs)
+    agreement: dict[str, dict[str, float]] = {}
+    ceiling = None
     sizes = {name: common_sizes([p], inputs.scales) for name, p in methods.items()}
+    if inputs.manifest.shares is not None:
+        shares = inputs.manifest.shares[inputs.manifest.rows("test")].astype(np.float64)
+        faces = np.arange(len(shares))
+        agreement = {
+            name: {
+                size: 100.0 * float(shares[faces, p.at(size, inputs.scales)].mean())
+                for size in sizes[name]
+            }
+            for name, p in methods.items()
+        }
+        ceiling = 100.0 * float(shares.max(axis=1).mean())
     return Scores(
         tables={
             score: {
@@ -121,27 +133,9 @@ def compute_scores(inputs: ReportInputs) -> Scores:
             name: {size: _calibration(inputs, p, size) for size in p.confidence}
             for name, p in methods.items()
         },
-        agreement={}
-        if shares is None
-        else {
-            name: {size: _agreement(shares, p, size, inputs.scales) for size in sizes[name]}
-            for name, p in methods.items()
-        },
-        agreement_ceiling=None if shares is None else 100.0 * float(shares.max(axis=1).mean()),
+        agreement=agreement,
+        agreement_ceiling=ceiling,
     )
-
-
-def _test_shares(inputs: ReportInputs) -> np.ndarray | None:
-    """Each class's share of the votes, [test faces, classes]."""
-    shares = inputs.manifest.shares
-    return None if shares is None else shares[inputs.manifest.rows("test")].astype(np.float64)
-
-
-def _agreement(
-    shares: np.ndarray, method: PredictionTable, size: str, scales: Sequence[int]
-) -> float:
-    predicted = method.at(size, scales)  # [1, faces], or [scales, faces] for their mean
-    return 100.0 * float(shares[np.arange(len(shares)), predicted].mean())
 
 
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:

@@ -13,11 +13,7 @@ from fsr_fer.report.scores import compute_scores
 
 
 def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path) -> None:
-    """Write index.html, figures and details into ``directory``, and the metrics.
-
-    Raises:
-        UserError: a picture that the report shows is missing.
-    """
+    """Write index.html, figures and details into ``directory``, and the metrics."""
     scores = compute_scores(inputs)
     table = scores.tables["total_accuracy"]
     # Bands of all would hide each other: those that all are compared with, and the best.

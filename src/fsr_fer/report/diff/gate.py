@@ -24,11 +24,8 @@ def breaches(comparison: Comparison, results: Results) -> list[str]:
             continue
         for column in (c for c in comparison.columns if c in cells):
             size = {MEAN: "mean over the scales", HR: "full size"}.get(column, column)
-            limit = limits.largest_drop_at_a_size
-            if column == MEAN:
-                limit = limits.largest_drop_of_mean
-            found = _breach(comparison, cells[column], limit, limits.only_beyond_noise)
-            if found:
+            limit = limits.largest_drop_of_mean if column == MEAN else limits.largest_drop_at_a_size
+            if found := _breach(comparison, cells[column], limit, limits.only_beyond_noise):
                 reasons.append(f"{name}, {size}: {found}")
     return reasons
 
