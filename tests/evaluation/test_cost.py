@@ -22,6 +22,7 @@ from fsr_fer.models.settings import (
 )
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from tests import ROOT, sections
+from tests.models.test_super_resolution import SMALL_META_SR
 
 PAPER = profile_values(read_yaml(ROOT / "params.yaml"), "paper")
 
@@ -72,20 +73,19 @@ def rcan(scale: int) -> Restorer:
 
 
 @pytest.mark.parametrize(
-    ("make", "values", "shape", "parameters", "gflop"),
+    ("make", "values", "shape", "gflop"),
     [
-        (generator, (64, 32), (1, 1, 128, 128), 4_391_617, 143.8),
-        (generator, (16, 8), (1, 1, 128, 128), 275_377, 9.0),
-        (rcan, (3,), (1, 34, 34, 3), 15_629_307, 35.8),
-        (rcan, (8,), (1, 13, 13, 3), 15_740_091, 6.2),
+        (generator, (64, 32), (1, 1, 128, 128), 143.8),
+        (generator, (16, 8), (1, 1, 128, 128), 9.0),
+        (rcan, (3,), (1, 34, 34, 3), 35.8),
+        (rcan, (8,), (1, 13, 13, 3), 6.2),
     ],
 )
-def test_generators_and_rcan_at_full_size(make, values, shape, parameters, gflop) -> None:
+def test_generators_and_rcan_at_full_size(make, values, shape, gflop) -> None:
     with torch.device("meta"):
         network = make(*values)
     dtype = torch.float32 if make is generator else torch.uint8
     counted, once = work_of_module(network, shape, dtype)
-    assert sum(p.numel() for p in network.parameters()) == parameters
     assert round(counted / 1e9, 1) == gflop
     assert once == 0
 
@@ -122,8 +122,7 @@ def test_the_generator_costs_where_faces_were_small(network: CovPoolFER) -> None
 
 
 def test_restoring_costs_by_the_size_of_the_face(network: CovPoolFER) -> None:
-    meta_sr = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4))
-    restorer = Restorer(meta_sr.eval())
+    restorer = Restorer(MetaSr(SMALL_META_SR).eval())
     plain = cost_of(Method(network=network), {}, [2, 5, 8])
     cost = cost_of(Method(network=network), {2: restorer, 8: restorer}, [2, 5, 8])
     assert list(cost["flop_per_face"]) == ["hr", "x2", "x8"]

@@ -11,19 +11,18 @@ from fsr_fer.data.face_stream import Faces
 from fsr_fer.evaluation.restoration import fidelity, write_restored
 from fsr_fer.models.image_tensors import Restorer, as_picture, as_values
 from fsr_fer.models.meta_sr import MetaSr
-from fsr_fer.models.settings import MetaSrSettings
+from tests.models.test_super_resolution import SMALL_META_SR
 from tests.training.test_pretrain import faces
 
 
 def test_restored_faces_are_the_chosen_ones_in_order(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = MetaSr(MetaSrSettings(filters=4, growth=4, blocks=1, layers=1, hidden=4)).eval()
+    network = MetaSr(SMALL_META_SR).eval()
     small = np.ascontiguousarray(faces(20).images[:, ::8, ::8])
     rows = np.array([19, 3, 4, 11, 0, 7, 8, 9, 10, 2])
-    write_restored(
-        Restorer(network), Faces(small, rows), tmp_path / "x8.npy", torch.device("cpu"), ""
-    )
-    restored = np.load(tmp_path / "x8.npy")
+    cpu, path = torch.device("cpu"), tmp_path / "x8.npy"
+    write_restored(Restorer(network), Faces(small, rows), path, cpu, "")
+    restored = np.load(path)
     with torch.inference_mode():
         expected = as_picture(network(as_values(torch.from_numpy(small[rows])), 100))
     # Sums may fall on either side of a half with another batch size.

@@ -30,8 +30,7 @@ SETTINGS = {"level": 0.95, "resamples": 4000, "seed": (1, 2)}
 
 
 def total_interval(*predicted, **options):
-    settings = SETTINGS | options
-    return bootstrap_interval(MANY_LABELS, *predicted, score="total_accuracy", **settings)
+    return bootstrap_interval(MANY_LABELS, *predicted, score="total_accuracy", **SETTINGS | options)
 
 
 def test_scores_of_a_table_worked_out_by_hand():
@@ -79,7 +78,6 @@ def test_the_sign_flip_p_value_is_the_share_of_sign_choices(gained):
 
 
 def test_small_p_values_of_the_sign_flip_are_true():
-    assert sign_flip(np.full(60, 7)) == pytest.approx(2 * 0.5**60, rel=1e-9)
     assert sign_flip(np.full(1000, 7)) == pytest.approx(2 * 0.5**1000, rel=1e-9)
 
 
@@ -91,12 +89,6 @@ def test_discordant_faces_are_those_that_one_alone_reads_right():
 def test_holm_of_an_example_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
-
-
-def test_bootstrap_is_seeded():
-    interval = total_interval(MANY_PREDICTED)
-    assert interval == total_interval(MANY_PREDICTED)
-    assert interval != total_interval(MANY_PREDICTED, seed=(1, 3))
 
 
 @pytest.mark.parametrize("score", ["total_accuracy", "mean_class_accuracy"])
@@ -121,8 +113,6 @@ def test_paired_bootstrap_knows_that_the_faces_are_the_same():
     half = 100 * 1.96 * math.sqrt(0.05 * 0.95 / 500)
     gain = total_interval(better, MANY_PREDICTED)
     assert gain == pytest.approx((5 - half, 5 + half), abs=0.4)
-    loss = total_interval(MANY_PREDICTED, better)
-    assert loss == pytest.approx((-5 - half, -5 + half), abs=0.4)
 
 
 def test_calibration_error_worked_out_by_hand():
@@ -158,12 +148,15 @@ def test_calibration_intervals_hold_the_error_of_the_population(excess):
     assert sum(low <= truth <= high for low, high in intervals) >= 45
 
 
-def test_calibration_intervals_depend_on_the_seed_alone():
-    labels, predicted, confidence = MANY_LABELS, MANY_PREDICTED, np.linspace(0.3, 1, 500)
-    settings = {"bins": 15, "level": 0.95, "resamples": 200}
+def calibrated_interval(predicted, **options):
+    confidence = np.linspace(0.3, 1, 500)
+    return calibration_interval(MANY_LABELS, predicted, confidence, bins=15, **SETTINGS | options)
+
+
+@pytest.mark.parametrize("interval", [total_interval, calibrated_interval])
+def test_intervals_depend_on_the_seed_alone(interval):
     first, again, other = (
-        calibration_interval(labels, predicted, confidence, seed=seed, **settings)
-        for seed in ((1, 2), (1, 2), (1, 3))
+        interval(MANY_PREDICTED, resamples=200, seed=seed) for seed in ((1, 2), (1, 2), (1, 3))
     )
     assert first == again != other
     assert 0 <= first[0] < first[1]

@@ -123,13 +123,6 @@ def test_example_faces_are_test_faces_of_the_classes_in_turn(written):
     assert set(rows) <= set(manifest.rows("test").tolist())
 
 
-def test_missing_faces_are_a_clear_message(inputs, tmp_path):
-    (inputs.data / "downsample/x8.npy").unlink()
-    with pytest.raises(FileNotFoundError, match=r"x8\.npy"):
-        write(inputs, tmp_path)
-    assert not (tmp_path / "metrics").exists()
-
-
 def test_restored_faces_are_those_of_the_same_test_face(inputs):
     assert restored_grid(inputs) is None
     images = np.load(inputs.data / "dataset/images.npy")

@@ -89,10 +89,14 @@ def test_there_are_differences_of_mean_class_accuracy_too(written):
         assert line["p_value"] == ""
 
 
+def mixed_scores(inputs):
+    """Those of ``inputs`` with one method more, which predicts what fsr_plain does."""
+    methods = {**inputs.methods, "mixed_resolution": inputs.methods["fsr_plain"]}
+    return compute_scores(replace(inputs, methods=methods))
+
+
 def test_methods_are_compared_with_mixed_resolution_where_it_is(inputs):
-    plain = inputs.methods["fsr_plain"]
-    methods = {**inputs.methods, "mixed_resolution": plain}
-    scores = compute_scores(replace(inputs, methods=methods))
+    scores = mixed_scores(inputs)
     assert list(scores.differences) == ["bicubic", "mixed_resolution"]
     to_bicubic, to_mixed = (scores.differences[r]["total_accuracy"] for r in scores.differences)
     assert list(to_mixed) == ["bicubic", "fsr_plain", "rcan"]
@@ -110,9 +114,7 @@ def test_methods_are_compared_with_mixed_resolution_where_it_is(inputs):
 
 
 def test_a_lead_that_may_be_chance_is_told(inputs):
-    plain = inputs.methods["fsr_plain"]
-    methods = {**inputs.methods, "mixed_resolution": plain}
-    scores = compute_scores(replace(inputs, methods=methods))
+    scores = mixed_scores(inputs)
     # Equal predictions, and bicubic worse by 13 of 42 faces at x8.
     assert list(scores.as_good("fsr_plain", "x8")) == ["mixed_resolution"]
     assert "fsr_plain" in scores.as_good("mixed_resolution", "x8")
@@ -141,11 +143,8 @@ def test_the_share_of_votes_is_what_annotators_say_too(inputs, written, tmp_path
     shares[faces, manifest.labels] = 0.75
     shares[faces, (manifest.labels + 1) % 3] = 0.25  # which the wrong predictions name
     voted = write(replace(inputs, manifest=replace(manifest, shares=shares)), tmp_path)
-    found = {
-        (line["method"], line["size"]): float(line["value"])
-        for line in read_csv(voted.directory / "scores.csv")
-        if line["score"] == "share_of_votes"
-    }
+    lines = scores_lines(voted, "")
+    found = {key[1:]: float(lines[key]["value"]) for key in lines if key[0] == "share_of_votes"}
     assert found["bicubic", "x2"] == pytest.approx((34 * 75 + 8 * 25) / 42, abs=5e-4)
     assert found["bicubic", "mean"] == pytest.approx((55 * 75 + 29 * 25) / 84, abs=5e-4)
     assert ("rcan", "mean") not in found
