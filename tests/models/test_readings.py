@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from fsr_fer.common.settings import build
+from fsr_fer.evaluation.cost import work_of
 from fsr_fer.models import covpool
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.discriminator import Discriminator
@@ -54,9 +54,7 @@ def count(network: nn.Module) -> int:
 
 def gigaflops(network: nn.Module, *shape: int) -> float:
     """Twice the multiply-adds of one sample's way forward."""
-    with FlopCounterMode(display=False) as counter:
-        network(torch.empty(shape, device="meta"))
-    return counter.get_total_flops() / 1e9
+    return work_of(lambda: network(torch.empty(shape, device="meta")))[0] / 1e9
 
 
 @pytest.mark.parametrize("reading", READINGS)
