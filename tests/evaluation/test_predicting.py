@@ -1,6 +1,7 @@
 """Test faces predicted: small ones and ones that somebody restored, at every size there is."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,10 @@ SMALL = sections.downsample(form="scale", restore="resize")
 SCALES = (2, 6)
 NUM_FACES = 110
 TEST = np.arange(10, NUM_FACES, 2)
-
-
-@pytest.fixture(scope="module")
-def manifest() -> Manifest:
-    test = set(TEST.tolist())
-    splits = ["test" if i in test else "train" for i in range(NUM_FACES)]
-    return build_manifest(splits, ("a", "b", "c"))
+MANIFEST = build_manifest(
+    ["test" if i in TEST else "train" for i in range(NUM_FACES)], ("a", "b", "c")
+)
+Predict = Callable[..., PredictionTable]
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +56,24 @@ def network(data: Path) -> CovPoolFER:
     return network
 
 
-def predicted(
-    data: Path,
-    name: str,
-    manifest: Manifest,
-    network: CovPoolFER,
-    generator: Generator | None = None,
-) -> PredictionTable:
-    opened = open_test_faces(data / "images.npy", data / name, SCALES, TEST, SMALL)
-    method = Method(network=network, generator=generator)
-    return predict_test_faces("mine", method, opened, manifest, torch.device("cpu"))
+@pytest.fixture
+def predict(data: Path, network: CovPoolFER) -> Predict:
+    def predict_faces(
+        folder: str, manifest: Manifest = MANIFEST, generator: Generator | None = None
+    ) -> PredictionTable:
+        opened = open_test_faces(data / "images.npy", data / folder, SCALES, TEST, SMALL)
+        method = Method(network=network, generator=generator)
+        return predict_test_faces("mine", method, opened, manifest, torch.device("cpu"))
+
+    return predict_faces
 
 
 @pytest.mark.parametrize("has_generator", [False, True])
 def test_predictions_are_the_networks_most_probable_classes(
-    data: Path, network: CovPoolFER, manifest: Manifest, has_generator: bool
+    data: Path, network: CovPoolFER, predict: Predict, has_generator: bool
 ) -> None:
     generator = Generator(sections.generator()).eval() if has_generator else None
-    table = predicted(data, "small", manifest, network, generator)
+    table = predict("small", generator=generator)
     assert list(table.predicted) == list(table.confidence) == ["hr", "x2", "x6"]
     assert table.ids == tuple(f"face{i}" for i in TEST)
     assert table.labels.tolist() == (TEST % 3).tolist()
@@ -93,20 +91,15 @@ def test_predictions_are_the_networks_most_probable_classes(
         np.testing.assert_allclose(table.confidence[column], confidence.numpy(), atol=1e-5)
 
 
-def test_restored_test_faces_are_read_as_they_are(
-    data: Path, network: CovPoolFER, manifest: Manifest
-) -> None:
-    small = predicted(data, "small", manifest, network)
-    restored = predicted(data, "restored", manifest, network)
+def test_restored_test_faces_are_read_as_they_are(predict: Predict) -> None:
+    small, restored = predict("small"), predict("restored")
     assert list(restored.predicted) == ["hr", "x6"]  # the folder has no x2
     for column in restored.predicted:
         np.testing.assert_array_equal(restored.predicted[column], small.predicted[column])
         np.testing.assert_array_equal(restored.confidence[column], small.confidence[column])
 
 
-def test_a_method_for_other_classes_is_one_line(
-    data: Path, network: CovPoolFER, manifest: Manifest
-) -> None:
-    other = dataclasses.replace(manifest, class_names=("c", "b", "a"))
+def test_a_method_for_other_classes_is_one_line(predict: Predict) -> None:
+    other = dataclasses.replace(MANIFEST, class_names=("c", "b", "a"))
     with pytest.raises(UserError, match=r"^mine was trained on the classes \('a', 'b', 'c'\), "):
-        predicted(data, "small", other, network)
+        predict("small", other)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import SettingsError
 from fsr_fer.models.image_tensors import MeanShift
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
@@ -33,11 +32,11 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
     """
     tensors = _state_dict(path)
     if kind == "rcan" and any(name.startswith("conv_first") for name in tensors):
-        tensors = _from_basicsr(path, tensors)
+        tensors = _from_basicsr(tensors)
     try:
         with torch.device("meta"):  # sizes are checked before any memory is taken
-            network = _rcan(path, tensors) if kind == "rcan" else _meta_sr(path, tensors)
-    except SettingsError as error:
+            network = _rcan(tensors) if kind == "rcan" else _meta_sr(tensors)
+    except UserError as error:
         raise UserError(f"{path} is no such network: {error}") from None
     check_tensors(path, network, tensors)
     network.load_state_dict(tensors, assign=True)
@@ -76,10 +75,10 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in content.items()}
 
 
-def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _from_basicsr(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """BasicSR's names to the authors': it has no mean shifts and reads 0..255 all the same."""
-    groups = _count(path, tensors, r"body\.(\d+)\.")
-    blocks = _count(path, tensors, r"body\.\d+\.residual_group\.(\d+)\.")
+    groups = _count(tensors, r"body\.(\d+)\.")
+    blocks = _count(tensors, r"body\.\d+\.residual_group\.(\d+)\.")
     block = r"body\.(\d+)\.residual_group\.(\d+)\.rcab\."
     rules = (
         (r"conv_first\.", "head.0."),
@@ -101,51 +100,41 @@ def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:
-    filters = _filters(path, tensors, "head.0.weight")
-    squeezed = _filters(path, tensors, "body.0.body.0.body.3.conv_du.0.weight")
-    factor = _filters(path, tensors, "tail.0.0.weight") // filters
-    # Convolutions have even numbers there, pixel shuffles the odd ones between them.
-    doublings = _count(path, tensors, r"tail\.0\.(\d+)\.", step=2)
+def _rcan(tensors: dict[str, Tensor]) -> Rcan:
+    filters = _filters(tensors, "head.0.weight")
+    squeezed = _filters(tensors, "body.0.body.0.body.3.conv_du.0.weight")
+    factor = _filters(tensors, "tail.0.0.weight") // filters
+    doublings = _count(tensors, r"tail\.0\.(\d+)\.")
     settings = RcanSettings(
-        groups=_count(path, tensors, r"body\.(\d+)\.body\."),
-        blocks=_count(path, tensors, r"body\.0\.body\.(\d+)\.body\."),
+        groups=_count(tensors, r"body\.(\d+)\.body\."),
+        blocks=_count(tensors, r"body\.0\.body\.(\d+)\.body\."),
         filters=filters,
-        reduction=filters // squeezed,
+        reduction=max(1, filters // squeezed),
     )
     return Rcan(settings, 3 if factor == 9 else 2**doublings)
 
 
-def _meta_sr(path: Path, tensors: dict[str, Tensor]) -> MetaSr:
+def _meta_sr(tensors: dict[str, Tensor]) -> MetaSr:
     settings = MetaSrSettings(
-        filters=_filters(path, tensors, "SFENet1.weight"),
-        growth=_filters(path, tensors, "RDBs.0.convs.0.conv.0.weight"),
-        blocks=_count(path, tensors, r"RDBs\.(\d+)\."),
-        layers=_count(path, tensors, r"RDBs\.0\.convs\.(\d+)\."),
-        hidden=_filters(path, tensors, "P2W.meta_block.0.weight"),
+        filters=_filters(tensors, "SFENet1.weight"),
+        growth=_filters(tensors, "RDBs.0.convs.0.conv.0.weight"),
+        blocks=_count(tensors, r"RDBs\.(\d+)\."),
+        layers=_count(tensors, r"RDBs\.0\.convs\.(\d+)\."),
+        hidden=_filters(tensors, "P2W.meta_block.0.weight"),
     )
     return MetaSr(settings)
 
 
-def _count(path: Path, tensors: Mapping[str, Tensor], pattern: str, step: int = 1) -> int:
-    """How many numbers ``pattern`` finds at the start of names: 0, ``step``, 2 ``step``, ...
-
-    Compared as text: a name may hold a number of any length.
-    """
-    found = {match[1]: name for name in tensors if (match := re.match(pattern, name))}
-    expected = {str(number) for number in range(0, step * len(found), step)}
-    if wrong := sorted(found.keys() - expected, key=len):
-        raise UserError(
-            f"{path} has a tensor {found[wrong[-1]]:.80}, but none of the numbers before it"
-        )
-    return len(found)
+def _count(tensors: Mapping[str, Tensor], pattern: str) -> int:
+    """How many different numbers ``pattern`` finds at the start of names."""
+    return len({match[1] for name in tensors if (match := re.match(pattern, name))})
 
 
-def _filters(path: Path, tensors: Mapping[str, Tensor], name: str) -> int:
+def _filters(tensors: Mapping[str, Tensor], name: str) -> int:
     """How many filters a convolution or linear layer has, by the shape of its weight."""
     if name not in tensors:
-        raise UserError(f"{path} has no tensor {name}, by which the network's size is known")
+        raise UserError(f"no tensor {name}, by which its size is known")
     shape = list(tensors[name].shape)
     if len(shape) < 2 or 0 in shape:
-        raise UserError(f"{path}: {name} is {shape}, no weight of a layer")
+        raise UserError(f"{name} is {shape}, no weight of a layer")
     return shape[0]
