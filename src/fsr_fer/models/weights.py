@@ -97,7 +97,7 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
             network = Rcan(settings, header["scale"])
         else:
             network = kind(settings)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its header is damaged: {error}") from None
     assert isinstance(network, kind)
     check_tensors(path, network, tensors)
