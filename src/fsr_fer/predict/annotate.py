@@ -24,14 +24,13 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     """Draw the predictions of a picture, uint8 RGB [H, W, 3]: its boxes, and a line for each."""
     height, width, _ = rgb.shape
     smallest = min((row.pixels for row in rows if row.pixels and row.label), default=height)
-    factor = min(SMALLEST_DRAWN / smallest, LARGEST_DRAWN / max(height, width))
-    factor = max(factor, 1.0)
+    factor = max(1.0, min(SMALLEST_DRAWN / smallest, LARGEST_DRAWN / max(height, width)))
     drawn_width, drawn_height = round(width * factor), round(height * factor)
-    text_size = min(drawn_width, drawn_height) // TEXT_SHARE
-    text_size = min(max(text_size, TEXT_SIZE), LARGEST_TEXT)
+    text_size = min(max(min(drawn_width, drawn_height) // TEXT_SHARE, TEXT_SIZE), LARGEST_TEXT)
     font = ImageFont.load_default(text_size)
-    several = len(rows) > 1
-    lines = [(_text(row, number * several), _colour(row)) for number, row in enumerate(rows, 1)]
+    lines = [(_text(row), _colour(row)) for row in rows]
+    if len(rows) > 1:
+        lines = [(f"{at}: {text}", colour) for at, (text, colour) in enumerate(lines, 1)]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [(f"and {len(lines) - MOST_LINES:,} more", RED)]
     line_height = round(text_size * 1.4)
@@ -56,24 +55,20 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     return canvas
 
 
-def file_name(row: Prediction) -> str:
-    """What the annotated picture is called: unique, and safe on every system."""
+def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
+    """Write the annotated picture into ``folder``; its name is unique, and safe on every system."""
+    row = rows[0]
     stem = os.path.splitext(os.path.basename(row.source))[0]
     frame = "" if row.frame is None else f"-{row.frame:06d}"
-    return f"{row.input:06d}-{re.sub(r'[^A-Za-z0-9._-]', '_', stem)[:80]}{frame}.png"
+    name = f"{row.input:06d}-{re.sub(r'[^A-Za-z0-9._-]', '_', stem)[:80]}{frame}.png"
+    annotate(rgb, rows).save(folder / name)
 
 
-def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
-    """Write the annotated picture into ``folder``."""
-    annotate(rgb, rows).save(folder / file_name(rows[0]))
-
-
-def _text(row: Prediction, number: int) -> str:
-    start = f"{number}: " if number else ""
+def _text(row: Prediction) -> str:
     if row.label is None:
-        return f"{start}{row.status}: {row.message}"
+        return f"{row.status}: {row.message}"
     doubt = " (uncertain)" if row.uncertain else ""
-    return f"{start}{row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels"
+    return f"{row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels"
 
 
 def _colour(row: Prediction) -> tuple[int, int, int]:

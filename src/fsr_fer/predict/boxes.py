@@ -35,8 +35,8 @@ class _Line(NamedTuple):
     number: int
     name: str
     box: Box | None = None
-    problem: str = ""
     frame: int | None = None
+    problem: str = ""
 
 
 def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
@@ -58,22 +58,21 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
     groups = itertools.groupby(
         lines, lambda line: (line.name, line.frame, line.problem and line.number)
     )
-    number, last_name, last_frame = 0, "", math.inf
+    number, last = 0, ("", math.inf)
     try:
         for (name, frame, _), group in groups:
             same = list(group)
-            problem = same[0].problem
-            if frame is None or name != last_name or frame <= last_frame:
+            if frame is None or name != last[0] or frame <= last[1]:
                 number += 1
-            last_name, last_frame = name, math.inf if frame is None else frame
+            last = name, math.inf if frame is None else frame
             given = any(line.box is not None for line in same)
             boxes = tuple(line.box or NO_BOX for line in same) if given else ()
             yield Picture(
                 number=number,
                 source=name or f"{path}:{same[0].number}",
                 content=os.path.join(folder, name),
-                boxes=None if problem else boxes,
-                problem=problem,
+                boxes=None if same[0].problem else boxes,
+                problem=same[0].problem,
                 frame=frame,
             )
     except OSError as error:
@@ -122,29 +121,25 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
             try:
                 box = _json_box(said, form, f"{path}, line {number}: the keys")
+                yield _line(number, name, box, said.get("frame"))
             except UserError as error:
                 if first:  # so is the whole file
                     raise
                 yield _Line(number, str(name or ""), problem=str(error))
-                continue
             first = False
-            yield _line(number, name, box, said.get("frame"))
 
 
 def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
-    given, found = next(
-        ((said[key], key) for key in (form, "xywh", "xyxy") if key and key in said), (None, "")
-    )
-    if not found:
-        inner = said.get("box")
-        if isinstance(inner, list):
-            given, found = inner, form or ""
-        else:
-            named = inner if isinstance(inner, dict) else said
-            columns, found = _form_of(list(named), form, where)
-            given = [named[column] for column in columns]
-            if not found and "box" in said:
-                return NO_BOX if inner else None  # null, as for a picture without a face
+    found = next((key for key in (form, "xywh", "xyxy") if key and key in said), "")
+    given, inner = said.get(found), said.get("box")
+    if not found and isinstance(inner, list):
+        given, found = inner, form or ""
+    elif not found:
+        named = inner if isinstance(inner, dict) else said
+        columns, found = _form_of(list(named), form, where)
+        given = [named[column] for column in columns]
+        if not found and "box" in said:
+            return NO_BOX if inner else None  # null, as for a picture without a face
     if not found:
         raise _unnamed(where)
     _agree(where, found, form)
@@ -177,10 +172,10 @@ def _line(number: int, name: object, box: Box | None, frame: object) -> _Line:
     if frame is None or not str(frame).strip():
         return _Line(number, name, box)
     found = re.fullmatch(r"(\d{1,12})(\.0)?", str(frame).strip())  # .0 as pandas writes it
-    if not found:
-        problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
-        return _Line(number, name, problem=problem)
-    return _Line(number, name, box, frame=int(found[1]))
+    if found:
+        return _Line(number, name, box, int(found[1]))
+    problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
+    return _Line(number, name, problem=problem)
 
 
 def _agree(where: str, found: str, form: str | None) -> None:

@@ -120,6 +120,7 @@ def predict_command(
     research and teaching; not for workplaces, schools, hiring, policing, borders or health.
     Accuracy, limits and training data: docs/model-card.md.
     """  # noqa: D301
+    from fsr_fer.predict.annotate import save
     from fsr_fer.predict.model import Choices, load
     from fsr_fer.predict.videos import EVERY, with_frames
 
@@ -132,14 +133,11 @@ def predict_command(
         raise typer.BadParameter("--boxes names the frames of a video itself; --every is without")
     if min_face and (boxes or faces == "crops"):
         raise typer.BadParameter("--min-face is for pictures in which faces are looked for")
-    if min_probability is not None and not 0 <= min_probability <= 1:  # typer takes nan
-        raise typer.BadParameter("--min-probability must be from 0 to 1")
-    part = _part(shard)
+    part, parts = _part(shard)
     if annotate is not None:
         _prepare_folder(annotate, resume, [] if boxes else given)
     reader = load(model, profile=profile, device=device)
-    suffix = output.suffix.lower() if output else ""
-    chosen = format or SUFFIX_FORMATS.get(suffix, "table")
+    chosen = format or SUFFIX_FORMATS.get(output.suffix.lower() if output else "", "table")
     lines = Lines(chosen, reader.class_names)
     choices = Choices(
         faces=faces,
@@ -149,15 +147,11 @@ def predict_command(
         min_probability=min_probability,
     )
     pictures = _pictures(given, list_file, boxes, box_form, annotate)
-    pictures = (p for p in pictures if (p.number - 1) % part[1] == part[0] - 1)
+    pictures = (p for p in pictures if (p.number - part) % parts == 0)
     pictures = with_frames(pictures, every or EVERY)
     progress = _Progress()
     pictures, stream = _open(pictures, output, lines, resume, progress)
-    finished = None
-    if annotate is not None:
-        from fsr_fer.predict.annotate import save
-
-        finished = partial(save, annotate)
+    finished = partial(save, annotate) if annotate else None
     progress.live = sys.stderr.isatty() and not stream.isatty()
     owned = contextlib.nullcontext() if output is None else stream
     with owned, warnings.catch_warnings():
@@ -174,7 +168,7 @@ def predict_command(
             raise typer.Exit(130) from None
     progress.finish()
     if strict and progress.failed:
-        raise UserError(f"{progress.failed:,} of {progress.all:,} rows are not ok (--strict)")
+        raise UserError(f"{progress.failed:,} of {progress.rows:,} rows are not ok (--strict)")
 
 
 def _part(shard: str | None) -> tuple[int, int]:
@@ -187,8 +181,6 @@ def _part(shard: str | None) -> tuple[int, int]:
 
 
 def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--annotate {folder}: is a file; expected a folder")
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"--annotate {folder}: holds files already; name a new folder")
     for source in sources:  # what is drawn is not read
@@ -213,8 +205,7 @@ def _pictures(
     if boxes is None:
         if form:
             raise typer.BadParameter("--box-form says how --boxes are to be read; give both")
-        lists = [] if list_file is None else [list_file]
-        return find_pictures(sources, lists, None if annotate is None else str(annotate))
+        return find_pictures(sources, [] if list_file is None else [list_file], annotate)
     if list_file is not None or len(sources) > 1 or (sources and not Path(sources[0]).is_dir()):
         raise UserError(
             "--boxes names the pictures itself; SOURCE may only be the folder that they lie in"
@@ -248,32 +239,26 @@ def _open(
         raise UserError(f"{output} exists; {again}another name keeps it")
     if resume and lines.format == "table":
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
-    size = 0
-    if output.exists():
-        done = read_done(output, lines)
-        progress.before, progress.failed_before = done.rows, done.failed
-        pictures, size = _without_done(pictures, output, lines, done)
-        os.truncate(output, size)
+    done = read_done(output, lines) if output.exists() else Done(None, 0)
+    progress.rows, progress.failed = done.rows, done.failed
+    pictures = _without_done(pictures, output, lines, done.last) if done.last else pictures
     pictures = _started(pictures)
     file = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
-    if size == 0:
+    file.truncate(done.size)
+    if done.size == 0:
         file.write(lines.header())
     return pictures, file
 
 
 def _without_done(
-    pictures: "Iterator[Picture]", output: Path, lines: Lines, done: Done
-) -> "tuple[Iterator[Picture], int]":
-    """The pictures that a stopped run has not written to the end, and the bytes that it has."""
-    last, size = done.last, done.size
-    if last is None:
-        return _started(pictures), size
+    pictures: "Iterator[Picture]", output: Path, lines: Lines, last: Place
+) -> "Iterator[Picture]":
+    """The pictures that a stopped run has not written to the end: from its last one on."""
     first = next((picture for picture in pictures if not _is_before(picture, last)), None)
-    if first is None:
-        now = "none"
-    elif (first.number, as_recorded(first.source, lines.format), first.frame) == last:
-        return itertools.chain([first], pictures), size
-    else:
+    now = "none"
+    if first is not None:
+        if (first.number, as_recorded(first.source, lines.format), first.frame) == last:
+            return itertools.chain([first], pictures)
         now = _said(first.number, first.source, first.frame)
     raise UserError(
         f"{output} ends with {_said(*last)}, where the sources have {now}; "
@@ -303,25 +288,17 @@ class _Progress:
 
     def __init__(self) -> None:
         self.live = False
-        self.before = self.failed_before = 0  # rows of a run that was stopped
-        self.uncertain = 0
-        self.statuses: Counter[str] = Counter()
+        self.rows = self.failed = 0  # those of a run that was stopped too
+        self._uncertain = 0
+        self._statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
-
-    @property
-    def all(self) -> int:
-        """Rows, those of a stopped run too."""
-        return self.before + self.statuses.total()
-
-    @property
-    def failed(self) -> int:
-        """Rows of both that have no prediction."""
-        return self.failed_before + self.statuses.total() - self.statuses["ok"]
 
     def add(self, rows: list[Prediction]) -> None:
         """Count the rows of one picture."""
-        self.statuses.update(row.status for row in rows)
-        self.uncertain += sum(bool(row.uncertain) for row in rows)
+        self.rows += len(rows)
+        self.failed += sum(row.status != "ok" for row in rows)
+        self._statuses.update(row.status for row in rows)
+        self._uncertain += sum(bool(row.uncertain) for row in rows)
         now = time.monotonic()
         if self.live and now - self._shown > SECONDS_BETWEEN:
             self._shown = now
@@ -329,13 +306,13 @@ class _Progress:
 
     def finish(self) -> None:
         """The last line, with what is not ok."""
-        notes = [f"{self.uncertain:,} uncertain"] if self.uncertain else []
-        notes += [f"{count:,} {name}" for name, count in self.statuses.items() if name != "ok"]
+        notes = [f"{self._uncertain:,} uncertain"] if self._uncertain else []
+        notes += [f"{count:,} {name}" for name, count in self._statuses.items() if name != "ok"]
         said = self._line() + ("; " + ", ".join(notes) if notes else "")
         typer.echo(f"\r{said}" if self.live else said, err=True)
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._start
-        count = self.statuses["ok"]
+        count = self._statuses["ok"]
         faces = f"{count:,} face{'s' * (count != 1)}"
         return f"{faces} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} per second"

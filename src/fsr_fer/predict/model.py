@@ -7,13 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import PictureError, to_face
@@ -34,6 +32,8 @@ of a video, which are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Boxes = Sequence[Sequence[float]] | np.ndarray
 _MISSING = object()
+_Face = tuple[list[Prediction], int, np.ndarray]
+"""The rows of a picture, which of them is about the face, and it, uint8 [100, 100, 3]."""
 Finished = Callable[[np.ndarray, list[Prediction]], None]
 Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Faces, uint8 RGB [N, 100, 100, 3], and pixels, float32 [N] -> probabilities [N, K]."""
@@ -57,12 +57,7 @@ class Model:
     of threads: each run computes on one thread, and faces of a batch do not interact.
     """
 
-    def __init__(
-        self,
-        card: Card,
-        network: Network,
-        detector: Detector | None = None,
-    ) -> None:
+    def __init__(self, card: Card, network: Network, detector: Detector | None = None) -> None:
         self.card = card
         self._network = network
         self._detector = detector
@@ -118,13 +113,12 @@ class Model:
             min_probability=min_probability,
         )
         _check(choices, every)
-        several = hasattr(sources, "__iter__") or hasattr(sources, "__getitem__")
-        several = several and not hasattr(sources, "read")  # a file has lines
-        one = (str, os.PathLike, bytes, bytearray, np.ndarray)
-        listed: Any = sources if several and not isinstance(sources, one) else [sources]
+        one = isinstance(sources, (str, os.PathLike, bytes, bytearray, np.ndarray))
+        one = one or not isinstance(sources, Iterable) or hasattr(sources, "read")  # of a file
+        listed: Any = [sources] if one else sources
         pictures = _pictures(listed, boxes, box_form or "", channels)
         read = self.read(with_frames(pictures, every), choices)
-        return (prediction for one in read for prediction in one)
+        return itertools.chain.from_iterable(read)
 
     def read(
         self, pictures: Iterable[Picture], choices: Choices, finished: Finished | None = None
@@ -152,22 +146,21 @@ class Model:
         self, pictures: list[Picture], choices: Choices, finished: Finished | None
     ) -> list[list[Prediction]]:
         results: list[list[Prediction]] = []
-        todo: list[tuple[int, int, np.ndarray]] = []  # picture, face, pixels of the network's size
-        for at, picture in enumerate(pictures):
-            results.append([])
+        todo: list[_Face] = []
+        for picture in pictures:
             rgb, rows = self._rows(picture, choices)
-            for row in rows:
+            results.append(rows)
+            for at, row in enumerate(rows):
                 if rgb is not None and row.status == "ok":
-                    row, face = self._cut(rgb, row)
+                    rows[at], face = self._cut(rgb, row)
                     if face is not None:
-                        todo.append((at, len(results[at]), face))
-                results[at].append(row)
+                        todo.append((rows, at, face))
                 if len(todo) == choices.batch_size:
-                    self._fill(results, todo, choices)
+                    self._fill(todo, choices)
             if finished and rgb is not None:
-                self._fill(results, todo, choices)
-                finished(rgb, results[at])
-        self._fill(results, todo, choices)
+                self._fill(todo, choices)
+                finished(rgb, rows)
+        self._fill(todo, choices)
         return results
 
     def _rows(
@@ -216,20 +209,14 @@ class Model:
             return replace(row, status="too_small", message=message), None
         return row, to_face(square)
 
-    def _fill(
-        self,
-        results: list[list[Prediction]],
-        todo: list[tuple[int, int, np.ndarray]],
-        choices: Choices,
-    ) -> None:
+    def _fill(self, todo: list[_Face], choices: Choices) -> None:
         """Run the network on the faces found so far and complete their rows."""
         if not todo:
             return
-        sides = [results[at][face].pixels for at, face, _ in todo]
-        faces = np.stack([face for _, _, face in todo])
-        probabilities = self.probabilities(faces, np.array(sides, np.float32))
-        for (at, face, _), row in zip(todo, probabilities, strict=True):
-            results[at][face] = self._complete(results[at][face], row, choices)
+        sides = np.array([rows[at].pixels for rows, at, _ in todo], np.float32)
+        probabilities = self.probabilities(np.stack([face for *_, face in todo]), sides)
+        for (rows, at, _), values in zip(todo, probabilities, strict=True):
+            rows[at] = self._complete(rows[at], values, choices)
         todo.clear()
 
     def probabilities(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -251,12 +238,9 @@ class Model:
     def _complete(self, row: Prediction, values: np.ndarray, choices: Choices) -> Prediction:
         named = dict(zip(self.class_names, map(float, values), strict=True))
         ordered = sorted(named, key=named.__getitem__, reverse=True)
-        label = ordered[0]
+        label, limit = ordered[0], choices.min_probability
         if choices.top_k is not None:
             named = {name: named[name] for name in ordered[: choices.top_k]}
-        limit = choices.min_probability
-        if limit is None:
-            limit = self.card.uncertain_below
         assert row.pixels is not None
         measured = self.card.expected_accuracy(row.pixels) if self.card.pixels else None
         return replace(
@@ -265,7 +249,7 @@ class Model:
             probability=named[label],
             probabilities=named,
             expected_accuracy=measured,
-            uncertain=named[label] < limit,
+            uncertain=named[label] < (self.card.uncertain_below if limit is None else limit),
         )
 
 
@@ -301,14 +285,12 @@ def load(
             f"the model is {'the shipped one' if path is None else f'the file {path}'}"
         )
     card, session = read_model_file(SHIPPED if path is None else Path(path))
-    return Model(card, partial(_run, session), detector)
 
+    def network(faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        (probabilities,) = session.run(["probabilities"], {"faces": faces, "pixels": pixels})
+        return np.asarray(probabilities)
 
-def _run(
-    session: onnxruntime.InferenceSession, faces: np.ndarray, pixels: np.ndarray
-) -> np.ndarray:
-    (found,) = session.run(["probabilities"], {"faces": faces, "pixels": pixels})
-    return np.asarray(found)
+    return Model(card, network, detector)
 
 
 def _check(choices: Choices, every: int) -> None:
@@ -339,9 +321,10 @@ def _pictures(
     for number, (source, given) in enumerate(pairs, 1):
         name: str
         content: str | bytes | np.ndarray
-        if source is _MISSING or given is _MISSING:
-            what = ("sources", "boxes") if source is _MISSING else ("boxes", "sources")
-            raise ValueError(f"{what[0]} end after {number - 1}, {what[1]} go on")
+        if source is _MISSING:
+            raise ValueError(f"sources end after {number - 1}, boxes go on")
+        if given is _MISSING:
+            raise ValueError(f"boxes end after {number - 1}, sources go on")
         if isinstance(source, np.ndarray):
             name, content = f"array {number}", rgb_of(source, channels, f"source {number}")
         elif isinstance(source, bytes):
@@ -353,46 +336,37 @@ def _pictures(
                 f"source {number} is of type {type(source).__name__}; expected a path, the bytes "
                 "of a picture, or a uint8 array"
             )
-        by_frame: list[tuple[int | None, Any]] = [(None, given)]
+        by_frame: dict[Any, Any] = {None: given}
         if isinstance(given, Mapping):
-            by_frame = _frames_with_boxes(given, content, number)
-        for frame, some in by_frame:
-            faces: tuple[Box, ...] | None = None
-            if some is not None:
-                faces = tuple(box_of(box, box_form) for box in _four_numbers(some, number))
+            numbers = all(isinstance(frame, Integral) and int(frame) >= 0 for frame in given)
+            if not (given and numbers and isinstance(content, str)):
+                raise ValueError(
+                    f"boxes of source {number} are {given!r}; expected a list, or of the path of "
+                    "a video {frame from 0: a list}"
+                )
+            by_frame = {int(frame): given[frame] for frame in sorted(given)}
+        for frame, some in by_frame.items():
+            faces = None if some is None else _boxes(some, box_form, number)
             yield Picture(number=number, source=name, content=content, boxes=faces, frame=frame)
 
 
-def _frames_with_boxes(
-    given: Mapping[Any, Any], content: object, number: int
-) -> list[tuple[int | None, Any]]:
-    numbers = all(isinstance(frame, Integral) and int(frame) >= 0 for frame in given)
-    if not (given and numbers and isinstance(content, str)):
-        raise ValueError(
-            f"boxes of source {number} are {given!r}; expected a list, or of the path of a video "
-            "{frame from 0: a list}"
-        )
-    return sorted((int(frame), boxes) for frame, boxes in given.items())
-
-
-def _four_numbers(given: Any, number: int) -> list[Sequence[object]]:
+def _boxes(given: Any, form: str, number: int) -> tuple[Box, ...]:
     try:
-        boxes: list[Sequence[object]] = [tuple(box) for box in given]
+        boxes = [tuple(box) for box in given]
     except TypeError:
         boxes = [()]
     if any(len(box) != 4 for box in boxes):
         raise ValueError(
             f"boxes of source {number} are {given!r}; expected a list with four numbers for a face"
         )
-    return boxes
+    return tuple(box_of(box, form) for box in boxes)
 
 
 def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[list[Picture]]:
     batch: list[Picture] = []
     for picture in pictures:
         batch.append(picture)
-        searched = faces != "crops" and picture.boxes is None
-        few = searched or picture.frame is not None
+        few = picture.frame is not None or (faces != "crops" and picture.boxes is None)
         if len(batch) >= (min(size, SEARCHED) if few else size):
             yield batch
             batch = []

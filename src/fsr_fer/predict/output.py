@@ -81,15 +81,9 @@ def _table(row: Prediction) -> str:
         for name, p in row.probabilities.items()
         if name != row.label and p >= WORTH_SAYING
     ]
-    notes = [*(["uncertain"] if row.uncertain else []), ", ".join(others)]
-    return _table_line(
-        source,
-        str(row.pixels),
-        row.label,
-        f"{row.probability:.2f}",
-        "-" if row.expected_accuracy is None else f"{row.expected_accuracy:.2f}",
-        "; ".join(filter(None, notes)),
-    )
+    note = "; ".join(filter(None, ["uncertain" * bool(row.uncertain), ", ".join(others)]))
+    expected = "-" if row.expected_accuracy is None else f"{row.expected_accuracy:.2f}"
+    return _table_line(source, str(row.pixels), row.label, f"{row.probability:.2f}", expected, note)
 
 
 def _table_line(source: str, *cells: str) -> str:

@@ -63,10 +63,9 @@ def regular_size(path: str) -> int:
     """The bytes of a file; PictureError if there is none, or something else is there."""
     try:
         status = os.stat(path)  # opening a pipe that nobody writes to would wait for ever
-    except OSError as error:
-        raise PictureError(f"cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a null character in the name
-        raise PictureError(f"cannot be read: {error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        said = getattr(error, "strerror", None) or error
+        raise PictureError(f"cannot be read: {said}") from None
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
         return status.st_size

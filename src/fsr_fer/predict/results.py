@@ -38,36 +38,25 @@ class Prediction:
     frame: int | None = None
     seconds: float | None = None
     status: Status = "ok"
-    message: str = ""
     box: Box | None = None
     score: float | None = None
     pixels: int | None = None
     label: str | None = None
     probability: float | None = None
-    probabilities: dict[str, float] = field(default_factory=dict)
-    expected_accuracy: float | None = None
     uncertain: bool | None = None
+    expected_accuracy: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    message: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON; the names and the order of the columns."""
-        finite = self.box and [v if math.isfinite(v) else None for v in self.box]
-        return {
-            "input": self.input,
-            "source": self.source,
-            "frame": self.frame,
-            "seconds": _rounded(self.seconds),
-            "status": self.status,
-            "box": dict(zip(Box._fields, finite, strict=True)) if finite else None,
-            "score": _rounded(self.score),
-            "pixels": self.pixels,
-            "label": self.label,
-            "probability": _rounded(self.probability),
-            "uncertain": self.uncertain,
-            "expected_accuracy": _rounded(self.expected_accuracy),
-            "probabilities": {name: _rounded(p) for name, p in self.probabilities.items()},
-            "message": self.message,
+        said: dict[str, Any] = {
+            name: round(value, DECIMALS) if isinstance(value, float) else value
+            for name, value in vars(self).items()
         }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
+        said["probabilities"] = {name: round(p, DECIMALS) for name, p in self.probabilities.items()}
+        if self.box:
+            said["box"] = {
+                k: v if math.isfinite(v) else None for k, v in self.box._asdict().items()
+            }
+        return said

@@ -15,7 +15,7 @@ from fsr_fer.predict.faces import cut_square, is_crop
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Picture
-from fsr_fer.predict.results import Box, Prediction
+from fsr_fer.predict.results import Prediction
 from fsr_fer.resize import imresize
 from fsr_fer.serve.form import Asked
 from fsr_fer.serve.limits import Limits, Refused
@@ -44,27 +44,32 @@ def answer(
         total += width * height
         _check(total, limits, f"picture {number}, {width:,} x {height:,} pixels, is too large")
         if boxes is None and not is_crop(width, height):
-            searched.append((width, height))
+            searched.append((width * height, asked.min_face or default_min_face(width, height)))
         pictures.append(Picture(number=number, source=name, content=content, boxes=boxes))
-    _check_search(searched, asked.min_face, limits)
-    for boxes in asked.boxes:
-        total += sum(_area(box, model.card.margin) for box in boxes or ())
+    _check_search(searched, limits)
+    cut = (1 + 2 * model.card.margin) ** 2  # the area that is cut for a box of area 1
+    for box in (box for boxes in asked.boxes for box in boxes or ()):
+        total += max(0.0, box.width * box.height * cut)  # 0 for NaN too: no box, which has its row
         _check(total, limits, "the boxes are too large")
     pixels_of: dict[int, np.ndarray] = {}
 
     def finished(rgb: np.ndarray, rows: list[Prediction]) -> None:
         pixels_of[rows[0].input] = rgb
 
-    keep = finished if asked.pixels else None
     model = model.with_detector(_Detector(check, limits.faces))
-    choices = Choices(min_face=asked.min_face)
-    rows = [row for one in model.read(pictures, choices, keep) for row in one]
+    keep = finished if asked.pixels else None
+    read = model.read(pictures, Choices(min_face=asked.min_face), keep)
+    rows = [row for one in read for row in one]
     said = [row.to_dict() for row in rows]
     if asked.pixels:
-        squares = [_square(row, pixels_of, model.card.margin) for row in rows]
-        downsampled = _downsampled(model, squares, asked.pixels)
-        for one, small in zip(said, downsampled, strict=True):
-            one["downsampled"] = small
+        faces = {
+            at: cut_square(pixels_of[row.input], row.box, model.card.margin)
+            for at, row in enumerate(rows)
+            if row.status == "ok"
+        }
+        downsampled = _downsampled(model, faces, asked.pixels)
+        for at, one in enumerate(said):
+            one["downsampled"] = downsampled.get(at)
     return said
 
 
@@ -101,11 +106,6 @@ def _size(content: bytes, number: int, limits: Limits) -> tuple[int, int]:
     return 0, 0
 
 
-def _area(box: Box, margin: float) -> float:
-    area = box.width * box.height * (1 + 2 * margin) ** 2
-    return 0.0 if math.isnan(area) else max(area, 0.0)  # what is no box has its own row
-
-
 def _check(total: float, limits: Limits, what: str) -> None:
     if total > limits.pixels:
         raise Refused(
@@ -114,54 +114,36 @@ def _check(total: float, limits: Limits, what: str) -> None:
         )
 
 
-def _check_search(sizes: list[tuple[int, int]], min_face: int | None, limits: Limits) -> None:
-    """Refuse a request whose face detection would take longer than the time limit."""
-    areas = [width * height for width, height in sizes]
-    leasts = [min_face or default_min_face(width, height) for width, height in sizes]
-    work = sum(area * (20 / least) ** 2 for area, least in zip(areas, leasts, strict=True))
+def _check_search(searched: list[tuple[int, int]], limits: Limits) -> None:
+    """Refuse pictures, their pixels and smallest faces, in which detection would take too long."""
+    work = sum(area * (20 / least) ** 2 for area, least in searched)
     if work > limits.searched:
-        enough = math.ceil(20 * math.sqrt(sum(areas) / limits.searched))
+        pixels = sum(area for area, _ in searched)
+        least = min(least for _, least in searched)
+        enough = math.ceil(20 * math.sqrt(pixels / limits.searched))
         raise Refused(
             413,
-            f"looking for faces of {min(leasts)} pixels in {sum(areas):,} pixels would take too "
-            f"long; send fewer or smaller pictures, min_face={enough}, or boxes of the faces",
+            f"looking for faces of {least} pixels in {pixels:,} pixels would take too long; "
+            f"send fewer or smaller pictures, min_face={enough}, or boxes of the faces",
         )
 
 
-def _square(row: Prediction, pixels_of: dict[int, np.ndarray], margin: float) -> np.ndarray | None:
-    """The face of a row at its own resolution, uint8 [side, side, 3]; None without a prediction."""
-    return cut_square(pixels_of[row.input], row.box, margin) if row.status == "ok" else None
-
-
 def _downsampled(
-    model: Model, squares: list[np.ndarray | None], pixels: int
-) -> list[dict[str, Any] | None]:
-    """The predictions for the faces downsampled to ``pixels`` as the test faces were.
+    model: Model, faces: dict[int, np.ndarray], pixels: int
+) -> dict[int, dict[str, Any]]:
+    """The predictions for faces, uint8 [side, side, 3], downsampled as the test faces were.
 
-    A face with no more pixels than that stays as it is.
+    A face with no more than ``pixels`` stays as it is.
     """
-    small = [
-        square
-        if square is None or len(square) <= pixels
-        else imresize(square, output_shape=(pixels, pixels))
-        for square in squares
-    ]
-    pictures = [
-        Picture(number=number, source="", content=face)
-        for number, face in enumerate(small)
-        if face is not None
-    ]
-    read = model.read(pictures, Choices(faces="crops"))
-    rows = {row.input: row.to_dict() for one in read for row in one}
-    return [
-        None
-        if face is None
-        else {key: rows[number][key] for key in SHRUNK_KEYS} | {"face": _png(face)}
-        for number, face in enumerate(small)
-    ]
-
-
-def _png(rgb: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    small = {
+        at: imresize(face, output_shape=(pixels, pixels)) if len(face) > pixels else face
+        for at, face in faces.items()
+    }
+    pictures = [Picture(number=at, source="", content=face) for at, face in small.items()]
+    result = {}
+    for (row,) in model.read(pictures, Choices(faces="crops")):
+        said, png = row.to_dict(), io.BytesIO()
+        Image.fromarray(small[row.input]).save(png, "PNG")
+        address = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+        result[row.input] = {key: said[key] for key in SHRUNK_KEYS} | {"face": address}
+    return result

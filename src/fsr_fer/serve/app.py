@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -48,18 +48,24 @@ def build_app(
 
     ``comparison``: accuracies of the model and of a plain network, as in ``COMPARISON``, if known.
     """
-    limits = limits or Limits()
-    service = _Service(model, limits)
-    about = about_model(model, limits) | {"comparison": comparison}
-    routes = [
-        Route("/predict", service.predict, methods=["POST"]),
-        Route("/model", _always(about), methods=["GET"]),
-        Route("/health", _always({"status": "ok"}), methods=["GET"]),
-        Route("/openapi.json", _always(describe(model.card, limits)), methods=["GET"]),
-    ]
+    limits, card = limits or Limits(), model.card
+    about = {
+        "name": card.name,
+        "version": metadata.version("fsr-fer"),
+        "class_names": card.class_names,
+        "smallest_pixels": card.smallest_pixels,
+        "uncertain_below": card.uncertain_below,
+        "expected_accuracy": {"pixels": card.pixels, "accuracy": card.accuracy},
+        "licence": card.licence,
+        "limits": asdict(limits),
+        "comparison": comparison,
+    }
+    fixed = {"/model": about, "/health": {"status": "ok"}, "/openapi.json": describe(card, limits)}
+    responses: dict[str, Response] = {path: JSONResponse(said) for path, said in fixed.items()}
     for path, (name, kind) in FILES.items():
-        content = (PAGE / name).read_bytes()
-        routes.append(Route(path, _always(content, kind), methods=["GET"]))
+        responses[path] = Response((PAGE / name).read_bytes(), media_type=kind)
+    routes = [Route(path, one, methods=["GET"]) for path, one in responses.items()]
+    routes.append(Route("/predict", _Service(model, limits).predict, methods=["POST"]))
     handlers: dict[Any, Any] = {
         HTTPException: _refuse,
         ClientDisconnect: _gone,
@@ -67,21 +73,6 @@ def build_app(
     }
     guard = Middleware(Guard, host=host)
     return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
-
-
-def about_model(model: Model, limits: Limits) -> dict[str, Any]:
-    """The description of a model, and the limits of the service."""
-    card = model.card
-    return {
-        "name": card.name,
-        "version": metadata.version("fsr-fer"),
-        "class_names": list(card.class_names),
-        "smallest_pixels": card.smallest_pixels,
-        "uncertain_below": card.uncertain_below,
-        "expected_accuracy": {"pixels": list(card.pixels), "accuracy": list(card.accuracy)},
-        "licence": card.licence,
-        "limits": asdict(limits),
-    }
 
 
 class _TooLate(Exception):
@@ -98,7 +89,8 @@ class _Service:
     async def predict(self, request: Request) -> Response:
         limits = self._limits
         if self._running >= limits.requests:
-            raise Refused(429, f"{limits.requests} requests are being answered; try again soon")
+            busy = f"{limits.requests} requests are being answered; try again soon"
+            raise Refused(429, busy, {"retry-after": "1"})
         self._running += 1
         over = threading.Event()
 
@@ -125,20 +117,8 @@ class _Service:
         return JSONResponse({"predictions": rows})
 
 
-def _always(content: Any, kind: str = "") -> Callable[[Request], Awaitable[Response]]:
-    """What answers every request with the same bytes of that kind, or as JSON."""
-
-    async def respond(request: Request) -> Response:
-        return Response(content, media_type=kind) if kind else JSONResponse(content)
-
-    return respond
-
-
 async def _refuse(request: Request, error: HTTPException) -> Response:
-    headers = dict(error.headers or {})
-    if error.status_code == 429:
-        headers["retry-after"] = "1"
-    return JSONResponse({"error": error.detail}, error.status_code, headers)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:

@@ -62,27 +62,21 @@ class Guard:
                 "or start it with --host NAME"
             )
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() != host.lower():
-            return "requests from the pages of other sites are refused"
+        foreign = origin is not None and origin.partition("://")[2].lower() != host.lower()
         opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to us
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not opened:
-            return "requests from the pages of other sites are refused"
-        return ""
+            foreign = True
+        return "requests from the pages of other sites are refused" if foreign else ""
 
     def _is_ours(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        if name in LOCAL or name == self._host:
-            return True
-        if self._host not in EVERYWHERE:
-            return False
-        try:
+            if name in LOCAL or name == self._host:
+                return True
             ipaddress.ip_address(name)  # no name, so nobody's name was made to lead here
         except ValueError:
             return False
-        return True
+        return self._host in EVERYWHERE
 
 
 class _Body:
