@@ -42,10 +42,8 @@ def small(model_file: Path) -> Iterator[Client]:
 @pytest.mark.parametrize(
     ("parts", "status", "message"),
     [
-        ([("pictures", NOISE * 200)], 413, "the request has more than 50,000 bytes"),
         ([("pictures", NOISE * 20_000)], 413, "the request has more than 50,000 bytes"),
         ([FACE] * 3, 413, "more than 2 pictures; send several requests"),
-        ([FACE] * 5, 413, "more than 2 pictures; send several requests"),
         ([("pictures", picture(RED, 45))], 413, "picture 1, 45 x 45 pixels, is too large: one"),
         ([FACE, ("pictures", picture(RED, 41))], 413, "picture 2, 41 x 41 pixels, is too large"),
         ([("pictures", huge())], 413, "picture 1, 13,000 x 13,000 pixels, is too large"),
@@ -60,7 +58,6 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("boxes", "[[1,2,3]]")], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("boxes", "[1,2,3,4]")], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("boxes", "[" * 20_000)], 422, "boxes of picture 1 are no list of [x, y, width"),
-        ([FACE, ("pixels", "7")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "1e1")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),

@@ -70,5 +70,4 @@ def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
     top = math.floor(box.y + box.height / 2 - side / 2 + 0.5)
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    square: np.ndarray = rgb[rows[:, None], columns]
-    return square
+    return rgb[rows[:, None], columns]

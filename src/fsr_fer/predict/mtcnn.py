@@ -154,8 +154,7 @@ def usable(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     large = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
     inside = ((middle >= 0) & (middle < size)).all(axis=1)
-    result: np.ndarray = large & inside
-    return result
+    return large & inside
 
 
 def suppress(

@@ -66,17 +66,8 @@ def build_app(
         responses[path] = Response((PAGE / name).read_bytes(), media_type=kind)
     routes = [Route(path, one, methods=["GET"]) for path, one in responses.items()]
     routes.append(Route("/predict", _Service(model, limits).predict, methods=["POST"]))
-    handlers: dict[Any, Any] = {
-        HTTPException: _refuse,
-        ClientDisconnect: _gone,
-        UserError: _broken_model,
-    }
-    guard = Middleware(Guard, host=host)
+    guard, handlers = Middleware(Guard, host=host), {HTTPException: _refuse}
     return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
-
-
-class _TooLate(Exception):
-    """Ends a search for faces whose request is over."""
 
 
 class _Service:
@@ -96,7 +87,7 @@ class _Service:
 
         def check() -> None:
             if over.is_set():
-                raise _TooLate
+                raise TimeoutError
 
         asked = None
         try:
@@ -111,19 +102,15 @@ class _Service:
                 f"not {late} within {limits.seconds:g} seconds; send fewer or smaller pictures, "
                 "boxes of the faces, or a larger min_face",
             ) from None
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except UserError as error:  # the model is broken
+            raise HTTPException(500, str(error)) from None
         finally:
             over.set()  # ends a face detection that is still running
             self._running -= 1
         return JSONResponse({"predictions": rows})
 
 
-async def _refuse(request: Request, error: HTTPException) -> Response:
+async def _refuse(request: Request, error: Any) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # nobody is there to read it
-
-
-async def _broken_model(request: Request, error: UserError) -> Response:
-    return JSONResponse({"error": str(error)}, 500)

@@ -40,18 +40,28 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        body = _Body(receive)
+        ended = False
+
+        async def receive_body() -> Message:
+            nonlocal ended
+            message = await receive()
+            ended = message["type"] != "http.request" or not message.get("more_body", False)
+            return message
 
         async def send_after_body(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await body.drain()
+                # A client that is still sending would not see the answer.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_SECONDS):
+                        while not ended:
+                            await receive_body()
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
         app = self._app
         if refusal := self._refusal(scope["method"], Headers(scope=scope)):
             app = JSONResponse({"error": refusal}, 403)
-        await app(scope, body.receive, send_after_body)
+        await app(scope, receive_body, send_after_body)
 
     def _refusal(self, method: str, headers: Headers) -> str:
         """Why the request is refused; empty if it is not."""
@@ -77,23 +87,3 @@ class Guard:
         except ValueError:
             return False
         return self._host in EVERYWHERE
-
-
-class _Body:
-    """What a client sends after the head of its request."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._ended = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
-        return message
-
-    async def drain(self) -> None:
-        """Take what is still to come: a client that is sending would not see the answer."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while not self._ended:
-                    await self.receive()
