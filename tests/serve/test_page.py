@@ -1,6 +1,5 @@
 """The page in a real browser: faces made smaller, files, squares, webcam, keyboard, phones."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from tests.predict.conftest import GREEN, RED, scene
 from tests.predict.models import probabilities
 from tests.serve.client import Client, huge, picture
 from tests.serve.conftest import serving
-
-WIDTHS = [(1280, 900), (390, 844)]
 
 
 @pytest.fixture
@@ -46,7 +43,7 @@ def wait_for(page, selector: str, text: str) -> None:
     page.locator(selector, has_text=text).wait_for()
 
 
-@pytest.mark.parametrize(("width", "height"), WIDTHS)
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_a_drawn_face_is_there_at_once_and_the_slider_makes_it_smaller(
     open_page, width: int, height: int
 ) -> None:
@@ -147,11 +144,17 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     wait_for(page, "#faces", "red")
 
 
-def test_what_is_wrong_with_a_file_is_said(open_page) -> None:
+def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> None:
     page = open_page()
     drop(page, b"no picture")
     wait_for(page, "#note.bad", "The picture is not a picture in a format that can be read")
     assert page.locator("#label").inner_text() == "no result"
+    drop(page, picture(GREEN, side=60))
+    wait_for(page, "#label", "green")
+    drop(page, huge())
+    wait_for(page, "#note.bad", "is too large")
+    assert page.locator("#label").inner_text() == "no result"
+    assert page.locator("#faces li").count() == 0
     drop(page, bytes(10 * 2**20))
     wait_for(page, "#note.bad", "more than 10 MB")
     drop(page, picture(RED, side=100))
@@ -171,43 +174,28 @@ def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
     assert not page.evaluate(live)
 
 
-def test_what_was_read_before_is_gone_with_the_next_picture(open_page) -> None:
-    page = open_page()
-    drop(page, picture(GREEN, side=60))
-    wait_for(page, "#label", "green")
-    drop(page, huge())
-    wait_for(page, "#note.bad", "is too large")
-    assert page.locator("#label").inner_text() == "no result"
-    assert page.locator("#faces li").count() == 0
-
-
 def test_a_square_is_of_its_own_picture(open_page, tmp_path: Path) -> None:
     page = open_page()
     wait_for(page, "#pixels", "100 pixels")  # the drawn face is read
     scene(tmp_path / "scene.png")
     # Another picture comes while the service still looks for faces in the first.
-    page.evaluate("""() => {
+    replace = """bytes => {
+        let other = new File([Uint8Array.from(bytes)], "other.png");
         const first = window.fetch;
         window.squares = [];
         window.fetch = async (...words) => {
             const square = words[1]?.body?.get("boxes");
             if (square) window.squares.push(square);
             const response = await first(...words);
-            if (words[0] === "predict" && !window.second) {
-                window.second = true;
-                const transfer = new DataTransfer();
-                transfer.items.add(new File([window.other], "other.png"));
-                document.getElementById("file").files = transfer.files;
-                document.getElementById("file").dispatchEvent(new Event("change"));
+            if (words[0] === "predict" && other) {
+                take([other]);
+                other = null;
                 await new Promise((done) => setTimeout(done, 300));
             }
             return response;
         };
-    }""")
-    other = base64.b64encode(picture(RED, side=260)).decode()
-    page.evaluate(
-        "text => { window.other = Uint8Array.from(atob(text), c => c.charCodeAt(0)); }", other
-    )
+    }"""
+    page.evaluate(replace, list(picture(RED, side=260)))
     drop(page, (tmp_path / "scene.png").read_bytes())
     wait_for(page, "#faces", "260 pixels")
     assert page.evaluate("window.squares") == ["[[0,0,260,260]]"]

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,14 +41,9 @@ def test_boxes_are_of_the_picture_in_the_same_place(client: Client, tmp_path: Pa
         ("pictures", crowd),
         ("boxes", "[[30, 40, 20, 20], [200, 100, 50, 50], [900, 0, 9, 9]]"),
     )
-    rows = [(r["input"], r["status"], r["label"], r["pixels"]) for r in said["predictions"]]
+    rows = [(r["input"], r["label"] or r["status"], r["pixels"]) for r in said["predictions"]]
     assert status == 200
-    assert rows == [
-        (1, "ok", "green", 20),
-        (2, "ok", "red", 20),
-        (2, "ok", "blue", 50),
-        (2, "bad_box", None, None),
-    ]
+    assert rows == [(1, "green", 20), (2, "red", 20), (2, "blue", 50), (2, "bad_box", None)]
 
 
 def test_one_bad_picture_has_its_row(client: Client) -> None:
@@ -143,11 +139,8 @@ def test_the_page_asks_for_nothing_elsewhere(client: Client) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["cache-control"] == "no-store"
         if kind.startswith("text/"):
-            assert set(addresses(content.decode())) <= {"http://www.w3.org/2000/svg"}
-
-
-def addresses(text: str) -> list[str]:
-    return [word.strip("\"'();,") for word in text.split('"') if "://" in word]
+            named = re.findall(r"\w+://[\w./-]*", content.decode())
+            assert set(named) <= {"http://www.w3.org/2000/svg"}
 
 
 def decoded(address: str) -> np.ndarray:
