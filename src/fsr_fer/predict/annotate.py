@@ -28,7 +28,8 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     drawn_width, drawn_height = round(width * factor), round(height * factor)
     text_size = min(max(min(drawn_width, drawn_height) // TEXT_SHARE, TEXT_SIZE), LARGEST_TEXT)
     font = ImageFont.load_default(text_size)
-    lines = [(_text(row), _colour(row)) for row in rows]
+    lines = [_line(row) for row in rows]
+    colours = [colour for _, colour in lines]
     if len(rows) > 1:
         lines = [(f"{at}: {text}", colour) for at, (text, colour) in enumerate(lines, 1)]
     if len(lines) > MOST_LINES:
@@ -39,12 +40,12 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     enlarged = Image.fromarray(rgb).resize((drawn_width, drawn_height), Image.Resampling.BICUBIC)
     canvas.paste(enlarged)
     draw = ImageDraw.Draw(canvas)
-    for number, row in enumerate(rows, 1):
+    for number, (row, colour) in enumerate(zip(rows, colours, strict=True), 1):
         if row.box is None or row.status == "bad_box":
             continue
         left, top = row.box.x * factor, row.box.y * factor
         right, bottom = left + row.box.width * factor, top + row.box.height * factor
-        draw.rectangle((left, top, right, bottom), outline=_colour(row), width=text_size // 5)
+        draw.rectangle((left, top, right, bottom), outline=colour, width=text_size // 5)
         where = (max(left, 4), max(top - line_height, 0))
         name = f"{number}: {row.label or row.status}"
         draw.text(where, name, "white", font, stroke_width=text_size // 8, stroke_fill="black")
@@ -64,14 +65,9 @@ def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
     annotate(rgb, rows).save(folder / name)
 
 
-def _text(row: Prediction) -> str:
+def _line(row: Prediction) -> tuple[str, tuple[int, int, int]]:
+    """What is said of a face, and its colour."""
     if row.label is None:
-        return f"{row.status}: {row.message}"
-    doubt = " (uncertain)" if row.uncertain else ""
-    return f"{row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels"
-
-
-def _colour(row: Prediction) -> tuple[int, int, int]:
-    if row.label is None:
-        return RED
-    return ORANGE if row.uncertain else GREEN
+        return f"{row.status}: {row.message}", RED
+    doubt, colour = (" (uncertain)", ORANGE) if row.uncertain else ("", GREEN)
+    return f"{row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels", colour

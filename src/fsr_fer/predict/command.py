@@ -255,13 +255,11 @@ def _without_done(
 ) -> "Iterator[Picture]":
     """The pictures that a stopped run has not written to the end: from its last one on."""
     first = next((picture for picture in pictures if not _is_before(picture, last)), None)
-    now = "none"
-    if first is not None:
-        if (first.number, as_recorded(first.source, lines.format), first.frame) == last:
-            return itertools.chain([first], pictures)
-        now = _said(first.number, first.source, first.frame)
+    now = first and Place(first.number, as_recorded(first.source, lines.format), first.frame)
+    if first and now == last:
+        return itertools.chain([first], pictures)
     raise UserError(
-        f"{output} ends with {_said(*last)}, where the sources have {now}; "
+        f"{output} ends with {last}, where the sources have {now or 'none'}; "
         "--resume needs the same sources, --shard and --every"
     )
 
@@ -271,10 +269,6 @@ def _is_before(picture: "Picture", last: Place) -> bool:
         # What is wrong with a whole video has no frame and comes after its frames.
         return picture.frame is not None and (last.frame is None or picture.frame < last.frame)
     return picture.number < last.number
-
-
-def _said(number: int, source: str, frame: int | None) -> str:
-    return f"input {number:,}, {source!r}" + ("" if frame is None else f", frame {frame:,}")
 
 
 def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
@@ -294,7 +288,6 @@ class _Progress:
         self._start = self._shown = time.monotonic()
 
     def add(self, rows: list[Prediction]) -> None:
-        """Count the rows of one picture."""
         self.rows += len(rows)
         self.failed += sum(row.status != "ok" for row in rows)
         self._statuses.update(row.status for row in rows)

@@ -18,6 +18,7 @@ LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Characters of names at which some programs end a line, and how JSON writes them without."""
 CONTROLS = ("Cc", "Zl", "Zp")
 """Unicode's categories of characters that end a line or command a terminal."""
+FIRST = ("input", "source", "frame", "seconds", "status")
 SOURCE_WIDTH = 40
 JSON_START = b'{"input": '
 """How each line of ``to_dict`` begins."""
@@ -31,7 +32,7 @@ class Lines:
     def __init__(self, format: Format, class_names: Sequence[str]) -> None:
         self.format = format
         self._columns = (
-            *("input", "source", "frame", "seconds", "status", *Box._fields, "score", "pixels"),
+            *(*FIRST, *Box._fields, "score", "pixels"),
             *("label", "probability", "uncertain", "expected_accuracy"),
             *(f"p_{name}" for name in class_names),
             "message",
@@ -106,6 +107,10 @@ class Place(NamedTuple):
     source: str
     frame: int | None
 
+    def __str__(self) -> str:
+        frame = "" if self.frame is None else f", frame {self.frame:,}"
+        return f"input {self.number:,}, {self.source!r}{frame}"
+
 
 class Done(NamedTuple):
     """Of a file that was written before: the last picture in it if any, and what is before it."""
@@ -153,11 +158,10 @@ def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, P
         try:
             if format == "jsonl":
                 said = json.loads(text)
-                number, source, frame = said["input"], said["source"], said["frame"]
-                status = said["status"]
+                number, source, frame, _, status = (said[key] for key in FIRST)
             else:
                 number, source, frame, _, status = next(csv.reader([text]))[:5]
-            known = int(frame) if frame not in (None, "") else None
+            known = None if frame in (None, "") else int(frame)
             place = Place(int(number), str(source), known)
         except (ValueError, KeyError, TypeError, IndexError, csv.Error):
             raise UserError(

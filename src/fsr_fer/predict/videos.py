@@ -1,10 +1,11 @@
 """The frames of videos, one after the other; PyAV decodes them (the extra ``video``)."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,12 +25,6 @@ DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv,ogg,gi
 PICTURES = tuple(suffix for suffix in images.SUFFIXES if suffix != ".gif")
 MISSING_SECONDS = 0.5
 """A video that ends so much before the time that its head states was cut off."""
-
-
-class _Frame(NamedTuple):
-    number: int
-    seconds: float | None
-    rgb: Callable[[], np.ndarray]
 
 
 def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Picture]:
@@ -60,33 +55,34 @@ def _is_video(picture: Picture) -> bool:
 
 def _each(video: Picture, every: int) -> Iterator[Picture]:
     try:
-        for number, seconds, rgb in _frames(str(video.content)):
+        for number, picture in _frames(video):
             if number % every == 0:
-                yield replace(video, frame=number, seconds=seconds, content=rgb)
+                yield picture
     except PictureError as error:
         yield replace(video, problem=str(error))
 
 
 def _named(first: Picture, others: Iterator[Picture]) -> Iterator[Picture]:
-    frames = _frames(str(first.content))
-    found, problem = None, ""
+    frames = _frames(first)
+    number, found, problem = -1, first, ""
     for picture in itertools.chain([first], others):
         wanted = picture.frame or 0
-        while not problem and (found is None or found.number < wanted):
+        while not problem and number < wanted:
             try:
-                found = next(frames)
+                number, found = next(frames)
             except StopIteration:
                 problem = "the video ends before this frame"
             except PictureError as error:
                 problem = str(error)
-        if found and found.number == wanted:
-            yield replace(picture, seconds=found.seconds, content=found.rgb)
+        if number == wanted:
+            yield replace(picture, seconds=found.seconds, content=found.content)
         else:
             yield replace(picture, problem=problem or "the frame is damaged")
 
 
-def _frames(path: str) -> Iterator[_Frame]:
+def _frames(video: Picture) -> Iterator[tuple[int, Picture]]:
     """Every frame that can be read, in order; then PictureError if that was not all."""
+    path = str(video.content)
     try:
         import av
     except ModuleNotFoundError:
@@ -100,14 +96,16 @@ def _frames(path: str) -> Iterator[_Frame]:
             open(path, "rb") as file,
             av.open(file, options=options, metadata_errors="replace") as container,
         ):
-            yield from _decoded(container, av.FFmpegError)
+            for number, seconds, frame in _decoded(container, av.FFmpegError):
+                rgb = partial(_rgb, frame)
+                yield number, replace(video, frame=number, seconds=seconds, content=rgb)
     except av.FFmpegError as error:
         raise PictureError(f"is no video that can be read: {error.strerror}") from None
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror or error}") from None
 
 
-def _decoded(container: Any, damaged: type[Exception]) -> Iterator[_Frame]:
+def _decoded(container: Any, damaged: type[Exception]) -> Iterator[tuple[int, float | None, Any]]:
     stream = container.streams.best("video")
     if stream is None:
         raise PictureError("holds no video")
@@ -132,7 +130,7 @@ def _decoded(container: Any, damaged: type[Exception]) -> Iterator[_Frame]:
             if frame.is_corrupt:
                 problem = problem or _damaged(number, seconds)
             else:
-                yield _Frame(number, time, lambda frame=frame: _rgb(frame))  # type: ignore[misc]
+                yield number, time, frame
             number += 1
     stated = _stated_end(container.format.name, stream)
     if not problem and number and end + MISSING_SECONDS < stated:

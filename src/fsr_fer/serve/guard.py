@@ -39,7 +39,6 @@ class Guard:
         self._host = host.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         ended = False
 
         async def receive_body() -> Message:

@@ -17,12 +17,10 @@ class InTime(H11Protocol):
     seconds = SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look."""
         super().connection_made(transport)
         self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End it."""
         super().connection_lost(exc)
         self._timer.cancel()
 
