@@ -157,7 +157,7 @@ def test_other_addresses_and_methods(small: Client) -> None:
 
 def test_a_name_in_any_encoding_is_answered(client: Client) -> None:
     body = form([FACE]).replace(b"1.png", b"\\ud800\xff.png")
-    kind = f"{KIND}; charset=unicode_escape"
+    kind = f"{KIND.replace('m', 'M')}; charset=unicode_escape"
     status, content, _ = client.ask("POST", "/predict", body, Content_Type=kind)
     assert (status, json.loads(content)["predictions"][0]["label"]) == (200, "red")
 
@@ -197,27 +197,21 @@ def test_an_answer_that_nobody_takes_is_not_kept(
     model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(InTime, "seconds", 0.3)
-    boxes = json.dumps([[0, 0, 100, 100]] * 256)
-    noise = encoded(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
-    body = form([("pictures", noise), ("boxes", boxes), ("pixels", "100")])
+    monkeypatch.setattr(app, "answer", lambda *_: "x" * 20_000_000)
+    body = form([FACE])
     head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
-    with serving(load(model_file)) as client:
-        start = time.monotonic()
-        whole = len(client.ask("POST", "/predict", body, Content_Type=KIND.replace("m", "M"))[1])
-        answered = time.monotonic() - start
-        unread = socket.socket()
+    with serving(load(model_file)) as client, socket.socket() as unread:
         unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         unread.connect(("127.0.0.1", client.port))
         unread.settimeout(120)
         unread.sendall(head.encode() + body)
-        time.sleep(2 + 2 * answered)
+        time.sleep(4)
         taken = 0
         with contextlib.suppress(ConnectionResetError):
             while chunk := unread.recv(2**16):
                 taken += len(chunk)
-        unread.close()
-        assert taken < whole
+        assert taken < 20_000_000
 
 
 @pytest.mark.parametrize(

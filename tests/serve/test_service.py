@@ -46,14 +46,6 @@ def test_boxes_are_of_the_picture_in_the_same_place(client: Client, tmp_path: Pa
     assert rows == [(1, "green", 20), (2, "red", 20), (2, "blue", 50), (2, "bad_box", None)]
 
 
-def test_one_bad_picture_has_its_row(client: Client) -> None:
-    cut_off = picture(RED)[:40]
-    status, said = client.predict(("pictures", cut_off), ("pictures", picture(BLUE)))
-    rows = said["predictions"]
-    assert (status, [row["status"] for row in rows]) == (200, ["unreadable", "ok"])
-    assert rows[0]["message"]
-
-
 def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_file: Path) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (240, 300, 3), np.uint8)
     _, said = client.predict(
@@ -83,9 +75,13 @@ def test_faces_are_looked_for_from_min_face(client: Client) -> None:
     assert "none of 33 pixels or more was found" in said["predictions"][0]["message"]
 
 
-def test_where_no_face_was_read_none_is_made_smaller(client: Client) -> None:
-    _, said = client.predict(("pictures", b"no picture"), ("pixels", "13"))
-    assert said["predictions"][0]["downsampled"] is None
+def test_one_bad_picture_has_its_row_and_is_not_made_smaller(client: Client) -> None:
+    parts = [("pictures", picture(RED)[:40]), ("pictures", picture(BLUE)), ("pixels", "13")]
+    status, said = client.predict(*parts)
+    bad, good = said["predictions"]
+    assert (status, bad["status"], bad["downsampled"]) == (200, "unreadable", None)
+    assert bad["message"]
+    assert (good["status"], good["downsampled"]["label"]) == ("ok", "blue")
 
 
 def test_each_of_many_at_a_time_gets_its_own_answer(client: Client) -> None:
