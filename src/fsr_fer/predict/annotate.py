@@ -57,7 +57,8 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
 
 
 def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
-    """Write the annotated picture into ``folder``; its name is unique, and safe on every system."""
+    """Write the annotated picture into ``folder``."""
+    # The name is unique, and safe on every system.
     row = rows[0]
     stem = os.path.splitext(os.path.basename(row.source))[0]
     frame = "" if row.frame is None else f"-{row.frame:06d}"
@@ -66,7 +67,6 @@ def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
 
 
 def _line(row: Prediction) -> tuple[str, tuple[int, int, int]]:
-    """What is said of a face, and its colour."""
     if row.label is None:
         return f"{row.status}: {row.message}", RED
     doubt, colour = (" (uncertain)", ORANGE) if row.uncertain else ("", GREEN)

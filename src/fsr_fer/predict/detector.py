@@ -29,5 +29,4 @@ class Detector(Protocol):
 
 
 def default_min_face(width: int, height: int) -> int:
-    """The default smallest face to detect in a picture: 10 pixels, above 2 megapixels 20."""
     return 10 if height * width <= LARGE_PICTURE else 20

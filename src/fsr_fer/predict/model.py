@@ -68,7 +68,6 @@ class Model:
         return self.card.class_names
 
     def with_detector(self, detector: Detector) -> "Model":
-        """The same model with another face detector."""
         return Model(self.card, self._network, detector)
 
     def predict(
@@ -210,7 +209,6 @@ class Model:
         return row, to_face(square)
 
     def _fill(self, todo: list[_Face], choices: Choices) -> None:
-        """Run the network on the faces found so far and complete their rows."""
         if not todo:
             return
         sides = np.array([rows[at].pixels for rows, at, _ in todo], np.float32)

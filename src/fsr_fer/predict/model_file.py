@@ -75,7 +75,6 @@ def session_of(content: bytes) -> onnxruntime.InferenceSession:
 
 
 def _card(said: Any) -> Card:
-    """Metadata as a Card; ValueError, TypeError or KeyError if they do not make one."""
     if said["format"] != FORMAT:
         raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")
     names = tuple(said["class_names"])

@@ -52,7 +52,6 @@ class Mtcnn:
         return other
 
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
-        """The faces of a picture, uint8 RGB [H, W, 3], highest score first."""
         picture = Image.fromarray(rgb)
         found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
         boxes = square(np.concatenate([np.empty((0, 4)), *found]))
@@ -106,7 +105,6 @@ class Mtcnn:
 
 @cache
 def shipped() -> Mtcnn:
-    """The detector; its files are read when it is first wanted."""
     return Mtcnn()
 
 

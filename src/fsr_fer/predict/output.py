@@ -84,7 +84,8 @@ def _table(row: Prediction) -> str:
     ]
     note = "; ".join(filter(None, ["uncertain" * bool(row.uncertain), ", ".join(others)]))
     expected = "-" if row.expected_accuracy is None else f"{row.expected_accuracy:.2f}"
-    return _table_line(source, str(row.pixels), row.label, f"{row.probability:.2f}", expected, note)
+    probability = f"{row.probability:.2f}"
+    return _table_line(source, str(row.pixels), row.label, probability, expected, note)
 
 
 def _table_line(source: str, *cells: str) -> str:

@@ -54,7 +54,8 @@ class Prediction:
             name: round(value, DECIMALS) if isinstance(value, float) else value
             for name, value in vars(self).items()
         }
-        said["probabilities"] = {name: round(p, DECIMALS) for name, p in self.probabilities.items()}
+        rounded = {name: round(p, DECIMALS) for name, p in self.probabilities.items()}
+        said["probabilities"] = rounded
         if self.box:
             said["box"] = {
                 k: v if math.isfinite(v) else None for k, v in self.box._asdict().items()

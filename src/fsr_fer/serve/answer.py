@@ -115,7 +115,7 @@ def _check(total: float, limits: Limits, what: str) -> None:
 
 
 def _check_search(searched: list[tuple[int, int]], limits: Limits) -> None:
-    """Refuse pictures, their pixels and smallest faces, in which detection would take too long."""
+    """Refuse a search, pixels and smallest face of each picture, that would take too long."""
     work = sum(area * (20 / least) ** 2 for area, least in searched)
     if work > limits.searched:
         pixels = sum(area for area, _ in searched)

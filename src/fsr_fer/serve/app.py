@@ -60,7 +60,11 @@ def build_app(
         "limits": asdict(limits),
         "comparison": comparison,
     }
-    fixed = {"/model": about, "/health": {"status": "ok"}, "/openapi.json": describe(card, limits)}
+    fixed = {
+        "/model": about,
+        "/health": {"status": "ok"},
+        "/openapi.json": describe(card, limits),
+    }
     responses: dict[str, Response] = {path: JSONResponse(said) for path, said in fixed.items()}
     for path, (name, kind) in FILES.items():
         responses[path] = Response((PAGE / name).read_bytes(), media_type=kind)
