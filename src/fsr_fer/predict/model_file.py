@@ -55,10 +55,12 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
         if file.suffix == ".safetensors":
             said = "`fsr-fer export` writes an .onnx of a packed network"
         raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
-    text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
-    if text is None:
-        raise UserError(f"{file} is an ONNX model, but not one of fsr-fer: it lacks the metadata")
     try:
+        text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
+        if text is None:
+            raise UserError(
+                f"{file} is an ONNX model, but not one of fsr-fer: it lacks the metadata"
+            )
         card = _card(json.loads(text))
         _check_graph(session, card)
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
