@@ -133,6 +133,8 @@ def predict_command(
         raise typer.BadParameter("--boxes names the frames of a video itself; --every is without")
     if min_face and (boxes or faces == "crops"):
         raise typer.BadParameter("--min-face is for pictures in which faces are looked for")
+    if min_probability is not None and not 0 <= min_probability <= 1:  # typer takes nan
+        raise typer.BadParameter("--min-probability must be from 0 to 1")
     part, parts = _part(shard)
     if annotate is not None:
         _prepare_folder(annotate, resume, [] if boxes else given)

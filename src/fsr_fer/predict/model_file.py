@@ -97,6 +97,8 @@ def _card(said: Any) -> Card:
     rising = sorted(set(card.pixels)) == list(card.pixels)
     if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
         raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
+    if not all(0 <= share <= 1 for share in (*card.accuracy, card.uncertain_below)):
+        raise ValueError("accuracies and uncertain_below must be from 0 to 1")
     if not (0 <= card.margin < 10 and card.smallest_pixels >= 1):
         raise ValueError("margin must be 0 or more, smallest_pixels 1 or more")
     return card

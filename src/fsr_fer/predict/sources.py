@@ -51,7 +51,11 @@ def _source(source: str, drawn: Path | None) -> Iterator[tuple[str | bytes, str]
         nothing = f"holds no picture or video ({', '.join(KNOWN)})"
     elif glob.has_magic(source) and not os.path.lexists(source):
         matches = sorted(glob.glob(source, recursive=True))
-        paths = (one for match in matches for one in _below(match))
+        paths = (
+            one
+            for match in matches
+            for one in (_below(match) if os.path.isdir(match) else [(match, "")])
+        )
         nothing = "matches no file"
     else:
         yield source, ""
@@ -71,24 +75,29 @@ def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _below(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """The pictures and videos in a folder and its folders, or a file; links are followed."""
-    if not os.path.isdir(path):
-        yield path, ""
-        return
-    real = os.path.realpath(path)
+def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """The pictures and videos in a folder and its folders; links are followed."""
+    real = os.path.realpath(folder)
     if real in above:
-        yield path, "is a link to a folder that it lies in"
+        yield folder, "is a link to a folder that it lies in"
         return
     try:
-        names = sorted(os.listdir(path))
+        with os.scandir(folder) as entries:
+            names = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as error:
-        yield path, f"cannot be read: {error.strerror}"
+        yield folder, f"cannot be read: {error.strerror}"
         return
-    for name in names:
-        below = os.path.join(path, name)
-        if not name.startswith(".") and (os.path.isdir(below) or name.lower().endswith(KNOWN)):
-            yield from _below(below, (*above, real))
+    for name, is_folder in names:
+        path = os.path.join(folder, name)
+        if is_folder and not name.startswith("."):
+            yield from _below(path, (*above, real))
+        elif not name.startswith(".") and name.lower().endswith(KNOWN):
+            yield path, ""
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # entry.is_dir() fails where a link leads in a circle.
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _list(file: str) -> Iterator[tuple[str, str]]:
