@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,17 +37,10 @@ def edit_line(path: Path, number: int, line: str) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def run_import(name: SourceName, path: Path, target: Path, **options: object) -> ImportSummary:
+def run_import(name: SourceName, path: Path, target: Path, **options: Any) -> ImportSummary:
     """Import into ``target``; problems are listed in ``problems.csv`` beside its folder."""
-    problems = target.parent.with_name("problems.csv")
-    return import_faces(
-        name,
-        path,
-        target,
-        class_names=CLASSES,
-        problems_file=problems,
-        **options,  # type: ignore[arg-type]
-    )
+    options |= {"class_names": CLASSES, "problems_file": target.parent.with_name("problems.csv")}
+    return import_faces(name, path, target, **options)
 
 
 def zip_of(folder: Path, target: Path, prefix: str = "") -> Path:
@@ -60,8 +54,8 @@ def zip_of(folder: Path, target: Path, prefix: str = "") -> Path:
 
 def write_rafdb(root: Path) -> Path:
     """RAF-DB's layout: per class four train faces and two test faces, labels from 1."""
-    (root / "EmoLabel").mkdir(parents=True)
-    (root / "Image/aligned").mkdir(parents=True)
+    for folder in ("EmoLabel", "Image/aligned"):
+        (root / folder).mkdir(parents=True)
     lines = []
     for split, count in (("test", 2), ("train", 4)):  # the official file is not sorted either
         for number in range(count * len(CLASSES)):

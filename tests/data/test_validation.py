@@ -59,17 +59,17 @@ def test_good_faces_pass_every_check(dataset: Path, tmp_path: Path) -> None:
     assert failures(validation) == {}
     write_verdict(validation, tmp_path / "verdict.json")
     verdict = json.loads((tmp_path / "verdict.json").read_text())
-    assert verdict["passed"] is True
-    assert verdict["faces"] == {"train": 9, "validation": 3, "test": 6}
-    assert verdict["smallest_class"] == 1
-    assert set(verdict["checks"].values()) == {True}
-    names = [check.name for check in validation.checks]
-    assert names == [*EVERY, "subjects", "faces_per_class", "train_faces", "test_faces"]
-    assert validation.counts.to_dict() == {
-        split: dict.fromkeys(CLASSES, count)
-        for split, count in (("train", 3), ("validation", 1), ("test", 2))
+    names = [*EVERY, "subjects", "faces_per_class", "train_faces", "test_faces"]
+    assert verdict.pop("lowest_contrast") > 4
+    assert verdict == {
+        "passed": True,
+        "checks": dict.fromkeys(names, True),
+        "faces": {"train": 9, "validation": 3, "test": 6},
+        "subjects": 6,
+        "smallest_class": 1,
     }
-    assert validation.subjects == 6
+    assert [check.name for check in validation.checks] == names
+    assert validation.counts.to_numpy().tolist() == [[3, 1, 2]] * 3
 
 
 def test_persons_are_checked_only_where_they_are_known(dataset: Path) -> None:
@@ -152,9 +152,6 @@ def test_files_that_cannot_be_read_are_user_errors(dataset: Path) -> None:
         validate(dataset)
     (dataset / "images.npy").write_bytes(b"broken")
     with pytest.raises(UserError, match=r"images\.npy is no array, or cut off"):
-        validate(dataset)
-    (dataset / "images.npy").unlink()
-    with pytest.raises(FileNotFoundError, match=r"images\.npy"):
         validate(dataset)
 
 
