@@ -1,4 +1,4 @@
-"""FER2013 in every form that circulates gives the same faces; votes, rows and twins by hand."""
+"""FER2013 in every form that circulates gives the same faces; votes, duplicates by hand."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.dataset import build_dataset, without_twins
+from fsr_fer.data.dataset import build_dataset, without_duplicates
 from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.data.listing import Face, Source, class_position
 from fsr_fer.data.settings import ValidateSettings
@@ -344,7 +344,7 @@ def test_classes_that_fer2013_does_not_have(tmp_path: Path) -> None:
     assert class_position("joy", SEVEN, None) is None
 
 
-def test_twins() -> None:
+def test_duplicates() -> None:
     faces = [
         Face(id=str(n), file=str(n), split=split, label=label)
         for n, (split, label) in enumerate(
@@ -355,7 +355,7 @@ def test_twins() -> None:
         )
     ]  # fmt: skip
     # a: train and validation; b: twice in train; c: train, test, test; d: two labels
-    kept, left_out = without_twins(faces, list("abbzacccdd"))
+    kept, left_out = without_duplicates(faces, list("abbzacccdd"))
     assert [faces[position].id for position in kept] == ["1", "3", "4", "6"]
     assert left_out == {
         "equal under two labels": 2,
@@ -364,7 +364,7 @@ def test_twins() -> None:
     }
 
 
-def with_twins(root: Path) -> Path:
+def with_duplicates(root: Path) -> Path:
     """A sad train face is also in test; a happy and an angry one are twice in train."""
     rows = [row._replace(name=f"fer{n:07d}.png") for n, row in enumerate(ROWS) if row.name]
     rows[2] = rows[2]._replace(picture=31)
@@ -373,9 +373,9 @@ def with_twins(root: Path) -> Path:
     return write_pictures(root, [*rows, extra, again])
 
 
-def test_twins_are_refused_or_dropped_and_the_stages_agree(tmp_path: Path) -> None:
-    faces, target = with_twins(tmp_path / "faces"), tmp_path / "data/raw/mine"
-    with pytest.raises(UserError, match=r"is the same picture as .*duplicates: drop leaves out"):
+def test_duplicates_are_refused_or_dropped_and_the_stages_agree(tmp_path: Path) -> None:
+    faces, target = with_duplicates(tmp_path / "faces"), tmp_path / "data/raw/mine"
+    with pytest.raises(UserError, match=r"is the same picture as .*duplicates: drop keeps one"):
         run_import("fer2013", faces, target)
     summary = run_import("fer2013", faces, target, duplicates="drop")
     assert summary.faces == {"train": 6, "validation": 3, "test": 3}

@@ -75,9 +75,9 @@ def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     edit_line(table, 3, "holdout_00002.jpg 3")
     edit_line(table, 5, "test_00003.jpg 1")
     edit_line(table, 6, "test_00005.jpg 3 1")
-    twin = rafdb / "Image/more/train_00001_aligned.JPG"
-    twin.parent.mkdir()
-    shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", twin)
+    same_name = rafdb / "Image/more/train_00001_aligned.JPG"
+    same_name.parent.mkdir()
+    shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", same_name)
     source = open_source("rafdb", rafdb, CLASSES)
     assert problems(source) == [
         ("Image/more/train_00001_aligned.JPG", "name", "train_00001"),

@@ -44,7 +44,7 @@ def build_dataset(
     Rows are train, then validation, then test faces, each in the source's order. A source without
     a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
     turns votes into labels; with ``duplicates`` "drop" pictures of equal pixels count once
-    (``without_twins``). ``train_share`` of each class's train faces is used, others are left out.
+    (``without_duplicates``). ``train_share`` of each class's train faces is used, the rest is not.
     "several" sources lie in folders of ``root`` named after them; these names are the prefixes of
     their faces' ids.
 
@@ -65,9 +65,9 @@ def build_dataset(
     left_out = sum((source.left_out for source in sources), Counter[str]())
     if duplicates == "drop":
         pixels = [key for source in sources for key in pixels_of(source)]
-        kept, twins = without_twins([face for _, face in pairs], pixels)
+        kept, equal = without_duplicates([face for _, face in pairs], pixels)
         pairs = [pairs[position] for position in kept]
-        left_out += twins
+        left_out += equal
     if train_share < 1:
         kept = fewer_train_faces([face for _, face in pairs], train_share, seed)
         left_out["beyond dataset.train_share"] += len(pairs) - len(kept)
@@ -142,7 +142,9 @@ def pixels_of(source: Source) -> list[str]:
     return pixels
 
 
-def without_twins(faces: Sequence[Face], pixels: Sequence[str]) -> tuple[list[int], Counter[str]]:
+def without_duplicates(
+    faces: Sequence[Face], pixels: Sequence[str]
+) -> tuple[list[int], Counter[str]]:
     """Positions of faces of which no two have the same ``pixels``; how many are left out, and why.
 
     Of duplicates the first one in the latest split stays, so that no test picture was trained on.

@@ -16,7 +16,7 @@ from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.archive import ZipWriter
-from fsr_fer.data.dataset import hold_out, pixels_of, without_twins
+from fsr_fer.data.dataset import hold_out, pixels_of, without_duplicates
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import NOBODY, Face, Source
 from fsr_fer.data.manifest import pixel_sha256
@@ -152,7 +152,7 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
         _write_table(source, folder / CSV_TABLE)
     pixels: list[str] = []
     first_with: dict[str, Face] = {}
-    not_square = smaller = twins = 0
+    not_square = smaller = equal = 0
     dark: list[str] = []
     taken: set[str] = set()
     with ZipWriter(folder / (RAFDB_ZIP if source.name == "rafdb" else IMAGES_ZIP)) as packed:
@@ -171,19 +171,19 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
             first = first_with.setdefault(pixels[-1], face)
             if duplicates == "refuse" and first.split != face.split:
                 problem = f"is the same picture as {first.file} in {first.split}"
-                allowed = "a picture in one split only; dataset.duplicates: drop leaves out twins"
+                allowed = "a picture in one split only; dataset.duplicates: drop keeps one of two"
                 source.problem(face.file, "split", face.split, problem, allowed)
             elif duplicates == "refuse" and first.label != face.label:
                 label, other = (source.class_names[f.label] for f in (face, first))
                 problem = f"is the label of the same picture as {first.file}, which is {other}"
                 source.problem(face.file, "label", label, problem, "one label a picture")
-            twins += first is not face
+            equal += first is not face
             packed.add(_not_taken(_packed_name(source, face, as_read), taken), content)
         for face in source.undecided:
             if picture := source.read(face.file):
                 packed.add(_not_taken(_packed_name(source, face, as_read), taken), picture[0])
     if duplicates == "drop":
-        kept, left_out = without_twins(source.faces, pixels)
+        kept, left_out = without_duplicates(source.faces, pixels)
         source.faces = [source.faces[position] for position in kept]
         reasons = [f"{count:,} {reason}" for reason, count in left_out.most_common()]
         if reasons:
@@ -194,8 +194,8 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
         source.notes.append(
             f"pictures that are not square: {not_square:,}; the middle square counts"
         )
-    if twins and duplicates == "refuse":
-        source.notes.append(f"pictures of the same pixels as another one: {twins:,}")
+    if equal and duplicates == "refuse":
+        source.notes.append(f"pictures of the same pixels as another one: {equal:,}")
     if dark:
         source.notes.append(
             f"nearly black pictures: {len(dark):,}, the first {dark[0]} at its brightest of 255; "
