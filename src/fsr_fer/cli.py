@@ -1,4 +1,4 @@
-"""The command line: ``fsr-fer``. Every command imports what it needs when it runs."""
+"""The command line: ``fsr-fer``. A command imports what is slow to load when it runs."""
 
 import importlib.util
 import io
@@ -18,6 +18,9 @@ import typer
 
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
+from fsr_fer.pipeline.git import git_refusal
+from fsr_fer.pipeline.paths import Paths
+from fsr_fer.pipeline.profiles import profile_values
 from fsr_fer.predict.command import predict_command
 from fsr_fer.serve.command import serve_command
 
@@ -120,11 +123,10 @@ def export_command(
     the last of its widths.
     """
     from fsr_fer.evaluation.onnx_file import write_onnx
-    from fsr_fer.pipeline.params import read_params, selected_profile
-    from fsr_fer.pipeline.paths import Paths
+    from fsr_fer.pipeline.params import selected_profile
 
     root = tracking.find_root()
-    name = selected_profile(read_params(root / "params.yaml"), profile)
+    name, _ = selected_profile(root, profile)
     packed = root / Paths(name).network("packed")
     if not packed.exists():
         raise UserError(
@@ -249,7 +251,7 @@ def weights_import_command(
     """
     from fsr_fer.models.published_weights import read_official
     from fsr_fer.models.weights import save_network
-    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.params import selected_profile
 
     root = tracking.find_root()
     key, network = read_official(kind, file)
@@ -257,7 +259,7 @@ def weights_import_command(
     relative = _put("weights", target, root, force, lambda part: save_network(part, network))
     typer.echo(f"imported {key} into {relative}")
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
-    profile = read_params(root / "params.yaml")["profile"]
+    profile, _ = selected_profile(root)
     typer.echo(f"      dvc exp run -S ++profiles.{profile}.sr.weights=imported")
 
 
@@ -270,7 +272,6 @@ def predictions_faces_command(
 ) -> None:
     """Write the test faces for another tool: SIZE/ID.png in their own pixels, and faces.csv."""
     from fsr_fer.evaluation.other_tools import write_faces
-    from fsr_fer.pipeline.paths import Paths
 
     root = tracking.find_root()
     selected, manifest, values = _faces_of(root, profile)
@@ -302,7 +303,6 @@ def predictions_import_command(
     """  # noqa: D301
     from fsr_fer.evaluation import imported
     from fsr_fer.evaluation.other_tools import read_table
-    from fsr_fer.pipeline.paths import Paths
 
     root = tracking.find_root()
     selected, manifest, values = _faces_of(root, profile)
@@ -334,7 +334,6 @@ def check_command() -> None:
 
 
 def _check() -> dict[str, Any]:
-    from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.params import read_params
 
     root = tracking.find_root()
@@ -379,18 +378,17 @@ def summary_command() -> None:
     from tabulate import tabulate
 
     from fsr_fer.evaluation.predictions import by_size
-    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.params import selected_profile
     from fsr_fer.pipeline.provenance.revision import Revision
     from fsr_fer.report.diff.results import Results
 
     root = tracking.find_root()
-    params = read_params(root / "params.yaml")
-    profile = params["profile"]
+    profile, values = selected_profile(root)
     table = Results(revision=Revision(root), profile=profile).accuracy
     if not table:
         raise UserError(f"profile {profile} has no results yet; `make repro` makes them")
-    columns = by_size({column for values in table.values() for column in values})
-    names = sorted(table, key=[*params["methods"], *table].index)
+    columns = by_size({column for row in table.values() for column in row})
+    names = sorted(table, key=[*values["methods"], *table].index)
     rows = [[name, *map(table[name].get, columns)] for name in names]
     typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
     typer.echo(tabulate(rows, ["", *columns], "plain", ".1f", numalign="right", missingval="-"))
@@ -431,7 +429,6 @@ def verify_command(
     Every byte is read again. Each difference is one line; the exit code is then 1.
     Results newer than the last commit are only a note if their runs were recorded here.
     """
-    from fsr_fer.pipeline.git import git_refusal
     from fsr_fer.pipeline.provenance.replay import replay as run_again
     from fsr_fer.pipeline.provenance.revision import Revision
     from fsr_fer.pipeline.provenance.trace import find
@@ -557,13 +554,9 @@ def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path
 def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[str, Any]]:
     """Name of ``profile``, or of the selected one, the manifest of its dataset, and its values."""
     from fsr_fer.data.manifest import read_manifest
-    from fsr_fer.pipeline.params import read_params, selected_profile
-    from fsr_fer.pipeline.paths import Paths
-    from fsr_fer.pipeline.profiles import profile_values
+    from fsr_fer.pipeline.params import selected_profile
 
-    params = read_params(root / "params.yaml")
-    name = selected_profile(params, profile)
-    values = profile_values(params, name)
+    name, values = selected_profile(root, profile)
     class_names = tuple(values["dataset"]["class_names"])
     return name, read_manifest(root / Paths(name).manifest, class_names), values
 
@@ -571,7 +564,6 @@ def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[st
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict[str, Any]]:
     """The profile an import is for and its values."""
     from fsr_fer.pipeline.params import read_params
-    from fsr_fer.pipeline.profiles import profile_values
 
     params = read_params(path)
     profiles = {name: profile_values(params, name) for name in params["profiles"]}

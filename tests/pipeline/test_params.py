@@ -122,7 +122,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("profiles.paper.pack", 3, r"profiles\.paper\.pack is 3; expected a section"),
         ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
         ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
-        ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: pretrain, fsr"),
+        ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: one of pret"),
         ("methods.rcan.faces", "x", r"rcan\.faces is 'x'; allowed: one of downsample, restored"),
         ("methods.rcan.faces", "restored/x", r"faces is 'restored/x'; allowed: one of "),
         ("methods.a b", {}, r"the name is 'a b'; allowed: letters, digits, _ and - alone"),

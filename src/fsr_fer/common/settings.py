@@ -3,7 +3,7 @@
 import itertools
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -76,13 +76,30 @@ class CommonSettings:
 
 def build(cls: type[T], values: object, key: str) -> T:
     """Build ``cls`` from a file's values under ``key``; SettingsError if one is invalid."""
-    return typing.cast(T, _convert(cls, values, key))
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{key} is {values!r}; expected a section with keys")
+    hints = typing.get_type_hints(cls, include_extras=True)
+    where = f"{key}." if key else ""
+    own = fields(typing.cast(Any, cls))
+    require_keys(
+        values,
+        known=[field.name for field in own],
+        needed=[field.name for field in own if field.default is MISSING],
+        where=where,
+    )
+    arguments = {
+        name: _convert(hints[name], value, f"{where}{name}") for name, value in values.items()
+    }
+    try:
+        return cls(**arguments)
+    except SettingsError as error:  # from __post_init__, which knows no prefix
+        raise SettingsError(f"{where}{error}") from None
 
 
 def _convert(kind: Any, value: Any, key: str) -> Any:
     """``value`` as ``kind``; an int passes as a float, there is no other coercion."""
     if is_dataclass(kind):
-        return _convert_section(kind, value, key)
+        return build(kind, value, key)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         converted = _convert(arguments[0], value, key)
@@ -95,7 +112,7 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
         assert none is NoneType
         return None if value is None else _convert(section, value, key)
     if origin is Literal:
-        require(value in arguments, key, value, "one of " + ", ".join(arguments))
+        require_one_of(arguments, key, value)
         return value
     if origin is tuple:
         require(isinstance(value, (list, tuple)), key, value, "a list")
@@ -109,25 +126,21 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
     return value
 
 
-def _convert_section(cls: Any, values: object, key: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise SettingsError(f"{key} is {values!r}; expected a section with keys")
-    hints = typing.get_type_hints(cls, include_extras=True)
-    where = f"{key}." if key else ""
-    names = [field.name for field in fields(cls)]
+def require_keys(
+    values: Collection[str], known: Collection[str], needed: Collection[str], where: str = ""
+) -> None:
+    """Raise SettingsError for a key that is not ``known``, or a ``needed`` one that is missing."""
     for name in values:
-        if name not in names:
-            raise SettingsError(f"{where}{name} is not a known key; known: {', '.join(names)}")
-    for field in fields(cls):
-        if field.name not in values and field.default is MISSING:
-            raise SettingsError(f"{where}{field.name} is missing; it has no default")
-    arguments = {
-        name: _convert(hints[name], value, f"{where}{name}") for name, value in values.items()
-    }
-    try:
-        return cls(**arguments)
-    except SettingsError as error:  # from __post_init__, which knows no prefix
-        raise SettingsError(f"{where}{error}") from None
+        if name not in known:
+            raise SettingsError(f"{where}{name} is not a known key; known: {', '.join(known)}")
+    for name in needed:
+        if name not in values:
+            raise SettingsError(f"{where}{name} is missing; it has no default")
+
+
+def require_one_of(choices: Collection[str], key: str, value: object) -> None:
+    """Raise SettingsError unless the ``value`` of ``key`` is one of ``choices``."""
+    require(value in choices, key, value, "one of " + ", ".join(choices))
 
 
 def require(condition: bool, key: str, value: object, allowed: str) -> None:

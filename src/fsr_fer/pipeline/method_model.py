@@ -12,9 +12,8 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.methods import Method, load_method
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.dvc_tracking import find_root
-from fsr_fer.pipeline.params import read_params, selected_profile
+from fsr_fer.pipeline.params import selected_profile
 from fsr_fer.pipeline.paths import Paths
-from fsr_fer.pipeline.profiles import profile_values
 from fsr_fer.predict.detector import Detector
 from fsr_fer.predict.model import Model
 from fsr_fer.predict.model_file import Card
@@ -39,9 +38,8 @@ def load_method_model(
         raise UserError(
             f"{name!r} is no model file; for a method of the pipeline: {error}"
         ) from None
-    params = read_params(root / "params.yaml")
-    profile = selected_profile(params, profile)
-    methods = profile_values(params, profile)["methods"]
+    profile, values = selected_profile(root, profile)
+    methods = values["methods"]
     usable = [row for row, own in methods.items() if own["faces"] == "downsample"]
     if name not in usable:
         what = "needs restored faces" if name in methods else "is no method"

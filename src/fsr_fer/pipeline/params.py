@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import CommonSettings, SettingsError, build, require
+from fsr_fer.common.settings import (
+    CommonSettings,
+    SettingsError,
+    build,
+    require,
+    require_keys,
+    require_one_of,
+)
 from fsr_fer.data.settings import (
     DatasetSettings,
     DownsampleSettings,
@@ -90,17 +97,18 @@ def explaining(path: Path) -> Iterator[None]:
         raise
 
 
-def selected_profile(params: Values, wanted: str | None) -> str:
-    """The wanted profile, or the one that params.yaml selects.
+def selected_profile(root: Path, wanted: str | None = None) -> tuple[str, Values]:
+    """Name and values of the wanted profile, or of the one that params.yaml selects.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: there is none of this name, or params.yaml is wrong.
     """
-    name: str = params["profile"] if wanted is None else wanted
+    params = read_params(root / PARAMS_FILE)
+    name = params["profile"] if wanted is None else wanted
     if name not in params["profiles"]:
         known = ", ".join(params["profiles"])
         raise UserError(f"params.yaml has no profile {name!r}; it has {known}")
-    return name
+    return name, profile_values(params, name)
 
 
 def check_params(params: Mapping[str, Any]) -> None:
@@ -110,12 +118,7 @@ def check_params(params: Mapping[str, Any]) -> None:
         SettingsError: one message for the first thing that is wrong.
     """
     known = ("profile", *KEYS, "profiles")
-    for key in params:
-        if key not in known:
-            raise SettingsError(f"{key} is not a known key; known: {', '.join(known)}")
-    for key in known:
-        if key not in params:
-            raise SettingsError(f"{key} is missing; it has no default")
+    require_keys(params, known, known)
     profiles = params["profiles"]
     if not isinstance(profiles, Mapping) or not profiles:
         raise SettingsError(f"profiles is {profiles!r}; expected one section per profile")
@@ -157,22 +160,18 @@ def _check_methods(values: Values) -> None:
     """Check the methods: each has a network, and each trained network is used by one."""
     trained = [f"fsr/{name}" for name in values["fsr_variants"]]
     trained += [f"finetune/{name}" for name in values["finetune"]]
-    rows = {
-        name: build(MethodSettings, own, f"methods.{name}")
-        for name, own in values["methods"].items()
-    }
-    for name, row in rows.items():
-        models = ("pretrain", *trained, f"finetune/{DISTILLED}")
-        require(row.model in models, f"methods.{name}.model", row.model, ", ".join(models))
+    models = {}
+    for name, own in values["methods"].items():
+        row = build(MethodSettings, own, f"methods.{name}")
+        known = ("pretrain", *trained, f"finetune/{DISTILLED}")
+        require_one_of(known, f"methods.{name}.model", row.model)
         known = ("downsample", *(f"restored/{method}" for method in RESTORED))
-        require(
-            row.faces in known, f"methods.{name}.faces", row.faces, "one of " + ", ".join(known)
-        )
-    packable = [name for name, row in rows.items() if row.model == f"finetune/{name}"]
-    method = values["pack"]["method"]
-    require(method in packable, "pack.method", method, "one of " + ", ".join(packable))
+        require_one_of(known, f"methods.{name}.faces", row.faces)
+        models[name] = row.model
+    packable = [name for name, model in models.items() if model == f"finetune/{name}"]
+    require_one_of(packable, "pack.method", values["pack"]["method"])
     for model in trained:
-        if model not in (row.model for row in rows.values()):
+        if model not in models.values():
             raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")
 
 
@@ -183,34 +182,26 @@ def _check(params: Mapping[str, Any]) -> None:
         if not isinstance(values[key], Mapping) or not values[key]:
             raise SettingsError(f"{key} is {values[key]!r}; expected a section per method")
     _check_outline(params, values)
-    for key in values:
-        if key not in KEYS:
-            raise SettingsError(f"{key} is not a known key; known: {', '.join(KEYS)}")
+    require_keys(values, KEYS, needed=())
     build(CommonSettings, {key: values[key] for key in COMMON}, "")
     rows = [row for row in values["methods"].values() if isinstance(row, Mapping)]
-    needed = any(row.get("faces") == "restored/rcan" for row in rows)
-    some = bool(set(values["scales"]) & set(RCAN_SCALES))
-    require(
-        some or not needed,
-        "scales",
-        values["scales"],
-        "lists with 2, 3, 4 or 8, for which there is RCAN",
-    )
+    if any(row.get("faces") == "restored/rcan" for row in rows):
+        some = bool(set(values["scales"]) & set(RCAN_SCALES))
+        allowed = "lists with 2, 3, 4 or 8, for which there is RCAN"
+        require(some, "scales", values["scales"], allowed)
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
     for section, key in (("pack", "method"), ("distill", "teachers")):
         if values[section][key] != params[section][key]:  # dvc.yaml reads the default's
             raise SettingsError(f"{section}.{key} cannot differ from the default's")
     for teacher in values["distill"]["teachers"]:
-        known = values["finetune"]
-        require(teacher in known, "distill.teachers", teacher, "one of " + ", ".join(known))
+        require_one_of(values["finetune"], "distill.teachers", teacher)
     for method, own in values["finetune"].items():
         build(FinetuneSettings, own, f"finetune.{method}")
     for variant, own in values["fsr_variants"].items():
         says = isinstance(own, Mapping) and isinstance(own.get("reweight"), bool)
-        require(
-            says, f"fsr_variants.{variant}", own, "a section in which reweight is true or false"
-        )
+        allowed = "a section in which reweight is true or false"
+        require(says, f"fsr_variants.{variant}", own, allowed)
         build(LossSettings, fsr_variant(values, own)["losses"], f"fsr_variants.{variant}")
     _check_methods(values)
     dim = values["pretrain"]["extractor"]["bimap_dim"]

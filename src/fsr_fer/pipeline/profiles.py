@@ -5,12 +5,12 @@ does not depend on the settings classes of other stages.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.settings import SettingsError
+from fsr_fer.common.settings import SettingsError, require_one_of
 
 Values = dict[str, Any]
 
@@ -133,27 +133,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Values:
     return found
 
 
-def _with_bases(sections: Any, name: str, where: str) -> Values:
+def _with_bases(sections: Any, name: str, where: str, above: Sequence[str] = ()) -> Values:
     """A section put over the one it is based on, and this over its own base, and so on."""
-    chain: list[str] = []
-    while True:
-        own = sections.get(name)
-        if not isinstance(own, Mapping):
-            raise SettingsError(f"{where}.{name} is {own!r}; expected a section, {{}} if empty")
-        chain.append(name)
-        if BASE not in own:
-            break
-        base = own[BASE]
-        if base not in sections or base in chain:
-            others = [other for other in sections if other not in chain]
-            raise SettingsError(
-                f"{where}.{name}.{BASE} is {base!r}; allowed: one of {', '.join(others)}"
-            )
-        name = base
-    values: Values = {}
-    for part in reversed(chain):
-        values = _overlaid(values, {k: v for k, v in sections[part].items() if k != BASE})
-    return values
+    own = sections.get(name)
+    if not isinstance(own, Mapping):
+        raise SettingsError(f"{where}.{name} is {own!r}; expected a section, {{}} if empty")
+    values = {key: value for key, value in own.items() if key != BASE}
+    if BASE not in own:
+        return values
+    others = [other for other in sections if other not in (*above, name)]
+    require_one_of(others, f"{where}.{name}.{BASE}", own[BASE])
+    base: Values = _overlaid(_with_bases(sections, own[BASE], where, (*above, name)), values)
+    return base
 
 
 def _overlaid(base: Any, over: Any) -> Any:
