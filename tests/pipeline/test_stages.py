@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file
 
 from fsr_fer.pipeline import code_fingerprint
-from fsr_fer.pipeline.graph import resolve_graph
+from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.stage import load_stage
 from tests import ROOT
 
@@ -152,8 +152,7 @@ def test_the_pipeline_makes_the_table_and_the_page(finished: Path) -> None:
 def test_all_declared_outputs_are_made(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished)
     code_fingerprint.forget()  # of the folder that an earlier test was in
-    graph = resolve_graph(Path(), Path("dvc.yaml").read_bytes(), Path("params.yaml").read_bytes())
-    for name, _, item in (instance.partition("@") for instance in graph):
+    for name, _, item in (instance.partition("@") for instance in graph_of(Path())):
         for path in load_stage(name, item or None).outs if name not in ("code", "settings") else ():
             assert path.exists(), path
 

@@ -296,7 +296,6 @@ def test_an_experiment_that_another_process_is_about_to_run_is_left_to_it(
 def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(studies, "revision_of", lambda *words: None)
     monkeypatch.setattr(studies, "default_jobs", lambda: 2)
     begun: list[Experiment] = []
 
@@ -311,7 +310,7 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
 
     written: list[Path] = []
     monkeypatch.setattr(studies, "_run", run)
-    monkeypatch.setattr(studies, "_all_made", lambda *words: {})
+    monkeypatch.setattr(studies, "revision_of", lambda root, e, *_: e if e in begun else None)
     monkeypatch.setattr(studies, "_write_results", write)
     with pytest.raises(UserError, match="experiment small-no-gan-3 failed; the same command goes"):
         run_studies(ROOT)

@@ -15,6 +15,12 @@ Graph = dict[str, dict[str, list[str]]]
 """A stage's full name (fsr@plain), then its script, declared settings, deps and outs."""
 
 
+def graph_of(root: Path) -> Graph:
+    """Resolve dvc.yaml and params.yaml of a folder, see ``resolve_graph``."""
+    pipeline, params = root / PIPELINE_FILE, root / PARAMS_FILE
+    return resolve_graph(root, pipeline.read_bytes(), params.read_bytes())
+
+
 def resolve_graph(root: Path, pipeline: bytes, params: bytes) -> Graph:
     """Resolve the contents of a dvc.yaml and its params.yaml with DVC.
 

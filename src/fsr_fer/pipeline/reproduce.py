@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from graphlib import TopologicalSorter
@@ -22,8 +22,8 @@ from tabulate import tabulate
 from fsr_fer.common.arithmetic import is_pinned
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
-from fsr_fer.pipeline.graph import Graph, resolve_graph
-from fsr_fer.pipeline.paths import PARAMS_FILE, PIPELINE_FILE
+from fsr_fer.pipeline.graph import Graph, graph_of
+from fsr_fer.pipeline.paths import PIPELINE_FILE
 from fsr_fer.pipeline.profiles import Values, profile_values
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision, holds
@@ -59,28 +59,24 @@ def reproduce(root: Path, jobs: int | None) -> None:
     """
     with exclusive(root / ".runs" / "repro", "the pipeline"):
         recover(root)
-        _reproduce(root, jobs)
-
-
-def _reproduce(root: Path, jobs: int | None) -> None:
-    graph = resolve_graph(root, PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
-    inputs = {name: inputs_of(graph, name) for name in graph}
-    changed = _changed(root) & inputs.keys()
-    keep_lock(root)
-    if changed & {"code", "settings"}:
-        # All others read what these two write; often, after a comment say, it is the same again.
-        _must([*DVC, "repro", "--quiet", "code", "settings"])
+        graph = graph_of(root)
+        inputs = {name: inputs_of(graph, name) for name in graph}
         changed = _changed(root) & inputs.keys()
-    if not changed:
-        print("Data and pipelines are up to date.")
-        return
-    before = last_runs(root)
-    places = jobs or default_jobs()
-    if places > 1:
-        _run_side_by_side(inputs, changed, before, root, places)
-    _must([*DVC, "repro", *(["--quiet"] if places > 1 else [])])
-    if runs := {name: run for name, run in last_runs(root).items() if run != before.get(name)}:
-        print(times(runs))
+        keep_lock(root)
+        if changed & {"code", "settings"}:
+            # All others read what these two write; often, after a comment say, it is the same.
+            _repro("--quiet", "code", "settings")
+            changed = _changed(root) & inputs.keys()
+        if not changed:
+            print("Data and pipelines are up to date.")
+            return
+        before = last_runs(root)
+        places = jobs or default_jobs()
+        if places > 1:
+            _run_side_by_side(inputs, changed, before, root, places)
+        _repro(*(["--quiet"] if places > 1 else []))
+        if runs := {name: run for name, run in last_runs(root).items() if run != before.get(name)}:
+            print(times(runs))
 
 
 def require_faces(root: Path, params: Values) -> None:
@@ -89,11 +85,9 @@ def require_faces(root: Path, params: Values) -> None:
     Raises:
         UserError: it has none; the message has the command that imports them.
     """
-    pipeline, file = root / PIPELINE_FILE, root / PARAMS_FILE
-    graph = resolve_graph(root, pipeline.read_bytes(), file.read_bytes())
     profile = params["profile"]
     folder = f"data/raw/{profile}"
-    drawn = any(folder in node["outs"] for node in graph.values())
+    drawn = any(folder in node["outs"] for node in graph_of(root).values())
     there = any(path.is_file() for path in (root / folder).rglob("*"))
     if drawn or there or (root / f"{folder}.dvc").exists():
         return
@@ -119,9 +113,9 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _must(command: Sequence[str]) -> None:
-    if subprocess.run(command).returncode:
-        raise UserError(f"`dvc {' '.join(command[len(DVC) :])}` failed")
+def _repro(*words: str) -> None:
+    if subprocess.run([*DVC, "repro", *words]).returncode:
+        raise UserError(f"`dvc {' '.join(['repro', *words])}` failed")
 
 
 def times(runs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from fsr_fer.common.files import read_json
 from fsr_fer.common.settings import build
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.code_fingerprint import fingerprint
-from fsr_fer.pipeline.graph import resolve_graph
+from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, read_yaml
 from fsr_fer.pipeline.provenance.hashing import hashes_of, run_key
@@ -135,7 +135,7 @@ def load_stage(name: str, item: str | None = None) -> Stage:
     settings = read_json(SETTINGS_FILE)
     if settings != effective_values(read_yaml(PARAMS_FILE)):
         raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
-    graph = resolve_graph(Path(), PIPELINE_FILE.read_bytes(), PARAMS_FILE.read_bytes())
+    graph = graph_of(Path())
     instance = name if item is None else f"{name}@{item}"
     if instance not in graph:
         known = ", ".join(other for other in graph if other.startswith(f"{name}@"))

@@ -26,9 +26,9 @@ from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predicti
 from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.git import commit_of, experiments
-from fsr_fer.pipeline.graph import resolve_graph
+from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.params import check_params, read_params
-from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTINGS_FILE, Paths
+from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.record import last_runs
@@ -190,29 +190,23 @@ def _read_studies(path: Path) -> dict[str, Any]:
         if not fits:
             raise UserError(f"{path.name}: {key} is missing or wrong; expected {allowed}")
 
-    seeds = studies.get("seeds")
+    seeds: Any = studies.get("seeds")
     whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
-    require(
-        whole and len(set(seeds or ())) == len(seeds or ()) >= 2,
-        "seeds",
-        "two or more different whole numbers: [1, 2]",
-    )
-    lists = {}
+    different = whole and len(set(seeds)) == len(seeds) >= 2
+    require(different, "seeds", "two or more different whole numbers: [1, 2]")
     for kind in ("ablations", "variants"):
         entries: Any = studies.get(kind)
         require(isinstance(entries, dict), kind, "a section, {} if empty")
-        for name, entry in entries.items():
-            plain = re.fullmatch("[A-Za-z0-9_-]+", str(name)) and name != "seed"
-            require(bool(plain), f"{kind}.{name}", "a name of letters, digits, _ and -, not seed")
+        for name, values in entries.items():
+            key = f"{kind}.{name}"
+            plain = re.fullmatch("[A-Za-z0-9_-]+", name) and name != "seed"
+            require(bool(plain), key, "a name of letters, digits, _ and -, not seed")
             if kind == "ablations":
-                form = isinstance(entry, dict) and entry.keys() == {"method", "values"}
-                form = form and isinstance(entry["method"], str)
-                require(form, f"{kind}.{name}", "method and values")
-                entry = entry["values"]
-            lists[f"{kind}.{name}"] = entry
-    for name, values in lists.items():
-        texts = isinstance(values, list) and all(re.match(r"[\w.-]+=.", str(v)) for v in values)
-        require(bool(values) and texts, name, "a list of KEY=VALUE")
+                form = isinstance(values, dict) and values.keys() == {"method", "values"}
+                require(form and isinstance(values["method"], str), key, "method and values")
+                values = values["values"]
+            texts = isinstance(values, list) and all(re.match(r"[\w.-]+=.", str(v)) for v in values)
+            require(bool(values) and texts, key, "a list of KEY=VALUE")
     return studies
 
 
@@ -240,8 +234,23 @@ def run_studies(
     with contextlib.chdir(root):  # code.json and the .dvc files may be of other code and data
         code = {name: fingerprint(name) for name in stage_names()}
         data = hashes_of(_imported(root))
-    made = _made(root, wanted, params, code, data)
-    missing = [experiment for experiment in wanted if experiment not in made]
+
+    def made(experiments: Sequence[Experiment]) -> dict[Experiment, Revision]:
+        found = ((e, revision_of(root, e, params, code, data)) for e in experiments)
+        return {experiment: revision for experiment, revision in found if revision is not None}
+
+    def write(experiments: Sequence[Experiment]) -> list[Path]:
+        done = made(experiments)
+        for experiment in experiments:
+            if experiment not in done:
+                raise UserError(
+                    f"experiment {experiment.name} is not one of today's code, params and data; "
+                    "were they edited while it ran? The same command runs it again"
+                )
+        return _write_results(root, params, done)
+
+    before = made(wanted)
+    missing = [experiment for experiment in wanted if experiment not in before]
     duration = _duration(root, missing, params)
     print(f"{len(wanted)} experiments, {len(missing)} to run{duration}", flush=True)
     if dry_run:
@@ -249,44 +258,11 @@ def run_studies(
     # All methods of a seed first: their networks are what the ablations start from.
     whole = [experiment for experiment in wanted if experiment.ablation is None]
     _run_all(root, [experiment for experiment in missing if experiment in whole])
-    written = _write_results(root, params, _all_made(root, whole, params, code, data))
+    written = write(whole)
     if whole != wanted:
         _run_all(root, [experiment for experiment in missing if experiment not in whole])
-        written = _write_results(root, params, _all_made(root, wanted, params, code, data))
+        written = write(wanted)
     return written
-
-
-def _made(
-    root: Path,
-    wanted: Sequence[Experiment],
-    params: Mapping[str, Any],
-    code: Mapping[str, str],
-    data: Mapping[str, str],
-) -> dict[Experiment, Revision]:
-    """The experiments that exist, with their commits."""
-    return {e: r for e in wanted if (r := revision_of(root, e, params, code, data)) is not None}
-
-
-def _all_made(
-    root: Path,
-    wanted: Sequence[Experiment],
-    params: Mapping[str, Any],
-    code: Mapping[str, str],
-    data: Mapping[str, str],
-) -> dict[Experiment, Revision]:
-    """The experiments with their commits.
-
-    Raises:
-        UserError: one is missing: code, params or data were edited while it ran.
-    """
-    made = _made(root, wanted, params, code, data)
-    for experiment in wanted:
-        if experiment not in made:
-            raise UserError(
-                f"experiment {experiment.name} is not one of today's code, params and data; were "
-                "they edited while it ran? The same command runs it again"
-            )
-    return made
 
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
@@ -347,9 +323,7 @@ def revision_of(
 
 def _imported(root: Path) -> set[Path]:
     """The imported data that stages read: faces, weights."""
-    graph = resolve_graph(
-        root, (root / PIPELINE_FILE).read_bytes(), (root / PARAMS_FILE).read_bytes()
-    )
+    graph = graph_of(root)
     made = {out for node in graph.values() for out in node["outs"]}
     read = {dep for node in graph.values() for dep in node["deps"]} - made
     read.discard("data/raw/predictions")  # of other tools: the report alone reads them
@@ -359,8 +333,7 @@ def _imported(root: Path) -> set[Path]:
 def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, Any]) -> str:
     """How long the experiments will take, by the last run of each stage here."""
     seconds = {name: run["seconds"] for name, run in last_runs(root).items()}
-    pipeline, file = root / PIPELINE_FILE, root / PARAMS_FILE
-    graph = resolve_graph(root, pipeline.read_bytes(), file.read_bytes())
+    graph = graph_of(root)
 
     @cache
     def behind(name: str) -> frozenset[str]:
@@ -400,17 +373,11 @@ def _write_results(
                 changed.setdefault(run.ablation, {})[run.seed] = table
                 compared[run.ablation] = method
     summary = seeds.summarise(by_method, scales, confidence)
-    ablations = {
-        name: seeds.summarise(
-            {
-                method: {seed: by_method[method][seed] for seed in changed[name]},
-                name: changed[name],
-            },
-            scales,
-            confidence,
-        )
-        for name, method in compared.items()
-    }
+    ablations = {}
+    for name, method in compared.items():
+        unchanged = {seed: by_method[method][seed] for seed in changed[name]}
+        tables = {method: unchanged, name: changed[name]}
+        ablations[name] = seeds.summarise(tables, scales, confidence)
     study = plain[0].study
     results = {study or "seeds": summary}
     if ablations:
