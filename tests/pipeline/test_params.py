@@ -56,22 +56,11 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("scales", [5, 6], r"scales is \[5, 6\]; allowed: lists with 2, 3, 4 or 8, for which"),
         ("profile", ["small"], r"profile is \['small'\]; known: small, open_faces"),
         (
-            "losses",
-            {
-                "gan_weight": 0.0,
-                "perceptual_weight": 1.0,
-                "feature_l2_weight": 0.0,
-                "feature_l2_reduction": "sum",
-                "penalty_k": 2.0,
-                "penalty_p": 6.0,
-            },
+            "fsr_variants.l2",
+            {"reweight": False, "perceptual_weight": 0, "gan_weight": 0, "feature_l2_weight": 0},
             r"fsr_variants\.l2\.gan_weight is 0\.0; allowed: above 0 where the other weights",
         ),
-        (
-            "finetune.ensemble_distillation",
-            {"based_on": "mixed_resolution"},
-            r"finetune: the name is 'ensemble_distillation'; allowed: .* not ensemble_distillation",
-        ),
+        ("finetune.ensemble_distillation", {}, "allowed: .* not ensemble_distillation"),
         ("pretrain.center_rate", 1.5, r"center_rate is 1\.5; allowed: 0 to 1"),
         ("scales", [2, 2], r"scales is \[2, 2\]; allowed: each factor once"),
         ("scales", [2.5], r"scales\[0\] is 2\.5; allowed: a whole number"),
@@ -80,9 +69,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("reweight.sigma", float("nan"), r"reweight\.sigma is nan; allowed: a number"),
         ("reweight.sigm", 1.5, r"reweight\.sigm is not a known key; known: sigma, r,"),
         ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
-        ("review.largest_drop_of_mean", -1, r"drop_of_mean is -1\.0; allowed: 0 or more"),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
-        ("pretrain.epochs", 2.5, r"epochs is 2\.5; allowed: a whole number"),
         ("pretrain.extractor.widths", [8], r"pool_after is \[1, 2, 4\]; allowed: at most 1"),
         ("pretrain.extractor.pool_after", [1, 2, 3, 4, 5, 6], r"halvings that leave 2 pixels"),
         ("pretrain.extractor.pooling", "mean", r"widths is .*; allowed: bimap_dim squared, 256"),
@@ -99,7 +86,6 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("dataset.class_names", ["a", ".b"], r"'.b'; allowed: a name that a folder can have"),
         ("dataset.class_names", ["a", "b\u200b"], r"allowed: no character U\+200B"),
         ("profiles.paper.reweight", {"sigma": 0.5}, r"profiles\.paper\.reweight\.sigma is 0\.5"),
-        ("profiles.paper.losses", {"gan": 1.0}, r"profiles\.paper\.losses\.gan is not a known"),
         ("profiles.paper.fsr", None, r"profiles\.paper\.fsr is None; expected a section"),
         ("profiles.paper.bset", 3, r"paper\.bset is not a known key; known: .*finetune"),
         ("profiles.released.based_on", "pape", r"based_on is 'pape'; allowed: one of small, open"),
@@ -111,26 +97,18 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.orthogonal_updates.epochs", 0, r"epochs is 0; allowed: above 0"),
-        ("finetune.orthogonal_updates.muon", -0.2, r"muon is -0\.2; allowed: 0 or more"),
         ("pack.method", "bicubic", r"method is 'bicubic'; allowed: one of mixed_resolution, ortho"),
         ("profiles.paper.pack", {"method": "orthogonal_updates"}, r"pack\.method cannot differ"),
         ("distill.teachers", ["mixed_resolution"], r"allowed: two of finetune"),
-        ("distill.teachers", "mixed_resolution", r"'mixed_resolution'; allowed: a list"),
         ("distill.teachers", ["mixed_resolution", "x"], r"teachers is 'x'; allowed: one of mixed_"),
         ("profiles.paper.distill", {"teachers": ["a", "b"]}, r"distill\.teachers cannot differ"),
         ("pack", 3, r"pack is 3; expected a section"),
-        ("profiles.paper.pack", 3, r"profiles\.paper\.pack is 3; expected a section"),
         ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
         ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),
         ("methods.rcan.model", "fsr/x", r"methods\.rcan\.model is 'fsr/x'; allowed: one of pret"),
-        ("methods.rcan.faces", "x", r"rcan\.faces is 'x'; allowed: one of downsample, restored"),
-        ("methods.rcan.faces", "restored/x", r"faces is 'restored/x'; allowed: one of "),
+        ("methods.rcan.faces", "restored/x", r"'restored/x'; allowed: one of downsample, restored"),
         ("methods.a b", {}, r"the name is 'a b'; allowed: letters, digits, _ and - alone"),
-        (
-            "profiles.predictions",
-            {},
-            r"profiles: the name is 'predictions'; .* and not pre",
-        ),
+        ("profiles.predictions", {}, r"profiles: the name is 'predictions'; .* and not pre"),
         ("finetune.orthogonal_updates.based_on", ["x"], r"based_on is \['x'\]; allowed: a name of"),
         ("methods.fsr_l2.model", "pretrain", r"methods has no row of model fsr/l2; add one"),
         ("profiles.paper.scales", [2], r"profiles\.paper\.scales cannot differ from the default"),
@@ -178,9 +156,10 @@ SCALARS = """
 def test_a_value_is_what_dvc_reads(scalar: str) -> None:
     text = f"a: {scalar}\n"
     assert repr(parse_yaml(text.encode(), "params.yaml")) == repr(dvc_parse(text, "params.yaml"))
-    if scalar in ("0666", "2e-4", "yes"):
-        expected = {"0666": 666, "2e-4": 2e-4, "yes": "yes"}[scalar]
-        assert parse_yaml(text.encode(), "params.yaml") == {"a": expected}
+
+
+def test_yaml_is_that_of_version_1_2() -> None:
+    assert parse_yaml(b"a: [0666, 2e-4, yes]", "") == {"a": [666, 2e-4, "yes"]}
 
 
 @pytest.mark.parametrize(

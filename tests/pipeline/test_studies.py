@@ -35,13 +35,10 @@ def changed(first: dict[str, Any], second: dict[str, Any]) -> set[str]:
 def test_each_seed_trains_all_methods_and_then_each_ablation_alone() -> None:
     first = [e for e in EXPERIMENTS if e.seed == 1]
     assert len(EXPERIMENTS) == 5 * len(first) == 5 * 11
-    assert (first[0].name, first[0].values, first[0].targets) == (
-        "small-seed-1",
-        ("seed=1",),
-        ("evaluate",),
-    )
-    assert first[1].name == "small-no-gan-1"
-    assert first[1].values == ("seed=1", "losses.gan_weight=0.0")
+    assert first[0] == Experiment("small-seed-1", 1, ("seed=1",))
+    assert first[0].targets == ("evaluate",)
+    values = ("seed=1", "losses.gan_weight=0.0")
+    assert first[1] == Experiment("small-no-gan-1", 1, values, "no-gan", ("fsr_plain",))
     assert first[1].targets == ("evaluate@fsr_plain",)
     assert len({e.name for e in EXPERIMENTS}) == len(EXPERIMENTS)
 
@@ -65,14 +62,10 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="name them with --method"):
             experiments_of(ROOT, PARAMS, **other)
 
-    folder = f"data/{PARAMS['profile']}/predictions"
-    runs: dict[Any, Any] = {}
-    for experiment, (mixed, other) in zip(two, [("ab", "aa"), ("bb", "ab")], strict=True):
-        files = {
-            f"{folder}/mixed_resolution.csv": predictions(mixed),
-            f"{folder}/orthogonal_updates.csv": predictions(other),
-        }
-        runs[experiment] = Run(experiment.name, files)
+    runs: dict[Any, Any] = {
+        two[0]: Run("c1", predictions(mixed_resolution="ab", orthogonal_updates="aa")),
+        two[1]: Run("c2", predictions(mixed_resolution="bb", orthogonal_updates="ab")),
+    }
     (path,) = studies._write_results(tmp_path, TWO_CLASSES, runs)
     assert path.name == "small_mixed_resolution_orthogonal_updates.json"
     pairs = json.loads(path.read_text())["results"]["pairs"]["total_accuracy"]
@@ -100,12 +93,11 @@ def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
         "orthogonal-updates-without-ema-2",
     ]
     assert {e for e in two if e.ablation} <= set(EXPERIMENTS)
-    file = f"data/{PARAMS['profile']}/predictions/orthogonal_updates.csv"
     runs: dict[Any, Any] = {}
     for experiment in two:
         if experiment.ablation in (None, "orthogonal-updates-without-ema"):
             said = "aa" if experiment.ablation and experiment.seed == 1 else "ab"  # all are a
-            runs[experiment] = Run(experiment.name, {file: predictions(said)})
+            runs[experiment] = Run("c", predictions(orthogonal_updates=said))
     paths = studies._write_results(tmp_path, TWO_CLASSES, runs)
     assert [path.name for path in paths] == [
         "small_orthogonal_updates.json",
@@ -137,11 +129,7 @@ def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
         ("seeds", ["a"], "seeds is missing or wrong"),
         ("variants", None, "variants is missing or wrong; expected a section"),
         ("variants", {"long": None}, r"variants\.long is missing or wrong; expected a list of KEY"),
-        (
-            "ablations",
-            {"x": {"method": "rcan"}},
-            r"ablations\.x .* expected method and",
-        ),
+        ("ablations", {"x": {"method": "rcan"}}, r"ablations\.x .* expected method and"),
         ("ablations", {"x": {"method": "rcan", "values": ["a"]}}, r"ablations\.x .* KEY=VALUE"),
         ("ablations", {"x": {"method": "rcan", "values": ["sigma=1"]}}, "sigma is not a known key"),
     ],
@@ -322,10 +310,7 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
 
 def test_curves_are_read_as_dvclive_writes_them() -> None:
     curve = studies._curve("step\ttotal_accuracy\n50\t71.5\n100\t72.25\n")
-    assert [(point["step"], point["validation/total_accuracy"]) for point in curve] == [
-        (50, 71.5),
-        (100, 72.25),
-    ]
+    assert [tuple(point.values()) for point in curve] == [(50, 71.5), (100, 72.25)]
 
 
 @dataclass
@@ -342,34 +327,28 @@ class Run:
     read = output
 
 
-def predictions(answers: str) -> str:
-    """Two faces of class a, predicted at full size and x2 as ``answers`` says."""
-    return "id,label,hr,x2\n" + "".join(f"{n},a,a,{c}\n" for n, c in enumerate(answers))
+def predictions(**answers: str) -> dict[str, str]:
+    """Files of methods: two faces of class a, predicted at x2 as ``answers`` says."""
+    return {
+        f"data/{PARAMS['profile']}/predictions/{method}.csv": "id,label,hr,x2\n"
+        + "".join(f"{n},a,a,{c}\n" for n, c in enumerate(said))
+        for method, said in answers.items()
+    }
 
 
 def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) -> None:
-    folder = f"data/{PARAMS['profile']}/predictions"
     curve = "step\ttotal_accuracy\n50\t40\n100\t60\n"
     runs: dict[Any, Any] = {}
     for seed, plain in ((1, "ab"), (2, "bb")):
-        files = {
-            f"{folder}/fsr_plain.csv": predictions(plain),
-            f"{folder}/fsr_reweighted.csv": predictions("aa"),
-        }
+        files = predictions(fsr_plain=plain, fsr_reweighted="aa")
         for variant in ("plain", "reweighted"):
             plots = f"metrics/{PARAMS['profile']}/fsr/{variant}/plots/metrics"
             files[f"{plots}/validation/total_accuracy.tsv"] = curve
         runs[Experiment(f"seed-{seed}", seed, (f"seed={seed}",))] = Run(f"c{seed}", files)
         # Its dvc.lock still names fsr_reweighted, but a file of that is not this run's.
-        changed_run = Experiment(
-            f"no-gan-{seed}",
-            seed,
-            (f"seed={seed}", "losses.gan_weight=0.0"),
-            "no-gan",
-            ("fsr_plain",),
-            "fsr@plain",
-        )
-        runs[changed_run] = Run(f"d{seed}", {f"{folder}/fsr_plain.csv": predictions("aa")})
+        values = (f"seed={seed}", "losses.gan_weight=0.0")
+        changed_run = Experiment(f"no-gan-{seed}", seed, values, "no-gan", ("fsr_plain",))
+        runs[changed_run] = Run(f"d{seed}", predictions(fsr_plain="aa"))
     written = studies._write_results(tmp_path, TWO_CLASSES, runs)
     names = [f"{PARAMS['profile']}_{s}.json" for s in ("seeds", "ablations", "convergence")]
     assert [path.relative_to(tmp_path / studies.RESULTS).as_posix() for path in written] == names
