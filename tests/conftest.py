@@ -36,6 +36,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run_with
 
 
+def refused(done: tuple[int, str, str]) -> str:
+    """The one line that a command, a user's mistake, ended with."""
+    code, out, err = done
+    assert (code, out, err.count("\n")) == (1, "", 1), err
+    return err
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole pipeline, run once on the very small profile; tests copy it to change it."""
