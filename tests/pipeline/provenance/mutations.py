@@ -83,64 +83,59 @@ def _files(root: Path) -> Iterator[Mutation]:
             yield f"add to {path}", lambda at, p=path: (at / p / "new.txt").write_text("new")
 
 
-def _edit(name: str, change: Callable[[Any], Any], *keys: str | int) -> Callable[[Path], None]:
-    """What applies ``change`` to the part below ``keys`` of a YAML file."""
+def _edit(file: str, change: Callable[[Any], Any], *keys: str | int) -> Mutation:
+    """What puts ``change`` of the part at ``keys`` of a YAML file in its place."""
 
     def apply(at: Path) -> None:
-        values = part = read(at, name)
-        for key in keys:
+        values = part = read(at, file)
+        *above, last = keys
+        for key in above:
             part = part[key]
-        change(part)
-        write(at, name, values)
+        part[last] = change(part[last])
+        write(at, file, values)
 
-    return apply
+    return f"{file}: another {keys}", apply
+
+
+def _remove(file: str, *keys: str | int) -> Mutation:
+    """What removes a key of the section at the other ``keys`` of a YAML file."""
+    *above, last = keys
+    apply = _edit(file, lambda part: {k: v for k, v in part.items() if k != last}, *above)[1]
+    return f"{file}: no {keys}", apply
 
 
 def _lock_entries(root: Path) -> Iterator[Mutation]:
-    changes: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "md5": lambda e: e.update(md5=OTHER_MD5 + ".dir" * e["md5"].endswith(".dir")),
-        "size": lambda e: e.update(size=e["size"] + 1),
-        "path": lambda e: e.update(path=e["path"] + "x"),
-        "nfiles": lambda e: e.update(nfiles=e.get("nfiles", 0) + 1),
-        "hash": lambda e: e.update(hash="sha256"),
-    }
+    changes: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
+        lambda e: {"md5": OTHER_MD5 + ".dir" * e["md5"].endswith(".dir")},
+        lambda e: {"size": e["size"] + 1},
+        lambda e: {"path": e["path"] + "x"},
+        lambda e: {"nfiles": e.get("nfiles", 0) + 1},
+        lambda e: {"hash": "sha256"},
+    )
     for stage, values in read(root, "dvc.lock")["stages"].items():
         for kind in ("deps", "outs"):
             for i in range(len(values.get(kind, []))):
-                for name, change in changes.items():
-                    apply = _edit("dvc.lock", change, "stages", stage, kind, i)
-                    yield f"dvc.lock {stage} {kind} {i} {name}", apply
+                for change in changes:
+                    new = lambda e, c=change: e | c(e)  # noqa: E731
+                    yield _edit("dvc.lock", new, "stages", stage, kind, i)
 
 
 def _lock_stages(root: Path) -> Iterator[Mutation]:
     for stage, values in read(root, "dvc.lock")["stages"].items():
         keys = ("stages", stage)
-        without = _edit("dvc.lock", lambda stages, s=stage: stages.pop(s), "stages")
-        yield f"dvc.lock without {stage}", without
-        more = _edit("dvc.lock", lambda e: e.update(cmd=e["cmd"] + " --more"), *keys)
-        yield f"dvc.lock {stage} cmd", more
+        yield _remove("dvc.lock", *keys)
+        yield _edit("dvc.lock", lambda cmd: f"{cmd} --more", *keys, "cmd")
         for kind in ("deps", "outs"):
-            apply = _edit("dvc.lock", _without_first_path, *keys, kind)
-            yield f"dvc.lock {stage} without its first of {kind}", apply
+            yield _edit("dvc.lock", _without_first_path, *keys, kind)
         for file, params in values.get("params", {}).items():
             for key in params:
-                where = (*keys, "params", file)
-                without = _edit("dvc.lock", lambda params, k=key: params.pop(k), *where)
-                yield f"dvc.lock {stage} without {key}", without
-                yield f"dvc.lock {stage} {key}", _edit("dvc.lock", _changing(key), *where)
+                yield _remove("dvc.lock", *keys, "params", file, key)
+                yield _edit("dvc.lock", _other, *keys, "params", file, key)
 
 
-def _changing(key: Any) -> Callable[[Any], None]:
-    def change(values: Any) -> None:
-        values[key] = _other(values[key])
-
-    return change
-
-
-def _without_first_path(entries: list[dict[str, Any]]) -> None:
-    """All entries of the first path (dvc.yaml may name one twice, which means nothing)."""
-    first = entries[0]["path"]
-    entries[:] = [entry for entry in entries if entry["path"] != first]
+def _without_first_path(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All entries but those of the first path (dvc.yaml may name one twice)."""
+    return [entry for entry in entries if entry["path"] != entries[0]["path"]]
 
 
 def _other(value: Any) -> Any:
@@ -166,32 +161,24 @@ def _leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
 
 def _params(root: Path) -> Iterator[Mutation]:
     for path in _leaves(read(root, "params.yaml")):
-        if path == ("profile",):
-            apply = _edit("params.yaml", lambda params: params.update(profile="large"))
-        else:
-            apply = _edit("params.yaml", _changing(path[-1]), *path[:-1])
+        change = (lambda _: "large") if path == ("profile",) else _other
         if path[:2] != ("profiles", "large"):  # of another profile: nothing here has read it
-            yield f"params.yaml {path}", apply
+            yield _edit("params.yaml", change, *path)
 
 
 def _definitions(root: Path) -> Iterator[Mutation]:
     for stage, node in read(root, "dvc.yaml")["stages"].items():
         keys = ("stages", stage, "do") if "do" in node else ("stages", stage)
-        more = _edit("dvc.yaml", lambda b: b.update(cmd=b["cmd"] + " more"), *keys)
-        yield f"dvc.yaml {stage} cmd", more
-        more = _edit("dvc.yaml", lambda b: b["deps"].append("params.yaml"), *keys)
-        yield f"dvc.yaml {stage} more deps", more
+        yield _edit("dvc.yaml", lambda cmd: f"{cmd} more", *keys, "cmd")
+        yield _edit("dvc.yaml", lambda deps: [*deps, "params.yaml"], *keys, "deps")
         for kind in ("deps", "outs", "params", "metrics", "plots"):
             if kind in node.get("do", node):
-                without = _edit("dvc.yaml", lambda paths: paths.pop(0), *keys, kind)
-                yield f"dvc.yaml {stage} without the first of {kind}", without
+                yield _edit("dvc.yaml", lambda paths: paths[1:], *keys, kind)
 
 
 def _imports(_: Path) -> Iterator[Mutation]:
     for key, value in (("md5", OTHER_MD5 + ".dir"), ("size", 1), ("path", "others")):
-        change = {key: value}
-        apply = _edit("data/raw.dvc", lambda out, c=change: out.update(c), "outs", 0)
-        yield f"data/raw.dvc {key}", apply
+        yield _edit("data/raw.dvc", lambda _, new=value: new, "outs", 0, key)
 
 
 def _forged_outputs(root: Path) -> Iterator[Mutation]:
@@ -224,20 +211,18 @@ def _forged_inputs(root: Path) -> Iterator[Mutation]:
         yield f"forge {name}", lambda at, n=name: _forge(at, n, "# edited\n")
 
     def forge_param(at: Path, key: str) -> None:
-        _edit("params.yaml", _changing(key))(at)
-        lock = read(at, "dvc.lock")
-        for stage in lock["stages"].values():
-            values = stage.get("params", {}).get("params.yaml", {})
-            if key in values:
-                _changing(key)(values)
-        write(at, "dvc.lock", lock)
+        _edit("params.yaml", _other, key)[1](at)
+        for stage, entry in read(at, "dvc.lock")["stages"].items():
+            if key in entry.get("params", {}).get("params.yaml", {}):
+                keys = ("stages", stage, "params", "params.yaml", key)
+                _edit("dvc.lock", _other, *keys)[1](at)
 
     for key in ("seed", "other", "sharpen"):
         yield f"forge {key}", lambda at, k=key: forge_param(at, k)
 
     def forge_command(at: Path) -> None:
         for name in ("dvc.yaml", "dvc.lock"):
-            change = {"cmd": "python -O stages/report.py"}
-            _edit(name, lambda stage, c=change: stage.update(c), "stages", "report")(at)
+            new = "python -O stages/report.py"
+            _edit(name, lambda _: new, "stages", "report", "cmd")[1](at)  # noqa: B023
 
     yield "forge the command of report", forge_command
