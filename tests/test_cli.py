@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from voluptuous import Invalid
 
 from fsr_fer import load
 from fsr_fer.common.errors import UserError
@@ -165,21 +164,12 @@ stages:
 
 
 def test_a_lock_file_cut_off_where_dvc_cannot_read_it_is_told(project: Path, run: Run) -> None:
-    from dvc.exceptions import DvcException
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-
     lock = project / "dvc.lock"
-    told = 0
-    for length in range(len(LOCK)):
-        lock.write_text(LOCK[:length])
-        try:
-            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(LOCK[:length]))
-        except (yaml.YAMLError, DvcException, Invalid):
-            code, _, err = run("check")
-            assert (code, err.count("\n")) == (1, 1), LOCK[:length]
-            assert "git checkout dvc.lock" in err
-            told += 1
-    assert told > 50
+    for end in ("schema: '2", "stages:", "cmd", "cmd:", "- pa", "size:"):
+        lock.write_text(LOCK[: LOCK.index(end) + len(end)])
+        code, _, err = run("check")
+        assert (code, err.count("\n")) == (1, 1), end
+        assert "git checkout dvc.lock" in err
     lock.write_text(LOCK)
     assert run("check")[0] == 0
     lock.write_text(LOCK.replace("  validate:", "<<<<<<< HEAD\n  validate:"))

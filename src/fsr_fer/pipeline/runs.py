@@ -43,16 +43,11 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
     if not is_first():
         yield Checkpoint()
         return
-    folder = checkpoint_folder(stage)
+    root = Path(os.environ.get("DVC_ROOT", "."))
+    folder = root / ".ckpt" / stage.profile / stage.instance / stage.fingerprint()
     with exclusive(folder, "the same training"):
         yield Checkpoint(folder)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def checkpoint_folder(stage: Stage) -> Path:
-    """Where a stage's checkpoint lies."""
-    root = Path(os.environ.get("DVC_ROOT", "."))
-    return root / ".ckpt" / stage.profile / stage.instance / stage.fingerprint()
 
 
 @contextlib.contextmanager
