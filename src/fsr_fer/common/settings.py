@@ -98,7 +98,7 @@ def build(cls: type[T], values: object, key: str) -> T:
 
 def _convert(kind: Any, value: Any, key: str) -> Any:
     """``value`` as ``kind``; an int passes as a float, there is no other coercion."""
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return build(kind, value, key)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
