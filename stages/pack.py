@@ -55,7 +55,7 @@ def main() -> Stage:
             own = sources == source
             result = measured(labels[own], shares[own], names, limit)
             by_source.setdefault(source, {})[pixels] = result
-    for name, change in degradations(stage.data_seed).items() if settings.degraded_sizes else ():
+    for name, change in degradations(stage.data_seed).items():
         for pixels in settings.degraded_sizes:
             made = logits_of(network, images, test, pixels, change, device, f"{name}, {pixels}")
             shares = probabilities(made, coefficients, pixels)
