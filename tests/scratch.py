@@ -41,7 +41,6 @@ class Scratch:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process in this clone sees."""
         own = {
             "FSR_FER_DEVICE": "cpu",
             "HOME": str(self.home),

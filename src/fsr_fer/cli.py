@@ -39,7 +39,6 @@ class _Groups(typer.core.TyperGroup):
     """Help that lists the commands under what they are for."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a section for each panel, in the order of the commands."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
             rows = sections.setdefault(str(vars(command)["rich_help_panel"]), [])
@@ -98,7 +97,6 @@ def _fail(line: str) -> NoReturn:
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Options of the program itself."""
     if version:
         typer.echo(f"fsr-fer {metadata.version('fsr-fer')}")
         raise typer.Exit

@@ -115,7 +115,6 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def changed_by(path: str, old: str, new: str) -> set[str]:
-    """The stages whose fingerprint an edit changes."""
     before = _fingerprints()  # those after the last edit are still known
     text = Path(path).read_text()
     assert text.count(old) >= 1, old

@@ -102,7 +102,6 @@ def each(script: str, *items: str) -> list[tuple[str, ...]]:
 
 
 def run_all(folder: Path) -> None:
-    """Run every stage."""
     commands = [
         *[("code",), ("settings",), ("synthesize", "small"), ("natural",), ("dataset",)],
         *[("validate",), ("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],

@@ -44,7 +44,6 @@ def share(total: int) -> slice:
 
 
 def barrier() -> None:
-    """Wait for all processes."""
     total(0)
 
 
@@ -64,7 +63,6 @@ def require_enough(faces: int) -> None:
 
 
 def require_one_process() -> None:
-    """Raise UserError if there are several."""
     if world_size() > 1:
         raise UserError("this training runs in one process: start it without torchrun")
 

@@ -21,7 +21,6 @@ _SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def stage_names() -> list[str]:
-    """Names of the stage scripts of the current folder."""
     return sorted(path.stem for path in STAGES.glob("*.py") if path.stem != "__init__")
 
 

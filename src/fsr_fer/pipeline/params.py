@@ -176,7 +176,6 @@ def _check_methods(values: Values) -> None:
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    """Check the selected profile's values."""
     values = profile_values(params, params["profile"])
     for key in LISTED:
         if not isinstance(values[key], Mapping) or not values[key]:

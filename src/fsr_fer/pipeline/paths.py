@@ -35,5 +35,4 @@ class Paths:
         return self.data / f"restored/{method}/x{scale}.npy"
 
     def predictions(self, method: str) -> Path:
-        """What a method predicts for the test faces."""
         return self.data / f"predictions/{method}.csv"

@@ -119,7 +119,6 @@ def _repro(*words: str) -> None:
 
 
 def times(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """A table of the longest runs, by their records."""
     rows = [(name, run["seconds"], run["processor_seconds"]) for name, run in runs.items()]
     rows.sort(key=lambda row: -row[1])
     total = ("all", sum(row[1] for row in rows), sum(row[2] for row in rows))

@@ -47,7 +47,6 @@ class Stage:
 
     @property
     def paths(self) -> Paths:
-        """Where the profile's files lie."""
         return Paths(self.profile)
 
     @property

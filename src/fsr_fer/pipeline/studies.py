@@ -74,7 +74,6 @@ class Experiment:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The stages that have to be run."""
         return tuple(f"evaluate@{method}" for method in self.methods) or ("evaluate",)
 
     def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -153,20 +153,17 @@ def edit(root: Path, file: str, old: str, new: str) -> None:
 
 
 def git_init(root: Path) -> None:
-    """Make a folder a repository of Git."""
     shell(root, "git", "init", "-q", "-b", "main")
     shell(root, "git", "config", "user.name", "t")
     shell(root, "git", "config", "user.email", "t@example.org")
 
 
 def init(root: Path) -> None:
-    """Make a folder a repository of Git and DVC."""
     git_init(root)
     shell(root, "dvc", "init", "-q")
 
 
 def commit(root: Path, message: str) -> None:
-    """Commit everything."""
     shell(root, "git", "add", "-A")
     shell(root, "git", "commit", "-q", "--allow-empty", "-m", message)
 

@@ -19,12 +19,10 @@ OTHER_MD5 = "0123456789abcdef0123456789abcdef"
 
 
 def read(root: Path, name: str) -> Any:
-    """A YAML file of the pipeline."""
     return yaml.safe_load((root / name).read_text())
 
 
 def write(root: Path, name: str, values: Any) -> None:
-    """Write it back."""
     (root / name).write_text(yaml.safe_dump(values, sort_keys=False))
 
 
