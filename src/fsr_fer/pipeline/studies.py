@@ -33,7 +33,7 @@ from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profil
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.reproduce import default_jobs, inputs_of
+from fsr_fer.pipeline.reproduce import DVC, default_jobs, inputs_of
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
@@ -198,7 +198,7 @@ def _read_studies(path: Path) -> dict[str, Any]:
         require(isinstance(entries, dict), kind, "a section, {} if empty")
         for name, values in entries.items():
             key = f"{kind}.{name}"
-            plain = re.fullmatch("[A-Za-z0-9_-]+", name) and name != "seed"
+            plain = re.fullmatch("[A-Za-z0-9_-]+", str(name)) and name != "seed"
             require(bool(plain), key, "a name of letters, digits, _ and -, not seed")
             if kind == "ablations":
                 form = isinstance(values, dict) and values.keys() == {"method", "values"}
@@ -282,17 +282,16 @@ def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
 
 def _run(root: Path, experiment: Experiment) -> int:
     """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
-    stash, own = f"refs/exps/celery/{experiment.name}", ["-n", experiment.name]
-    dvc = [sys.executable, "-c", DVC_WITH_STASH, stash, "--wait-for-lock", "exp"]
     # One of other code or params. --force would replace it, and run again what the run cache has.
     head = commit_of(root, "HEAD")
     if head in experiments(root, experiment.name):
         ref = f"refs/exps/{head[:2]}/{head[2:]}/{experiment.name}"
-        subprocess.run([*dvc, "remove", "--quiet", ref], cwd=root, check=True)
-    for value in experiment.overrides:
-        own += ["-S", value]
+        subprocess.run([*DVC, "exp", "remove", "--quiet", ref], cwd=root, check=True)
+    changes = [word for value in experiment.overrides for word in ("-S", value)]
     # Not --quiet, which keeps DVC's errors back.
-    command = [*dvc, "run", "--temp", *own, *experiment.targets]
+    words = ["exp", "run", "--temp", "-n", experiment.name, *changes, *experiment.targets]
+    stash = f"refs/exps/celery/{experiment.name}"
+    command = [sys.executable, "-c", DVC_WITH_STASH, stash, "--wait-for-lock", *words]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
