@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
 from tests import ROOT
@@ -46,10 +47,18 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     read |= {"seed"} if "training_run(" in text else set()
     read |= {"method_names"} if "methods" in read else set()
     read |= {"dataset.class_names"} & {f"dataset.{a}" for a in re.findall(r"stage\.(\w+)", text)}
-    for kind, section in re.findall(r"stage\.settings\((\w+)(?:, f\"([^\"]+)\")?\)", text):
+    read |= set(re.findall(r"stage\.value\(\"([^\"]+)\"\)", text))
+    entries = {
+        "distill": "${distill.teachers[1]}",
+        "sr": "${item}",
+        "sr_faces": "meta_sr_retrained",
+    }
+    for kind, section in re.findall(r"stage\.settings\((\w+)(?:, f?\"([^\"]+)\")?\)", text):
         plain = re.sub("([a-z])([A-Z])", r"\1_\2", kind.removesuffix("Settings")).lower()
-        entry = "${distill.teachers[1]}" if name == "distill" else "${key}"
+        entry = entries.get(name, "${key}")
         read.add(re.sub(r"\{\w+\}", entry, section) if section else plain)
+    if name == "sr":  # each network reads its own section
+        read = {re.sub(r"^sr\.(rcan|meta_sr)$", "sr.${item}", key) for key in read}
     needed = {"synthesize.${item}" if "synthesize." in key else key for key in read}
     if "dataset" in needed:
         needed -= {"dataset.class_names"}
@@ -59,6 +68,13 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed |= set(declared(name, "settings.json")) - {"dataset.class_names"}
         needed -= {"dataset.class_names"}
     assert set(declared(name, "settings.json")) == needed
+
+
+def test_a_super_resolution_network_is_trained_again_for_its_own_settings_alone() -> None:
+    graph = graph_of(ROOT)
+    common, own = ["seed", "natural", "sr.weights"], ["sr.rcan", "sr.rcan_training"]
+    assert graph["sr@rcan_x8"]["settings"] == [*common, *own]
+    assert graph["sr@meta_sr"]["settings"] == [*common, "sr.meta_sr", "sr.meta_sr_training"]
 
 
 def test_stages_scripts_and_nodes_share_their_names() -> None:
