@@ -3,20 +3,22 @@
     python benchmarks/resize.py [--quick]
 
 100x100 RGB faces to each of x2..x8 and back, in batches of 1, 64 and 4096, on one core and on two.
-Writes benchmarks/resize.json and prints a part of it. Needs the package's own dependencies; of the
+Writes benchmarks/resize.json and prints its ratios. Needs the package's own dependencies; of the
 peers, OpenCV, resize-right and basicsr are left out with a reason where they are missing:
 
     pip install opencv-python-headless
     pip install --no-deps resize-right basicsr   (their dependencies would bring a second torch)
 
 Every library gets one thread; on two cores, two such threads share the batch. Beside the wall clock
-stands the processor time per face, which other work on the machine disturbs less. Methods that take
-one image at a time and need milliseconds for it are timed on fewer faces (`faces_timed`).
+stands the processor time per face, which other work on the machine disturbs less: the ratios are
+taken from it. Methods that take one image at a time and need milliseconds for it are timed on fewer
+faces (`faces_timed`).
 """
 
 import argparse
 import functools
 import importlib.metadata
+import json
 import runpy
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -209,6 +211,29 @@ def measure_all(cores: int, methods: Iterable[str], batches: Sequence[int]) -> l
     ]
 
 
+def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Processor time per face of each method over that of imresize, one core: worst, mean, best."""
+    own = {
+        (row["batch"], row["direction"], row["factor"]): row["processor_us_per_face"]
+        for row in rows
+        if row["method"] == "fsr-fer imresize" and row["cores"] == 1
+    }
+    table: dict[str, list[float]] = {}
+    for row in rows:
+        if row["cores"] == 1 and row["batch"] >= 64 and row["method"] != "fsr-fer imresize":
+            key = (row["batch"], row["direction"], row["factor"])
+            name = f"{row['method']}, batch {row['batch']}"
+            table.setdefault(name, []).append(row["processor_us_per_face"] / own[key])
+    return {
+        name: {
+            "least": round(min(values), 2),
+            "geometric_mean": round(float(np.exp(np.mean(np.log(values)))), 2),
+            "most": round(max(values), 2),
+        }
+        for name, values in table.items()
+    }
+
+
 def main() -> None:
     """Measure in a process per number of cores, and store what is found."""
     parser = argparse.ArgumentParser(description="Time imresize beside other resizers.")
@@ -222,17 +247,12 @@ def main() -> None:
     results = {
         "machine": describe_machine(*PACKAGES),
         "compiled": kernel.library() is not None,
+        "ratios": ratios(rows),
         "skipped": skipped,
         "rows": rows,
     }
     write_results(__file__, results)
-    print("Microseconds of one core per face, x2 to x8, in the largest batch; left out:", skipped)
-    for method in methods:
-        for direction in ("down", "up"):
-            kind = (method, direction, 1)
-            own = [row for row in rows if (row["method"], row["direction"], row["cores"]) == kind]
-            times = [row["processor_us_per_face"] for row in own[-len(FACTORS) :]]
-            print(f"{method}, {direction}: {', '.join(map(str, times))}")
+    print(json.dumps({key: results[key] for key in ("compiled", "ratios", "skipped")}, indent=1))
 
 
 if __name__ == "__main__":

@@ -49,3 +49,5 @@ def test_restorers_are_there_for_the_sizes_that_a_method_has(tmp_path: Path) -> 
     restorers = load_restorers(row("pretrain", "restored/meta_sr_retrained"), tmp_path, scales)
     assert list(restorers) == list(scales)
     assert restorers[2] is restorers[7]
+    with pytest.raises(UserError, match="has no network meta_sr in sr or sr_faces"):
+        load_restorers(row("pretrain", "restored/meta_sr"), tmp_path, scales)

@@ -58,13 +58,17 @@ def test_the_accuracy_to_expect_never_falls_with_the_size() -> None:
     }
 
 
-def test_noise_does_not_depend_on_the_size_of_batches() -> None:
-    faces = np.full((3, 20, 20, 3), 100, np.uint8)
+def test_the_noise_of_a_face_depends_on_no_other() -> None:
+    faces = np.full((2, 20, 20, 3), 100, np.uint8)
+    faces[1, 0, 0, 0] = 101
     noisy = degradations(seed=1)["noise, 5 grey levels"]
-    one_by_one = np.concatenate([noisy(faces[i : i + 1], 20) for i in range(3)])
-    together = degradations(seed=1)["noise, 5 grey levels"](faces, 20)
-    np.testing.assert_array_equal(together, one_by_one)
-    assert not np.array_equal(one_by_one[0], one_by_one[1])
+    together = noisy(faces, 20)
+    np.testing.assert_array_equal(noisy(faces[::-1], 20)[::-1], together)
+    np.testing.assert_array_equal(noisy(faces[1:], 20), together[1:])
+    first, second = (noise.astype(int) - 100 for noise in together)
+    assert abs((first == second).mean() - 0.056) < 0.03  # 1 / (5 sqrt(4 pi))
+    other = degradations(seed=2)["noise, 5 grey levels"](faces, 20)
+    assert not np.array_equal(other, together)
 
 
 def test_boxes_too_large_and_too_far_by_hand() -> None:

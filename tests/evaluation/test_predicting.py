@@ -103,3 +103,8 @@ def test_a_method_for_other_classes_is_one_line(predict: Predict) -> None:
     other = dataclasses.replace(MANIFEST, class_names=("c", "b", "a"))
     with pytest.raises(UserError, match=r"^mine was trained on the classes \('a', 'b', 'c'\), "):
         predict("small", other)
+
+
+def test_a_folder_without_faces_is_refused(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(UserError, match=r"has no x2\.npy"):
+        open_test_faces(data / "images.npy", tmp_path, SCALES, TEST, SMALL)

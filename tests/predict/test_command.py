@@ -274,7 +274,7 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict) -> N
         (["faces", "--output", "no/out.csv"], "there is no folder no"),
         (["faces", "--output", "o.txt", "--resume"], "a table cannot be read back"),
         (["faces/b.png", "--boxes", "boxes.csv"], "--boxes names the pictures itself"),
-        (["faces", "--annotate", "faces/b.png"], "cannot be made: File exists"),
+        (["faces", "--annotate", "faces/b.png"], "is a file; expected a folder"),
         (["faces", "--annotate", "faces"], "holds files already"),
     ):
         code, out, err = predict(*words)

@@ -234,10 +234,12 @@ def test_another_projects_model_is_refused(tmp_path: Path, monkeypatch: pytest.M
     del model.metadata_props[:]
     with pytest.raises(UserError, match=r"not one of fsr-fer"):
         load(save(model, tmp_path / "m.onnx"))
-    for axis, size in ((0, 4), (1, 64)):
+    for axis, message in enumerate(
+        ("a fixed number of faces", r"inputs are .*uint8.*64.*expected")
+    ):
         model = colour_model()
-        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
-        with pytest.raises(UserError, match=rf"inputs are .*uint8.*, {size}, .*; expected"):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 64
+        with pytest.raises(UserError, match=message):
             load(save(model, tmp_path / "m.onnx"))
     with pytest.raises(UserError, match="`fsr-fer export` writes an"):
         load(SHIPPED.with_suffix(".safetensors"))

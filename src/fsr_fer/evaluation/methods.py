@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -75,7 +76,7 @@ def load_restorers(
     one for each of some, NAME_x2.safetensors and so on.
 
     Raises:
-        UserError: a network cannot be read.
+        UserError: no network is there, or one cannot be read.
     """
     folder, _, name = settings.faces.partition("/")
     if folder != "restored":
@@ -83,4 +84,7 @@ def load_restorers(
     files = {path.stem: path for path in models.glob("sr*/*.safetensors")}
     load = functools.cache(lambda path: Restorer(load_network(path, Rcan, MetaSr)))
     found = {scale: files.get(f"{name}_x{scale}", files.get(name)) for scale in scales}
-    return {scale: load(path) for scale, path in found.items() if path is not None}
+    restorers = {scale: load(path) for scale, path in found.items() if path is not None}
+    if not restorers:
+        raise UserError(f"{models} has no network {name} in sr or sr_faces: `dvc repro`")
+    return restorers

@@ -27,15 +27,22 @@ def open_test_faces(
 
     Its x2.npy, ... hold all faces downsampled, which ``downsample`` resizes to full size, or the
     test faces alone, restored.
+
+    Raises:
+        UserError: the folder has none of the scales.
     """
     opened = {HR: Faces(open_faces(images_path), rows)}
     for scale in scales:
-        if (path := folder / f"x{scale}.npy").exists():
-            images = open_faces(path)
-            if images.shape[1] == FULL_SIZE:
-                opened[f"x{scale}"] = Faces(images, np.arange(len(images)))
-            else:
-                opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
+        path = folder / f"x{scale}.npy"
+        if not path.exists():
+            continue
+        images = open_faces(path)
+        if images.shape[1] == FULL_SIZE:
+            opened[f"x{scale}"] = Faces(images, np.arange(len(images)))
+        else:
+            opened[f"x{scale}"] = Faces(images, rows, (scale, downsample))
+    if len(opened) == 1:
+        raise UserError(f"{folder} has no x{scales[0]}.npy, nor faces of any other scale")
     return opened
 
 

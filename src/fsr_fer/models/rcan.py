@@ -59,6 +59,8 @@ def residual_group(settings: RcanSettings) -> Residual:
 def upsampler(filters: int, scale: int) -> nn.Sequential:
     """Convolutions and pixel shuffles that enlarge by ``scale``, a power of two or 3."""
     steps = [3] if scale == 3 else [2] * round(math.log2(scale))
+    if math.prod(steps) != scale:
+        raise ValueError(f"RCAN enlarges by 2, 3, 4, 8, ..., not by {scale}")
     layers: list[nn.Module] = []
     for step in steps:
         layers += [conv3(filters, step**2 * filters), nn.PixelShuffle(step)]

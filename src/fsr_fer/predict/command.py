@@ -183,6 +183,8 @@ def _part(shard: str | None) -> tuple[int, int]:
 
 
 def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--annotate {folder}: is a file; expected a folder")
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"--annotate {folder}: holds files already; name a new folder")
     for source in sources:  # what is drawn is not read
@@ -207,7 +209,8 @@ def _pictures(
     if boxes is None:
         if form:
             raise typer.BadParameter("--box-form says how --boxes are to be read; give both")
-        return find_pictures(sources, [] if list_file is None else [list_file], annotate)
+        drawn = None if annotate is None else str(annotate)
+        return find_pictures(sources, [] if list_file is None else [list_file], drawn)
     if list_file is not None or len(sources) > 1 or (sources and not Path(sources[0]).is_dir()):
         raise UserError(
             "--boxes names the pictures itself; SOURCE may only be the folder that they lie in"

@@ -113,11 +113,12 @@ class Model:
         )
         _check(choices, every)
         one = isinstance(sources, (str, os.PathLike, bytes, bytearray, np.ndarray))
-        one = one or not isinstance(sources, Iterable) or hasattr(sources, "read")  # of a file
+        several = isinstance(sources, Iterable) or hasattr(sources, "__getitem__")
+        one = one or not several or hasattr(sources, "read")  # a file has lines
         listed: Any = [sources] if one else sources
         pictures = _pictures(listed, boxes, box_form or "", channels)
         read = self.read(with_frames(pictures, every), choices)
-        return itertools.chain.from_iterable(read)
+        return (prediction for rows in read for prediction in rows)
 
     def read(
         self, pictures: Iterable[Picture], choices: Choices, finished: Finished | None = None

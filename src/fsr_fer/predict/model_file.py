@@ -6,6 +6,7 @@ float32 [N, E]. The metadata ``fsr_fer`` is JSON: the fields of ``Card``, where 
 ``accuracy`` lie in ``expected_accuracy``, and ``format``, the version of all this.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,8 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
     try:
         text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
         if text is None:
-            raise UserError(
-                f"{file} is an ONNX model, but not one of fsr-fer: it lacks the metadata"
-            )
+            lacks = "is an ONNX model, but not one of fsr-fer: it lacks the metadata"
+            raise UserError(f"{file} {lacks}")
         card = _card(json.loads(text))
         _check_graph(session, card)
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
@@ -77,6 +77,7 @@ def session_of(content: bytes) -> onnxruntime.InferenceSession:
 
 
 def _card(said: Any) -> Card:
+    """Metadata as a Card; ValueError, TypeError or KeyError if they do not make one."""
     if said["format"] != FORMAT:
         raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")
     names = tuple(said["class_names"])
@@ -94,7 +95,7 @@ def _card(said: Any) -> Card:
         margin=float(said["margin"]),
         licence=str(said["licence"]),
     )
-    rising = sorted(set(card.pixels)) == list(card.pixels)
+    rising = all(a < b for a, b in itertools.pairwise(card.pixels))
     if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
         raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
     if not all(0 <= share <= 1 for share in (*card.accuracy, card.uncertain_below)):
@@ -105,16 +106,16 @@ def _card(said: Any) -> Card:
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> None:
-    inputs = {
-        one.name: [one.type, *(size if isinstance(size, int) else "N" for size in one.shape)]
-        for one in session.get_inputs()
-    }
+    inputs = {one.name: (one.type, one.shape[1:]) for one in session.get_inputs()}
     expected = {
-        "faces": ["tensor(uint8)", "N", FULL_SIZE, FULL_SIZE, 3],
-        "pixels": ["tensor(float)", "N"],
+        "faces": ("tensor(uint8)", [FULL_SIZE, FULL_SIZE, 3]),
+        "pixels": ("tensor(float)", []),
     }
     if inputs != expected:
         raise ValueError(f"inputs are {inputs}; expected {expected}")
-    classes = {one.name: one.shape[1] for one in session.get_outputs()}["probabilities"]
+    if any(isinstance(one.shape[0], int) for one in session.get_inputs()):
+        raise ValueError("inputs are of a fixed number of faces; expected any number")
+    outputs = {one.name: one.shape for one in session.get_outputs()}
+    classes = outputs["probabilities"][1]
     if classes != len(card.class_names):
         raise ValueError(f"{len(card.class_names)} class_names for {classes} probabilities")

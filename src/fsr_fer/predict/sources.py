@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,11 +15,10 @@ from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
 STDIN = "-"
-KNOWN = SUFFIXES + VIDEOS
 
 
 def find_pictures(
-    sources: Iterable[str], lists: Iterable[str], drawn: Path | None = None
+    sources: Iterable[str], lists: Iterable[str], drawn: str | None = None
 ) -> Iterator[Picture]:
     """Every picture of the sources, then of the lists, numbered from 1; no list is held whole.
 
@@ -30,43 +30,36 @@ def find_pictures(
     Raises:
         UserError: a list cannot be read.
     """
+    found = (picture for source in sources for picture in _source(source, drawn))
+    listed = (picture for file in lists for picture in _list(file))
     number = 0
-    for source in (*sources, *(f"@{file}" for file in lists)):
-        for content, problem in _source(source, drawn):
+    for group in (found, listed):
+        for name, content, problem in group:
             number += 1
-            name = STDIN if isinstance(content, bytes) else content
             yield Picture(number=number, source=name, content=content, problem=problem)
 
 
-def _source(source: str, drawn: Path | None) -> Iterator[tuple[str | bytes, str]]:
-    """Paths or bytes, each with what is wrong with it if that is known."""
+Found = tuple[str, str | bytes, str]
+
+
+def _source(source: str, drawn: str | None) -> Iterator[Found]:
     if source == STDIN:
-        yield _stdin().read(), ""
-        return
-    if source.startswith("@"):
+        yield STDIN, _stdin().read(), ""
+    elif source.startswith("@"):
         yield from _list(source[1:])
-        return
-    if os.path.isdir(source):
-        paths = _below(source)
-        nothing = f"holds no picture or video ({', '.join(KNOWN)})"
+    elif os.path.isdir(source):
+        yield from _folder(source, drawn)
     elif glob.has_magic(source) and not os.path.lexists(source):
         matches = sorted(glob.glob(source, recursive=True))
-        paths = (
-            one
-            for match in matches
-            for one in (_below(match) if os.path.isdir(match) else [(match, "")])
-        )
-        nothing = "matches no file"
+        left_out = cache(lambda folder: _lies_in(folder, drawn))
+        read = [match for match in matches if not left_out(os.path.dirname(match))]
+        for match in read:
+            yield from _folder(match, drawn) if os.path.isdir(match) else [(match, match, "")]
+        if not read:
+            drawings = "only what is drawn" if matches else "no file"
+            yield source, source, f"matches {drawings}"
     else:
-        yield source, ""
-        return
-    for path, problem in paths:
-        if drawn and Path(path).parent.resolve().is_relative_to(drawn.resolve()):
-            continue
-        nothing = ""
-        yield path, problem
-    if nothing:
-        yield source, nothing
+        yield source, source, ""
 
 
 def _stdin() -> BinaryIO:
@@ -75,8 +68,24 @@ def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """The pictures and videos in a folder and its folders; links are followed."""
+def _lies_in(path: str, folder: str | None) -> bool:
+    return folder is not None and Path(path).resolve().is_relative_to(Path(folder).resolve())
+
+
+def _folder(folder: str, drawn: str | None) -> Iterator[Found]:
+    if _lies_in(folder, drawn):
+        return
+    empty = True
+    for path, problem in _below(folder, drawn):
+        empty = False
+        yield path, path, problem
+    if empty:
+        yield folder, folder, f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
+
+
+def _below(
+    folder: str, drawn: str | None, above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str]]:
     real = os.path.realpath(folder)
     if real in above:
         yield folder, "is a link to a folder that it lies in"
@@ -89,9 +98,11 @@ def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]
         return
     for name, is_folder in names:
         path = os.path.join(folder, name)
-        if is_folder and not name.startswith("."):
-            yield from _below(path, (*above, real))
-        elif not name.startswith(".") and name.lower().endswith(KNOWN):
+        if name.startswith("."):
+            continue
+        if is_folder and not _lies_in(path, drawn):
+            yield from _below(path, drawn, (*above, real))
+        elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS):
             yield path, ""
 
 
@@ -100,12 +111,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
-def _list(file: str) -> Iterator[tuple[str, str]]:
+def _list(file: str) -> Iterator[Found]:
     try:
         # A name may be any bytes: what is not UTF-8 comes back as the same bytes.
         stream = _stdin() if file == STDIN else open(file, "rb")  # noqa: SIM115
         with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape") as lines:
-            yield from ((name, "") for line in lines if (name := line.rstrip("\n")).strip())
+            for line in lines:
+                name = line.rstrip("\n")
+                if name.strip():
+                    yield name, name, ""
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         said = getattr(error, "strerror", None) or error
         raise UserError(f"the list {file or '@'} cannot be read: {said}") from None

@@ -49,7 +49,7 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     parser = _Parser(
         request.headers,
         _limited(request, limits.bytes),
-        max_files=limits.pictures,
+        max_files=limits.pictures + 1,
         max_fields=limits.pictures + 2,
     )
     parser.spool_max_size = limits.bytes + 1  # in memory: no picture touches a disk
@@ -57,8 +57,7 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            too_many = f"more than {limits.pictures} pictures; send several requests"
-            raise Refused(413, too_many) from None
+            raise _too_many(limits) from None
         raise Refused(400, f"the form cannot be read: {error.message}") from None
     if not parser.ended:
         raise Refused(400, "the form is cut off: its last boundary is missing")
@@ -81,12 +80,18 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
             texts[name].append(value)
     if not pictures:
         raise Refused(422, "the form has no file; expected one or more, as pictures")
+    if len(pictures) > limits.pictures:
+        raise _too_many(limits)
     boxes = _boxes(texts["boxes"], len(pictures), limits.faces)
     min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
     if min_face and None not in boxes:
         raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
     return Asked(pictures=pictures, boxes=boxes, pixels=pixels, min_face=min_face)
+
+
+def _too_many(limits: Limits) -> Refused:
+    return Refused(413, f"more than {limits.pictures} pictures; send several requests")
 
 
 async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
@@ -116,8 +121,9 @@ def _boxes(texts: list[str], pictures: int, most: int) -> list[tuple[Box, ...] |
         if said is None:
             result.append(None)
             continue
-        four = isinstance(said, list) and all(isinstance(b, list) and len(b) == 4 for b in said)
-        if not four:
+        if not isinstance(said, list) or any(
+            not isinstance(box, list) or len(box) != 4 for box in said
+        ):
             raise Refused(
                 422,
                 f"boxes of picture {number} are no list of [x, y, width, height]: "
