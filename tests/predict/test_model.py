@@ -219,6 +219,7 @@ def test_the_file_of_a_model_is_checked(tmp_path: Path) -> None:
         ({"smallest_pixels": "few"}, "few"),
         ({"expected_accuracy": {"pixels": [20, 10], "accuracy": [0.5, 0.9]}}, "rising"),
         ({"expected_accuracy": {"pixels": [10], "accuracy": []}}, "rising"),
+        ({"expected_accuracy": {"pixels": [math.nan], "accuracy": [0.5]}}, "rising"),
     ],
 )
 def test_metadata_that_cannot_be_are_named(

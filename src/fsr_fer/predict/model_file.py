@@ -8,6 +8,7 @@ float32 [N, E]. The metadata ``fsr_fer`` is JSON: the fields of ``Card``, where 
 
 import itertools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def _card(said: Any) -> Card:
         margin=float(said["margin"]),
         licence=str(said["licence"]),
     )
-    rising = all(a < b for a, b in itertools.pairwise(card.pixels))
+    rising = all(a < b for a, b in itertools.pairwise((0.0, *card.pixels, math.inf)))
     if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
         raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
     if not all(0 <= share <= 1 for share in (*card.accuracy, card.uncertain_below)):
