@@ -94,6 +94,13 @@ def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     assert texts == ["is there twice (first: list_patition_label.txt:4)", "has 3 fields"]
 
 
+def test_rafdb_has_numbers_for_labels(rafdb: Path) -> None:
+    edit_line(rafdb / "EmoLabel/list_patition_label.txt", 1, "test_00000.jpg happy")
+    (problem,) = open_source("rafdb", rafdb, CLASSES).problems
+    assert (problem.file, problem.value) == ("list_patition_label.txt:1", "happy")
+    assert (problem.problem, problem.allowed) == ("is not a number", "RAF-DB's, 1 to 7")
+
+
 def mirrored(rafdb: Path, root: Path) -> Path:
     """The same faces as RAF-DB's mirrors have them."""
     rows = {"train": ["image,label"], "test": ["image,label"]}

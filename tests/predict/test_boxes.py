@@ -96,7 +96,7 @@ def test_of_several_forms_the_named_one_is_taken(tmp_path: Path) -> None:
     assert read(tmp_path / "b.jsonl", keys, "xyxy")[0].boxes == (BOX,)
     both = '{"image": "a", "xywh": [9, 9, 9, 9], "xyxy": [1, 2, 4, 6]}'
     assert read(tmp_path / "b.jsonl", both, "xyxy")[0].boxes == (BOX,)
-    for name, text in (("b.csv", header + row), ("b.jsonl", keys)):
+    for name, text in (("b.csv", header + row), ("b.jsonl", keys), ("b.jsonl", both)):
         with pytest.raises(UserError, match="name more than one box; leave one, or add --box-form"):
             read(tmp_path / name, text)
 

@@ -131,7 +131,11 @@ def _read_rafdb(source: Source) -> None:
             missing = f"{stem}_aligned.jpg"
             source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
         split = source.split(where, image.partition("_")[0])
-        label = source.label(where, value)
+        label = None
+        if value.isdecimal():
+            label = source.label(where, value)
+        else:  # a class's name would be taken for its number below
+            source.problem(where, "label", value, "is not a number", "RAF-DB's, 1 to 7")
         if name is None and stem in by_name:
             _check_mirror_folder(source, by_name[stem], split, value)
         subject = subjects.pop(image, "")

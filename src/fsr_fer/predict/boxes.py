@@ -131,6 +131,8 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
 
 def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
     found = next((key for key in (form, "xywh", "xyxy") if key and key in said), "")
+    if not form and "xywh" in said and "xyxy" in said:
+        raise UserError(f"{where} name more than one box; leave one, or add --box-form")
     given, inner = said.get(found), said.get("box")
     if not found and isinstance(inner, list):
         given, found = inner, form or ""
