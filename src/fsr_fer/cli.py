@@ -20,7 +20,6 @@ from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline import dvc_tracking as tracking
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.paths import Paths
-from fsr_fer.pipeline.profiles import profile_values
 from fsr_fer.predict.command import predict_command
 from fsr_fer.serve.command import serve_command
 
@@ -562,6 +561,7 @@ def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[st
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict[str, Any]]:
     """The profile an import is for and its values."""
     from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.profiles import profile_values
 
     params = read_params(path)
     profiles = {name: profile_values(params, name) for name in params["profiles"]}

@@ -132,7 +132,7 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
 def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
     found = next((key for key in (form, "xywh", "xyxy") if key and key in said), "")
     if not form and "xywh" in said and "xyxy" in said:
-        raise UserError(f"{where} name more than one box; leave one, or add --box-form")
+        raise _several(where)
     given, inner = said.get(found), said.get("box")
     if not found and isinstance(inner, list):
         given, found = inner, form or ""
@@ -161,7 +161,7 @@ def _form_of(names: Sequence[str], form: str | None, where: str) -> tuple[tuple[
     if len(found) > 1:
         found = [pair for pair in found if pair[1] == form]
         if len(found) != 1:
-            raise UserError(f"{where} name more than one box; leave one, or add --box-form")
+            raise _several(where)
     if not found:
         return (), ""
     _agree(where, found[0][1], form)
@@ -183,6 +183,10 @@ def _line(number: int, name: object, box: Box | None, frame: object) -> _Line:
 def _agree(where: str, found: str, form: str | None) -> None:
     if form and found != form:
         raise UserError(f"{where} say {found}, --box-form says {form}")
+
+
+def _several(where: str) -> UserError:
+    return UserError(f"{where} name more than one box; leave one, or add --box-form")
 
 
 def _unnamed(where: str) -> UserError:

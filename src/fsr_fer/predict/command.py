@@ -120,7 +120,6 @@ def predict_command(
     research and teaching; not for workplaces, schools, hiring, policing, borders or health.
     Accuracy, limits and training data: docs/model-card.md.
     """  # noqa: D301
-    from fsr_fer.predict.annotate import save
     from fsr_fer.predict.model import Choices, load
     from fsr_fer.predict.videos import EVERY, with_frames
 
@@ -153,7 +152,11 @@ def predict_command(
     pictures = with_frames(pictures, every or EVERY)
     progress = _Progress()
     pictures, stream = _open(pictures, output, lines, resume, progress)
-    finished = partial(save, annotate) if annotate else None
+    finished = None
+    if annotate is not None:
+        from fsr_fer.predict.annotate import save
+
+        finished = partial(save, annotate)
     progress.live = sys.stderr.isatty() and not stream.isatty()
     owned = contextlib.nullcontext() if output is None else stream
     with owned, warnings.catch_warnings():

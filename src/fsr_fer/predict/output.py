@@ -32,8 +32,9 @@ class Lines:
     def __init__(self, format: Format, class_names: Sequence[str]) -> None:
         self.format = format
         self._columns = (
-            *(*FIRST, *Box._fields, "score", "pixels"),
-            *("label", "probability", "uncertain", "expected_accuracy"),
+            *FIRST,
+            *Box._fields,
+            *("score", "pixels", "label", "probability", "uncertain", "expected_accuracy"),
             *(f"p_{name}" for name in class_names),
             "message",
         )
