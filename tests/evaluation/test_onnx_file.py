@@ -18,7 +18,7 @@ from tests.sections import extractor
 
 CARD = {
     "name": "tiny",
-    "temperature": [0.2, -0.3, 0.1],
+    "temperature": {"classes": [0.2, -0.5, 0.9], "size": [-0.3, 0.1]},
     "uncertain_below": 0.6,
     "smallest_pixels": 8,
     "expected_accuracy": {"pixels": [8.0, 100.0], "accuracy": [0.5, 0.9]},
@@ -85,6 +85,10 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
     network = CovPoolFER(extractor(), 2)
     network.class_names = ("a", "b")
     save_network(tmp_path / "plain.safetensors", network)
-    with pytest.raises(UserError, match=r"plain\.safetensors is no packed model; `dvc repro pack`"):
-        write_onnx(tmp_path / "plain.safetensors", tmp_path / "model.onnx", "")
+    save_network(tmp_path / "old.safetensors", network, CARD | {"temperature": [0.2, -0.3, 0.1]})
+    for name in ("plain", "old"):
+        with pytest.raises(
+            UserError, match=rf"{name}\.safetensors is no packed model, or an old one"
+        ):
+            write_onnx(tmp_path / f"{name}.safetensors", tmp_path / "model.onnx", "")
     assert not (tmp_path / "model.onnx").exists()

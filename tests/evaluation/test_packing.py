@@ -13,23 +13,24 @@ from fsr_fer.evaluation.packing import (
 )
 
 
-def test_the_temperature_of_two_classes_by_hand() -> None:
-    # Logits 1 and -1, right for 8 of 10 faces: best where sigmoid(2 / T) = 0.8, T = 2 / log 4.
-    # At three sizes, T = 2 / log 4 for 8 right, 2 / log 9 for 9, 2 / log 1.5 for 6.
-    logits = np.tile([1.0, -1.0], (10, 1))
-    swapped = {
-        100: np.array([*[[1.0, -1.0]] * 9, [-1.0, 1.0]]),
-        25: np.array([*[[1.0, -1.0]] * 8, *[[-1.0, 1.0]] * 2]),
-        10: np.array([*[[1.0, -1.0]] * 6, *[[-1.0, 1.0]] * 4]),
-    }
-    labels = np.zeros(10, np.int64)
-    coefficients = fit_temperature(swapped, labels)
-    found = temperature(coefficients, np.array([100, 25, 10]))
-    expected = 2 / np.log([9, 4, 1.5])
-    np.testing.assert_allclose(found, expected, rtol=2e-3)
-    assert coefficients[0] == pytest.approx(np.log(expected[1]), abs=2e-3)  # u is 0 at 25 pixels
-    shares = probabilities(logits, coefficients, 25)
-    np.testing.assert_allclose(shares[0], [0.8, 0.2], atol=1e-3)
+def test_the_temperature_by_size_and_predicted_class_by_hand() -> None:
+    # Predictions with logits 2 and 0 are right with probability p where T is 2 / log(p / (1 - p)).
+    # At 25 pixels 16 of 20 are right that are predicted as 0, and 6 of 10 of those predicted as 1;
+    # at 100 and 10 pixels 16 of 17 and 9 of 13, where both log odds are twice as large.
+    labels = np.repeat([0, 0, 1, 1], [1600, 400, 400, 600])
+    at_25 = np.repeat([0, 1, 0, 1], [1600, 400, 400, 600])
+    others = np.repeat([0, 1, 0, 1], [1600, 400, 100, 900])
+    third = [[2.0, 0.0, -50.0], [0.0, 2.0, -50.0]]  # never predicted
+    logits = {25: np.array(third)[at_25], 100: np.array(third)[others], 10: np.array(third)[others]}
+    coefficients = fit_temperature(logits, labels)
+    first, second = 2 / np.log(4), 2 / np.log(1.5)
+    found = temperature(coefficients, 25)
+    mean = np.sqrt(first * second)  # the class that no face tells of
+    np.testing.assert_allclose(found, [first, second, mean], rtol=1e-2)
+    for pixels in (100, 10):
+        np.testing.assert_allclose(temperature(coefficients, pixels), found / 2, rtol=1e-2)
+    shares = probabilities(np.array(third), coefficients, 25)
+    np.testing.assert_allclose(shares, [[0.8, 0.2, 0], [0.4, 0.6, 0]], atol=3e-3)
 
 
 def test_what_is_measured_by_hand() -> None:

@@ -4,7 +4,7 @@ Standard operators of opset 18 alone; normalisations are folded into the convolu
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
     network = load_network(packed, CovPoolFER)
     with safe_open(packed, framework="pt") as file:
         card = json.loads(file.metadata()[HEADER]).get(PACKED)
-    if card is None:
-        raise UserError(f"{packed} is no packed model; `dvc repro pack` makes one")
+    if card is None or isinstance(card["temperature"], list):  # a list: of an older release
+        raise UserError(f"{packed} is no packed model, or an old one; `dvc repro pack` makes one")
     if network.settings.pooling != "mean":
         raise UserError(
             f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
@@ -60,7 +60,7 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
 
 
 def _model(
-    network: CovPoolFER, temperature: Sequence[float], metadata: Mapping[str, Any]
+    network: CovPoolFER, temperature: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> onnx.ModelProto:
     graph = _Graph()
     # models/covpool.py: standardise
@@ -101,7 +101,9 @@ def _model(
     logits = graph.linear(embedding, classifier.logits.weight, classifier.logits.bias)
 
     # evaluation/packing.py: temperature, of sizes that it was fitted for
-    a, b, c = (np.float32(coefficient) for coefficient in temperature)
+    b, c = (np.float32(coefficient) for coefficient in temperature["size"])
+    classes = np.array(temperature["classes"], np.float32)
+    a = graph.add("Gather", classes, graph.add("ArgMax", logits, axis=1, keepdims=0))
     low, high = np.float32(metadata["smallest_pixels"]), np.float32(FULL_SIZE)
     pixels = graph.add("Clip", "pixels", low, high)
     u = graph.add("Log", graph.add("Div", pixels, np.float32(CENTRE_PIXELS)))
