@@ -1,11 +1,13 @@
 """``fsr-fer predict`` as a user types it: sources, rows, files, resuming, mistakes."""
 
 import io
+import itertools
 import json
 import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -180,6 +182,34 @@ def test_strictness_counts_the_rows_of_a_run_that_was_stopped(
     assert predict(*words)[0] == 1
     code, _, err = predict(*words, "--resume")
     assert (code, err.splitlines()[-1]) == (1, "fsr-fer: 1 of 5 rows are not ok (--strict)")
+
+
+def test_progress_on_a_terminal_leaves_nothing_behind(
+    faces: Path, here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(text: str) -> list[str]:
+        lines = []
+        for line in text.removesuffix("\n").split("\n"):
+            shown = ""
+            for part in line.split("\r"):  # back to the start; what is not written over stays
+                whole = part.removeprefix("\x1b[K")  # which clears the line
+                shown = whole + ("" if whole != part else shown[len(part) :])
+            lines.append(shown)
+        return lines
+
+    monkeypatch.setattr("fsr_fer.predict.command.SECONDS_BETWEEN", -1)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    # The first picture after a thousandth of a second, the next after nine seconds.
+    seconds = itertools.chain([0, 0.001, 0.001], itertools.repeat(9))
+    clock = SimpleNamespace(monotonic=lambda: next(seconds))
+    monkeypatch.setattr("fsr_fer.predict.command.time", clock)
+    err = predict("faces/a.PNG", "faces/b.png", "--output", "out.csv")[2]
+    assert "1 face in 0.0 s, 1,000 per second" in err
+    assert seen(err) == ["2 faces in 9.0 s, 0 per second"]
+    (here / "list.txt").write_text("faces/b.png\n" * 100)
+    err = predict("@list.txt", "@no.txt", "--output", "more.csv")[2]
+    assert "1 face in" in err
+    assert seen(err) == ["fsr-fer: the list no.txt cannot be read: No such file or directory"]
 
 
 def test_linked_folders_are_read_and_links_in_a_circle_are_not(

@@ -171,6 +171,8 @@ def predict_command(
             again = "; the same command with --resume goes on" if resumable else ""
             typer.echo(f"\nfsr-fer: stopped{again}", err=True)
             raise typer.Exit(130) from None
+        finally:
+            progress.erase()  # a message would stand behind it
     progress.finish()
     if strict and progress.failed:
         raise UserError(f"{progress.failed:,} of {progress.rows:,} rows are not ok (--strict)")
@@ -303,14 +305,19 @@ class _Progress:
         now = time.monotonic()
         if self.live and now - self._shown > SECONDS_BETWEEN:
             self._shown = now
-            typer.echo(f"\r{self._line()}", err=True, nl=False)
+            self.erase()
+            typer.echo(self._line(), err=True, nl=False)
+
+    def erase(self) -> None:
+        """Clear the line that changes: the next may be shorter."""
+        if self.live:
+            typer.echo("\r\x1b[K", err=True, nl=False)
 
     def finish(self) -> None:
         """The last line, with what is not ok."""
         notes = [f"{self._uncertain:,} uncertain"] if self._uncertain else []
         notes += [f"{count:,} {name}" for name, count in self._statuses.items() if name != "ok"]
-        said = self._line() + ("; " + ", ".join(notes) if notes else "")
-        typer.echo(f"\r{said}" if self.live else said, err=True)
+        typer.echo("; ".join(filter(None, [self._line(), ", ".join(notes)])), err=True)
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._start
