@@ -54,6 +54,9 @@ def test_every_kind_of_source(
     for words, expected in (
         (["faces/*.png"], ["faces/b.png", "faces/z.png"]),
         (["faces/**/*.png"], ["faces/b.png", "faces/c/d.png", "faces/z.png"]),
+        # A folder that matches is read, what matches in it not again.
+        (["faces/**"], ["faces/a.PNG", "faces/b.png", "faces/c/d.png", "faces/z.png",
+                        "faces/notes.txt"]),
         (["faces/*"], ["faces/a.PNG", "faces/b.png", "faces/c/d.png", "faces/notes.txt",
                        "faces/z.png"]),
         (["[x].png"], ["[x].png"]),  # a file of that name is no glob

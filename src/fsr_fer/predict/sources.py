@@ -2,6 +2,7 @@
 
 import glob
 import io
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -53,8 +54,11 @@ def _source(source: str, drawn: str | None) -> Iterator[Found]:
         matches = sorted(glob.glob(source, recursive=True))
         left_out = cache(lambda folder: _lies_in(folder, drawn))
         read = [match for match in matches if not left_out(os.path.dirname(match))]
-        for match in read:
-            yield from _folder(match, drawn) if os.path.isdir(match) else [(match, match, "")]
+        found = (
+            _folder(match, drawn) if os.path.isdir(match) else [(match, match, "")]
+            for match in read
+        )
+        yield from dict.fromkeys(itertools.chain.from_iterable(found))  # ** matches folders too
         if not read:
             drawings = "only what is drawn" if matches else "no file"
             yield source, source, f"matches {drawings}"
