@@ -14,6 +14,7 @@ import pytest
 
 from fsr_fer import load
 from fsr_fer.data.synthetic.dataset import synthetic_face
+from fsr_fer.predict import videos
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.videos import with_frames
@@ -247,6 +248,23 @@ def test_a_run_killed_within_a_video_is_gone_on_with(
     code, _, err = predict("a.mov", "--every", 3, "--output", output.name, "--resume")
     assert (code, err.count("\n")) == (1, 1)
     assert "ends with input 1, 'a.mov', frame 2, where the sources have input 1" in err
+
+
+def test_to_go_on_only_the_last_video_is_decoded_again(
+    here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.mov", "b.mov", "c.mov"):
+        film(name, colours(3))
+    words = ("a.mov", "b.mov", "c.mov", "--every", 1, "--output", "out.csv")
+    assert predict(*words)[0] == 0
+    whole = (here / "out.csv").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    (here / "out.csv").write_bytes(b"".join(lines[:6]))  # header, 3 frames of a, 2 of b
+    opened, decode = [], videos._frames
+    monkeypatch.setattr(videos, "_frames", lambda one: opened.append(one.source) or decode(one))
+    assert predict(*words, "--resume")[0] == 0
+    assert opened == ["b.mov", "c.mov"]
+    assert (here / "out.csv").read_bytes() == whole
 
 
 def test_drawn_frames_are_named_by_their_number(here: Path, predict: Predict) -> None:

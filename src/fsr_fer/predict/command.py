@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -149,9 +149,9 @@ def predict_command(
     )
     pictures = _pictures(given, list_file, boxes, box_form, annotate)
     pictures = (p for p in pictures if (p.number - part) % parts == 0)
-    pictures = with_frames(pictures, every or EVERY)
+    frames = partial(with_frames, every=every or EVERY)
     progress = _Progress()
-    pictures, stream = _open(pictures, output, lines, resume, progress)
+    pictures, stream = _open(pictures, frames, output, lines, resume, progress)
     finished = None
     if annotate is not None:
         from fsr_fer.predict.annotate import save
@@ -225,6 +225,7 @@ def _pictures(
 
 def _open(
     pictures: "Iterator[Picture]",
+    frames: "Callable[[Iterator[Picture]], Iterator[Picture]]",
     output: Path | None,
     lines: Lines,
     resume: bool,
@@ -232,12 +233,13 @@ def _open(
 ) -> "tuple[Iterator[Picture], TextIO]":
     """The pictures that are to be read and the stream for their rows, its header written.
 
+    ``frames`` puts its frames in the place of a video.
     Rows that a stopped run has written are counted in ``progress``.
     """
     if output is None:
         if resume:
             raise typer.BadParameter("--resume goes on with a file; name it with --output")
-        pictures = _started(pictures)
+        pictures = _started(frames(pictures))
         if lines.format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
         sys.stdout.write(lines.header())
@@ -251,6 +253,10 @@ def _open(
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
     done = read_done(output, lines) if output.exists() else Done(None, 0)
     progress.rows, progress.failed = done.rows, done.failed
+    if done.last:  # the frames of what was read before are not decoded again
+        number = done.last.number
+        pictures = itertools.dropwhile(lambda picture: picture.number < number, pictures)
+    pictures = frames(pictures)
     pictures = _without_done(pictures, output, lines, done.last) if done.last else pictures
     pictures = _started(pictures)
     file = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
@@ -275,10 +281,10 @@ def _without_done(
 
 
 def _is_before(picture: "Picture", last: Place) -> bool:
-    if picture.number == last.number:
-        # What is wrong with a whole video has no frame and comes after its frames.
-        return picture.frame is not None and (last.frame is None or picture.frame < last.frame)
-    return picture.number < last.number
+    if picture.number > last.number:
+        return False
+    # What is wrong with a whole video has no frame and comes after its frames.
+    return picture.frame is not None and (last.frame is None or picture.frame < last.frame)
 
 
 def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
