@@ -101,6 +101,13 @@ def test_a_line_holds_the_same_words_in_csv_json_and_python(
     assert row == {column: str(values[column]) for column in row}
 
 
+def test_a_dash_is_standard_output(faces: Path, predict: Predict) -> None:
+    words = ("faces", "--format", "csv")
+    assert predict(*words, "--output", "-")[:2] == predict(*words)[:2]
+    assert not Path("-").exists()
+    assert predict(*words, "--output", "-", "--resume")[0] == 2
+
+
 def test_what_is_written_can_be_read_again_as_boxes(here: Path, predict: Predict) -> None:
     scene(here / "scene.png")
     lines = ["image,x,y,w,h", "scene.png,30,40,20,20", "scene.png,200,100,50,50"]

@@ -71,7 +71,7 @@ def predict_command(
         typer.Option(help="[default: as --output ends; else table]"),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="A new file; rows are written as they come.")
+        Path | None, typer.Option(help="A new file; rows are written as they come. - is stdout.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --output where it was stopped.")
@@ -135,6 +135,8 @@ def predict_command(
     if min_probability is not None and not 0 <= min_probability <= 1:  # typer takes nan
         raise typer.BadParameter("--min-probability must be from 0 to 1")
     part, parts = _part(shard)
+    if output == Path("-"):
+        output = None
     if annotate is not None:
         _prepare_folder(annotate, resume, [] if boxes else given)
     reader = load(model, profile=profile, device=device)
