@@ -1,5 +1,6 @@
 """Reading faces from Python: values worked out by hand, threads, batches, damaged models."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -176,6 +177,11 @@ def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None
     faces = model.predict(endless(), channels="rgb", batch_size=2)
     assert [next(faces).input for _ in range(5)] == [1, 2, 3, 4, 5]
     assert taken < 1000
+    # Arrays are held whole, so they are few, even where the faces in them are known.
+    taken, boxes = 0, itertools.repeat([(0, 0, 9, 9)])
+    faces = model.predict(endless(), channels="rgb", boxes=boxes, box_form="xywh")
+    assert next(faces).label == "blue"
+    assert taken <= 40  # 4 for each of at most 8 threads, and for two that wait
 
 
 def test_the_same_bits_in_every_batch_and_beside_another_thread() -> None:

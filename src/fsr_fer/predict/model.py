@@ -27,8 +27,8 @@ SHIPPED = Path(__file__).with_name("model.onnx")
 MOST_THREADS = 8
 """Each holds a decoded picture, which may be 100 megabytes and more."""
 SEARCHED = 4
-"""Pictures a thread gets at a time where they may have to be searched, a second each, or are frames
-of a video, which are held decoded."""
+"""Pictures a thread gets at a time where they may have to be searched, a second each, or are no
+files: arrays and frames of a video are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray
 Boxes = Sequence[Sequence[float]] | np.ndarray
 _MISSING = object()
@@ -365,7 +365,8 @@ def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[l
     batch: list[Picture] = []
     for picture in pictures:
         batch.append(picture)
-        few = picture.frame is not None or (faces != "crops" and picture.boxes is None)
+        held = not isinstance(picture.content, str)
+        few = held or (faces != "crops" and picture.boxes is None)
         if len(batch) >= (min(size, SEARCHED) if few else size):
             yield batch
             batch = []
