@@ -226,6 +226,26 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
     assert "pip install 'fsr-fer[video]'" in json.loads(out)["message"]
 
 
+def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
+    here: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film("a.mov", colours(1))
+    film("16.ts", [flat("red", 16)] * 40, "mpeg4")
+    film("256.ts", [flat("red", 256)] * 2, "mpeg4")
+    (here / "grows.ts").write_bytes(Path("16.ts").read_bytes() + Path("256.ts").read_bytes())
+    rows = list(model.predict("grows.ts", every=1, faces="crops"))
+    assert [row.pixels for row in rows] == [16] * 40 + [256] * 2
+    monkeypatch.setattr("fsr_fer.data.images.MOST_PIXELS", 60_000)
+    *rows, last = model.predict("grows.ts", every=1, faces="crops")
+    assert [row.pixels for row in rows] == [16] * 40
+    assert last.message.startswith("is damaged or cut off near frame 40")
+    monkeypatch.setattr("fsr_fer.data.images.MOST_PIXELS", 399)
+    (row,) = model.predict("a.mov")
+    assert (row.status, row.message) == (
+        "unreadable", "has more than 399 pixels; no more are read"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_a_run_killed_within_a_video_is_gone_on_with(
     here: Path, predict: Predict, format: str

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from fsr_fer.data import images
 from fsr_fer.data.images import PictureError
@@ -89,7 +88,7 @@ def _frames(video: Picture) -> Iterator[tuple[int, Picture]]:
         raise PictureError("is a video; what reads it: pip install 'fsr-fer[video]'") from None
     if regular_size(path) == 0:
         raise PictureError("is empty (0 bytes)")
-    options = {"format_whitelist": DEMUXERS, "max_pixels": str(Image.MAX_IMAGE_PIXELS)}
+    options = {"format_whitelist": DEMUXERS}
     try:
         # A name could be an address or a pattern to FFmpeg; an open file is what it is.
         with (
@@ -109,6 +108,10 @@ def _decoded(container: Any, damaged: type[Exception]) -> Iterator[tuple[int, fl
     stream = container.streams.best("video")
     if stream is None:
         raise PictureError("holds no video")
+    context = stream.codec_context
+    if context.width * context.height > images.MOST_PIXELS:
+        raise PictureError(f"has more than {images.MOST_PIXELS:,} pixels; no more are read")
+    context.options = {"max_pixels": str(images.MOST_PIXELS)}  # frames may become larger later
     start = Fraction(container.start_time or 0, 1_000_000)
     number, seconds, end, problem = 0, 0.0, 0.0, ""
     packets = container.demux(stream)
