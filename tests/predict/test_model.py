@@ -72,6 +72,14 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
     assert face.box == Box(30, 40, 20, 20)
 
 
+@pytest.mark.parametrize("kind", [str, object])
+def test_a_column_of_paths_is_several_sources(model: Model, here: Path, kind: type) -> None:
+    paint(here / "a.png", RED)
+    paint(here / "b.png", BLUE)
+    paths = np.array(["a.png", "b.png"], kind)  # as a table of pandas gives them
+    assert [face.label for face in model.predict(paths)] == ["red", "blue"]
+
+
 def test_what_is_no_source_is_named(model: Model, here: Path) -> None:
     picture = Image.open(paint(here / "a.png", RED))
     with open("a.png", "rb") as file:

@@ -112,7 +112,8 @@ class Model:
             min_probability=min_probability,
         )
         _check(choices, every)
-        one = isinstance(sources, (str, os.PathLike, bytes, bytearray, np.ndarray))
+        one = isinstance(sources, (str, os.PathLike, bytes, bytearray))
+        one = one or (isinstance(sources, np.ndarray) and sources.dtype.kind not in "UO")  # paths
         several = isinstance(sources, Iterable) or hasattr(sources, "__getitem__")
         one = one or not several or hasattr(sources, "read")  # a file has lines
         listed: Any = [sources] if one else sources
