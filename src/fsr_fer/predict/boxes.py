@@ -88,7 +88,9 @@ def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
         reader.fieldnames = header
         names = [column for column in PICTURE_COLUMNS if column in header]
         if not names:
-            raise UserError(f"{path}: line 1 is no header with a column image (or source)")
+            raise UserError(
+                f"{path}: line 1 is no header with a column image (or source) and commas between"
+            )
         columns, found = _form_of(header, form, f"{path}: the columns")
         if not found and form:
             first = header.index(names[0]) + 1
@@ -116,7 +118,7 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             except (ValueError, RecursionError):
                 said = None
             if not isinstance(said, dict):
-                yield _Line(number, "", problem=f"line {number} is no JSON object")
+                yield _Line(number, "", problem=f"line {number} is no JSON object; each is one")
                 continue
             name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
             try:
@@ -191,4 +193,7 @@ def _several(where: str) -> UserError:
 
 def _unnamed(where: str) -> UserError:
     known = " or ".join(",".join(columns) for columns in FORMS)
-    return UserError(f"{where} do not name the form of a box; expected {known}, or --box-form")
+    return UserError(
+        f"{where} do not name the form of a box; expected {known}; or --box-form, with four "
+        "numbers in the columns after image or in the key box"
+    )
