@@ -65,6 +65,9 @@ app.add_typer(predictions_app, name="predictions", rich_help_panel=RUN)
 
 def main() -> None:
     """Run a command; a user's mistake gives one line on stderr and exit code 1."""
+    # `2>&-` closes one: there is none then.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not know every character
             stream.reconfigure(errors="replace")
