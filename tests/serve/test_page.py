@@ -119,6 +119,22 @@ def test_a_small_face_says_that_it_has_no_more_pixels(open_page) -> None:
     wait_for(page, "#label", "green")
 
 
+def test_the_size_beside_the_slider_is_not_that_of_a_late_answer(open_page) -> None:
+    page = open_page()
+    wait_for(page, "#pixels", "100 pixels")
+    page.evaluate("""() => {
+        window.seen = [];
+        const note = () => window.seen.push(document.getElementById("pixels").textContent);
+        new MutationObserver(note).observe(document.getElementById("pixels"), {childList: true});
+        for (const size of [8, 15]) {  // the second before the first is answered
+            document.getElementById("size").value = size;
+            document.getElementById("size").dispatchEvent(new Event("input"));
+        }
+    }""")
+    wait_for(page, "#expected", "70 of 100")  # 0.5 at 10 pixels, 0.9 at 20
+    assert set(page.evaluate("window.seen")) == {"15 pixels"}
+
+
 def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_path: Path) -> None:
     page = open_page()
     scene(tmp_path / "scene.png")

@@ -109,7 +109,7 @@ function showReading(read) {
       : `At its own ${rows[chosen].pixels} pixels: ${rows[chosen].label}, ${percent(rows[chosen].probability)}.`;
   if (read) $("face").src = read.face;
   else $("face").removeAttribute("src");
-  showSize(read ? read.pixels : Number($("size").value));
+  showSize();
   about.class_names.forEach((name, number) => {
     const share = none ? 0 : read.probabilities[name];
     const item = $("bars").children[number];
@@ -119,8 +119,10 @@ function showReading(read) {
   });
 }
 
-function showSize(pixels) {
+/** The slider's size, or the face's own; an answer that came late is of another one. */
+function showSize() {
   const wanted = Number($("size").value);
+  const pixels = Math.min(wanted, rows[chosen]?.downsampled?.pixels ?? wanted);
   $("pixels").textContent =
     pixels < wanted ? `${pixels} pixels, it has no more` : `${pixels} pixels`;
   drawCurve(pixels);
@@ -395,7 +397,7 @@ function listenToPointer() {
 
 function listen() {
   $("size").addEventListener("input", () => {
-    showSize(Math.min(Number($("size").value), rows[chosen]?.pixels ?? 100));
+    showSize();
     readSmall();
   });
   $("file").addEventListener("change", () => {
@@ -425,7 +427,7 @@ function listen() {
   addEventListener("resize", () => {
     if (!picture) return;
     draw(picture);
-    showSize(Math.min(Number($("size").value), rows[chosen]?.pixels ?? 100));
+    showSize();
   });
   $("picture").addEventListener("keydown", squareKeys);
   listenToPointer();
