@@ -1,5 +1,6 @@
 """The page in a real browser: faces made smaller, files, squares, webcam, keyboard, phones."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,29 @@ def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> 
     wait_for(page, "#note.bad", "more than 10 MB")
     drop(page, picture(RED, side=100))
     wait_for(page, "#label", "red")
+    assert page.locator("#note.bad").count() == 0
+
+
+def reply(answer: dict[str, Any] | None, route: Any) -> None:
+    route.fulfill(**answer) if answer else route.abort()
+
+
+def test_who_does_not_answer_is_told_so_and_nothing_old_stands_there(open_page) -> None:
+    page = open_page()
+    wait_for(page, "#pixels", "100 pixels")
+    for size, answer, said in (
+        ("14", {"status": 413, "body": "<html>"}, "The service does not answer: 413 Payload Too"),
+        ("15", {"status": 429, "body": '{"error": "try again soon"}'}, "try again soon"),
+        ("16", None, "The service does not answer; is it running?"),
+    ):
+        page.route("**/predict", partial(reply, answer))
+        page.locator("#size").fill(size)
+        wait_for(page, "#note.bad", said)
+        assert page.locator("#label").inner_text() == "no result"
+        page.unroute("**/predict")
+    page.locator("#size").fill("14")
+    wait_for(page, "#expected", "66 of 100")
+    wait_for(page, "#note", "Drop another picture here, or paste one.")
     assert page.locator("#note.bad").count() == 0
 
 

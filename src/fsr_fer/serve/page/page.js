@@ -1,6 +1,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
+const ANOTHER = "Drop another picture here, or paste one.";
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 let about; // what GET /model says
@@ -19,10 +20,18 @@ async function ask(blob, name, pixels, given) {
   form.append("pictures", blob, name);
   form.append("pixels", pixels);
   if (given) form.append("boxes", JSON.stringify(given));
-  const response = await fetch("predict", { method: "POST", body: form });
-  const said = await response.json();
-  if (!response.ok) throw new Error(said.error);
-  return said.predictions;
+  const response = await get("predict", { method: "POST", body: form });
+  return (await response.json()).predictions;
+}
+
+/** What the service answers; an error that says why if it refuses, or nobody answers. */
+async function get(address, words) {
+  const response = await fetch(address, words).catch(() => null);
+  if (response?.ok) return response;
+  // A proxy before the service has pages of its own.
+  const said = await response?.json().catch(() => null);
+  const why = response ? `: ${response.status} ${response.statusText}` : "; is it running?";
+  throw new Error(said?.error ?? `The service does not answer${why}`);
 }
 
 /** A function that does the work, once more if it was called meanwhile: the last call counts. */
@@ -32,7 +41,11 @@ function latest(work) {
   const run = async () => {
     while (wanted) {
       wanted = false;
-      await work().catch((error) => say(error.message, true));
+      await work().catch((error) => {
+        if (wanted) return; // it is of what nobody looks at any more
+        showReading(null);
+        say(error.message, true);
+      });
     }
     running = null;
   };
@@ -54,7 +67,7 @@ const readPicture = latest(async () => {
     found = await ask(now.blob, now.name, Number($("size").max), boxes);
     note ||= "No face was found. Drag a square over one, or tap it.";
   } else if (!boxes) {
-    note = stream ? "" : "Drop another picture here, or paste one.";
+    note = stream ? "" : ANOTHER;
     if (!now.image) note = `The browser cannot show this picture. ${note}`;
   }
   if (now !== picture && !stream) return; // another one came
@@ -78,7 +91,9 @@ const readSmall = latest(async () => {
     return;
   }
   const small = await ask(bytesOf(face), "face.png", Number($("size").value));
-  if (face === rows[chosen]?.downsampled?.face) showReading(small[0].downsampled);
+  if (face !== rows[chosen]?.downsampled?.face) return;
+  showReading(small[0].downsampled);
+  if ($("note").classList.contains("bad")) say(ANOTHER); // it went wrong before
 });
 
 /** The file in a data: address. */
@@ -273,7 +288,7 @@ async function show(blob, name) {
 }
 
 async function showExample(address) {
-  const response = await fetch(address);
+  const response = await get(address);
   await show(await response.blob(), "drawn face");
 }
 
@@ -408,7 +423,9 @@ function listen() {
   $("webcam").addEventListener("click", () => (stream ? stopWebcam() : startWebcam()));
   $("webcam").hidden = !navigator.mediaDevices; // browsers give it to this machine's pages alone
   for (const button of document.querySelectorAll("[data-example]")) {
-    button.addEventListener("click", () => showExample(button.dataset.example));
+    button.addEventListener("click", () => {
+      showExample(button.dataset.example).catch((error) => say(error.message, true));
+    });
   }
   for (const button of document.querySelectorAll("[data-grow]")) {
     button.addEventListener("click", () => grow(Number(button.dataset.grow)));
@@ -434,7 +451,7 @@ function listen() {
 }
 
 async function start() {
-  about = await (await fetch("model")).json();
+  about = await (await get("model")).json();
   $("size").min = Math.max(8, about.smallest_pixels);
   $("grey").hidden = !about.comparison;
   $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
@@ -450,4 +467,4 @@ async function start() {
   await showExample("examples/1.png");
 }
 
-start().catch((error) => say(`The service does not answer: ${error.message}`, true));
+start().catch((error) => say(error.message, true));
