@@ -221,6 +221,8 @@ def test_an_answer_that_nobody_takes_is_not_kept(
         ({"Host": "localhost:PORT", "Origin": "http://localhost:PORT"}, False),
         ({"Host": "[::1]:PORT"}, False),
         ({"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "cors"}, False),
+        ({"Origin": "https://proxy.example", "Sec_Fetch_Site": "same-origin"}, False),
+        ({"Origin": "http://127.0.0.1:PORT", "Sec_Fetch_Site": "cross-site"}, True),
         ({"Origin": "http://evil.example"}, True),
         ({"Origin": "http://127.0.0.1:1"}, True),
         ({"Origin": "null"}, True),

@@ -70,11 +70,12 @@ class Guard:
                 f"the Host {host[:100]!r} is not this service's; ask for 127.0.0.1 or localhost, "
                 "or start it with --host NAME"
             )
-        origin = headers.get("origin")
-        foreign = origin is not None and origin.partition("://")[2].lower() != host.lower()
-        opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to us
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not opened:
-            foreign = True
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if site is None:
+            foreign = origin is not None and origin.partition("://")[2].lower() != host.lower()
+        else:  # the browser's own word, whatever Host a proxy before us has put in
+            opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to us
+            foreign = site in ("cross-site", "same-site") and not opened
         return "requests from the pages of other sites are refused" if foreign else ""
 
     def _is_ours(self, host: str) -> bool:
