@@ -1,5 +1,6 @@
 """The command line: ``fsr-fer``. A command imports what is slow to load when it runs."""
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -8,7 +9,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -361,15 +362,22 @@ def repro_command(
 
     os.chdir(tracking.find_root())
     require_faces(Path(), _check())
+    with _going_on_later():
+        reproduce(Path(), jobs)
+    summary_command()
+
+
+@contextlib.contextmanager
+def _going_on_later() -> Iterator[None]:
+    """A run that Ctrl-C, or whatever else tells it to end, stops with one line."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup has it
             signal.signal(ending, signal.default_int_handler)
     try:
-        reproduce(Path(), jobs)
+        yield
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    summary_command()
 
 
 @app.command("summary", rich_help_panel=REVIEW)
@@ -522,8 +530,9 @@ def studies_command(
     from fsr_fer.pipeline.studies import run_studies
 
     root = tracking.find_root()
-    for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
-        typer.echo(f"wrote {path.relative_to(root)}")
+    with _going_on_later():
+        for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
+            typer.echo(f"wrote {path.relative_to(root)}")
 
 
 def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path], None]) -> str:

@@ -24,10 +24,10 @@ __all__ = ["finished", "pipeline"]  # fixtures
 
 
 RUN = """
-import pathlib, signal
+import pathlib, signal, sys
 from fsr_fer.pipeline.reproduce import reproduce
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a test in the background ignores
-reproduce(pathlib.Path(), 2)
+reproduce(pathlib.Path(), int(sys.argv[1]))
 """
 
 
@@ -116,10 +116,11 @@ def test_a_stage_that_fails_is_named_and_the_next_run_goes_on(
     assert "train" not in capfd.readouterr().out
 
 
-def test_ctrl_c_ends_all_of_it(pipeline: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_ends_it_ends_all_of_it(pipeline: Path, jobs: int) -> None:
     edit(pipeline, "stages/step.py", "import hash", "import time; time.sleep(60); import hash")
     started = subprocess.Popen(
-        [sys.executable, "-c", RUN],
+        [sys.executable, "-c", RUN, str(jobs)],
         cwd=pipeline,
         env=own_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.PIPE,
@@ -131,7 +132,7 @@ def test_ctrl_c_ends_all_of_it(pipeline: Path) -> None:
         assert started.poll() is None
         time.sleep(0.1)
     children = whole.children(recursive=True)
-    os.killpg(started.pid, signal.SIGINT)
+    started.send_signal(signal.SIGINT)  # to it alone, as `kill` sends SIGTERM
     _, said = started.communicate(timeout=60)
     assert said.endswith("KeyboardInterrupt\n")
     assert not any(child.is_running() for child in children)

@@ -2,11 +2,17 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -20,7 +26,7 @@ from fsr_fer.pipeline.profiles import effective_values
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.studies import Experiment, experiments_of, run_studies
 from tests import ROOT
-from tests.pipeline.provenance.conftest import commit, git_init, init, shell
+from tests.pipeline.provenance.conftest import commit, git_init, init, own_environment, shell
 
 PARAMS = read_params(ROOT / "params.yaml")
 DATASET = {**PARAMS["dataset"], "class_names": ["a", "b"]}
@@ -250,7 +256,7 @@ def test_what_is_missing_and_how_long_it_takes_is_said_first(
 def test_what_a_failed_experiment_said_last_is_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert studies._run(tmp_path, EXPERIMENTS[0])
+    assert studies._run(tmp_path, EXPERIMENTS[0], [])
     said = capfd.readouterr().err
     assert said.startswith("small-seed-1:\n")
     assert "not inside of a DVC repository" in said
@@ -269,9 +275,46 @@ def test_an_experiment_that_another_process_is_about_to_run_is_left_to_it(
         queue = repo.experiments.tempdir_queue
         values = {"params.yaml": ["seed=2"]}
         repo.experiments.queue_one(queue, targets=["evaluate"], params=values, name="other")
-        assert studies._run(tmp_path, Experiment("small-seed-1", 1, ("seed=1",))) == 0
+        assert studies._run(tmp_path, Experiment("small-seed-1", 1, ("seed=1",)), []) == 0
         assert [entry.name for entry in queue.iter_queued()] == ["other"]
     assert len(experiments(tmp_path, "small-seed-1")) == 1
+
+
+STUDY = """
+import pathlib, signal
+from fsr_fer.pipeline import studies
+signal.signal(signal.SIGINT, signal.default_int_handler)
+studies.default_jobs = lambda: 1
+studies._run_all(pathlib.Path(), [studies.Experiment(n, 1, (f"seed={n}",)) for n in "12"])
+"""
+
+
+def test_what_ends_a_study_ends_its_trainings(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    pipeline = {"cmd": f"touch {begun}; sleep 60", "params": ["seed"], "outs": ["out"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": pipeline}}))
+    (tmp_path / "params.yaml").write_text("seed: 0\n")
+    init(tmp_path)
+    commit(tmp_path, "all")
+    started = subprocess.Popen(
+        [sys.executable, "-c", STUDY],
+        cwd=tmp_path,
+        env=own_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not begun.exists():
+        assert started.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(started.pid).children(recursive=True)
+    folders = tmp_path / ".dvc/tmp/exps/standalone"
+    assert len(list(folders.glob("tmp*"))) == 1
+    started.send_signal(signal.SIGINT)  # to it alone, as `kill` sends SIGTERM
+    _, said = started.communicate(timeout=60)
+    assert said.endswith("KeyboardInterrupt\n")
+    assert not any(child.is_running() for child in children)
+    assert not list(folders.glob("tmp*"))  # DVC has tidied up, and 2 has not begun
+    assert not experiments(tmp_path, "1")
 
 
 def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
@@ -280,7 +323,7 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
     monkeypatch.setattr(studies, "default_jobs", lambda: 2)
     begun: list[Experiment] = []
 
-    def run(root: Path, experiment: Experiment) -> int:
+    def run(root: Path, experiment: Experiment, _: object) -> int:
         begun.append(experiment)
         return int(experiment.name == "small-no-gan-3")
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from graphlib import TopologicalSorter
@@ -114,7 +114,13 @@ def default_jobs() -> int:
 
 
 def _repro(*words: str) -> None:
-    if subprocess.run([*DVC, "repro", *words]).returncode:
+    process = begin([*DVC, "repro", *words])
+    try:
+        failed = process.wait()
+    except BaseException:
+        end([process])
+        raise
+    if failed:
         raise UserError(f"`dvc {' '.join(['repro', *words])}` failed")
 
 
@@ -195,7 +201,7 @@ def _run_side_by_side(
                     renewed.add(name)
                 sorter.done(name)
         except BaseException:
-            _end([process.pid for process in processes.values()])
+            end(processes.values())
             raise
 
 
@@ -208,21 +214,30 @@ def _outs(repo: Any) -> dict[str, Any]:
     return {name: entry.get("outs") for name, entry in lock.items()}
 
 
-def _end(groups: Iterable[int]) -> None:
-    """Have the processes of these groups save their checkpoints and end."""
+def begin(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+    """Start a process that ``end`` can end, with all that it starts."""
+    # A group of its own: DVC hands no signal on.
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, text=True, process_group=0, **options
+    )
+
+
+def end(processes: Iterable[subprocess.Popen[str]]) -> None:
+    """Have processes that ``begin`` started, and theirs, save their checkpoints and end."""
     asked = -math.inf
-    while groups := [group for group in groups if _signal(group, 0)]:
+    while left := [process for process in processes if _signal(process, 0)]:
         if time.monotonic() > asked + ASKED_EVERY:
             asked = time.monotonic()
-            for group in groups:
-                _signal(group, signal.SIGTERM)  # what runs in the background ignores Ctrl-C
+            for process in left:
+                _signal(process, signal.SIGTERM)  # what runs in the background ignores Ctrl-C
         time.sleep(0.1)
 
 
-def _signal(group: int, number: int) -> bool:
-    """Send a signal to a group of processes; whether there still is one."""
+def _signal(process: subprocess.Popen[str], number: int) -> bool:
+    """Send a signal to a process and all of its group; whether one is left."""
+    process.poll()  # one that has ended is left until it is asked for its exit code
     try:
-        os.killpg(group, number)
+        os.killpg(process.pid, number)
     except ProcessLookupError:
         return False
     return True
@@ -231,15 +246,8 @@ def _signal(group: int, number: int) -> bool:
 def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> float:
     """Run one stage; how long it took in seconds. UserError if it fails, with what it said."""
     started = time.monotonic()
-    processes[name] = subprocess.Popen(
-        [*DVC, "repro", "--single-item", name],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A group of its own, so that all of it can be told to end: DVC does not hand Ctrl-C on.
-        process_group=0,
-    )
+    command = [*DVC, "repro", "--single-item", name]
+    processes[name] = begin(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said, _ = processes[name].communicate()
     if processes[name].returncode:
         print(said, end="", file=sys.stderr)

@@ -11,6 +11,7 @@ import csv
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -33,19 +34,22 @@ from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profil
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.reproduce import DVC, default_jobs, inputs_of
+from fsr_fer.pipeline.reproduce import DVC, begin, default_jobs, end, inputs_of
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
 LAST_WORDS = 12
 """Lines of output shown of an experiment that failed."""
-DVC_WITH_STASH = """import sys, dvc.cli, dvc.repo.experiments as experiments
+DVC_WITH_STASH = """import signal, sys, dvc.cli, dvc.repo.experiments as experiments
+signal.signal(signal.SIGTERM, lambda *_: None)
 experiments.WORKSPACE_STASH = sys.argv[1]
 sys.exit(dvc.cli.main(sys.argv[2:]))"""
 """DVC, keeping the experiment that it is to run in a Git reference named first.
 
 Of DVC's own, `dvc exp run --temp` runs all that it finds, also what another process has just put
 there to run it itself; two that ran the same would disturb each other.
+
+Of all that is told to end, it waits for its stage to end, and then deletes its folder.
 """
 NOT_PREDICTING = ("code", "settings", "report", "cost")
 """Stages whose code changes no prediction."""
@@ -268,19 +272,28 @@ def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
     """Run experiments side by side; after one that fails no other begins."""
     if not missing:
         return
+    processes: list[subprocess.Popen[str]] = []
     with ThreadPoolExecutor(default_jobs()) as pool:
-        futures = {pool.submit(_run, root, experiment): experiment for experiment in missing}
+        futures = {
+            pool.submit(_run, root, experiment, processes): experiment for experiment in missing
+        }
         try:
             for number, future in enumerate(as_completed(futures), start=1):
                 name = futures[future].name
                 if future.result():
                     raise UserError(f"experiment {name} failed; the same command goes on with it")
                 print(f"{number} of {len(missing)}: {name}", flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while any(future.running() for future in futures):  # one may be about to begin
+                end(processes)
+                time.sleep(0.1)
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _run(root: Path, experiment: Experiment) -> int:
+def _run(root: Path, experiment: Experiment, processes: list[subprocess.Popen[str]]) -> int:
     """Run one as DVC does; its exit code, and if that is not 0, its last words on stderr."""
     # One of other code or params. --force would replace it, and run again what the run cache has.
     head = commit_of(root, "HEAD")
@@ -292,11 +305,12 @@ def _run(root: Path, experiment: Experiment) -> int:
     words = ["exp", "run", "--temp", "-n", experiment.name, *changes, *experiment.targets]
     stash = f"refs/exps/celery/{experiment.name}"
     command = [sys.executable, "-c", DVC_WITH_STASH, stash, "--wait-for-lock", *words]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        lines = (done.stdout + done.stderr).splitlines()
+    process = begin(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    processes.append(process)
+    lines = "".join(process.communicate()).splitlines()
+    if process.returncode:
         print(f"{experiment.name}:", *lines[-LAST_WORDS:], sep="\n", file=sys.stderr)
-    return done.returncode
+    return process.returncode
 
 
 def revision_of(
