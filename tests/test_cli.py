@@ -83,6 +83,19 @@ def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
     assert re.findall(r"^  (\w+) ", review, re.M) == ["summary", "trace", "verify", "diff"]
 
 
+def test_help_cuts_no_summary_short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    said = {}
+    for group in ("", "predictions", "weights"):
+        said[group] = " ".join(run(*group.split(), "--help")[1].split())
+        assert "..." not in said[group].partition("[ARGS]...")[2]
+    assert "in parallel, and print the main table." in said[""]
+    assert (
+        "faces Write the test faces for another tool: SIZE/ID.png in their own pixels, and"
+        in (said["predictions"])
+    )
+
+
 def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     missing = "fsr-fer: models/small/packed.safetensors is not there; `dvc repro pack` makes it"

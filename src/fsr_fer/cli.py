@@ -36,22 +36,21 @@ Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
 
 class _Groups(typer.core.TyperGroup):
-    """Help that lists the commands under what they are for."""
+    """Help that lists the commands under what they are for, each with its whole first sentence."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
-            rows = sections.setdefault(str(vars(command)["rich_help_panel"]), [])
-            rows.append((name, command.get_short_help_str(formatter.width)))
+            rows = sections.setdefault(vars(command)["rich_help_panel"] or "Commands", [])
+            rows.append((name, command.get_short_help_str(sys.maxsize)))
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
 
 
-_app = partial(typer.Typer, no_args_is_help=True, rich_markup_mode=None)
+_app = partial(typer.Typer, cls=_Groups, no_args_is_help=True, rich_markup_mode=None)
 app = _app(
     name="fsr-fer",
-    cls=_Groups,
     help="Predict expressions of low-resolution faces; train, export and review models.",
     add_completion=False,
     pretty_exceptions_enable=False,
