@@ -413,7 +413,7 @@ def trace_command(
     """Show where a number or a file comes from, back to raw data.
 
     \b
-    accuracy.fsr_reweighted.x8         a value of a JSON output
+    accuracy.fsr_reweighted.x8         a value of a JSON output; accuracy: all of it
     data/small/report/accuracy.svg     any output, or a file in one; any input
     evaluate@bicubic                   a stage; evaluate: all of its kind
     """  # noqa: D301

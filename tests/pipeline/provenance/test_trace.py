@@ -45,6 +45,7 @@ ACCURACY = "metrics/tiny/accuracy.json"
         ("data/raw", "data/raw", []),
         ("data/tiny/report/figure.svg", "data/tiny/report/figure.svg", ALL),  # of no one method
         (ACCURACY, ACCURACY, ALL),
+        ("accuracy", ACCURACY, ALL),
         ("report", None, ALL),
     ],
 )

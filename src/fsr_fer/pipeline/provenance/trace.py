@@ -25,8 +25,8 @@ WIDTH, MOST_PARAMS = 100, 60
 def trace(revision: Revision, words: str) -> dict[str, Any]:
     """What ``words`` name and the stages that produced it, in order of running; ready for JSON.
 
-    ``words`` are a value (accuracy.fsr_plain.x8), a path in the project, or a stage. For a value of
-    one method, only the stages behind this method's predictions are listed.
+    ``words`` are a value (accuracy.fsr_plain.x8), its file (accuracy), a path in the project, or a
+    stage. For a value of one method, only the stages behind this method's predictions are listed.
 
     Raises:
         UserError: nothing of the pipeline is called that, or a file of it cannot be read.
@@ -81,8 +81,9 @@ def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
     metric, _, key = words.partition(".")
     files = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
     fitting = sorted(path for path in files if path.rpartition("/")[2] == f"{metric}.json")
-    if key and len(fitting) == 1:
-        return fitting[0], _value(revision, fitting[0], key), touching(lock, "outs", fitting[0])
+    if len(fitting) == 1:
+        value = _value(revision, fitting[0], key) if key else None
+        return fitting[0], value, touching(lock, "outs", fitting[0])
     known = [*lock, *files, *(Path(path).stem for path in files if path.endswith(".json"))]
     near = difflib.get_close_matches(words, known, n=2) or difflib.get_close_matches(metric, known)
     raise UserError(
