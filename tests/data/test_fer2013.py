@@ -8,7 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -124,11 +124,12 @@ def as_one_table(root: Path) -> Path:
     return (as_table(root) / "fer2013.csv").rename(root / "fer2013")
 
 
-def as_tar(root: Path) -> Path:
+def as_tar(root: Path, kind: Literal["gz", "bz2", "xz"] = "gz") -> Path:
     as_table(root / "fer2013")
-    with tarfile.open(root / "fer2013.tar.gz", "w:gz") as packed:
+    path = root / f"fer2013.tar.{kind}"
+    with tarfile.open(path, f"w:{kind}") as packed:
         packed.add(root / "fer2013", "fer2013")
-    return root / "fer2013.tar.gz"
+    return path
 
 
 FORMS: dict[str, Callable[[Path], Path]] = {
@@ -139,6 +140,8 @@ FORMS: dict[str, Callable[[Path], Path]] = {
     "a table": as_table,
     "a table without suffix": as_one_table,
     "a tar": as_tar,
+    "a tar of bzip2": lambda root: as_tar(root, "bz2"),
+    "a tar of xz": lambda root: as_tar(root, "xz"),
 }
 
 

@@ -25,7 +25,7 @@ from fsr_fer.common.errors import UserError
 MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 
