@@ -60,7 +60,7 @@ def test_nothing_changed_and_noise(based: Project, run: Run) -> None:
     based.reproduce(changed(x8=92))
     out = run("diff")[1]
     assert "may be noise; no size changed by more than noise" in out
-    assert not re.search(r"\d\*", out)
+    assert "*" not in out
 
 
 def test_a_param_and_what_it_did(based: Project, run: Run) -> None:

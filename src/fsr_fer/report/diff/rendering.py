@@ -55,7 +55,7 @@ def _rows(comparison: Comparison) -> Iterator[list[list[str]]]:
     """Rows of cells: lines of before, after and difference, or one number."""
     for name, cells in comparison.table.items():
         shown = [cells.get(column, Cell()) for column in comparison.columns]
-        title = [name] if all(c.before == c.after for c in shown) else [name, "", "* not noise"]
+        title = [name, "", "* not noise"] if any(map(comparison.is_clear, shown)) else [name]
         yield [title, *(_lines(comparison, cell) for cell in shown)]
 
 
