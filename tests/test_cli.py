@@ -196,6 +196,8 @@ def test_without_git_check_says_what_dvc_would_refuse(project: Path, run: Run) -
     err = refused(run("check"))
     assert "Git does not answer: not a git repository" in err
     assert "`git init` and `git add --all" in err
+    git_init(project)
+    assert "Git does not answer: it has no commit; where" in refused(run("check"))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"bicubic": 3}', '{"bicubic": {"hr": NaN}}'])

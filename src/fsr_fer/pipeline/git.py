@@ -20,7 +20,7 @@ def git_bytes(root: Path, *words: str) -> bytes | None:
 
 def git_refusal(root: Path) -> str:
     """Git's message if it cannot read a folder's HEAD; empty if it can."""
-    done = _git(root, "rev-parse", "--verify", "HEAD")
+    done = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     if done.returncode == 0:
         return ""
     said = done.stderr.decode("utf-8", "replace")
