@@ -179,6 +179,17 @@ def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> 
     assert page.locator("#note.bad").count() == 0
 
 
+def test_while_faces_are_looked_for_it_says_so(open_page) -> None:
+    page = open_page()
+    wait_for(page, "#pixels", "100 pixels")
+    drop(page, huge())
+    wait_for(page, "#note.bad", "is too large")
+    page.route("**/predict", lambda route: None)  # no answer yet
+    drop(page, picture(GREEN, side=60))
+    wait_for(page, "#note:not(.bad)", "Looking for faces")
+    assert page.locator("#label").inner_text() == "…"
+
+
 def reply(answer: dict[str, Any] | None, route: Any) -> None:
     route.fulfill(**answer) if answer else route.abort()
 

@@ -284,6 +284,8 @@ async function show(blob, name) {
   draw(picture);
   listFaces();
   showReading(null);
+  $("label").textContent = "…";
+  say("Looking for faces…");
   await readPicture();
 }
 
