@@ -190,6 +190,16 @@ def test_while_faces_are_looked_for_it_says_so(open_page) -> None:
     assert page.locator("#label").inner_text() == "…"
 
 
+def test_what_is_dropped_and_no_file_is_told_so(open_page) -> None:
+    page = open_page()
+    page.evaluate("""() => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.setData("text/uri-list", "https://other.example/face.jpg");
+        dispatchEvent(new DragEvent("drop", { dataTransfer }));
+    }""")
+    wait_for(page, "#note.bad", "That is no file. Save the picture and drop that, or copy and")
+
+
 def reply(answer: dict[str, Any] | None, route: Any) -> None:
     route.fulfill(**answer) if answer else route.abort()
 

@@ -440,7 +440,8 @@ function listen() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     $("source").classList.remove("over");
-    take(event.dataTransfer.files);
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files);
+    else say("That is no file. Save the picture and drop that, or copy and paste it.", true);
   });
   addEventListener("paste", (event) => take(event.clipboardData.files));
   addEventListener("resize", () => {
