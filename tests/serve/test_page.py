@@ -289,6 +289,20 @@ def test_two_clicks_open_one_webcam(open_page) -> None:
     assert opened == 1
 
 
+def test_a_webcam_that_is_turned_off_before_it_plays_is_off(open_page) -> None:
+    page = open_page(permissions=["camera"])
+    page.evaluate("""async () => {
+        const ended = [];
+        for (let number = 0; number < 3; number += 1) {
+            ended.push(startWebcam());
+            while (!stream) await new Promise((done) => setTimeout(done, 1));
+            stopWebcam();
+        }
+        await Promise.all(ended);  // none goes on with the frames of the next
+    }""")
+    assert page.locator("#webcam").inner_text() == "Use the webcam"
+
+
 def test_keys_alone_reach_everything(open_page) -> None:
     page = open_page()
     reached = []

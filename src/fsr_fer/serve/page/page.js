@@ -310,19 +310,20 @@ async function startWebcam() {
   } finally {
     starting = false;
   }
+  const ours = stream; // the next click may open another
   shows += 1;
   [rows, chosen, boxes] = [[], 0, null];
   $("webcam").textContent = "Turn the webcam off";
   $("webcam").setAttribute("aria-pressed", "true");
   const video = $("video");
   video.srcObject = stream;
-  await video.play();
+  await video.play().catch(() => {}); // it may be turned off before it plays
   const frame = document.createElement("canvas");
-  while (stream) {
+  while (stream === ours) {
     [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
     frame.getContext("2d").drawImage(video, 0, 0);
     const blob = await new Promise((done) => frame.toBlob(done, "image/png"));
-    if (!stream) break;
+    if (stream !== ours) break;
     const { width, height } = frame;
     picture = { blob, name: "webcam", image: frame, width, height };
     await readPicture();
