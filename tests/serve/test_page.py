@@ -303,6 +303,21 @@ def test_a_webcam_that_is_turned_off_before_it_plays_is_off(open_page) -> None:
     assert page.locator("#webcam").inner_text() == "Use the webcam"
 
 
+def test_a_name_on_the_picture_hides_no_other(open_page) -> None:
+    page = open_page()
+    wait_for(page, "#pixels", "100 pixels")
+    texts = page.evaluate("""() => {
+        const seen = [];
+        CanvasRenderingContext2D.prototype.fillText = (text) => { seen.push(text); };
+        const face = { status: "ok", label: "red", probability: 0.5, pixels: 20 };
+        rows = [0, 30, 60].map((x) => ({ ...face, box: { x, y: 40, width: 20, height: 20 } }));
+        chosen = 1;
+        draw(picture);
+        return seen;
+    }""")
+    assert texts == ["1", "3", "2: red 50 %, 20 px"]
+
+
 def test_keys_alone_reach_everything(open_page) -> None:
     page = open_page()
     reached = []

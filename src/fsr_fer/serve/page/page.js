@@ -256,7 +256,8 @@ function draw(shown) {
       context.lineWidth = line;
       context.strokeRect(x * factor, y * factor, width * factor, height * factor);
     }
-    const text = `${number + 1}: ${row.label} ${percent(row.probability)}, ${row.pixels} px`;
+    const whole = number === chosen ? `: ${row.label} ${percent(row.probability)}, ${row.pixels} px` : "";
+    const text = `${number + 1}${whole}`; // of several the others' would hide each other
     const left = Math.max(2, Math.min(x * factor, canvas.width - context.measureText(text).width - 6));
     const base = Math.max(17, y * factor - 6);
     context.lineWidth = 4;
