@@ -8,6 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,26 @@ def test_a_search_that_takes_too_long_is_told_so_and_ended(
         assert status == 408
         assert said["error"].startswith("not answered within 0.2 seconds; send fewer or smaller")
         assert ended.wait(60)
+
+
+def test_what_runs_when_the_service_is_ended_is_told_so(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun = threading.Event()
+
+    def endless(*words: Any) -> None:
+        begun.set()
+        while True:
+            words[-1]()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(app, "answer", endless)
+    with ThreadPoolExecutor(1) as pool:
+        with serving(load(model_file)) as one:
+            asked = pool.submit(one.predict, FACE)
+            assert begun.wait(60)
+        assert asked.result() == (503, {"error": "the service was ended"})
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

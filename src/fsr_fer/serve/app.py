@@ -106,6 +106,8 @@ class _Service:
                 f"not {late} within {limits.seconds:g} seconds; send fewer or smaller pictures, "
                 "boxes of the faces, or a larger min_face",
             ) from None
+        except asyncio.CancelledError:  # uvicorn's, which would print a traceback
+            raise Refused(503, "the service was ended") from None
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         except UserError as error:  # the model is broken

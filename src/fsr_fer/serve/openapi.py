@@ -19,6 +19,7 @@ REFUSALS = {
     "415": "It is no form.",
     "422": "The form has something that makes no sense.",
     "429": "Too many requests at a time.",
+    "503": "The service was ended meanwhile.",
 }
 
 
