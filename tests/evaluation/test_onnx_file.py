@@ -87,8 +87,7 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
     save_network(tmp_path / "plain.safetensors", network)
     save_network(tmp_path / "old.safetensors", network, CARD | {"temperature": [0.2, -0.3, 0.1]})
     for name in ("plain", "old"):
-        with pytest.raises(
-            UserError, match=rf"{name}\.safetensors is no packed model, or an old one"
-        ):
+        said = rf"{name}\.safetensors is no packed model, or an old one; `dvc repro pack`"
+        with pytest.raises(UserError, match=said):
             write_onnx(tmp_path / f"{name}.safetensors", tmp_path / "model.onnx", "")
     assert not (tmp_path / "model.onnx").exists()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import log_softmax, softmax
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.degradations import add, blur, brighten, jpeg, shrink
@@ -48,7 +49,6 @@ def fit_temperature(logits: Mapping[int, np.ndarray], labels: np.ndarray) -> dic
     standard deviation 1). ``logits``: float64 [N, K] of the same N faces by their side in pixels.
     """
     from scipy.optimize import minimize
-    from scipy.special import log_softmax
 
     rows, (_, classes) = np.arange(len(labels)), next(iter(logits.values())).shape
 
@@ -145,9 +145,7 @@ def logits_of(
 
 def probabilities(logits: np.ndarray, coefficients: Coefficients, pixels: int) -> np.ndarray:
     """Calibrated probabilities, float64 [N, K], of faces of one size."""
-    scaled = _scaled(logits, coefficients, pixels)
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    return np.asarray(softmax(_scaled(logits, coefficients, pixels), axis=1))
 
 
 def _scaled(logits: np.ndarray, coefficients: Coefficients, pixels: int) -> np.ndarray:
