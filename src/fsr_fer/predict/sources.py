@@ -54,11 +54,12 @@ def _source(source: str, drawn: str | None) -> Iterator[Found]:
         matches = sorted(glob.glob(source, recursive=True))
         left_out = cache(lambda folder: _lies_in(folder, drawn))
         read = [match for match in matches if not left_out(os.path.dirname(match))]
-        found = (
+        found = itertools.chain.from_iterable(
             _folder(match, drawn) if os.path.isdir(match) else [(match, match, "")]
             for match in read
         )
-        yield from dict.fromkeys(itertools.chain.from_iterable(found))  # ** matches folders too
+        # ** matches folders and what lies in them; what others match need not be remembered.
+        yield from dict.fromkeys(found) if "**" in source else found
         if not read:
             drawings = "only what is drawn" if matches else "no file"
             yield source, source, f"matches {drawings}"
