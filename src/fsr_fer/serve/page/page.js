@@ -20,12 +20,12 @@ async function ask(blob, name, pixels, given) {
   form.append("pictures", blob, name);
   form.append("pixels", pixels);
   if (given) form.append("boxes", JSON.stringify(given));
-  const response = await get("predict", { method: "POST", body: form });
+  const response = await request("predict", { method: "POST", body: form });
   return (await response.json()).predictions;
 }
 
 /** What the service answers; an error that says why if it refuses, or nobody answers. */
-async function get(address, words) {
+async function request(address, words) {
   const response = await fetch(address, words).catch(() => null);
   if (response?.ok) return response;
   // A proxy before the service has pages of its own.
@@ -291,7 +291,7 @@ async function show(blob, name) {
 }
 
 async function showExample(address) {
-  const response = await get(address);
+  const response = await request(address);
   await show(await response.blob(), "drawn face");
 }
 
@@ -456,7 +456,7 @@ function listen() {
 }
 
 async function start() {
-  about = await (await get("model")).json();
+  about = await (await request("model")).json();
   $("size").min = Math.max(8, about.smallest_pixels);
   $("grey").hidden = !about.comparison;
   $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
