@@ -3,6 +3,7 @@
 from fsr_fer.common.device import choose_device
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.class_balance import PredictionSettings
 from fsr_fer.evaluation.methods import load_method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
 from fsr_fer.evaluation.settings import MethodSettings
@@ -23,7 +24,8 @@ def main(name: str) -> Stage:
         stage.settings(DownsampleSettings),
     )
     method = load_method(settings, stage.paths.models)
-    predictions = predict_test_faces(name, method, faces, manifest, choose_device())
+    balance = stage.settings(PredictionSettings)
+    predictions = predict_test_faces(name, method, faces, manifest, balance, choose_device())
     predictions.write(stage.paths.predictions(name))
     return stage
 

@@ -11,6 +11,7 @@ import torch
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.manifest import Manifest
+from fsr_fer.evaluation.class_balance import PredictionSettings
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
 from fsr_fer.evaluation.predictions import PredictionTable
@@ -59,11 +60,15 @@ def network(data: Path) -> CovPoolFER:
 @pytest.fixture
 def predict(data: Path, network: CovPoolFER) -> Predict:
     def predict_faces(
-        folder: str, manifest: Manifest = MANIFEST, generator: Generator | None = None
+        folder: str,
+        manifest: Manifest = MANIFEST,
+        generator: Generator | None = None,
+        class_balance: float = 0.0,
     ) -> PredictionTable:
         opened = open_test_faces(data / "images.npy", data / folder, SCALES, TEST, SMALL)
         method = Method(network=network, generator=generator)
-        return predict_test_faces("mine", method, opened, manifest, torch.device("cpu"))
+        cpu, balance = torch.device("cpu"), PredictionSettings(class_balance=class_balance)
+        return predict_test_faces("mine", method, opened, manifest, balance, cpu)
 
     return predict_faces
 
@@ -89,6 +94,24 @@ def test_predictions_are_the_networks_most_probable_classes(
         assert has_generator or len(set(classes.tolist())) > 1
         np.testing.assert_array_equal(classes, expected.numpy())
         np.testing.assert_allclose(table.confidence[column], confidence.numpy(), atol=1e-5)
+
+
+def test_class_balance_divides_probabilities_by_powers_of_the_train_shares(
+    data: Path, network: CovPoolFER, predict: Predict
+) -> None:
+    train = np.setdiff1d(np.arange(NUM_FACES), TEST)  # 60, of which a: 30, b: 20, c: 10
+    labels = MANIFEST.labels.copy()
+    labels[train] = np.repeat([0, 1, 2], [30, 20, 10])
+    rare = dataclasses.replace(MANIFEST, labels=labels)
+    table = predict("small", rare, class_balance=2.0)
+    images = torch.from_numpy(np.load(data / "images.npy")[TEST])
+    probabilities = network(standardise(images))[1].softmax(dim=1).numpy()
+    expected = probabilities * [4, 9, 36]  # one over the square of 1/2, 1/3, 1/6
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(table.predicted["hr"], expected.argmax(axis=1))
+    np.testing.assert_allclose(table.confidence["hr"], expected.max(axis=1), atol=1e-5)
+    without = predict("small", rare)
+    assert (table.predicted["hr"] != without.predicted["hr"]).any()
 
 
 def test_restored_test_faces_are_read_as_they_are(predict: Predict) -> None:

@@ -42,14 +42,17 @@ class Method:
         return logits
 
     def predict(
-        self, faces: Faces, small: bool, device: torch.device, desc: str
+        self, faces: Faces, small: bool, bias: Tensor, device: torch.device, desc: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Each face's most probable class, int64 [N], and its probability, float64 [N]."""
+        """Each face's most probable class, int64 [N], and its probability, float64 [N].
+
+        ``bias``, float64 [classes], is added to the logits.
+        """
         self.to(device)
         batches = batches_of(len(faces), batch_size(device, cpu=32, gpu=256))
         made = computed(faces, batches, lambda images: self.logits(images, small), device, desc)
-        logits = torch.cat(list(made))
-        confidence, classes = logits.to(torch.float64).softmax(dim=1).max(dim=1)
+        logits = torch.cat(list(made)).to(torch.float64) + bias
+        confidence, classes = logits.softmax(dim=1).max(dim=1)
         return classes.numpy(), confidence.numpy()
 
 

@@ -12,6 +12,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.class_balance import PredictionSettings, class_bias
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predictions import HR, PredictionTable
 
@@ -51,6 +52,7 @@ def predict_test_faces(
     method: Method,
     faces: Mapping[str, Faces],
     manifest: Manifest,
+    settings: PredictionSettings,
     device: torch.device,
 ) -> PredictionTable:
     """What the method predicts for the faces that ``open_test_faces`` opened.
@@ -61,10 +63,12 @@ def predict_test_faces(
     known, wanted = method.network.class_names, manifest.class_names
     if known != wanted:
         raise UserError(f"{name} was trained on the classes {known}, not {wanted}")
+    train = manifest.labels[manifest.rows("train")].tolist()
+    bias = torch.tensor(class_bias(settings, train, len(wanted)), dtype=torch.float64)
     rows = manifest.rows("test")
     predicted, confidence = {}, {}
     for column, some in faces.items():
-        made = method.predict(some, column != HR, device, f"evaluate {name} {column}")
+        made = method.predict(some, column != HR, bias, device, f"evaluate {name} {column}")
         predicted[column], confidence[column] = made
     return PredictionTable(
         ids=tuple(manifest.ids[row] for row in rows),

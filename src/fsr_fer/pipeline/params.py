@@ -23,6 +23,7 @@ from fsr_fer.data.settings import (
     SynthesizeSettings,
     ValidateSettings,
 )
+from fsr_fer.evaluation.class_balance import PredictionSettings
 from fsr_fer.evaluation.settings import (
     EvaluateSettings,
     MethodSettings,
@@ -57,6 +58,7 @@ SECTIONS: dict[str, type] = {
     "sr": SrSettings,
     "distill": DistillSettings,
     "pack": PackSettings,
+    "prediction": PredictionSettings,
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
     "review": ReviewSettings,
