@@ -367,7 +367,7 @@ def repro_command(
 
 
 @contextlib.contextmanager
-def _going_on_later() -> Iterator[None]:
+def _going_on_later(how: str = "the same command goes on from here") -> Iterator[None]:
     """A run that Ctrl-C, or whatever else tells it to end, stops with one line."""
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) != signal.SIG_IGN:  # as nohup has it
@@ -375,7 +375,7 @@ def _going_on_later() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here", err=True)
+        typer.echo(f"interrupted; {how}", err=True)
         raise typer.Exit(130) from None
 
 
@@ -459,10 +459,11 @@ def verify_command(
         typer.echo(f"note: {names} ran here after the last commit; Git has no such results yet")
     failed = len(findings)
     typer.echo(f"{failed} difference{'s' * (failed != 1)}")
-    for stage in stages:
-        for path, same in run_again(root, stage).items():
-            typer.echo(f"{stage} again: {path}: {'the same bytes' if same else 'CHANGED'}")
-            failed += not same
+    with _going_on_later("a replay begins anew"):
+        for stage in stages:
+            for path, same in run_again(root, stage).items():
+                typer.echo(f"{stage} again: {path}: {'the same bytes' if same else 'CHANGED'}")
+                failed += not same
     if failed:
         raise typer.Exit(1)
 

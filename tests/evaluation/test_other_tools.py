@@ -98,6 +98,7 @@ GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
         ("id,size,fear\nb,hr,1\nc/d,hr,\n", "line 3: fear is ''"),
         ("id,size,fear,anger\nb,hr,.5,.5\nc/d,hr,3.2,.1\n", "line 3: the .* add up to 3.3"),
         ("id,size,fear,anger\nb,hr,90,90\nc/d,hr,1,.1\n", "line 2: the .* add up to 180"),
+        ("id,size,fear,anger\nb,hr,20,9\nc/d,hr,9,8\n", "line 2: the .* add up to 29"),
         ("id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n", "line 3: all probabilities are 0"),
     ],
 )

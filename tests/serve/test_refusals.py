@@ -332,3 +332,4 @@ def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_fi
     assert err.count("\n") == 1
     code, _, err = run("serve", "--model", model_file, "--host", "no.such.host.invalid")
     assert (code, err.count("\n")) == (1, 1)
+    assert err.endswith("; an address of this machine: --host 127.0.0.1\n")

@@ -198,8 +198,10 @@ def _shares(
                 f"line {line}: all probabilities are 0; expected one above 0, for every face counts"
             )
     sums = shares.sum(axis=1)
-    # Scores and logits are refused; probabilities may be rounded, percent may lack other classes.
-    if 1.05 < (largest := sums.max()) < 20 or largest > 105:
+    # Scores and logits are refused. Probabilities may be rounded, and lack what other classes have;
+    # percent too, but hardly for all faces.
+    least = 20 if others else 95
+    if 1.05 < (largest := sums.max()) < least or largest > 105:
         raise UserError(
             f"line {rows[sums.argmax()][0]}: the probabilities add up to {largest:.4g}; expected "
             "1, or 100 in percent"

@@ -63,6 +63,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
         said = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"cannot listen on {host}, port {port}: {said}; another port: --port 8001"
-        ) from None
+        hint = "another port: --port 8001"
+        if isinstance(error, socket.gaierror | UnicodeError):
+            hint = "an address of this machine: --host 127.0.0.1"
+        raise UserError(f"cannot listen on {host}, port {port}: {said}; {hint}") from None

@@ -1,10 +1,15 @@
 """`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
 
 import contextlib
+import os
 import re
 import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fsr_fer.common.errors import UserError
@@ -206,6 +211,28 @@ def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None
         Path("metrics/tiny/accuracy.json").unlink()
         with pytest.raises(UserError, match=r"tiny/accuracy\.json is not here to compare with"):
             replay(pipeline, "report")
+
+
+def test_an_interrupted_replay_ends_its_stage(pipeline: Path) -> None:
+    (pipeline / "stages/report.py").write_text("import time; time.sleep(60)\n")
+
+    def interrupt() -> list[psutil.Process]:
+        while not any("report.py" in " ".join(child.cmdline()) for child in own.children(True)):
+            time.sleep(0.05)
+        children = own.children(True)
+        os.kill(own.pid, signal.SIGUSR1)
+        return children
+
+    own = psutil.Process()
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with contextlib.chdir(pipeline), ThreadPoolExecutor(1) as pool:
+            children = pool.submit(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                replay(pipeline, "report")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not any(child.is_running() for child in children.result())
 
 
 def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:

@@ -16,6 +16,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.pipeline.git import git_bytes
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.revision import Revision, holds
+from fsr_fer.pipeline.reproduce import begin, end
 
 
 def replay(root: Path, name: str) -> dict[str, bool]:
@@ -35,19 +36,18 @@ def replay(root: Path, name: str) -> dict[str, bool]:
     tracked = git_bytes(root, "ls-files", "-z")
     if tracked is None:
         raise UserError("a replay copies the files that Git tracks, and this is no Git repository")
-    code = [path for path in tracked.decode().split("\0") if Path(path).is_file()]
+    files = [path for path in tracked.decode().split("\0") if Path(path).is_file()]
     inputs = [*entry.get("params", {}), *(dep["path"] for dep in entry.get("deps", []))]
     with tempfile.TemporaryDirectory(prefix="fsr-fer-replay-") as folder:
         scratch = Path(folder)
         # Copies, not links: whatever the command does, it cannot touch the workspace.
-        for path in [*code, *inputs]:
+        for path in [*files, *inputs]:
             if not any(holds(out, path) for out in outs):
                 _copy(Path(path), scratch / path)
         for out in outs:
             (scratch / out).parent.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            entry["cmd"],
-            shell=True,
+        process = begin(
+            ["sh", "-c", entry["cmd"]],
             cwd=scratch,
             # The scratch folder's own code and this environment's Python, whatever is installed.
             env={
@@ -59,11 +59,15 @@ def replay(root: Path, name: str) -> dict[str, bool]:
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
-        if done.returncode:
-            said = " | ".join(line for line in done.stdout.splitlines()[-5:] if line)
-            raise UserError(f"replay of {name}: `{done.args}` ended with {done.returncode}: {said}")
+        try:
+            output, _ = process.communicate()
+        except KeyboardInterrupt:
+            end([process])
+            raise
+        if code := process.returncode:
+            said = " | ".join(line for line in output.splitlines()[-5:] if line)
+            raise UserError(f"replay of {name}: `{entry['cmd']}` ended with {code}: {said}")
         with contextlib.chdir(scratch):
             after = hashes_of(map(Path, outs))
     return {out: before[out] == after[out] for out in outs}
