@@ -207,6 +207,18 @@ def test_a_damaged_result_file_is_one_line(project: Path, run: Run, content: str
     assert "metrics/small/accuracy.json" in refused(run("summary"))
 
 
+def test_the_summary_says_where_the_report_is_and_whether_it_is_there(
+    project: Path, run: Run
+) -> None:
+    (project / "metrics/small").mkdir(parents=True)
+    (project / "metrics/small/accuracy.json").write_text('{"bicubic": {"hr": 50.0}}')
+    last = "Report with intervals, figures and params: data/small/report/index.html"
+    assert run("summary")[1].endswith(f"{last} (not here: `dvc pull`, or `make repro`)\n")
+    (project / "data/small/report").mkdir(parents=True)
+    (project / "data/small/report/index.html").touch()
+    assert run("summary")[1].endswith(f"{last}\n")
+
+
 def test_a_terminal_without_a_character_gets_another(project: Path) -> None:
     (project / "metrics/small").mkdir(parents=True)
     table = {"m\u00e9thode \u2192": {"hr": 50.0, "mean": 40.0}}

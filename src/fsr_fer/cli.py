@@ -399,7 +399,9 @@ def summary_command() -> None:
     rows = [[name, *map(table[name].get, columns)] for name in names]
     typer.echo(f"\nTotal accuracy in percent on the test faces, profile {profile}")
     typer.echo(tabulate(rows, ["", *columns], "plain", ".1f", numalign="right", missingval="-"))
-    typer.echo(f"Report with intervals, figures and params: data/{profile}/report/index.html")
+    report = f"data/{profile}/report/index.html"
+    here = "" if (root / report).exists() else " (not here: `dvc pull`, or `make repro`)"
+    typer.echo(f"Report with intervals, figures and params: {report}{here}")
 
 
 @app.command("trace", rich_help_panel=REVIEW)
