@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -65,6 +66,25 @@ def test_zips_of_other_tools(tmp_path: Path, class_folders: Path) -> None:
         packed.writestr(packed.namelist()[0], encoded(face_pixels(7)))
     ((_, _, problem),) = found("folder", path)
     assert problem == "is in the zip twice"
+
+
+def test_links_in_a_tar(tmp_path: Path, class_folders: Path) -> None:
+    """To a file of it they are read; what would be lost is named, not left out in silence."""
+    faces = len(open_source("folder", class_folders, CLASSES).faces)
+    happy = class_folders / "train/happy"
+    for name, to in (("a", "0.png"), ("b", "/gone.png"), (".venv", "/usr/bin/python")):
+        (happy / f"{name}.png").symlink_to(to)
+    (class_folders / "more").symlink_to("train")
+    path = tmp_path / "faces.tar"
+    with tarfile.open(path, "w") as packed:
+        packed.add(class_folders, ".")
+        packed.add(happy / "1.png", "./train/happy/1.png")
+    assert [(value, problem) for _, value, problem in found("folder", path)] == [
+        ("./more", "links to the folder train; pack its files"),
+        ("./train/happy/b.png", "links to /gone.png, which is not in the tar"),
+        ("./train/happy/1.png", "is in the tar twice"),
+    ]
+    assert len(open_source("folder", path, CLASSES).faces) == faces + 1
 
 
 def test_files_that_systems_leave_and_names_that_are_no_text(class_folders: Path) -> None:

@@ -1,7 +1,8 @@
 """Files of a folder or of a zip in one form; a zip is read in place, never unpacked.
 
 Names are relative, with forward slashes, sorted, without hidden files. ``refused`` are names that
-lead out of the root, are no UTF-8 or occur twice in a zip, each with the reason.
+lead out of the root, are no UTF-8, occur twice in an archive or are links in a tar to no file of
+it, each with the reason.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class ZipFiles:
         for info in self._zip.infolist():
             # As some tools write them: "./train/1.png", on Windows with backslashes.
             name = PurePosixPath(info.filename.replace("\\", "/")).as_posix()
-            if info.is_dir() or any(_is_junk(part) for part in name.split("/") if part != ".."):
+            if info.is_dir() or _is_within_junk(name):
                 continue
             if escapes(name):
                 self.refused[info.filename] = "leads out of the zip"
@@ -165,18 +166,32 @@ def is_archive(path: Path) -> bool:
 def _open_tar(path: Path) -> ZipFiles:
     """The files in a tar, through a zip on disk, in which one can seek."""
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
+    refused: dict[str, str] = {}
     try:
         with (
             tarfile.open(path) as tar,
             zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
         ):
             for member in tar:
-                if content := tar.extractfile(member):
+                if _is_within_junk(member.name):
+                    continue
+                try:
+                    content = tar.extractfile(member)
+                except KeyError:
+                    refused[member.name] = f"links to {member.linkname}, which is not in the tar"
+                    continue
+                if content and member.name in packed.NameToInfo:
+                    refused[member.name] = "is in the tar twice"
+                elif content:
                     with packed.open(member.name, "w", force_zip64=True) as target:
                         shutil.copyfileobj(content, target, 2**20)
+                elif member.issym():
+                    refused[member.name] = f"links to the folder {member.linkname}; pack its files"
     except UNREADABLE as error:
         raise UserError(f"{path} is not a tar file, or a damaged one: {error}") from error
-    return ZipFiles(path, copy)
+    files = ZipFiles(path, copy)
+    files.refused |= refused
+    return files
 
 
 def escapes(name: str) -> bool:
@@ -209,6 +224,10 @@ def _files_below(folder: Path | str, above: frozenset[str]) -> Iterator[str]:
             yield from _files_below(entry.path, above | {real})
         elif not _is_junk(entry.name):
             yield entry.path
+
+
+def _is_within_junk(path: str) -> bool:
+    return any(_is_junk(part) for part in path.split("/") if part not in (".", ".."))
 
 
 def _is_junk(name: str) -> bool:

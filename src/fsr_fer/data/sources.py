@@ -82,7 +82,8 @@ def open_source(
         source.notes.append(f"faces left out: {', '.join(reasons)}")
     for place in dict.fromkeys((files, source.pictures)):
         for entry, reason in place.refused.items():
-            source.problem(str(place.path), "entry", entry, reason, "names inside, once, in UTF-8")
+            allowed = "names of files inside, once, in UTF-8"
+            source.problem(str(place.path), "entry", entry, reason, allowed)
     if not (source.faces or source.problems):
         raise UserError(f"{source.table} lists no faces")
     return source
