@@ -68,6 +68,30 @@ def test_zips_of_other_tools(tmp_path: Path, class_folders: Path) -> None:
     assert problem == "is in the zip twice"
 
 
+class UnmarkedName(zipfile.ZipInfo):
+    """An entry whose name has the bytes of this encoding, and no flag for UTF-8."""
+
+    __slots__ = ("encoding",)
+
+    def __init__(self, name: str, encoding: str) -> None:
+        super().__init__(name)
+        self.encoding = encoding
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+        return self.filename.encode(self.encoding), 0
+
+
+def test_names_in_zips_are_utf_8_though_not_marked_so(tmp_path: Path) -> None:
+    path = tmp_path / "faces.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr(UnmarkedName("train/colère/1.png", "utf-8"), b"as Info-ZIP has it")
+        packed.writestr(UnmarkedName("train/colère/2.png", "cp437"), b"as Windows has it")
+        packed.writestr("train/colère/3.png", b"marked as UTF-8")
+    files = open_source("folder", path, ("Colère", "joie")).pictures
+    assert files.names == tuple(f"train/colère/{number}.png" for number in (1, 2, 3))
+    assert [files.read(name)[:2] for name in files.names] == [b"as", b"as", b"ma"]
+
+
 def test_links_in_a_tar(tmp_path: Path, class_folders: Path) -> None:
     """To a file of it they are read; what would be lost is named, not left out in silence."""
     faces = len(open_source("folder", class_folders, CLASSES).faces)

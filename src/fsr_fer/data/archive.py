@@ -7,6 +7,7 @@ it, each with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import os
 import re
@@ -27,6 +28,9 @@ MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+UTF8_NAME = 0x800
+"""The flag of a zip's entry whose name is UTF-8; zipfile takes others for code page 437."""
 
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 
@@ -102,8 +106,12 @@ class ZipFiles:
         self.refused = dict[str, str]()
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
+            name = info.filename
+            if not info.flag_bits & UTF8_NAME:  # Info-ZIP and macOS write UTF-8 without saying so
+                with contextlib.suppress(UnicodeError):
+                    name = name.encode("cp437").decode()
             # As some tools write them: "./train/1.png", on Windows with backslashes.
-            name = PurePosixPath(info.filename.replace("\\", "/")).as_posix()
+            name = PurePosixPath(name.replace("\\", "/")).as_posix()
             if info.is_dir() or _is_within_junk(name):
                 continue
             if escapes(name):
