@@ -192,6 +192,31 @@ def test_faces_without_splits_get_a_test_split(
     assert all(split[f"{name}/0.png"] == split[f"{name}/3.png"] for name in CLASSES)
 
 
+def test_a_train_split_alone_is_told_how_to_get_a_test_split(
+    class_folders: Path, csv_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"has splits, the folders test, train, val; leave out"):
+        run_import("folder", class_folders, tmp_path / "a/raw", test_fraction=0.2)
+    shutil.copytree(class_folders, tmp_path / "wrapped/test")  # a name of a split, and none
+    run_import("folder", tmp_path / "wrapped", tmp_path / "c/raw")
+    for split in ("test", "val"):
+        shutil.rmtree(class_folders / split)
+    message = r"split 'test' has no faces .*; --test-fraction 0\.2 draws a test split\)"
+    with pytest.raises(UserError, match=message):
+        run_import("folder", class_folders, tmp_path / "a/raw")
+    for picture in sorted(class_folders.rglob("*.png")):  # a folder for each person
+        picture.parent.joinpath(picture.stem).mkdir()
+        picture.rename(picture.parent / picture.stem / "face.png")
+    with pytest.raises(UserError, match=message):
+        run_import("folder", class_folders, tmp_path / "a/raw")
+    summary = run_import("folder", class_folders, tmp_path / "a/raw", test_fraction=0.34)
+    assert (summary.subjects, summary.faces) == (3, {"train": 6, "test": 3})
+    table = csv_folder / "labels.csv"
+    table.write_text(table.read_text().replace(",test,", ",train,"))
+    with pytest.raises(UserError, match=message):
+        run_import("csv", csv_folder, tmp_path / "b/raw")
+
+
 def test_who_is_on_a_picture_is_found_in_its_name(
     class_folders: Path, csv_folder: Path, tmp_path: Path
 ) -> None:

@@ -104,7 +104,7 @@ def import_faces(
         source.notes.append(", ".join(f"{number} = {label}" for number, label in numbers))
     with replacing(target) as part:
         _pack(source, part, as_read and name != "fer2013", duplicates)
-        _check_classes(source, every_class=not one_of_several)
+        _check_classes(source, has_splits, every_class=not one_of_several)
         source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not (force and is_import) and not _same_files(target, part):
             if not is_import:
@@ -219,12 +219,15 @@ def _write_table(source: Source, path: Path) -> None:
     write_csv(path, ("image", *labels_in, "split", "subject"), rows)
 
 
-def _check_classes(source: Source, every_class: bool) -> None:
+def _check_classes(source: Source, has_splits: bool, every_class: bool) -> None:
     """Look for splits without faces and for classes that one of them lacks."""
     found = Counter((face.split, face.label) for face in source.faces)
+    splits_found = {face.split for face in source.faces}
     for split in ("train", "test"):
-        if split not in {face.split for face in source.faces}:
+        if split not in splits_found:
             allowed = "train and test with faces"
+            if has_splits and splits_found == {"train"} and source.name in ("csv", "folder"):
+                allowed += "; --test-fraction 0.2 draws a test split"
             source.problem(source.table, "split", split, "has no faces", allowed)
             continue
         for label, class_name in enumerate(source.class_names):

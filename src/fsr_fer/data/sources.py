@@ -320,6 +320,10 @@ def _read_folder(source: Source, has_splits: bool) -> None:
             f"{source.table} has no folder called train or test; expected split/class/picture. "
             "--test-fraction 0.2 draws a split of class/picture"
         )
+    if not has_splits and (named := sorted(filter(split_named, tops))):
+        raise UserError(
+            f"{source.table} has splits, the folders {', '.join(named)}; leave out --test-fraction"
+        )
     splits: dict[str, str | None] = {}
     labels: dict[str, int | None] = {}
     for file in names:
@@ -351,6 +355,9 @@ def _wrapping_folder(names: Sequence[str], depth: int) -> str:
     base = ""
     for level in range(min(map(len, pictures), default=0) - depth):
         if len({parts[level] for parts in pictures}) > 1:
+            break
+        split, inside = map(split_named, pictures[0][level : level + 2])
+        if depth == 3 and split and not inside:  # a split alone, with folders for persons
             break
         base += f"{pictures[0][level]}/"
     return base
