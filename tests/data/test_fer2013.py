@@ -334,6 +334,15 @@ def test_a_missing_test_part_is_said_or_replaced(tmp_path: Path) -> None:
     source = opened(place, test_part="PublicTest")
     assert Counter(face.split for face in source.faces) == {"train": 5, "test": 3}
     assert "PublicTest is the test part here" in source.notes[0]
+    train = write_pixels(tmp_path / "one/x", [row for row in ROWS if row.part == "Training"])
+    for options in ({}, {"test_part": "PublicTest"}):  # which is not there either
+        with pytest.raises(UserError, match=r", the test part; --test-fraction 0\.2 draws one"):
+            opened(train, **options)
+    assert {face.split for face in opened(train, has_splits=False).faces} == {"train"}
+    with pytest.raises(UserError, match=r"^x lists no faces"):
+        opened(write_pixels(tmp_path / "one/x", []))
+    with pytest.raises(UserError, match=r"one/gone\.gz: nothing of FER2013 in it"):
+        opened(train.rename(tmp_path / "one/gone.gz"))
     with pytest.raises(UserError, match=r"has a test part, PrivateTest; leave out --test"):
         opened(write_pictures(tmp_path / "all", ROWS), test_part="PublicTest")
 

@@ -84,7 +84,7 @@ def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> 
         found = _read_pictures(source, pictures, _splits(has_splits, test_part))
     else:
         found = _read_pixels(source, has_splits, _splits(has_splits, test_part))
-    if has_splits and not source.problems:
+    if found and has_splits and not source.problems:
         _check_parts(source, found, test_part)
     if all(class_position(name, source.class_names, None) is None for name in CLASSES):
         raise UserError(
@@ -104,8 +104,10 @@ def _check_parts(source: Source, found: set[str], test_part: str | None) -> None
         raise UserError(f"{source.table} has a test part, PrivateTest; leave out --test")
     wanted = test_part or "PrivateTest"
     if wanted not in found:
-        remedy = "" if test_part else "; --test PublicTest takes the validation part for it"
-        raise UserError(f"{source.table} has no faces of {wanted}, the test part{remedy}")
+        remedy = "--test-fraction 0.2 draws one"
+        if "PublicTest" in found:
+            remedy = "--test PublicTest takes the validation part for it"
+        raise UserError(f"{source.table} has no faces of {wanted}, the test part; {remedy}")
     if test_part:
         source.notes.append(
             f"{test_part} is the test part here; validation faces are held out of train"
@@ -215,7 +217,7 @@ def _add_voted(source: Source, row: Voted, file: str | None, splits: dict[str, s
 def _read_pixels(source: Source, has_splits: bool, splits: dict[str, str]) -> set[str]:
     """Make pictures of the rows and add them; returns the parts that are there."""
     files = source.pictures
-    tables = _tables(files, has_splits)
+    tables = _tables(source, has_splits)
     source.table = " and ".join(PurePosixPath(table).name for table in tables)
     vote_table = outermost(files, VOTE_TABLE)
     votes = _voted(files, vote_table) if vote_table else None
@@ -247,8 +249,9 @@ def _read_pixels(source: Source, has_splits: bool, splits: dict[str, str]) -> se
     return found
 
 
-def _tables(files: Files, has_splits: bool) -> dict[str, str]:
+def _tables(source: Source, has_splits: bool) -> dict[str, str]:
     """The tables of pixels to read, each with its part, "" where its rows say which."""
+    files = source.pictures
     suffixes = ("", ".csv")
     candidates = [name for name in files.names if PurePosixPath(name).suffix.lower() in suffixes]
     columns = {name: first_cells(files, name) for name in candidates}
@@ -272,7 +275,7 @@ def _tables(files: Files, has_splits: bool) -> dict[str, str]:
         )
     if without:
         raise UserError(f"{without[2:]}: no column emotion; {_FORMS} is expected")
-    raise UserError(f"{files.path}: nothing of FER2013 in it; expected {_FORMS}{_hint(files)}")
+    raise UserError(f"{source.table}: nothing of FER2013 in it; expected {_FORMS}{_hint(files)}")
 
 
 def _hint(files: Files) -> str:
