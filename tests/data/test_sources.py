@@ -232,6 +232,29 @@ def test_csv_faults_are_named_with_their_line(csv_folder: Path) -> None:
     assert source.doubtful == ["images/train0.png", "images/train2.png", "images/train3.png"]
 
 
+def test_empty_cells_and_pictures_that_are_elsewhere(csv_folder: Path) -> None:
+    table = csv_folder / "labels.csv"
+    edit_line(table, 2, ",happy,train,ann")
+    edit_line(table, 3, ",sad,train,ann")
+    edit_line(table, 4, "train2.png,,train,ann")
+    edit_line(table, 5, "train3.png,happy,,ann")
+    edit_line(table, 6, f"{csv_folder}/images/train4.png,sad,train,ann")
+    assert [str(problem) for problem in open_source("csv", csv_folder, CLASSES).problems] == [
+        "labels.csv:2: image is empty",
+        "labels.csv:3: image is empty",
+        "labels.csv:4: label is empty",
+        "labels.csv:5: split is empty",
+        f"labels.csv:6: image '{csv_folder}/images/train4.png' is absolute, or leads out of the "
+        "folder",
+    ]
+    zip_of(csv_folder / "images", csv_folder / "images.zip")
+    shutil.copy(csv_folder / "images/train0.png", csv_folder / "images/new.png")
+    edit_line(table, 2, "new.png,happy,train,ann")
+    assert str(open_source("csv", csv_folder, CLASSES).problems[0]) == (
+        "labels.csv:2: image 'new.png' is not in images.zip"
+    )
+
+
 def test_folders_and_their_zip_are_equal(class_folders: Path, tmp_path: Path) -> None:
     (class_folders / "train/happy/.DS_Store").write_bytes(b"junk")
     plain = open_source("folder", class_folders, CLASSES)

@@ -101,7 +101,8 @@ class Source:
         """Train, validation or test, by any common name; None, and a problem noted, if neither."""
         if split := split_named(value):
             return split
-        self.problem(where, "split", value, "is not a split", ", ".join(SPLITS))
+        problem = "is not a split" if value else "is empty"
+        self.problem(where, "split", value, problem, ", ".join(SPLITS))
         return None
 
     def label(self, where: str, value: str) -> int | None:
@@ -121,7 +122,7 @@ class Source:
                 allowed += "; numbers with --numbered-from"
             else:
                 allowed += "; others once they are in dataset.class_names"
-            self.problem(where, "label", value, "is not a label", allowed)
+            self.problem(where, "label", value, "is not a label" if value else "is empty", allowed)
         return label
 
     def votes(self, where: str, cells: Sequence[str]) -> tuple[int, ...]:

@@ -242,8 +242,11 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         )
     base = name[: -len(table)]
     bases = (base, base + "images/")
+    missing, allowed = "is missing", "a path from the folder of the table, or from images/ in it"
     if base + IMAGES_ZIP in files.names:
         source.pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
+        missing = f"is not in {IMAGES_ZIP}"
+        allowed = "a path in it; pictures beside it are read where there is no such zip"
     source.table = table
     content = source.tables[CSV_TABLE] = read_table(files, name)
     known = {unicodedata.normalize("NFC", name): name for name in source.pictures.names}
@@ -260,10 +263,10 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         for column in _CSV_REQUIRED
         if (has_splits or column != "split") and not (voted and column == "label")
     ]
-    if missing := [column for column in required if column not in columns]:
-        draw = "; --test-fraction 0.2 draws one" if missing[0] == "split" else ""
+    if absent := [column for column in required if column not in columns]:
+        draw = "; --test-fraction 0.2 draws one" if absent[0] == "split" else ""
         raise UserError(
-            f"{table}: column {missing[0]!r} is missing; the first line is "
+            f"{table}: column {absent[0]!r} is missing; the first line is "
             f"{','.join(columns)!r}, expected {','.join(_CSV_COLUMNS)} (subject is optional){draw}"
         )
     if not has_splits and "split" in columns:
@@ -275,8 +278,8 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         try:
             found = cells(line, where)
         except UserError:
-            allowed = "cells in quotes that close in the same line"
-            source.problem(where, "line", line[:40], "has a quote that does not close", allowed)
+            right = "cells in quotes that close in the same line"
+            source.problem(where, "line", line[:40], "has a quote that does not close", right)
             continue
         if not any(found):
             continue
@@ -295,11 +298,14 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
             label = source.label(where, row["label"])
         image = PurePosixPath(unicodedata.normalize("NFC", value.replace("\\", "/"))).as_posix()
         file = next((known[base + image] for base in bases if base + image in known), None)
+        if not value:
+            source.problem(where, "image", "", "is empty", allowed)
+            continue
         if escapes(value):
-            source.problem(where, "image", value, "leads out of the folder", "a path inside")
+            problem = "is absolute, or leads out of the folder"
+            source.problem(where, "image", value, problem, allowed)
         elif file is None:
-            allowed = "a path from the folder of the table, or from images/ in it"
-            source.problem(where, "image", value, "is missing", allowed)
+            source.problem(where, "image", value, missing, allowed)
         source.add(where, image, file, split, label, row.get("subject", ""), votes)
     known_columns = {*_CSV_COLUMNS, *(_CSV_VOTES if voted else ())}
     if unused := [column for column in columns if column not in known_columns]:
