@@ -132,7 +132,10 @@ def test_faces_that_a_detector_finds_are_read(model_file: Path, here: Path) -> N
     assert json.loads(json.dumps(red.to_dict()))["score"] == 0.75
     (none,) = model.predict(paint(here / "blue.png", BLUE, 50), faces="detect", min_face=12)
     assert (none.status, none.box) == ("no_face", None)
-    assert none.message.startswith("none of 12 pixels or more was found")
+    assert none.message == (  # in words for the command, Python and HTTP alike
+        "none of 12 pixels or more was found; if one face fills the picture, "
+        "read it as a crop or give its box"
+    )
     assert detector.asked == [10, 12]
     given = list(model.predict("scene.png", boxes=[[(200, 100, 50, 50)]], box_form="xywh"))
     crop = list(model.predict(here / "blue.png"))

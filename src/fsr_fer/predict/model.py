@@ -189,7 +189,10 @@ class Model:
             return rgb, [row]
         least = choices.min_face or default_min_face(width, height)
         found = (self._detector or shipped()).detect(rgb, least)
-        message = f"none of {least} pixels or more was found; `--faces crops` if it is one"
+        message = (
+            f"none of {least} pixels or more was found; if one face fills the picture, "
+            "read it as a crop or give its box"
+        )
         none = replace(row, status="no_face", message=message)
         faces = [  # another detector may have NumPy's numbers, which JSON does not know
             replace(row, box=Box(*map(float, box)), score=None if score is None else float(score))
