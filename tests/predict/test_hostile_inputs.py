@@ -71,6 +71,10 @@ FILES: dict[str, tuple[bytes, tuple[str, str]]] = {
     "icon.png": (encoded(Image.new("RGB", (16, 16)), "ICO"), NO_PICTURE),
     "weights.png": (b"\x80\x04cos\nsystem\n(S'false'\ntR.", NO_PICTURE),
     "before.jpg": (b"x" + noise("JPEG"), NO_PICTURE),
+    "phone.jpg": (
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        ("unreadable", "that can be read: jpeg, png, bmp, gif, tiff, webp, ppm"),
+    ),
     "after.jpg": (noise("JPEG") + b"<?php ?>" * 99, PLAIN),
     "after.png": (noise("PNG") + bytes(9999), PLAIN),
     "filled.jpg": (noise("JPEG")[:900] + b"\xff\xd9", ("unreadable", "cut off")),
