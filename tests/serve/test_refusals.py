@@ -170,10 +170,13 @@ def test_what_is_no_form_is_told_so(
 
 def test_other_addresses_and_methods(small: Client) -> None:
     assert small.ask("GET", "/../../etc/passwd")[0] == 404
-    assert json.loads(small.ask("GET", "/nothing")[1]) == {"error": "Not Found"}
+    for method, path in (("GET", "/nothing"), ("POST", "/predict/"), ("GET", "/health/")):
+        status, content, _ = small.ask(method, path)
+        said = f"there is no {path}; /openapi.json lists what there is"
+        assert (status, json.loads(content)) == (404, {"error": said})
     status, content, headers = small.ask("GET", "/predict")
     assert (status, headers["allow"]) == (405, "POST")
-    assert json.loads(content) == {"error": "Method Not Allowed"}
+    assert json.loads(content) == {"error": "/predict takes POST, not GET"}
 
 
 def test_a_name_in_any_encoding_is_answered(client: Client) -> None:

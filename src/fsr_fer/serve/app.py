@@ -71,7 +71,9 @@ def build_app(
     routes = [Route(path, one, methods=["GET"]) for path, one in responses.items()]
     routes.append(Route("/predict", _Service(model, limits).predict, methods=["POST"]))
     guard, handlers = Middleware(Guard, host=host), {HTTPException: _refuse}
-    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+    app = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+    app.router.redirect_slashes = False  # its answer to /predict/ would be empty
+    return app
 
 
 class _Service:
@@ -119,4 +121,9 @@ class _Service:
 
 
 async def _refuse(request: Request, error: Any) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    said, path = error.detail, request.scope["path"][:100]
+    if error.status_code == 404:
+        said = f"there is no {path}; /openapi.json lists what there is"
+    elif error.status_code == 405:
+        said = f"{path} takes {error.headers['Allow']}, not {request.method}"
+    return JSONResponse({"error": said}, error.status_code, error.headers)
