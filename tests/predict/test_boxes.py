@@ -57,7 +57,7 @@ def test_lines_that_make_no_sense_keep_their_place(tmp_path: Path) -> None:
     lines = ['{"image": "a", "xywh": [1, 2, 3, 4]}', "not json", "[1]", '{"xywh": [1, 2, 3, 4]}']
     lines += ['{"image": "a", "xywh": [1, 2]}', '{"image": "b", "box": null}']
     pictures = read(tmp_path / "b.jsonl", "\n".join(lines))
-    none = "is no JSON object; each is one"  # they are not one array
+    none = "is no JSON object; each must be one"  # they are not one array
     problems = ["", f"line 2 {none}", f"line 3 {none}", "line 4 names no picture", "", ""]
     assert [picture.problem for picture in pictures] == problems
     assert pictures[1].source == f"{tmp_path}/b.jsonl:2"
@@ -113,6 +113,12 @@ def test_of_several_forms_the_named_one_is_taken(tmp_path: Path) -> None:
         ("b.csv", "a.png,1,2,3,4\n", None, "line 1 is no header"),
         ("b.csv", "image;x;y;w;h\na.png;1;2;3;4\n", None, "commas between"),
         ("b.jsonl", '{"image": "a.png", "bbox": [1, 2, 3, 4]}', "xywh", "or in the key box"),
+        (
+            "b.jsonl",
+            '{"image": "a.png", "box": {"xmin": 1, "ymin": 2, "xmax": 4, "ymax": 6}}',
+            None,
+            "line 1: the keys do not name the form of a box; expected x,y,width,height",
+        ),
         ("b.csv", 'image,x,y,w,h\n"b,1,2,3,4\nc,1,2,3,4\n', None, "is no CSV file"),
         ("b.txt", "", None, "from .csv"),
     ],

@@ -118,7 +118,9 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             except (ValueError, RecursionError):
                 said = None
             if not isinstance(said, dict):
-                yield _Line(number, "", problem=f"line {number} is no JSON object; each is one")
+                yield _Line(
+                    number, "", problem=f"line {number} is no JSON object; each must be one"
+                )
                 continue
             name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
             try:
@@ -142,8 +144,8 @@ def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | No
         named = inner if isinstance(inner, dict) else said
         columns, found = _form_of(list(named), form, where)
         given = [named[column] for column in columns]
-        if not found and "box" in said:
-            return NO_BOX if inner else None  # null, as for a picture without a face
+        if not found and "box" in said and not inner:
+            return None  # null, as for a picture without a face
     if not found:
         raise _unnamed(where)
     _agree(where, found, form)
