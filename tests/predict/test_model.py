@@ -43,9 +43,14 @@ def test_options_of_what_is_said(model: Model, here: Path) -> None:
     assert face.uncertain is False
     for wrong in ({"top_k": 0}, {"min_probability": 1.1}, {"batch_size": 0}, {"faces": "all"},
                   {"min_face": 7}, {"min_face": math.nan}, {"top_k": 1.5}, {"every": 1.5},
+                  {"every": None}, {"batch_size": None}, {"min_probability": "0.5"},
                   {"box_form": "corners"}):  # fmt: skip
         with pytest.raises(ValueError, match=next(iter(wrong))):
             model.predict(picture, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="min_face is '12'; expected a whole number from 8"):
+        model.predict(picture, min_face="12")  # type: ignore[arg-type]
+    (face,) = model.predict(picture, min_probability=np.float64(0.4))
+    assert json.loads(json.dumps(face.to_dict()))["uncertain"] is False
 
 
 def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:

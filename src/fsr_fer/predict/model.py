@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +252,7 @@ class Model:
             probability=named[label],
             probabilities=named,
             expected_accuracy=measured,
-            uncertain=named[label] < (self.card.uncertain_below if limit is None else limit),
+            uncertain=bool(named[label] < (self.card.uncertain_below if limit is None else limit)),
         )
 
 
@@ -305,11 +305,13 @@ def _check(choices: Choices, every: int) -> None:
         ("top_k", choices.top_k, 1),
         ("every", every, 1),
     ):
-        if value is not None and not (isinstance(value, Integral) and value >= least):
-            raise ValueError(f"{name} is {value}; expected a whole number from {least}")
+        if value is None and name in ("min_face", "top_k"):
+            continue
+        if not (isinstance(value, Integral) and value >= least):
+            raise ValueError(f"{name} is {value!r}; expected a whole number from {least}")
     limit = choices.min_probability
-    if limit is not None and not 0 <= limit <= 1:
-        raise ValueError(f"min_probability is {limit}; expected 0 to 1")
+    if limit is not None and not (isinstance(limit, Real) and 0 <= limit <= 1):
+        raise ValueError(f"min_probability is {limit!r}; expected 0 to 1")
 
 
 def _pictures(
