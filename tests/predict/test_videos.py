@@ -87,6 +87,15 @@ def test_seconds_are_those_of_the_video_and_one_frame_in_25_is_the_default(
     assert found(predict("slow.mov", "--every", 13, "--format", "csv")[1])[-1][:2] == ("26", "9.5")
     table = predict("slow.mov")[1]
     assert table.splitlines()[2].startswith("slow.mov frame 25, 8.00 s  ")
+    (here / "boxes.csv").write_text(
+        "image,frame,x,y,w,h\nslow.mov,25,10.5,10.25,12.75,12.75\n"
+        "a/long/way/to/slow.mov,0,10.5,10.25,12.75,12.75\n"
+    )
+    table = predict("--boxes", "boxes.csv")[1]  # where a face is does not hide in which video
+    assert [line[:34] for line in table.splitlines()[1:]] == [
+        "slow.mov frame 25, 8.00 s [10.5,10",
+        "...ay/to/slow.mov frame 0 [10.5,10",
+    ]
 
 
 def test_videos_stand_among_pictures_in_folders_lists_and_shards(

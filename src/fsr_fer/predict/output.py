@@ -19,7 +19,8 @@ LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 CONTROLS = ("Cc", "Zl", "Zp")
 """Unicode's categories of characters that end a line or command a terminal."""
 FIRST = ("input", "source", "frame", "seconds", "status")
-SOURCE_WIDTH = 40
+SOURCE_WIDTH, NAME_WIDTH = 40, 17
+"""Characters of a table's first column, and how many of them a name has, whatever follows it."""
 JSON_START = b'{"input": '
 """How each line of ``to_dict`` begins."""
 WORTH_SAYING = 0.1
@@ -70,11 +71,15 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _table(row: Prediction) -> str:
-    source = _one_line(row.source)
+    source, where = _one_line(row.source), ""
     if row.frame is not None:
-        source += f" frame {row.frame}" + ("" if row.seconds is None else f", {row.seconds:.2f} s")
+        where += f" frame {row.frame}" + ("" if row.seconds is None else f", {row.seconds:.2f} s")
     if row.box is not None:
-        source += f" [{row.box.x:g},{row.box.y:g} {row.box.width:g}x{row.box.height:g}]"
+        where += f" [{row.box.x:g},{row.box.y:g} {row.box.width:g}x{row.box.height:g}]"
+    width = max(SOURCE_WIDTH - len(where), NAME_WIDTH)
+    if len(source) > width:
+        source = "..." + source[3 - width :]
+    source += where
     if row.label is None:
         pixels = "-" if row.pixels is None else str(row.pixels)
         return _table_line(source, pixels, "-", "-", "-", f"{row.status}: {row.message}")
@@ -90,8 +95,6 @@ def _table(row: Prediction) -> str:
 
 
 def _table_line(source: str, *cells: str) -> str:
-    if len(source) > SOURCE_WIDTH:
-        source = "..." + source[3 - SOURCE_WIDTH :]
     pixels, label, probability, expected, note = cells
     line = f"{source:{SOURCE_WIDTH}}  {pixels:>6}  {label:12}  {probability:>11}  {expected:>8}"
     return f"{line}  {note}".rstrip() + "\n"
