@@ -264,7 +264,7 @@ def test_parts_are_every_picture_once(faces: Path, predict: Predict) -> None:
         sources_of(predict("faces", "--format", "csv", "--shard", f"{i}/3")[1]) for i in (1, 2, 3)
     ]
     assert parts == [["faces/a.PNG", "faces/z.png"], ["faces/b.png"], ["faces/c/d.png"]]
-    for wrong in ("0/3", "4/3", "1", "a/b", "1/3/2", "-1/3"):
+    for wrong in ("0/3", "4/3", "1", "a/b", "1/3/2", "-1/3", "1/" + "9" * 5000):
         assert predict("faces", "--shard", wrong)[0] == 2
 
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import os
+import re
 import sys
 import time
 import warnings
@@ -183,10 +184,11 @@ def predict_command(
 def _part(shard: str | None) -> tuple[int, int]:
     if shard is None:
         return 1, 1
-    first, _, second = shard.partition("/")
-    if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
-        raise typer.BadParameter(f"--shard is {shard!r}; expected I/N with I from 1 to N: 1/4")
-    return int(first), int(second)
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise typer.BadParameter(f"--shard is {shard[:40]!r}; expected I/N with I from 1 to N: 1/4")
+    return part, parts
 
 
 def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
