@@ -97,7 +97,7 @@ def test_help_cuts_no_summary_short(run: Run, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_path: Path) -> None:
-    target = tmp_path / "model.onnx"
+    target = tmp_path / "my model.onnx"
     missing = "fsr-fer: models/small/packed.safetensors is not there; `dvc repro pack` makes it"
     expected = f"{missing} where params.yaml has profile: small\n"
     assert refused(run("export", target)) == expected
@@ -105,7 +105,7 @@ def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_pa
     packed(project / "models/small/packed.safetensors", **mean)
     code, out, _ = run("export", target, "--licence", "research")
     assert (code, load(target).class_names) == (0, ("a", "b", "c"))
-    assert out == f"wrote {target}: fsr-fer predict --model {target} PICTURES\n"
+    assert out == f"wrote {target}: fsr-fer predict --model '{target}' PICTURES\n"
     assert "exists already; add --force to replace it" in run("export", target)[2]
     os.mkfifo(tmp_path / "pipe")
     for no_file in (tmp_path, tmp_path / "pipe", ""):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -138,7 +139,7 @@ def export_command(
     if file.exists() and not force:
         raise UserError(f"{file} exists already; add --force to replace it")
     write_onnx(packed, file, licence)
-    typer.echo(f"wrote {file}: fsr-fer predict --model {file} PICTURES")
+    typer.echo(f"wrote {file}: fsr-fer predict --model {shlex.quote(str(file))} PICTURES")
 
 
 @app.command("import", rich_help_panel=RUN)
