@@ -74,7 +74,8 @@ def decode_picture(data: bytes) -> np.ndarray:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise PictureError(f"has more than {MOST_PIXELS:,} pixels; no more are read") from None
     except Image.UnidentifiedImageError:
-        raise PictureError("is not a picture in a format that can be read") from None
+        known = ", ".join(FORMATS)
+        raise PictureError(f"is not a picture in a format that can be read: {known}") from None
     except Exception as error:  # damaged bytes make decoders fail in every way there is
         raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
-from fsr_fer.data.images import FORMATS, PictureError, decode_picture
+from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.predict.results import Box
 
 Channels = Literal["rgb", "bgr", "gray"]
@@ -47,10 +46,6 @@ class Picture:
             return decode_picture(content)
         except MemoryError:
             raise PictureError("is too large for this machine's memory") from None
-        except PictureError as error:
-            if isinstance(error.__context__, UnidentifiedImageError):
-                raise PictureError(f"{error}: {', '.join(FORMATS)}") from None
-            raise
 
 
 def _read_file(path: str) -> bytes:
