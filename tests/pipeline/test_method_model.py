@@ -54,13 +54,14 @@ def test_a_method_predicts_what_evaluate_does(project: Path, row: str, model: st
     full = np.stack([synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(3)])
     small = downsample(full, 4, RESIZE)
     method = load_method(MethodSettings(model=model, faces="downsample"), project / "models/small")
-    cpu, rows = torch.device("cpu"), np.arange(3)
+    cpu, rows, bias = torch.device("cpu"), np.arange(3), torch.zeros(7, dtype=torch.float64)
     reader = load(row)
     assert reader.class_names == CLASS_NAMES
     confidences = []
     for images, made, side in ((full, None, 100), (small, (4, RESIZE), 25)):
         faces = list(reader.predict(list(images), channels="rgb"))
-        classes, confidence = method.predict(Faces(images, rows, made), made is not None, cpu, "")
+        opened = Faces(images, rows, made)
+        classes, confidence = method.predict(opened, made is not None, bias, cpu, "")
         assert [face.label for face in faces] == [CLASS_NAMES[c] for c in classes]
         found = [face.probability for face in faces]
         np.testing.assert_allclose(np.array(found, float), confidence, rtol=1e-5)
