@@ -190,14 +190,31 @@ def test_while_faces_are_looked_for_it_says_so(open_page) -> None:
     assert page.locator("#label").inner_text() == "…"
 
 
-def test_what_is_dropped_and_no_file_is_told_so(open_page) -> None:
+def keep(waiting: list[Any], route: Any) -> None:
+    waiting.append(route)
+
+
+def test_what_is_dropped_and_no_file_is_told_so_whatever_is_answered_afterwards(open_page) -> None:
     page = open_page()
-    page.evaluate("""() => {
-        const dataTransfer = new DataTransfer();
-        dataTransfer.setData("text/uri-list", "https://other.example/face.jpg");
-        dispatchEvent(new DragEvent("drop", { dataTransfer }));
-    }""")
-    wait_for(page, "#note.bad", "That is no file. Save the picture and drop that, or copy and")
+    wait_for(page, "#pixels", "100 pixels")
+    for ask, answered in (
+        (lambda: page.locator("#size").fill("14"), ("#expected", "66 of 100")),
+        (lambda: drop(page, picture(RED, side=100)), ("#label", "red")),
+    ):
+        waiting: list[Any] = []
+        page.route("**/predict", partial(keep, waiting))
+        with page.expect_request("**/predict"):
+            ask()
+        page.evaluate("""() => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.setData("text/uri-list", "https://other.example/face.jpg");
+            dispatchEvent(new DragEvent("drop", { dataTransfer }));
+        }""")
+        wait_for(page, "#note.bad", "That is no file. Save the picture and drop that, or copy")
+        waiting[0].continue_()
+        page.unroute("**/predict")
+        wait_for(page, *answered)
+        wait_for(page, "#note.bad", "That is no file.")
 
 
 def reply(answer: dict[str, Any] | None, route: Any) -> None:

@@ -11,7 +11,8 @@ let chosen = 0; // which of them is made smaller
 let boxes = null; // squares that somebody drew, [x, y, width, height]; null: the service looks
 let stream = null; // the webcam, while it is on
 let starting = false; // whether the browser asks for leave to use it
-let shows = 0; // pictures that were to be shown: the last one counts, whichever is decoded first
+let shows = 0; // what was to be shown: the last one counts, whichever is decoded or answered first
+let failure = ""; // why the service gave no answer
 
 // ---- The service ---------------------------------------------------------------------------
 
@@ -44,7 +45,8 @@ function latest(work) {
       await work().catch((error) => {
         if (wanted) return; // it is of what nobody looks at any more
         showReading(null);
-        say(error.message, true);
+        failure = error.message;
+        say(failure, true);
       });
     }
     running = null;
@@ -59,6 +61,7 @@ function latest(work) {
 /** Find and read the faces of the picture; the chosen one comes back at 100 pixels or fewer. */
 const readPicture = latest(async () => {
   const now = picture;
+  const number = shows;
   let found = await ask(now.blob, now.name, Number($("size").max), boxes);
   if (now !== picture && !stream) return; // another one came
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
@@ -76,7 +79,7 @@ const readPicture = latest(async () => {
   if (rows[chosen].status !== "ok") chosen = Math.max(0, rows.findIndex((row) => row.status === "ok"));
   const only = rows.length === 1 && rows[0].status !== "ok";
   const subject = rows[0].status === "unreadable" ? "The picture " : "";
-  say(only ? subject + rows[0].message : note, only);
+  if (number === shows) say(only ? subject + rows[0].message : note, only);
   $("square").hidden = !boxes;
   draw(now);
   listFaces();
@@ -93,7 +96,7 @@ const readSmall = latest(async () => {
   const small = await ask(bytesOf(face), "face.png", Number($("size").value));
   if (face !== rows[chosen]?.downsampled?.face) return;
   showReading(small[0].downsampled);
-  if ($("note").classList.contains("bad")) say(ANOTHER); // it went wrong before
+  if ($("note").textContent === failure) say(ANOTHER);
 });
 
 /** The file in a data: address. */
@@ -442,8 +445,12 @@ function listen() {
   addEventListener("drop", (event) => {
     event.preventDefault();
     $("source").classList.remove("over");
-    if (event.dataTransfer.files.length) take(event.dataTransfer.files);
-    else say("That is no file. Save the picture and drop that, or copy and paste it.", true);
+    if (event.dataTransfer.files.length) {
+      take(event.dataTransfer.files);
+      return;
+    }
+    shows += 1;
+    say("That is no file. Save the picture and drop that, or copy and paste it.", true);
   });
   addEventListener("paste", (event) => take(event.clipboardData.files));
   addEventListener("resize", () => {
