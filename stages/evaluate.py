@@ -4,9 +4,9 @@ from fsr_fer.common.device import choose_device
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.class_balance import PredictionSettings
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
-from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage
 

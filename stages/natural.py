@@ -1,6 +1,6 @@
 """Store the natural pictures for image super-resolution: ``python -m stages.natural``."""
 
-from fsr_fer.data.natural import pack_pictures
+from fsr_fer.data.natural_packing import pack_pictures
 from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage

@@ -8,9 +8,9 @@ from fsr_fer.common.files import write_json
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_restorers
 from fsr_fer.evaluation.restoration import fidelity, write_restored
-from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage, load_stage
 

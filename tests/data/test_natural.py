@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.natural import NaturalPictures, open_pictures, pack_pictures
+from fsr_fer.data.natural import NaturalPictures, open_pictures
+from fsr_fer.data.natural_packing import pack_pictures
 from tests.data.raw_faces import encoded
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method, load_restorers
-from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr

@@ -16,8 +16,8 @@ from fsr_fer.data.downsampling import downsample
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.data.synthetic.dataset import CLASS_NAMES, synthetic_face
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method
-from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.weights import save_network

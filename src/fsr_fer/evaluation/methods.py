@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
-from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.image_tensors import Restorer

@@ -12,7 +12,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
-from fsr_fer.evaluation.class_balance import PredictionSettings, class_bias
+from fsr_fer.evaluation.class_balance import PredictionSettings, log_class_shares
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predictions import HR, PredictionTable
 
@@ -63,8 +63,8 @@ def predict_test_faces(
     known, wanted = method.network.class_names, manifest.class_names
     if known != wanted:
         raise UserError(f"{name} was trained on the classes {known}, not {wanted}")
-    train = manifest.labels[manifest.rows("train")].tolist()
-    bias = torch.tensor(class_bias(settings, train, len(wanted)), dtype=torch.float64)
+    shares = log_class_shares(manifest.labels[manifest.rows("train")], len(wanted))
+    bias = torch.from_numpy(-settings.class_balance * shares)
     rows = manifest.rows("test")
     predicted, confidence = {}, {}
     for column, some in faces.items():

@@ -1,17 +1,9 @@
-"""Settings of methods, packing, statistics, report and review, as params.yaml gives them."""
+"""Settings of packing, statistics, report and review, as params.yaml gives them."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fsr_fer.common.settings import FULL_SIZE, NotNegativeFloat, Range, Share, require
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodSettings:
-    """A method's network below ``models/<profile>``, its small faces below ``data/<profile>``."""
-
-    model: str
-    faces: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,6 @@ Acharya et al. 2018, layers and constants as in their code. ``extractor`` ends a
 (equations 1 and 2), ``classifier`` holds C() and the logits.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -208,8 +206,10 @@ def layer_weights(network: nn.Module) -> list[Tensor]:
     return [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
-def folded(layer: Any, norm: Any) -> tuple[Tensor, Tensor]:
+def folded(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight and bias of ``norm(layer(values))`` in eval mode, of a layer without bias."""
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert isinstance(norm, BetaNorm)
     factor = (norm.running_var + BATCH_NORM_EPS).rsqrt()
     weight = layer.weight * factor.view(-1, *[1] * (layer.weight.dim() - 1))
     return weight, norm.beta - norm.running_mean * factor

@@ -9,8 +9,8 @@ import torch
 from fsr_fer.common.device import choose_device
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import Method, load_method
-from fsr_fer.evaluation.settings import MethodSettings
 from fsr_fer.pipeline.dvc_tracking import find_root
 from fsr_fer.pipeline.params import selected_profile
 from fsr_fer.pipeline.paths import Paths

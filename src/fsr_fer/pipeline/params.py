@@ -24,9 +24,9 @@ from fsr_fer.data.settings import (
     ValidateSettings,
 )
 from fsr_fer.evaluation.class_balance import PredictionSettings
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.settings import (
     EvaluateSettings,
-    MethodSettings,
     PackSettings,
     ReportSettings,
     ReviewSettings,

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import read_json
 from fsr_fer.common.settings import build
-from fsr_fer.evaluation.settings import MethodSettings
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.pipeline.code_fingerprint import fingerprint
 from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, PIPELINE_FILE, SETTINGS_FILE, Paths

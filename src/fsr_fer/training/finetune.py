@@ -23,6 +23,7 @@ from fsr_fer.data.degradations import Kernel, add, blur, brighten, jpeg, shrink
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.settings import DownsampleSettings
+from fsr_fer.evaluation.class_balance import log_class_shares
 from fsr_fer.evaluation.predictions import HR
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
@@ -279,8 +280,7 @@ def finetune(
     """
     require_one_process()
     classes = pretrained.classifier.logits.out_features
-    shares = np.bincount(train.labels, minlength=classes) / len(train)
-    log_shares = torch.from_numpy(np.log(np.maximum(shares, 1 / len(train)))).float()
+    log_shares = torch.from_numpy(log_class_shares(train.labels, classes)).float()
     trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device, ensemble)
     rows, held_out = np.arange(len(validation)), {HR: validation}
     full = np.ascontiguousarray(validation.images[validation.rows])
