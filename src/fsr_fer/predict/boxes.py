@@ -118,6 +118,10 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             except (ValueError, RecursionError):
                 said = None
             if not isinstance(said, dict):
+                if first:  # a whole array, or over several lines
+                    raise UserError(
+                        f"{path}: line {number} is no JSON object; expected one a line (JSON lines)"
+                    )
                 yield _Line(
                     number, "", problem=f"line {number} is no JSON object; each must be one"
                 )
