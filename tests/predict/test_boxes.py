@@ -67,9 +67,11 @@ def test_lines_that_make_no_sense_keep_their_place(tmp_path: Path) -> None:
     assert [bool(row.problem) for row in rows] == [False, True, False]
 
 
-@pytest.mark.parametrize("text", ['[{"image": "a"}]', '[\n  {\n    "image": "a"\n', "image: a"])
-def test_a_file_that_is_no_json_lines_is_refused_as_a_whole(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserError, match="line 1 is no JSON object; expected one a line"):
+@pytest.mark.parametrize(
+    "text", ['[{"image": "a"}]', '[\n  {\n    "image": "a"\n', '{\n"image": "a"}']
+)
+def test_one_json_of_several_lines_is_refused_as_a_whole(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match="line 1 begins an array or an object of several lines"):
         read(tmp_path / "b.json", text)
 
 

@@ -118,9 +118,10 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             except (ValueError, RecursionError):
                 said = None
             if not isinstance(said, dict):
-                if first:  # a whole array, or over several lines
+                if number == 1 and text.lstrip()[0] in "[{":
                     raise UserError(
-                        f"{path}: line {number} is no JSON object; expected one a line (JSON lines)"
+                        f"{path}: line {number} begins an array or an object of several lines; "
+                        "expected an object a line (JSON lines)"
                     )
                 yield _Line(
                     number, "", problem=f"line {number} is no JSON object; each must be one"
