@@ -43,19 +43,16 @@ from tests.pipeline.test_stages import workspace
 
 AIMS = ("any moment", "any moment", "any moment", "line of a save", "part of the bytes")
 
-SAVES = 15
-"""Checkpoints that a training saves when nobody disturbs it."""
-
 Sabotage = Callable[[], None]
 """What a fork does to itself before it begins."""
 
 
 class Training:
-    """One stage in a folder of its own, run in forks of this process."""
+    """One stage in a folder of its own, run in forks of this process; it saves ``saves`` times."""
 
-    def __init__(self, folder: Path, name: str, item: str | None) -> None:
-        self.name, self.item = name, item
-        self.folder = prepared(folder, until=name)
+    def __init__(self, folder: Path, name: str, item: str | None, saves: int) -> None:
+        self.name, self.item, self.saves = name, item, saves
+        self.folder = prepared(folder, until=name, saves=saves)
         os.chdir(self.folder)
         self.outs = [self.folder / out for out in load_stage(name, item).outs]
         self.expected, self.seconds = self._undisturbed()
@@ -120,13 +117,13 @@ class Training:
         return "between checkpoints" if saved else "before the first checkpoint"
 
 
-def prepared(folder: Path, until: str) -> Path:
+def prepared(folder: Path, until: str, saves: int) -> Path:
     """A folder in which every stage before ``until`` has run."""
     folder = workspace(folder)
     params = read_yaml(folder / "params.yaml")
-    params["pretrain"] |= {"epochs": SAVES, "learning_rate_milestones": [2]}
+    params["pretrain"] |= {"epochs": saves, "learning_rate_milestones": [2]}
     params["fsr"] |= {
-        "iterations": 4 * SAVES,
+        "iterations": 4 * saves,
         "validation_every": 4,
         "learning_rate_milestones": [9],
     }
@@ -148,9 +145,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_at_a_line_of_a_save(chance: random.Random) -> Sabotage:
+def die_at_a_line_of_a_save(chance: random.Random, saves: int) -> Sabotage:
     """Die before a random line of a random save is executed."""
-    left = chance.randrange(25 * SAVES)  # about as many as all saves have
+    left = chance.randrange(25 * saves)  # about as many as all saves have
 
     def on_line(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal left
@@ -169,9 +166,9 @@ def die_at_a_line_of_a_save(chance: random.Random) -> Sabotage:
     return lambda: sys.settrace(on_call)
 
 
-def die_in_the_middle_of_a_file(chance: random.Random) -> Sabotage:
+def die_in_the_middle_of_a_file(chance: random.Random, saves: int) -> Sabotage:
     """Die when a random part of a random checkpoint has been written."""
-    left, share = chance.randrange(SAVES), chance.random()
+    left, share = chance.randrange(saves), chance.random()
     write_tensors = checkpoint.write_tensors
 
     def partly(tensors: Any, path: Path, metadata: Any) -> None:
@@ -193,9 +190,9 @@ def killed(training: Training, aim: str, chance: random.Random) -> bool:
     if aim == "any moment":
         return killed_after(training, chance.uniform(0, training.seconds))
     if aim == "line of a save":
-        sabotage = die_at_a_line_of_a_save(chance)
+        sabotage = die_at_a_line_of_a_save(chance, training.saves)
     else:
-        sabotage = die_in_the_middle_of_a_file(chance)
+        sabotage = die_in_the_middle_of_a_file(chance, training.saves)
     return wait(training.start(sabotage)) == -signal.SIGKILL
 
 
@@ -256,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill trainings and compare what they end with.")
     parser.add_argument("training", choices=("pretrain", "fsr"))
     parser.add_argument("--kills", type=int, default=100, help="trainings killed (100)")
+    parser.add_argument("--saves", type=int, default=15, help="checkpoints of a training (15)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     parser.add_argument("--results", type=Path, default=__file__, help="a JSON file")
     arguments = parser.parse_args()
@@ -265,7 +263,7 @@ def main() -> None:
     results_file = arguments.results.resolve()
     item = "reweighted" if arguments.training == "fsr" else None
     with tempfile.TemporaryDirectory() as folder:
-        training = Training(Path(folder) / "project", arguments.training, item)
+        training = Training(Path(folder) / "project", arguments.training, item, arguments.saves)
         found = kill_often(training, arguments.kills, random.Random(arguments.seed))
         os.chdir(ROOT)
     machine = describe_machine("numpy", "torch", "safetensors", "dvclive")

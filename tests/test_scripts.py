@@ -13,7 +13,7 @@ from tests.pipeline.provenance.conftest import shell
 @pytest.mark.parametrize("training", ["pretrain", "fsr"])
 def test_killed_trainings_end_as_undisturbed_ones(tmp_path: Path, training: str) -> None:
     results = tmp_path / "kill.json"
-    words = ["benchmarks/kill.py", training, "--kills=5", f"--results={results}"]
+    words = ["benchmarks/kill.py", training, "--kills=5", "--saves=6", f"--results={results}"]
     shell(ROOT, "env", "OMP_NUM_THREADS=1", sys.executable, *words)
     found = json.loads(results.read_text())[training]
     assert found["trainings"] == found["equal"] == 5

@@ -1,8 +1,9 @@
-"""Stages one after the other, each a fork of one process that has loaded torch.
+"""Stages one after the other, each a fork of one process that has loaded what most of them need.
 
     cd FOLDER; python .../tests/pipeline/forks.py code settings 'synthesize small' ...
 
-Starting Python and loading torch takes longer than a very small stage's work.
+Starting Python, loading torch and dvclive and reading the code take longer than a very small stage
+works.
 """
 
 import importlib
@@ -16,10 +17,13 @@ def run_stages(commands: Iterable[str]) -> None:
     """Run stages of the current folder; exit with a line if one fails."""
     sys.path.insert(0, os.getcwd())
     importlib.import_module("stages")  # fixes arithmetic, so before torch
-    importlib.import_module("torch")
+    for module in ("torch", "dvclive", "dvc.repo"):
+        importlib.import_module(module)
+    code = importlib.import_module("fsr_fer.pipeline.code_fingerprint")
 
     for command in commands:
         name, *arguments = command.split()
+        code.fingerprint(name)
         child = os.fork()
         if child == 0:
             sys.argv = [f"stages/{name}.py", *arguments]
