@@ -151,6 +151,7 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     wait_for(page, "#faces", "50 pixels")
     wait_for(page, "#faces", "1: blue")
     wait_for(page, "#label", "blue")
+    assert page.locator("#note").inner_text() == ""
     page.locator("#picture").focus()
     page.keyboard.press("-")
     wait_for(page, "#faces", "45 pixels")

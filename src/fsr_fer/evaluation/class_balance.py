@@ -9,7 +9,7 @@ from fsr_fer.common.settings import NotNegativeFloat
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionSettings:
-    """Times the log class shares, subtracted from every method's logits (equation 9).
+    """``class_balance`` times the log class shares is subtracted from all logits (equation 9).
 
     With probabilities that are calibrated 0 gets most faces right, 1 the best mean over classes.
     """

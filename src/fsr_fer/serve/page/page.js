@@ -12,7 +12,7 @@ let boxes = null; // squares that somebody drew, [x, y, width, height]; null: th
 let stream = null; // the webcam, while it is on
 let starting = false; // whether the browser asks for leave to use it
 let shows = 0; // what was to be shown: the last one counts, whichever is decoded or answered first
-let failure = ""; // why the service gave no answer
+let failure = null; // why the service gave no answer
 
 // ---- The service ---------------------------------------------------------------------------
 
