@@ -151,7 +151,6 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     wait_for(page, "#faces", "50 pixels")
     wait_for(page, "#faces", "1: blue")
     wait_for(page, "#label", "blue")
-    assert page.locator("#note").inner_text() == ""
     page.locator("#picture").focus()
     page.keyboard.press("-")
     wait_for(page, "#faces", "45 pixels")
@@ -160,6 +159,9 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     # A tap puts a square of the same size somewhere else.
     page.mouse.click(left + 40 * factor, top + 50 * factor)
     wait_for(page, "#faces", "red")
+    page.locator("#size").fill("14")
+    wait_for(page, "#expected", "66 of 100")
+    assert page.locator("#note").inner_text() == ""
 
 
 def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> None:
