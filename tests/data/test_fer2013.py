@@ -470,7 +470,7 @@ def test_damaged_files_are_one_line(tmp_path: Path) -> None:
     as_table(tmp_path / "b")
     content = (tmp_path / "b/fer2013.csv").read_bytes()
     (tmp_path / "b/fer2013.csv").write_bytes(content[:20000] + b"\xff" + content[20001:])
-    with pytest.raises(UserError, match=r"fer2013\.csv is not UTF-8 text"):
+    with pytest.raises(UserError, match=r"fer2013\.csv:4 is not UTF-8 text"):
         opened(tmp_path / "b")
 
 

@@ -65,7 +65,7 @@ def test_rafdb_subjects_are_an_extension(rafdb: Path) -> None:
     assert faces["train_00002.jpg"] == ""
     edit_line(table, 2, "nobody.jpg bob")
     found = problems(open_source("rafdb", rafdb, CLASSES))
-    assert found == [("EmoLabel/subject.txt", "name", "nobody.jpg")]
+    assert found == [("EmoLabel/subject.txt:2", "line", "nobody.jpg bob")]
 
 
 def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:

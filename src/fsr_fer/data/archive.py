@@ -124,13 +124,10 @@ class ZipFiles:
 
     def read(self, name: str) -> bytes:
         """The whole content; UnreadableFileError also if it is damaged or encrypted."""
+        if self._entries[name].file_size > MAXIMUM_FILE_BYTES:
+            raise UnreadableFileError("is far too large for a picture")
         try:
-            entry = self._entries[name]
-            if entry.file_size > MAXIMUM_FILE_BYTES:
-                raise UnreadableFileError("is far too large for a picture")
-            return self._zip.read(entry)
-        except KeyError as error:
-            raise UnreadableFileError("is not in the zip") from error
+            return self._zip.read(self._entries[name])
         except DAMAGED as error:
             raise UnreadableFileError(f"cannot be read in the zip: {error}") from error
 
@@ -178,7 +175,7 @@ def _open_tar(path: Path) -> ZipFiles:
     try:
         with (
             tarfile.open(path) as tar,
-            zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+            zipfile.ZipFile(copy, "w") as packed,
         ):
             for member in tar:
                 if _is_within_junk(member.name):

@@ -13,17 +13,16 @@ import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import chain
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, NoReturn
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.data.archive import Files, FolderFiles, ZipFiles, is_archive, open_files
-from fsr_fer.data.listing import Source, class_position
-from fsr_fer.data.tables import cells, first_cells, lines, outermost, read_table, stream_lines
+from fsr_fer.data.archive import Files, ZipFiles
+from fsr_fer.data.listing import Source, class_position, rows_of
+from fsr_fer.data.tables import cells, first_cells, lines, outermost
 from fsr_fer.data.votes import VOTES
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -57,14 +56,7 @@ class Row(NamedTuple):
     part: str
     image: str
     emotion: int
-    pixels: str
-
-
-def open_fer2013(path: Path) -> Files:
-    """Open a folder, an archive, or one table, beside which FER+'s votes may lie."""
-    if path.is_file() and not is_archive(path):
-        return FolderFiles(path.parent, (path.name, VOTE_TABLE))
-    return open_files(path)
+    pixels: bytes
 
 
 def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> None:
@@ -80,10 +72,13 @@ def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> 
         folder, image = PurePosixPath(name).parts[-2:] if "/" in name else ("", name)
         if folder in parts and image.lower().endswith(".png"):
             pictures.setdefault((parts[folder], image), name)
+    splits = PARTS | ({test_part: "test"} if test_part else {})
+    if not has_splits:
+        splits = dict.fromkeys(PARTS, "train")
     if pictures:
-        found = _read_pictures(source, pictures, _splits(has_splits, test_part))
+        found = _read_pictures(source, pictures, splits)
     else:
-        found = _read_pixels(source, has_splits, _splits(has_splits, test_part))
+        found = _read_pixels(source, has_splits, splits)
     if found and has_splits and not source.problems:
         _check_parts(source, found, test_part)
     if all(class_position(name, source.class_names, None) is None for name in CLASSES):
@@ -91,12 +86,6 @@ def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> 
             f"none of FER2013's classes is in dataset.class_names ({', '.join(source.class_names)})"
             f"; they are {', '.join(CLASSES)}"
         )
-
-
-def _splits(has_splits: bool, test_part: str | None) -> dict[str, str]:
-    if not has_splits:
-        return dict.fromkeys(PARTS, "train")
-    return PARTS | ({test_part: "test"} if test_part else {})
 
 
 def _check_parts(source: Source, found: set[str], test_part: str | None) -> None:
@@ -147,9 +136,9 @@ def _read_pictures(
 
 def _voted(files: Files, table: str) -> list[Voted]:
     """The rows of fer2013new.csv: Usage, Image name, ten votes."""
-    numbered = enumerate(lines(read_table(files, table), table), start=1)
+    numbered = lines(files, table)
     columns = ("Usage", "Image name", *VOTES)
-    header = tuple(cells(next(numbered)[1], f"{VOTE_TABLE}:1"))
+    header = tuple(cells(next(numbered, (1, ""))[1], f"{VOTE_TABLE}:1"))
     if header != columns:
         raise UserError(
             f"{VOTE_TABLE}: its first line is {','.join(header)!r}, expected {','.join(columns)!r}"
@@ -172,7 +161,7 @@ def _labelled(source: Source, files: Files, table: str, part: str) -> list[Voted
     """The rows of a folder's label.csv: image, perhaps the box of the face, ten votes."""
     shown = "/".join(PurePosixPath(table).parts[-2:])
     rows = []
-    for number, line in enumerate(lines(read_table(files, table), table), start=1):
+    for number, line in lines(files, table):
         where = f"{shown}:{number}"
         found = cells(line, where)
         if len(found) - len(VOTES) in (1, 2):
@@ -221,21 +210,19 @@ def _read_pixels(source: Source, has_splits: bool, splits: dict[str, str]) -> se
     source.table = " and ".join(PurePosixPath(table).name for table in tables)
     vote_table = outermost(files, VOTE_TABLE)
     votes = _voted(files, vote_table) if vote_table else None
-    rows = chain.from_iterable(_rows(source, files, *item) for item in tables.items())
     positions = [class_position(name, source.class_names, None) for name in CLASSES]
     found, blank = set(), []
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
     with zipfile.ZipFile(copy, "w") as packed:
-        for row, vote in _pairs(source, rows, votes):
+        for row, vote in _pairs(source, _rows(source, tables), votes):
             found.add(row.part)
-            pixels = _pixels(source, row)
-            if not pixels:
-                continue
-            if min(pixels) == max(pixels):
+            if min(row.pixels) == max(row.pixels):
                 blank.append(row.where)
                 continue
             file = f"{FOLDERS[row.part]}/{vote.image if vote else row.image}"
-            packed.writestr(file, _png(pixels))
+            picture = io.BytesIO()
+            Image.frombytes("L", (SIDE, SIDE), row.pixels).save(picture, "PNG")
+            packed.writestr(file, picture.getvalue())
             if vote:
                 _add_voted(source, vote, file, splits)
             elif (label := positions[row.emotion]) is not None:
@@ -252,13 +239,12 @@ def _read_pixels(source: Source, has_splits: bool, splits: dict[str, str]) -> se
 def _tables(source: Source, has_splits: bool) -> dict[str, str]:
     """The tables of pixels to read, each with its part, "" where its rows say which."""
     files = source.pictures
-    suffixes = ("", ".csv")
-    candidates = [name for name in files.names if PurePosixPath(name).suffix.lower() in suffixes]
-    columns = {name: first_cells(files, name) for name in candidates}
-    tables = sorted(
-        (name for name in columns if "pixels" in columns[name]),
-        key=lambda name: (name.count("/"), name),
-    )
+    columns = {
+        name: first_cells(files, name)
+        for name in sorted(files.names, key=lambda name: name.count("/"))
+        if PurePosixPath(name).suffix.lower() in ("", ".csv")
+    }
+    tables = [name for name in columns if "pixels" in columns[name]]
     labelled = [name for name in tables if "emotion" in columns[name]]
     if whole := [name for name in labelled if "usage" in columns[name]]:
         return {whole[0]: ""}
@@ -275,48 +261,49 @@ def _tables(source: Source, has_splits: bool) -> dict[str, str]:
         )
     if without:
         raise UserError(f"{without[2:]}: no column emotion; {_FORMS} is expected")
-    raise UserError(f"{source.table}: nothing of FER2013 in it; expected {_FORMS}{_hint(files)}")
+    hint, folders = "", {PurePosixPath(name).parent.name for name in files.names}
+    if any(class_position(folder, CLASSES, None) is not None for folder in folders):
+        hint = (
+            ". Folders per class are for `fsr-fer import folder`; the numbers in their pictures' "
+            "names are no rows, so FER+'s votes cannot be joined with them"
+        )
+    raise UserError(f"{source.table}: nothing of FER2013 in it; expected {_FORMS}{hint}")
 
 
-def _hint(files: Files) -> str:
-    """The end of the message for folders per class; empty if there are none."""
-    folders = (PurePosixPath(name).parent.name for name in files.names)
-    if not any(class_position(folder, CLASSES, None) is not None for folder in folders):
-        return ""
-    return (
-        ". Folders per class are for `fsr-fer import folder`; the numbers in their pictures' names "
-        "are no rows, so FER+'s votes cannot be joined with them"
-    )
+def _rows(source: Source, tables: dict[str, str]) -> Iterator[Row | None]:
+    """The rows of the tables; None is one that cannot be read."""
+    for table, part in tables.items():
+        shown = PurePosixPath(table).name
+        numbered = iter(progress(lines(source.pictures, table), desc="reading pixels"))
+        _, header = next(numbered)
+        columns = [column.casefold() for column in cells(header, f"{shown}:1")]
+        for number, row in rows_of(source, shown, columns, numbered):
+            where, image = f"{shown}:{number}", f"line{number:05d}.png"
+            yield _row(source, where, image, part or row["usage"], row) if row else None
 
 
-def _rows(source: Source, files: Files, table: str, part: str) -> Iterator[Row | None]:
-    """The rows of a table; None is one that cannot be read."""
-    shown, columns = PurePosixPath(table).name, list[str]()
-    for number, line in progress(stream_lines(files, table), desc="reading pixels"):
-        where = f"{shown}:{number}"
-        try:
-            found = cells(line, where)
-        except UserError:
-            found = []
-        if number == 1:
-            columns = [column.casefold() for column in found]
-        elif not line.strip():
-            continue
-        elif len(found) != len(columns):
-            fields = f"has {len(found)} fields, the first line {len(columns)}"
-            source.problem(where, "line", line[:40].strip(), fields, "as many")
-            yield None
-        else:
-            row = dict(zip(columns, found, strict=True))
-            usage, emotion = part or row["usage"], row["emotion"]
-            if usage not in PARTS:
-                source.problem(where, "Usage", usage, "is no part", ", ".join(PARTS))
-            if emotion not in NUMBERS:
-                allowed = f"0 to 6, standing for {', '.join(CLASSES)}"
-                source.problem(where, "emotion", emotion, "is not a label", allowed)
-            right = usage in PARTS and emotion in NUMBERS
-            image = f"line{number:05d}.png"
-            yield Row(where, usage, image, int(emotion), row["pixels"]) if right else None
+def _row(source: Source, where: str, image: str, part: str, row: dict[str, str]) -> Row | None:
+    known = len(source.problems)
+    if part not in PARTS:
+        source.problem(where, "Usage", part, "is no part", ", ".join(PARTS))
+    emotion, values = row["emotion"], row["pixels"].split()
+    if emotion not in NUMBERS:
+        allowed = f"0 to 6, standing for {', '.join(CLASSES)}"
+        source.problem(where, "emotion", emotion, "is not a label", allowed)
+    problem, grey = "", b""
+    try:
+        grey = bytes(map(int, values))
+    except ValueError:
+        wrong = next(v for v in values if not (v.isdecimal() and len(v) < 4 and int(v) < 256))
+        problem = f"has the value {wrong[:20]!r}"
+    if len(values) != SIDE * SIDE:
+        problem = f"has {len(values):,} numbers"
+    if problem:
+        allowed = f"{SIDE * SIDE:,} numbers from 0 to 255"
+        source.problem(where, "pixels", "", problem, allowed)
+    if len(source.problems) > known:
+        return None
+    return Row(where, part, image, int(emotion), grey)
 
 
 def _pairs(
@@ -331,42 +318,13 @@ def _pairs(
         return
     used = {vote.where for vote in _each_once(source, votes)}
     others = iter(votes)
+    apart = ": the two go together row by row, but one lacks rows or is in another order"
     for row in rows:
         vote = next(others, None)
         if row and (vote is None or vote.part != row.part):
-            _refuse(f"{row.where} is of {row.part}", vote)
+            other = f"{vote.where} of {vote.part}" if vote else f"{VOTE_TABLE} has no more rows"
+            raise UserError(f"{row.where} is of {row.part}, {other}{apart}")
         if row and vote and vote.where in used:
             yield row, vote
     if vote := next(others, None):
-        _refuse(f"{source.table} has no more rows", vote)
-
-
-def _refuse(found: str, vote: Voted | None) -> NoReturn:
-    other = f"{vote.where} of {vote.part}" if vote else f"{VOTE_TABLE} has no more rows"
-    raise UserError(
-        f"{found}, {other}: the two go together row by row, but one lacks rows or is in another "
-        "order"
-    )
-
-
-def _pixels(source: Source, row: Row) -> bytes:
-    """Grey values in row order; empty, and a problem is noted, if they are not a picture's."""
-    values = row.pixels.split()
-    problem = ""
-    if len(values) != SIDE * SIDE:
-        problem = f"has {len(values):,} numbers"
-    else:
-        try:
-            return bytes(map(int, values))
-        except ValueError:
-            wrong = next(v for v in values if not (v.isdecimal() and len(v) < 4 and int(v) < 256))
-            problem = f"has the value {wrong[:20]!r}"
-    allowed = f"{SIDE * SIDE:,} numbers from 0 to 255"
-    source.problem(row.where, "pixels", "", problem, allowed)
-    return b""
-
-
-def _png(pixels: bytes) -> bytes:
-    content = io.BytesIO()
-    Image.frombytes("L", (SIDE, SIDE), pixels).save(content, "PNG")
-    return content.getvalue()
+        raise UserError(f"{source.table} has no more rows, {vote.where} of {vote.part}{apart}")

@@ -8,7 +8,8 @@ import threading
 import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.resize import imresize
@@ -26,8 +27,6 @@ MOST_PIXELS = 89_478_485
 """Above, Pillow warns of a decompression bomb."""
 MOST_SCANS = 30
 """Of a JPEG; progressive ones have ten. Each costs the time of a whole picture and few bytes."""
-ORIENTATION, BITS, PHOTOMETRIC = 274, 258, 262
-"""Tags of EXIF and TIFF."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,7 +57,11 @@ def decode_picture(data: bytes) -> np.ndarray:
     if not data:
         raise PictureError("is empty (0 bytes)")
     try:
-        with _open(data) as picture:
+        # Filters of warnings belong to all threads: two at a time would leave each other's behind.
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        with picture:
             if picture.format in ("JPEG", "MPO") and _scans(data) > MOST_SCANS:
                 raise PictureError(f"is a JPEG of more than {MOST_SCANS} scans")
             picture.load()
@@ -80,13 +83,6 @@ def decode_picture(data: bytes) -> np.ndarray:
         raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _open(data: bytes) -> Image.Image:
-    # Filters of warnings belong to all threads: two at a time would leave each other's behind.
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-
-
 def _scans(data: bytes) -> int:
     """Scans of a JPEG's first picture; bytes in previews and behind its end are none."""
     at, found = 2, 0
@@ -105,7 +101,7 @@ def _scans(data: bytes) -> int:
 def _upright(picture: Image.Image) -> Image.Image:
     """A decoded picture as its EXIF data say, of which no other entry matters."""
     try:
-        orientation = picture.getexif().get(ORIENTATION)
+        orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # damaged EXIF says nothing
         return picture
     return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
@@ -141,9 +137,7 @@ def middle_square(rgb: np.ndarray) -> np.ndarray:
 
 def _to_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I") or picture.mode == "F":
-        _require_plain_grey(picture)
-        grey = _scaled_grey(np.asarray(picture))
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.repeat(_scaled_grey(picture)[:, :, None], 3, axis=2)
     if picture.mode == "La":
         picture = picture.convert("LA")
     if picture.has_transparency_data:
@@ -154,17 +148,17 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
     return np.array(picture.convert("RGB"))
 
 
-def _require_plain_grey(picture: Image.Image) -> None:
-    """Refuse a TIFF of 12 bits, whose white would be dark here, and one whose white is 0."""
+def _scaled_grey(picture: Image.Image) -> np.ndarray:
+    """Grey values of more than 8 bits as uint8 [H, W]: 0..65535 or 0.0..1.0 to 0..255.
+
+    Refused are a TIFF of 12 bits, whose white would be dark here, and one whose white is 0.
+    """
     tags = getattr(picture, "tag_v2", {})
-    bits, white = tags.get(BITS, (16,))[0], tags.get(PHOTOMETRIC, 1)
+    bits, white = tags.get(BITSPERSAMPLE, (16,))[0], tags.get(PHOTOMETRIC_INTERPRETATION, 1)
     if bits not in (16, 32) or white == 0:
         form = "whose white is 0" if white == 0 else f"of {bits} bits"
         raise PictureError(f"is a TIFF of grey levels {form}, which are not read")
-
-
-def _scaled_grey(values: np.ndarray) -> np.ndarray:
-    """Grey values of more than 8 bits, [H, W], as uint8: 0..65535 or 0.0..1.0 to 0..255."""
+    values = np.asarray(picture)
     if not np.isfinite(values).all():
         raise PictureError("has pixels that are not finite numbers")
     low, high = values.min(), values.max()

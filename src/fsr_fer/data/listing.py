@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from fsr_fer.data.archive import Files, UnreadableFileError
 from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.data.manifest import SPLITS
 from fsr_fer.data.settings import SourceName, VoteRule
+from fsr_fer.data.tables import cells
 from fsr_fer.data.votes import VOTES, winner
 
 SPLIT_ALIASES = {
@@ -37,7 +39,7 @@ NOBODY = ("", "nan", "none", "null", "n/a", "na")
 """Values in tables that mean an unknown person."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Face:
     """One labelled face of a source; ``label`` is a position in the class names.
 
@@ -99,11 +101,11 @@ class Source:
 
     def split(self, where: str, value: str) -> str | None:
         """Train, validation or test, by any common name; None, and a problem noted, if neither."""
-        if split := split_named(value):
-            return split
-        problem = "is not a split" if value else "is empty"
-        self.problem(where, "split", value, problem, ", ".join(SPLITS))
-        return None
+        split = split_named(value)
+        if split is None:
+            problem = "is not a split" if value else "is empty"
+            self.problem(where, "split", value, problem, ", ".join(SPLITS))
+        return split
 
     def label(self, where: str, value: str) -> int | None:
         """Position of a class given by name or number; None, and a problem noted, if unknown."""
@@ -129,8 +131,8 @@ class Source:
         """The ten counts of votes; empty, and a problem is noted, if they cannot be read."""
         if len(cells) == len(VOTES) and all(c.isascii() and c.isdigit() for c in cells):
             return tuple(map(int, cells))
-        problem, allowed = "cannot be read", "ten whole numbers from 0"
-        self.problem(where, "votes", ",".join(cells), problem, allowed)
+        value, allowed = ",".join(cells), "ten whole numbers from 0"
+        self.problem(where, "votes", value, "cannot be read", allowed)
         return ()
 
     def label_by(self, votes: Sequence[int]) -> int | None:
@@ -162,16 +164,12 @@ class Source:
         if any(c == "\\" or unicodedata.category(c) == "Cc" for c in file):
             odd = "has a backslash or a control character in its name"
             self.problem(where, "image", file, odd, "another name")
-            return
-        if split is None or (label is None and not votes):
+        elif split is None or (label is None and not votes):
             self.doubtful.append(file)
-            return
-        subject = "" if subject.casefold() in NOBODY else subject
-        faces = self.undecided if label is None else self.faces
-        label = -1 if label is None else label
-        faces.append(
-            Face(id=identity, file=file, split=split, label=label, subject=subject, votes=votes)
-        )
+        else:
+            subject = "" if subject.casefold() in NOBODY else subject
+            faces, position = (self.undecided, -1) if label is None else (self.faces, label)
+            faces.append(Face(identity, file, split, position, subject, votes))
 
     def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
         """A picture's bytes and RGB pixels, uint8 [H, W, 3]; None, and a problem, if unreadable."""
@@ -195,6 +193,29 @@ class Source:
         raise UserError(f"{outcome}: {problems}, listed in {listing}: {shown}{more}")
 
 
+def rows_of(
+    source: Source, table: str, columns: Sequence[str], numbered: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, dict[str, str] | None]]:
+    """The rows of a table by their columns, each with the number of its line.
+
+    None, and a problem is noted, is one that cannot be read. Cells that a row lacks are empty.
+    """
+    for number, line in numbered:
+        problem, allowed = "", "as many"
+        try:
+            found = cells(line, table)
+            if len(found) > len(columns):
+                problem = f"has {len(found)} fields, the first line {len(columns)}"
+        except UserError:
+            problem = "has a quote that does not close"
+            allowed = "cells in quotes that close in the same line"
+        if problem:
+            source.problem(f"{table}:{number}", "line", line[:40].strip(), problem, allowed)
+            yield number, None
+        elif any(found):
+            yield number, dict(zip_longest(columns, found, fillvalue=""))
+
+
 def split_named(value: str) -> str | None:
     """The split of that name in any common spelling; None if it is none."""
     name = re.sub(r"[ _-]?set$", "", value.strip().casefold())
@@ -209,14 +230,13 @@ def class_position(value: str, class_names: Sequence[str], first: int | None) ->
 
     Where ``first`` is None numbers are names: which class 0 is differs between data sets.
     """
-    name, *names = (unicodedata.normalize("NFC", n.strip()) for n in (value, *class_names))
-    if name in names:
-        return names.index(name)
-    folded = [candidate.casefold() for candidate in (name, *names)]
-    spelt = [CLASS_SPELLINGS.get(candidate, candidate) for candidate in folded]
-    for wanted, *known in (folded, spelt):
+    exact = [unicodedata.normalize("NFC", name.strip()) for name in (value, *class_names)]
+    folded = [name.casefold() for name in exact]
+    spelt = [CLASS_SPELLINGS.get(name, name) for name in folded]
+    for wanted, *known in (exact, folded, spelt):
         if known.count(wanted) == 1:
             return known.index(wanted)
+    name = exact[0]
     if first is None or not (name.isascii() and name.isdigit() and len(name) < 10):
         return None
     position = int(name) - first

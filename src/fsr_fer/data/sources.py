@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.archive import Files, escapes, open_files
-from fsr_fer.data.fer2013 import open_fer2013, read_fer2013
+from fsr_fer.data.archive import Files, FolderFiles, escapes, is_archive, open_files
+from fsr_fer.data.fer2013 import VOTE_TABLE, read_fer2013
 from fsr_fer.data.images import SUFFIXES
-from fsr_fer.data.listing import Source, class_position, split_named
+from fsr_fer.data.listing import Source, class_position, rows_of, split_named
 from fsr_fer.data.settings import SourceName, VoteRule
 from fsr_fer.data.tables import cells, lines, outermost, read_table
 from fsr_fer.data.votes import VOTES
@@ -38,8 +38,7 @@ RAFDB_COUNTS = {
 
 ALIGNED = r"([^/]+)_aligned\.jpe?g$"
 
-_CSV_REQUIRED = ("image", "label", "split")
-_CSV_COLUMNS = (*_CSV_REQUIRED, "subject")
+_CSV_COLUMNS = ("image", "label", "split", "subject")
 _CSV_VOTES = tuple(column.casefold() for column in VOTES)
 
 
@@ -65,7 +64,10 @@ def open_source(
     table = CSV_TABLE
     if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():
         path, table = path.parent, path.name
-    files = open_fer2013(path) if name == "fer2013" else open_files(path)
+    if name == "fer2013" and path.is_file() and not is_archive(path):
+        files: Files = FolderFiles(path.parent, (path.name, VOTE_TABLE))
+    else:
+        files = open_files(path)
     if not files.names and not files.refused:
         raise UserError(f"{path} is empty: no file in it")
     source = Source(name, class_names, str(path), files, numbered_from, vote_rule)
@@ -96,32 +98,28 @@ def _read_rafdb(source: Source) -> None:
     files = source.pictures
     source.numbered_from = 1
     name = outermost(files, "list_patition_label.txt", "list_partition_label.txt")
-    if name is not None:
-        source.table = PurePosixPath(name).name
-        source.tables[RAFDB_TABLE] = read_table(files, name)
-        subject_table = PurePosixPath(name).with_name("subject.txt").as_posix()
-        if subject_table in files.names:
-            source.tables[RAFDB_SUBJECTS] = read_table(files, subject_table)
-        numbered = enumerate(lines(source.tables[RAFDB_TABLE], name), start=1)
-        rows = [(f"{source.table}:{number}", line.split()) for number, line in numbered]
-    else:
-        rows = _mirror_rows(source)
-    pictures = source.pictures = _rafdb_pictures(files)
+    rows = _mirror_rows(source) if name is None else _official_rows(source, name)
     remedy, packed = "a file there", outermost(files, "aligned.zip")
-    if packed and pictures is files:
-        remedy += f"; {packed} beside it is read where no face is unpacked"
+    if any(re.search(ALIGNED, picture, re.IGNORECASE) for picture in files.names):
+        if packed:
+            remedy += f"; {packed} beside it is read where no face is unpacked"
+    elif packed:
+        source.pictures = files.open_zip(packed)
+    else:
+        raise UserError(
+            f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or "
+            "Image/aligned/*_aligned.jpg"
+        )
     by_name: dict[str, str] = {}
-    for picture in pictures.names:
+    for picture in source.pictures.names:
         if match := re.search(ALIGNED, picture, re.IGNORECASE):
             earlier = by_name.setdefault(match[1], picture)
             if earlier != picture:
-                source.problem(
-                    picture, "name", match[1], f"is that of {earlier} too", "one of them"
-                )
-    subjects = _rafdb_subjects(source)
+                problem = f"is that of {earlier} too"
+                source.problem(picture, "name", match[1], problem, "one of them")
+    subject_table = PurePosixPath(name or "").parent / "subject.txt"
+    subjects = _rafdb_subjects(source, files, str(subject_table), {words[0] for _, words in rows})
     for where, words in rows:
-        if not words:
-            continue
         if len(words) != 2:
             fields = f"has {len(words)} field" + "s" * (len(words) > 1)
             source.problem(where, "line", " ".join(words), fields, "a name and a label")
@@ -129,20 +127,21 @@ def _read_rafdb(source: Source) -> None:
         image, value = words
         stem = PurePosixPath(image).stem.removesuffix("_aligned")
         if stem not in by_name:
-            missing = f"{stem}_aligned.jpg"
-            source.problem(where, "image", missing, f"is not in {pictures.path}", remedy)
+            problem = f"is not in {source.pictures.path}"
+            source.problem(where, "image", f"{stem}_aligned.jpg", problem, remedy)
         split = source.split(where, image.partition("_")[0])
         label = None
         if value.isdecimal():
             label = source.label(where, value)
         else:  # a class's name would be taken for its number below
             source.problem(where, "label", value, "is not a number", "RAF-DB's, 1 to 7")
-        if name is None and stem in by_name:
-            _check_mirror_folder(source, by_name[stem], split, value)
-        subject = subjects.pop(image, "")
-        source.add(where, image, by_name.get(stem), split, label, subject)
-    for image in subjects:
-        source.problem(RAFDB_SUBJECTS, "name", image, f"is not in {source.table}", "its names")
+        if name is None and stem in by_name:  # in folders of a mirror, train/1/
+            folders = PurePosixPath(by_name[stem]).parts[-3:-1]
+            if folders != (split, value):
+                problem = f"is not what its row says, {split}/{value}"
+                found = "/".join(folders)
+                source.problem(by_name[stem], "folder", found, problem, "one label a picture")
+        source.add(where, image, by_name.get(stem), split, label, subjects.get(image, ""))
     left_out = len(by_name) - len(source.faces)
     if left_out > 0:
         source.notes.append(f"{left_out:,} pictures without a label were left out")
@@ -153,8 +152,12 @@ def _read_rafdb(source: Source) -> None:
             source.notes.append(
                 f"{split} faces of the classes 1 to {len(counts)}: {counts}; RAF-DB has {official}"
             )
-    if source.name != "rafdb":
-        return
+    if source.name == "rafdb":
+        _name_rafdb_classes(source)
+
+
+def _name_rafdb_classes(source: Source) -> None:
+    """Turn RAF-DB's numbers into positions in the class names, where these are its own."""
     found = [class_position(name, source.class_names, None) for name in RAFDB_CLASSES]
     positions = [position for position in found if position is not None]
     if positions == list(range(len(source.class_names))):
@@ -172,6 +175,13 @@ def _read_rafdb(source: Source) -> None:
         source.notes.append(f"RAF-DB's numbers are taken in the order of class_names: {order}")
 
 
+def _official_rows(source: Source, name: str) -> list[tuple[str, list[str]]]:
+    source.table = PurePosixPath(name).name
+    source.tables[RAFDB_TABLE] = read_table(source.pictures, name)
+    numbered = lines(source.pictures, name)
+    return [(f"{source.table}:{number}", line.split()) for number, line in numbered if line.strip()]
+
+
 def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:
     """RAF-DB's mirrors have two tables of image,label; what is stored is the official one."""
     files = source.pictures
@@ -186,46 +196,29 @@ def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:
     source.table = " and ".join(MIRROR_TABLES)
     for path in found:
         table = PurePosixPath(path).name
-        for number, line in enumerate(lines(read_table(files, path), path), start=1):
+        for number, line in lines(files, path):
             words = [word for word in cells(line, f"{table}:{number}") if word]
-            if [word.casefold() for word in words] != ["image", "label"]:
-                words[:1] = [re.sub(r"_aligned(?=\.\w+$)", "", word) for word in words[:1]]
+            if words and [word.casefold() for word in words] != ["image", "label"]:
+                words[0] = re.sub(r"_aligned(?=\.\w+$)", "", words[0])
                 rows.append((f"{table}:{number}", words))
-    listed = "".join(f"{' '.join(words)}\n" for _, words in rows if words)
-    source.tables[RAFDB_TABLE] = listed.encode()
+    source.tables[RAFDB_TABLE] = "".join(f"{' '.join(words)}\n" for _, words in rows).encode()
     return rows
 
 
-def _check_mirror_folder(source: Source, picture: str, split: str | None, label: str) -> None:
-    """Compare a row with the folders of its picture, ``train/1/``."""
-    folders = PurePosixPath(picture).parts[-3:-1]
-    if folders != (split, label):
-        problem = f"is not what its row says, {split}/{label}"
-        source.problem(picture, "folder", "/".join(folders), problem, "one label a picture")
-
-
-def _rafdb_pictures(files: Files) -> Files:
-    if any(re.search(ALIGNED, name, re.IGNORECASE) for name in files.names):
-        return files
-    inner = outermost(files, "aligned.zip")
-    if inner is None:
-        raise UserError(
-            f"{files.path}: no aligned faces in it; expected {RAFDB_ZIP} or "
-            "Image/aligned/*_aligned.jpg"
-        )
-    return files.open_zip(inner)
-
-
-def _rafdb_subjects(source: Source) -> dict[str, str]:
+def _rafdb_subjects(source: Source, files: Files, table: str, names: set[str]) -> dict[str, str]:
+    """Who is on the pictures of these names; RAF-DB does not say, synthetic faces have it."""
     subjects: dict[str, str] = {}
-    content = source.tables.get(RAFDB_SUBJECTS, b"")
-    for number, line in enumerate(lines(content, RAFDB_SUBJECTS), start=1):
-        words = line.split()
-        if len(words) == 2 and words[0] not in subjects:
-            subjects[words[0]] = words[1]
-        elif words:
+    if table not in files.names:
+        return subjects
+    source.tables[RAFDB_SUBJECTS] = read_table(files, table)
+    for number, line in lines(files, table):
+        name, *subject = line.split() or [""]
+        if name in names and name not in subjects and len(subject) == 1:
+            subjects[name] = subject[0]
+        elif name:
+            allowed = f"a name in {source.table} and its subject, once"
             where = f"{RAFDB_SUBJECTS}:{number}"
-            source.problem(where, "line", line.strip(), "cannot be read", "name subject, once")
+            source.problem(where, "line", line.strip(), "cannot be read", allowed)
     return subjects
 
 
@@ -248,21 +241,15 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         missing = f"is not in {IMAGES_ZIP}"
         allowed = "a path in it; pictures beside it are read where there is no such zip"
     source.table = table
-    content = source.tables[CSV_TABLE] = read_table(files, name)
+    source.tables[CSV_TABLE] = read_table(files, name)
     known = {unicodedata.normalize("NFC", name): name for name in source.pictures.names}
-    numbered = enumerate(lines(content, table), start=1)
-    first, header = next(numbered)
-    if match := re.fullmatch(r"sep=(.)", header.strip()):  # Excel's own line
-        if match[1] != ",":
-            raise UserError(f"{table}: its cells are separated by {match[1]!r}; expected commas")
+    numbered = lines(files, name)
+    first, header = next(numbered, (1, ""))
+    if header.strip() == "sep=,":  # Excel's own line
         first, header = next(numbered, (2, ""))
     columns = [c.casefold() for c in cells(header, f"{table}:{first}")]
     voted = "label" not in columns and set(_CSV_VOTES) <= set(columns)
-    required = [
-        column
-        for column in _CSV_REQUIRED
-        if (has_splits or column != "split") and not (voted and column == "label")
-    ]
+    required = ["image", *["label"] * (not voted), *["split"] * has_splits]
     if absent := [column for column in required if column not in columns]:
         draw = "; --test-fraction 0.2 draws one" if absent[0] == "split" else ""
         raise UserError(
@@ -273,29 +260,16 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         raise UserError(f"{table} has a column split; leave out --test-fraction, or the column")
     if twice := [column for column in _CSV_COLUMNS if columns.count(column) > 1]:
         raise UserError(f"{table}: column {twice[0]!r} is there {columns.count(twice[0])} times")
-    for number, line in numbered:
-        where = f"{table}:{number}"
-        try:
-            found = cells(line, where)
-        except UserError:
-            right = "cells in quotes that close in the same line"
-            source.problem(where, "line", line[:40], "has a quote that does not close", right)
+    for number, row in rows_of(source, table, columns, numbered):
+        if row is None:
             continue
-        if not any(found):
-            continue
-        if len(found) > len(columns):
-            fields = f"has {len(found)} fields, the first line {len(columns)}"
-            source.problem(where, "line", line[:40], fields, "as many")
-            continue
-        row = dict(zip(columns, [*found, *[""] * len(columns)], strict=False))
-        value = row["image"]
+        where, value, label = f"{table}:{number}", row["image"], None
         split = source.split(where, row["split"]) if has_splits else "train"
         votes: tuple[int, ...] = ()
-        if voted:
-            votes = source.votes(where, [row[column] for column in _CSV_VOTES])
-            label = source.label_by(votes) if votes else None
-        else:
+        if not voted:
             label = source.label(where, row["label"])
+        elif votes := source.votes(where, [row[column] for column in _CSV_VOTES]):
+            label = source.label_by(votes)
         image = PurePosixPath(unicodedata.normalize("NFC", value.replace("\\", "/"))).as_posix()
         file = next((known[base + image] for base in bases if base + image in known), None)
         if not value:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -13,7 +12,7 @@ from fsr_fer.data.archive import UNREADABLE, Files, UnreadableFileError
 def outermost(files: Files, *names: str) -> str | None:
     """Of the files with one of these names the one in the fewest folders; None if there is none."""
     found = (path for path in files.names if PurePosixPath(path).name in names)
-    return min(found, key=lambda path: (path.count("/"), path), default=None)
+    return min(found, key=lambda path: path.count("/"), default=None)
 
 
 def read_table(files: Files, name: str) -> bytes:
@@ -22,14 +21,6 @@ def read_table(files: Files, name: str) -> bytes:
         return files.read(name)
     except UnreadableFileError as error:
         raise UserError(f"{files.path}: {name} {error}") from error
-
-
-def lines(content: bytes, name: str) -> list[str]:
-    """The lines of a table; UserError if it is no text."""
-    try:
-        return re.split(r"\r\n|\n|\r", content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 text (byte {error.start})") from error
 
 
 def first_cells(files: Files, name: str) -> list[str]:
@@ -42,13 +33,17 @@ def first_cells(files: Files, name: str) -> list[str]:
     return [cell.strip(' "').casefold() for cell in (start.splitlines() or [""])[0].split(",")]
 
 
-def stream_lines(files: Files, name: str) -> Iterator[tuple[int, str]]:
-    """The lines of a table of any size, each with its number from 1; UserError if it is no text."""
+def lines(files: Files, name: str) -> Iterator[tuple[int, str]]:
+    """The lines of a table of any size, numbered from 1; UserError if one is no text."""
+    number = 0
     try:
         with files.open(name) as content:
-            yield from enumerate(io.TextIOWrapper(content, "utf-8-sig"), start=1)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not UTF-8 text: {error.reason}") from error
+            text = io.TextIOWrapper(content, "utf-8-sig", "surrogateescape")
+            for number, line in enumerate(text, start=1):
+                line.encode()
+                yield number, line
+    except UnicodeEncodeError:
+        raise UserError(f"{name}:{number} is not UTF-8 text") from None
     except UNREADABLE as error:
         raise UserError(f"{files.path}: {name} cannot be read: {error}") from error
 
