@@ -11,18 +11,8 @@ from fsr_fer.pipeline.stage import Stage, load_stage
 def main() -> Stage:
     """Build the dataset of the selected profile."""
     stage = load_stage("dataset")
-    settings = stage.settings(DatasetSettings)
-    build_dataset(
-        settings.source,
-        Path("data/raw") / stage.profile,
-        stage.paths.dataset,
-        class_names=settings.class_names,
-        validation_fraction=settings.validation_fraction,
-        seed=stage.data_seed,
-        votes=settings.votes,
-        duplicates=settings.duplicates,
-        train_share=settings.train_share,
-    )
+    raw, settings = Path("data/raw") / stage.profile, stage.settings(DatasetSettings)
+    build_dataset(raw, stage.paths.dataset, settings, stage.data_seed)
     return stage
 
 

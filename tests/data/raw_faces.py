@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fsr_fer.data.dataset import build_dataset
 from fsr_fer.data.importing import ImportSummary, import_faces
-from fsr_fer.data.listing import SourceName
+from fsr_fer.data.manifest import Manifest, read_manifest
+from fsr_fer.data.settings import DatasetSettings, SourceName
 
 CLASSES = ("happy", "sad", "angry")
 
@@ -41,6 +43,15 @@ def run_import(name: SourceName, path: Path, target: Path, **options: Any) -> Im
     """Import into ``target``; problems are listed in ``problems.csv`` beside its folder."""
     options |= {"class_names": CLASSES, "problems_file": target.parent.with_name("problems.csv")}
     return import_faces(name, path, target, **options)
+
+
+def build(source: str, raw: Path, directory: Path, **options: Any) -> Manifest:
+    """What the stage ``dataset`` makes of imported faces."""
+    values = {"class_names": CLASSES, "validation_fraction": 0.25, "train_share": 1.0}
+    values |= {"source": source, "votes": "ferplus", "duplicates": "refuse", **options}
+    settings = DatasetSettings(**values)
+    build_dataset(raw, directory, settings, seed=5)
+    return read_manifest(directory / "manifest.csv", settings.class_names)
 
 
 def zip_of(folder: Path, target: Path, prefix: str = "") -> Path:

@@ -15,16 +15,12 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.dataset import build_dataset, without_duplicates
 from fsr_fer.data.labelled_faces import open_faces_of
-from fsr_fer.data.listing import Face, Source, class_position
-from fsr_fer.data.settings import ValidateSettings
+from fsr_fer.data.listing import Source, class_position
 from fsr_fer.data.sources import open_source
-from fsr_fer.data.validation.checks import validate_dataset
-from fsr_fer.data.validation.report import write_report, write_verdict
 from fsr_fer.data.votes import VOTES, VoteRule, winner
 from tests import ROOT
-from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
+from tests.data.raw_faces import CLASSES, build, edit_line, encoded, face_pixels, run_import, zip_of
 
 FERPLUS = ROOT.parent / "shared/data/ferplus/ferplus.zip"
 FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
@@ -356,26 +352,6 @@ def test_classes_that_fer2013_does_not_have(tmp_path: Path) -> None:
     assert class_position("joy", SEVEN, None) is None
 
 
-def test_duplicates() -> None:
-    faces = [
-        Face(id=str(n), file=str(n), split=split, label=label)
-        for n, (split, label) in enumerate(
-            [
-                ("train", 0), ("train", 0), ("train", 0), ("train", 1), ("validation", 0),
-                ("train", 1), ("test", 1), ("test", 1), ("train", 2), ("test", 0),
-            ]
-        )
-    ]  # fmt: skip
-    # a: train and validation; b: twice in train; c: train, test, test; d: two labels
-    kept, left_out = without_duplicates(faces, list("abbzacccdd"))
-    assert [faces[position].id for position in kept] == ["1", "3", "4", "6"]
-    assert left_out == {
-        "equal under two labels": 2,
-        "equal to one in the same part": 2,
-        "equal to one in a later part": 2,
-    }
-
-
 def with_duplicates(root: Path) -> Path:
     """A sad train face is also in test; a happy and an angry one are twice in train."""
     rows = [row._replace(name=f"fer{n:07d}.png") for n, row in enumerate(ROWS) if row.name]
@@ -394,28 +370,16 @@ def test_duplicates_are_refused_or_dropped_and_the_stages_agree(tmp_path: Path) 
     expected = "2 equal to one in the same part, 1 equal to one in a later part"
     assert f"equal pictures left out: {expected}" in summary.notes
     directory = tmp_path / "dataset"
-    build_dataset(
-        "fer2013", target, directory,
-        class_names=CLASSES, validation_fraction=0.25, seed=1, duplicates="drop",
-    )  # fmt: skip
-    with open(directory / "manifest.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert Counter(row["split"] for row in rows) == summary.faces
-    assert rows[0]["votes"] == "0.75 0.125 0.125"  # 6, 1 and 1 of 8 for happy, sad, angry
+    manifest = build("fer2013", target, directory, duplicates="drop")
+    assert Counter(manifest.splits) == summary.faces
+    assert (directory / "manifest.csv").read_text().splitlines()[1].endswith(",0.75 0.125 0.125")
     train, validation = open_faces_of(directory, CLASSES)
+    # 6, 1 and 1 of 8 votes for happy, sad and angry.
     targets = train.targets(torch.tensor([0]), soft=True)
     torch.testing.assert_close(targets, torch.tensor([[0.75, 0.125, 0.125]]))
     assert validation.shares is not None
     assert validation.shares.shape == (len(validation), 3)
-    settings = ValidateSettings(
-        minimum_per_class=1, minimum_contrast=4.0, train_faces=0, test_faces=0
-    )
-    validation = validate_dataset(directory, settings=settings, class_names=CLASSES)
-    assert validation.failed == []
-    write_verdict(validation, tmp_path / "validation.json")
-    verdict = json.loads((tmp_path / "validation.json").read_text())
-    assert verdict["checks"]["votes"] is True
-    assert verdict["left_out"] == {
+    assert json.loads((directory / "left_out.json").read_text()) == {
         "no majority": 1,
         "unknown": 1,
         "contempt, which is no class here": 1,
@@ -423,8 +387,6 @@ def test_duplicates_are_refused_or_dropped_and_the_stages_agree(tmp_path: Path) 
         "equal to one in a later part": 1,
         "equal to one in the same part": 2,
     }
-    write_report(validation, tmp_path / "page", "mine")
-    assert "equal to one in a later part" in (tmp_path / "page/index.html").read_text()
 
 
 def test_an_import_keeps_what_another_rule_needs(tmp_path: Path) -> None:

@@ -7,12 +7,10 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import UnreadableFileError
-from fsr_fer.data.dataset import hold_out
 from fsr_fer.data.sources import open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
 
@@ -252,21 +250,6 @@ def test_rafdb_has_splits_and_numbers_of_its_own(
 ) -> None:
     with pytest.raises(UserError, match="splits, numbers and persons; leave out these"):
         run_import("rafdb", rafdb, tmp_path / "raw", **options)
-
-
-def test_equal_pictures_are_held_out_together() -> None:
-    labels = np.zeros(20, np.int64)
-    pixels = [str(row // 2) for row in range(20)]  # pairs
-    held = hold_out(labels, [""] * 20, 0.2, 1, pixels)
-    assert len(held) == 4
-    assert set(held) == {row ^ 1 for row in held}
-
-
-def test_a_class_of_few_people_gives_one_to_the_validation_part() -> None:
-    labels = np.array([0] * 50 + [1] * 40)
-    subjects = [f"a{row}" for row in range(50)] + [f"b{row // 20}" for row in range(40)]
-    held = hold_out(labels, subjects, 0.1, seed=0)
-    assert np.bincount(labels[held], minlength=2).tolist() == [5, 20]
 
 
 def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path) -> None:

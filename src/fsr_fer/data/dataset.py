@@ -8,7 +8,7 @@ in the source and not in the dataset; it is there only where something is.
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -22,31 +22,17 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, class_position
 from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
-from fsr_fer.data.settings import Duplicates, SourceName, VoteRule
+from fsr_fer.data.settings import DatasetSettings, SourceName
 from fsr_fer.data.sources import open_source
 from fsr_fer.data.votes import VOTES
 
 
-def build_dataset(
-    source_name: Literal[SourceName, "several"],
-    root: Path,
-    directory: Path,
-    *,
-    class_names: tuple[str, ...],
-    validation_fraction: float,
-    seed: int,
-    votes: VoteRule = "ferplus",
-    duplicates: Duplicates = "refuse",
-    train_share: float = 1.0,
-) -> None:
+def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: int) -> None:
     """Write the faces in ``root`` to the folder ``directory`` in one format (see above).
 
     Rows are train, then validation, then test faces, each in the source's order. A source without
-    a validation split gets one from its train faces (see ``hold_out``). ``votes`` is the rule that
-    turns votes into labels; with ``duplicates`` "drop" pictures of equal pixels count once
-    (``without_duplicates``). ``train_share`` of each class's train faces is used, the rest is not.
-    "several" sources lie in folders of ``root`` named after them; these names are the prefixes of
-    their faces' ids.
+    a validation split gets one from its train faces (see ``hold_out``). "several" sources lie in
+    folders of ``root`` named after them; these names are the prefixes of their faces' ids.
 
     Raises:
         UserError: ``root`` is missing, or its faces have problems; all of them are then listed in
@@ -57,19 +43,26 @@ def build_dataset(
             f"{root} does not exist; bring faces there with `fsr-fer import`, "
             "or run `dvc pull` if they were imported before"
         )
-    places = {source_name: root} if source_name != "several" else _folders(root)
+    class_names, kinds = settings.class_names, get_args(SourceName)
+    if settings.source != "several":
+        places = {settings.source: root}
+    else:
+        places = {kind: root / kind for kind in kinds if (root / kind).is_dir()}
+    if not places:
+        raise UserError(f"{root} has no folder of a source: {', '.join(kinds)}; `fsr-fer import`")
     sources = [
-        open_source(name, place, class_names, vote_rule=votes) for name, place in places.items()
+        open_source(name, place, class_names, vote_rule=settings.votes)
+        for name, place in places.items()
     ]
     pairs = [(source, face) for source in sources for face in source.faces]
     left_out = sum((source.left_out for source in sources), Counter[str]())
-    if duplicates == "drop":
+    if settings.duplicates == "drop":
         pixels = [key for source in sources for key in pixels_of(source)]
         kept, equal = without_duplicates([face for _, face in pairs], pixels)
         pairs = [pairs[position] for position in kept]
         left_out += equal
-    if train_share < 1:
-        kept = fewer_train_faces([face for _, face in pairs], train_share, seed)
+    if settings.train_share < 1:
+        kept = fewer_train_faces([face for _, face in pairs], settings.train_share, seed)
         left_out["beyond dataset.train_share"] += len(pairs) - len(kept)
         pairs = [pairs[position] for position in kept]
     pairs.sort(key=lambda pair: SPLITS.index(pair[1].split))  # a stable sort
@@ -86,19 +79,16 @@ def build_dataset(
             source.raise_problems(listing, f"{root} cannot be used")
     splits = [face.split for _, face in pairs]
     for source in sources:
-        own = [row for row, pair in enumerate(pairs) if pair[0] is source]
-        if "validation" in (splits[row] for row in own):
+        if any(of is source and face.split == "validation" for of, face in pairs):
             continue
-        train = [row for row in own if splits[row] == "train"]
-        labels = np.array([pairs[row][1].label for row in train], np.int64)
-        subjects = [pairs[row][1].subject for row in train]
-        some = [hashes[row] for row in train]
-        for position in hold_out(labels, subjects, validation_fraction, seed, some):
+        train = [r for r, (of, face) in enumerate(pairs) if of is source and face.split == "train"]
+        faces, pixels = [pairs[row][1] for row in train], [hashes[row] for row in train]
+        for position in hold_out(faces, settings.validation_fraction, seed, pixels):
             splits[train[position]] = "validation"
     voted = any(face.votes for _, face in pairs)
     rows = []
     for (source, face), split, sha256 in zip(pairs, splits, hashes, strict=True):
-        prefix = f"{source.name}/" if source_name == "several" else ""
+        prefix = f"{source.name}/" if settings.source == "several" else ""
         label = class_names[face.label]
         row = (prefix + face.id, prefix + face.file, split, label, face.subject, sha256)
         rows.append(row + (_shares(face, class_names),) * voted)
@@ -107,15 +97,6 @@ def build_dataset(
     if left_out:
         write_json(directory / LEFT_OUT, dict(left_out))
     listing.unlink(missing_ok=True)
-
-
-def _folders(root: Path) -> dict[SourceName, Path]:
-    """The folders of several sources, by the sources' names."""
-    kinds: tuple[SourceName, ...] = get_args(SourceName)
-    found = {name: root / name for name in kinds if (root / name).is_dir()}
-    if not found:
-        raise UserError(f"{root} has no folder of a source: {', '.join(kinds)}; `fsr-fer import`")
-    return found
 
 
 def _shares(face: Face, class_names: Sequence[str]) -> str:
@@ -180,21 +161,18 @@ def fewer_train_faces(faces: Sequence[Face], share: float, seed: int) -> list[in
 
 
 def hold_out(
-    labels: np.ndarray,
-    subjects: Sequence[str],
-    fraction: float,
-    seed: int,
-    pixels: Sequence[str] = (),
+    faces: Sequence[Face], fraction: float, seed: int, pixels: Sequence[str]
 ) -> np.ndarray:
-    """Choose which train faces become the validation part.
+    """Choose which train faces become the validation part; ``pixels`` are their hashes.
 
-    ``labels`` are int64 [N], ``subjects`` N names (empty: unknown), ``pixels`` N hashes if known.
     Each class aims at ``fraction`` of its faces, at least one, and never gives all of them. Where
     no subject is known, and no picture there twice, each class meets its aim exactly. Otherwise
     whole subjects are taken, so that nobody and no picture is on both sides; a face of an unknown
     subject counts as a subject of its own. Returns positions, int64, ascending.
     """
     generator = np.random.default_rng(seed)
+    labels = np.array([face.label for face in faces], np.int64)
+    subjects = [face.subject for face in faces]
     counts = np.bincount(labels)
     aims = np.minimum(np.maximum(np.rint(fraction * counts), 1), np.maximum(counts - 1, 0))
     if not any(subjects) and len(set(pixels)) == len(pixels):

@@ -9,8 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing, write_csv
 from fsr_fer.common.progress import progress
@@ -58,18 +56,15 @@ def import_faces(
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder, zip or tar) and pack them into the folder ``target``.
 
-    Pictures are stored as they came, in one uncompressed zip, label files beside it.
+    Pictures are stored as they came, in one uncompressed zip, label files beside it; classes,
+    splits and persons by name. Faces without splits get a test split of ``test_fraction``, drawn
+    with ``seed``, with each person in one split; ``subject_from`` is a pattern whose group in a
+    picture's name is the person. ``numbered_from`` and ``test_part`` are those of ``open_source``.
 
-    ``numbered_from``: folders or the table give classes as numbers, counted from there. Faces
-    without splits get a test split of ``test_fraction``, drawn with ``seed``, with each person in
-    one split; ``subject_from`` is a pattern whose group in a picture's name is the person. Classes,
-    splits and persons are stored by name.
-
-    ``votes`` and ``duplicates`` are those of the stage ``dataset``: the checks apply to the faces
-    that it will use. All votes and pictures are stored, so that another rule needs no new import.
-    ``test_part`` of FER2013 replaces a missing test part. With ``one_of_several`` classes may be
-    missing, since other sources have them. Without ``is_import``, ``target`` is not an import, and
-    even ``force`` does not replace it.
+    The checks apply to the faces that the stage ``dataset`` will use by ``votes`` and
+    ``duplicates``; all are stored, so that another rule needs no new import. With
+    ``one_of_several`` classes may be missing, since other sources have them. Without ``is_import``
+    ``target`` is not an import, and even ``force`` does not replace it.
 
     Raises:
         UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
@@ -95,9 +90,7 @@ def import_faces(
     if subject_from is not None:
         _find_subjects(source, subject_from)
     if test_fraction is not None:
-        labels = np.array([face.label for face in source.faces], np.int64)
-        subjects = [face.subject for face in source.faces]
-        for position in hold_out(labels, subjects, test_fraction, seed, pixels_of(source)):
+        for position in hold_out(source.faces, test_fraction, seed, pixels_of(source)):
             source.faces[position] = replace(source.faces[position], split="test")
     if numbered_from is not None:
         numbers = enumerate(class_names, start=numbered_from)
@@ -178,10 +171,10 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
                 problem = f"is the label of the same picture as {first.file}, which is {other}"
                 source.problem(face.file, "label", label, problem, "one label a picture")
             equal += first is not face
-            packed.add(_not_taken(_packed_name(source, face, as_read), taken), content)
+            packed.add(_packed_name(source, face, as_read, taken), content)
         for face in source.undecided:
             if picture := source.read(face.file):
-                packed.add(_not_taken(_packed_name(source, face, as_read), taken), picture[0])
+                packed.add(_packed_name(source, face, as_read, taken), picture[0])
     if duplicates == "drop":
         kept, left_out = without_duplicates(source.faces, pixels)
         source.faces = [source.faces[position] for position in kept]
@@ -243,20 +236,16 @@ def _check_classes(source: Source, has_splits: bool, every_class: bool) -> None:
             source.problem(face.file, "subject", face.subject, problem, allowed)
 
 
-def _packed_name(source: Source, face: Face, as_read: bool) -> str:
+def _packed_name(source: Source, face: Face, as_read: bool, taken: set[str]) -> str:
+    """A picture's name in the zip, numbered if taken: two folders of pictures may be one class."""
     name = face.file.rpartition("/")[2]
     if source.name == "rafdb":
-        aligned = re.search(ALIGNED, name, re.IGNORECASE)
-        assert aligned is not None  # the reader found it by that
-        return f"aligned/{aligned[1]}_aligned.jpg"
-    if source.name in TABLED or as_read:
-        return face.id
-    person = [face.subject] if face.subject else []
-    return "/".join([face.split, source.class_names[face.label], *person, name])
-
-
-def _not_taken(name: str, taken: set[str]) -> str:
-    """The name, or one with a number if taken: two folders of pictures may be one class."""
+        name = re.sub(ALIGNED, r"aligned/\1_aligned.jpg", name, flags=re.IGNORECASE)
+    elif source.name in TABLED or as_read:
+        name = face.id
+    else:
+        person = [face.subject] if face.subject else []
+        name = "/".join([face.split, source.class_names[face.label], *person, name])
     stem, dot, suffix = name.rpartition(".")
     number, free = 1, name
     while free in taken:

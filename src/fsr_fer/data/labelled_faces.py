@@ -24,7 +24,7 @@ class LabelledFaces:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, part: slice) -> Self:
+    def take(self, part: slice | np.ndarray) -> Self:
         """Some of the faces; nothing is read yet."""
         shares = None if self.shares is None else self.shares[part]
         return type(self)(self.images, self.rows[part], self.labels[part], shares)
@@ -55,10 +55,5 @@ def open_faces_of(
     """
     images = open_faces(dataset / "images.npy")
     manifest = read_manifest(dataset / "manifest.csv", class_names)
-    rows = manifest.rows("train"), manifest.rows("validation")
-    shares = manifest.shares
-    train, validation = (
-        LabelledFaces(images, some, manifest.labels[some], None if shares is None else shares[some])
-        for some in rows
-    )
-    return train, validation
+    faces = LabelledFaces(images, np.arange(len(images)), manifest.labels, manifest.shares)
+    return faces.take(manifest.rows("train")), faces.take(manifest.rows("validation"))
