@@ -3,9 +3,8 @@
 Great Expectations checks a table of the manifest and of every face's pixels.
 """
 
-import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import pandas as pd
 
 from fsr_fer.common.arrays import open_array
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import read_json
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
@@ -68,13 +68,9 @@ class Validation:
 def validate_dataset(
     directory: Path, *, settings: ValidateSettings, class_names: tuple[str, ...]
 ) -> Validation:
-    """Check ``images.npy`` and ``manifest.csv``; UserError if they cannot be read together."""
+    """Check ``images.npy`` and ``manifest.csv``; UserError if they do not belong together."""
     images = open_array(directory / "images.npy")
-    table, counted = directory / "manifest.csv", directory / LEFT_OUT
-    try:
-        faces = pd.read_csv(table, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{table} cannot be read as a table: {error}") from error
+    faces = pd.read_csv(directory / "manifest.csv", dtype=str, keep_default_na=False)
     if len(images) != len(faces):
         raise UserError(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
@@ -87,42 +83,16 @@ def validate_dataset(
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
     counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
-    left_out = json.loads(counted.read_text()) if counted.exists() else {}
     subjects = faces["subject"][faces["subject"] != ""].nunique()
-    expectations = _face_expectations(settings, class_names, subjects > 0)
-    if SHARES in faces:
-        expectations["votes"] = _votes_expectation(faces, class_names)
-    of_faces = _check(faces, expectations)
+    of_faces = _check_faces(faces, settings.minimum_contrast, class_names, subjects > 0)
     return Validation(
         checks=[columns, *of_faces, *_check_counts(counts, settings)],
         images=images,
         counts=counts,
-        left_out=left_out,
+        left_out=read_json(directory / LEFT_OUT),
         subjects=subjects,
         lowest_contrast=float(faces["contrast"].min()),
     )
-
-
-def _check(table: pd.DataFrame, expectations: dict[str, Any]) -> Iterator[Check]:
-    """Ask Great Expectations: ``expectations`` of columns, by the names that the checks get."""
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    batch = context.data_sources.pandas_default.read_dataframe(table)
-    for name, expectation in expectations.items():
-        result = batch.validate(expectation, result_format="COMPLETE")
-        rows = result.result.get("unexpected_index_list", [])
-        if result.success == bool(rows):
-            raise RuntimeError(f"Great Expectations could not check {name}: {result}")
-        of_faces = "split" in table  # and not of groups, which are no rows of the manifest
-        offenders = [
-            Offender(row if of_faces else None, table["id"][row], _shown(value))
-            for row, value in table.loc[rows, expectation.column].items()
-        ]
-        yield Check(name, expectation.description, offenders)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value).replace(SEPARATOR, " + ")
 
 
 def _check_columns(faces: pd.DataFrame) -> Check:
@@ -131,76 +101,6 @@ def _check_columns(faces: pd.DataFrame) -> Check:
         for column in faces.columns.symmetric_difference(COLUMNS).difference([SHARES])
     ]
     return Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", offenders)
-
-
-def _in_set(column: str, values: Iterable[object], words: str) -> Any:
-    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values), description=words)
-
-
-def _at_least(column: str, lowest: float, words: str) -> Any:
-    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=lowest, description=words)
-
-
-def _just_one(column: str, words: str) -> Any:
-    return gxe.ExpectColumnValuesToNotMatchRegex(column=column, regex=SEPARATOR, description=words)
-
-
-def _face_expectations(
-    settings: ValidateSettings, class_names: tuple[str, ...], subjects_known: bool
-) -> dict[str, Any]:
-    lowest = settings.minimum_contrast
-    blank = f"No face is blank: its contrast is {lowest:g} grey levels or more."
-    expectations = {
-        "labels": _in_set("label", class_names, f"Each label is one of {', '.join(class_names)}."),
-        "splits": _in_set("split", SPLITS, f"Each split is one of {', '.join(SPLITS)}."),
-        "ids": gxe.ExpectColumnValuesToBeUnique(column="id", description="Each id is there once."),
-        "shape": _in_set("shape", [FACE_SHAPE], f"Each face is {FACE_SHAPE}."),
-        "dtype": _in_set("dtype", ["uint8"], "Pixels are whole numbers from 0 to 255."),
-        "pixels": _in_set("pixels", ["same"], "The pixels are those the manifest was written for."),
-        "contrast": _at_least("contrast", lowest, blank),
-        "duplicates": _just_one("splits_of_picture", "No picture is in more than one split."),
-        "labels_of_pictures": _just_one("labels_of_picture", "No picture has two labels."),
-    }
-    if subjects_known:
-        words = "No known person is in more than one split."
-        expectations["subjects"] = _just_one("splits_of_subject", words)
-    return expectations
-
-
-def _votes_expectation(faces: pd.DataFrame, class_names: tuple[str, ...]) -> Any:
-    """Add a column ``shares``: "right", or the invalid text; None for faces without votes."""
-    faces["shares"] = [_are_shares(text, len(class_names)) for text in faces[SHARES]]
-    return _in_set("shares", ["right"], "Shares of the votes are 0 or more and sum to 1.")
-
-
-def _are_shares(text: str, classes: int) -> str | None:
-    if not text:
-        return None
-    try:
-        values = [float(value) for value in text.split(" ")]
-    except ValueError:
-        return "no numbers"
-    right = len(values) == classes and min(values) >= 0 and abs(sum(values) - 1) < 1e-4
-    return "right" if right else text
-
-
-def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
-    """Whether there are enough faces; what fails is a class in a split, or a split."""
-    lowest = settings.minimum_per_class
-    groups = [f"{label} in {split}" for split in counts for label in counts.index]
-    table = pd.DataFrame({"id": groups, "faces": counts.to_numpy().T.ravel()})
-    words = f"Each class has {lowest:,} faces or more in each split."
-    yield from _check(table, {"faces_per_class": _at_least("faces", lowest, words)})
-    # The validation part was held out of train and counts with it.
-    train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
-    for split, found, wanted, note in (
-        ("train", train, settings.train_faces, " (its validation part included)"),
-        ("test", test, settings.test_faces, ""),
-    ):
-        if wanted:
-            table = pd.DataFrame({"id": [split], "faces": [found]})
-            words = f"There are {wanted:,} {split} faces{note}."
-            yield from _check(table, {f"{split}_faces": _in_set("faces", [wanted], words)})
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
@@ -226,3 +126,87 @@ def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
     """For each row all values that its key has (train, test); none for an empty key."""
     joined = values.groupby(keys).agg(lambda found: SEPARATOR.join(found.unique()))
     return keys.map(joined).where(keys != "", None)
+
+
+def _check_faces(
+    faces: pd.DataFrame, lowest: float, class_names: tuple[str, ...], subjects_known: bool
+) -> Iterator[Check]:
+    """Ask Great Expectations what is expected of a column of each face."""
+
+    def in_set(column: str, values: Sequence[str], words: str) -> Any:
+        return gxe.ExpectColumnValuesToBeInSet(
+            column=column, value_set=list(values), description=words
+        )
+
+    def just_one(column: str, words: str) -> Any:
+        return gxe.ExpectColumnValuesToNotMatchRegex(
+            column=column, regex=SEPARATOR, description=words
+        )
+
+    blank = f"No face is blank: its contrast is {lowest:g} grey levels or more."
+    expectations = {
+        "labels": in_set("label", class_names, f"Each label is one of {', '.join(class_names)}."),
+        "splits": in_set("split", SPLITS, f"Each split is one of {', '.join(SPLITS)}."),
+        "ids": gxe.ExpectColumnValuesToBeUnique(column="id", description="Each id is there once."),
+        "shape": in_set("shape", [FACE_SHAPE], f"Each face is {FACE_SHAPE}."),
+        "dtype": in_set("dtype", ["uint8"], "Pixels are whole numbers from 0 to 255."),
+        "pixels": in_set("pixels", ["same"], "The pixels are those the manifest was written for."),
+        "contrast": gxe.ExpectColumnValuesToBeBetween(
+            column="contrast", min_value=lowest, description=blank
+        ),
+        "duplicates": just_one("splits_of_picture", "No picture is in more than one split."),
+        "labels_of_pictures": just_one("labels_of_picture", "No picture has two labels."),
+    }
+    if subjects_known:
+        words = "No known person is in more than one split."
+        expectations["subjects"] = just_one("splits_of_subject", words)
+    if SHARES in faces:
+        faces["shares"] = [_are_shares(text, len(class_names)) for text in faces[SHARES]]
+        words = "Shares of the votes are 0 or more and sum to 1."
+        expectations["votes"] = in_set("shares", ["right"], words)
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    batch = context.data_sources.pandas_default.read_dataframe(faces)
+    for name, expectation in expectations.items():
+        result = batch.validate(expectation, result_format="COMPLETE")
+        rows = result.result.get("unexpected_index_list", [])
+        if result.success == bool(rows):
+            raise RuntimeError(f"Great Expectations could not check {name}: {result}")
+        offenders = [
+            Offender(row, faces["id"][row], _shown(value))
+            for row, value in faces.loc[rows, expectation.column].items()
+        ]
+        yield Check(name, expectation.description, offenders)
+
+
+def _are_shares(text: str, classes: int) -> str:
+    """Whether these are a face's shares of the votes: "right", else the text."""
+    values = [float(value) for value in text.split()]
+    right = len(values) == classes and min(values) >= 0 and abs(sum(values) - 1) < 1e-4
+    return "right" if right else text
+
+
+def _shown(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value).replace(SEPARATOR, " + ")
+
+
+def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
+    """Whether there are enough faces; what fails is a class in a split, or a split."""
+    lowest = settings.minimum_per_class
+    too_few = [
+        Offender(None, f"{label} in {split}", str(found))
+        for split in counts
+        for label, found in counts[split].items()
+        if found < lowest
+    ]
+    words = f"Each class has {lowest:,} faces or more in each split."
+    yield Check("faces_per_class", words, too_few)
+    train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
+    for split, found, wanted, note in (
+        ("train", train, settings.train_faces, " (its validation part included)"),
+        ("test", test, settings.test_faces, ""),
+    ):
+        if wanted:
+            wrong = [Offender(None, split, str(found))] if found != wanted else []
+            yield Check(f"{split}_faces", f"There are {wanted:,} {split} faces{note}.", wrong)

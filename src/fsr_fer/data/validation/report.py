@@ -12,12 +12,8 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing, write_csv, write_json, write_text
 from fsr_fer.data.validation.checks import Offender, Validation
 
-PAGE = "index.html"
-OFFENDERS = "offenders.csv"
 NAMED = 3
 """Offenders named in the one-line message."""
-SHOWN = 24
-"""Offenders shown for each check on the page; the CSV has all."""
 
 
 def write_verdict(validation: Validation, path: Path) -> None:
@@ -45,12 +41,10 @@ def write_report(validation: Validation, directory: Path, title: str) -> None:
     template = Template(text, autoescape=True, trim_blocks=True)
     with replacing(directory) as part:
         part.mkdir(parents=True)
-        page = template.render(
-            data=validation, title=title, offenders=OFFENDERS, shown=SHOWN, thumbnail=_thumbnail
-        )
-        write_text(part / PAGE, page)
+        page = template.render(data=validation, title=title, thumbnail=_thumbnail)
+        write_text(part / "index.html", page)
         offenders = [(check.name, *o) for check in validation.failed for o in check.offenders]
-        write_csv(part / OFFENDERS, ["check", *Offender._fields], offenders)
+        write_csv(part / "offenders.csv", ["check", *Offender._fields], offenders)
 
 
 def raise_if_failed(validation: Validation, directory: Path) -> None:
@@ -59,16 +53,17 @@ def raise_if_failed(validation: Validation, directory: Path) -> None:
         return
     parts = []
     for check in validation.failed:
-        named = ", ".join(
+        named = [
             ("" if row is None else f"row {row} ") + f"{face} = {value}"
             for row, face, value in check.offenders[:NAMED]
-        )
-        more = len(check.offenders) - NAMED
-        rest = f" and {more:,} more" if more > 0 else ""
-        parts.append(f"{check.name}: {named}{rest} (expected: {check.expected.rstrip('.')})")
+        ]
+        more = len(check.offenders) - len(named)
+        rest = f" and {more:,} more" if more else ""
+        expected = check.expected.rstrip(".")
+        parts.append(f"{check.name}: {', '.join(named)}{rest} (expected: {expected})")
     raise UserError(
-        f"the data failed {len(validation.failed)} of {len(validation.checks)} checks; "
-        f"{'; '.join(parts)}; all are listed in {directory / OFFENDERS}, see {directory / PAGE}"
+        f"the data failed {len(parts)} of {len(validation.checks)} checks; {'; '.join(parts)}; "
+        f"all are listed in {directory}/offenders.csv, see {directory}/index.html"
     )
 
 
