@@ -97,46 +97,35 @@ def test_every_fault_is_listed_and_nothing_is_imported(csv_folder: Path, target:
     assert not list(target.parent.glob("*"))
 
 
-@pytest.mark.parametrize(
-    ("pattern", "replacement", "message"),
-    [
+def test_splits_that_training_cannot_use_are_problems(csv_folder: Path, target: Path) -> None:
+    table = csv_folder / "labels.csv"
+    whole = table.read_text()
+    for pattern, replacement, message in (
         (r"\n.*,sad,test.*", "", r"label 'sad' has no faces in test \(allowed: each class"),
         (",test,", ",train,", r": 1 problem, .* split 'test' has no faces"),
         ("test person 0", "train person 0", "subject 'train person 0' is in train and in test"),
-    ],
-)
-def test_splits_that_training_cannot_use_are_problems(
-    csv_folder: Path, target: Path, pattern: str, replacement: str, message: str
+    ):
+        table.write_text(re.sub(pattern, replacement, whole))
+        with pytest.raises(UserError, match=message):
+            run_import("csv", csv_folder, target)
+
+
+def test_another_import_is_replaced_only_with_force_and_only_if_it_has_no_faults(
+    csv_folder: Path, target: Path
 ) -> None:
-    table = csv_folder / "labels.csv"
-    table.write_text(re.sub(pattern, replacement, table.read_text()))
-    with pytest.raises(UserError, match=message):
-        run_import("csv", csv_folder, target)
-
-
-def test_another_import_is_replaced_only_with_force(csv_folder: Path, target: Path) -> None:
     run_import("csv", csv_folder, target)
     before = stored(target)
     run_import("csv", csv_folder, target)  # the same again is no conflict
     edit_line(csv_folder / "labels.csv", 2, "train0.png,sad,train,ann")
     with pytest.raises(UserError, match=r"already holds another import.*--force"):
         run_import("csv", csv_folder, target)
-    assert stored(target) == before
-    run_import("csv", csv_folder, target, force=True)
-    assert stored(target)["labels.csv"] == (csv_folder / "labels.csv").read_bytes()
-
-
-def test_a_faulty_import_leaves_the_earlier_one_even_with_force(
-    csv_folder: Path, target: Path
-) -> None:
-    run_import("csv", csv_folder, target)
-    before = stored(target)
     (csv_folder / "images/train5.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"train5\.png: file is empty \(0 bytes\)"):
         run_import("csv", csv_folder, target, force=True)
     assert stored(target) == before
     (csv_folder / "images/train5.png").write_bytes(encoded(face_pixels(5)))
-    run_import("csv", csv_folder, target)
+    run_import("csv", csv_folder, target, force=True)
+    assert stored(target)["labels.csv"] == (csv_folder / "labels.csv").read_bytes()
     assert not target.parent.with_name("problems.csv").exists()
 
 
@@ -151,17 +140,31 @@ def test_unusual_sizes_and_nearly_black_pictures_are_noted(csv_folder: Path, tar
     assert notes[2].startswith("pictures smaller than 100x100 pixels: 1")
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("rafdb", {"test_fraction": 0.2}, "splits, numbers and persons; leave out these"),
+        ("rafdb", {"numbered_from": 0}, "splits, numbers and persons; leave out these"),
+        ("rafdb", {"subject_from": "(.)"}, "splits, numbers and persons; leave out these"),
+        ("fer2013", {"numbered_from": 0}, "leave out these options"),
+        ("fer2013", {"subject_from": "(.)"}, "leave out these options"),
+        ("folder", {"test_part": "PublicTest"}, "--test names a part of FER2013"),
+        ("csv", {"test_fraction": 0.2}, "has a column split; leave out --test-fraction"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    csv_folder: Path, target: Path, name: SourceName, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run_import(name, csv_folder, target, **options)
+
+
 def test_what_is_no_import_is_not_replaced(csv_folder: Path, target: Path) -> None:
     target.mkdir(parents=True)
     (target / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="is no import and was left as it is; move it elsewhere"):
         run_import("csv", csv_folder, target, force=True, is_import=False)
     assert stored(target) == {"notes.txt": b"mine"}
-
-
-def test_a_split_that_is_there_is_not_drawn_again(csv_folder: Path, target: Path) -> None:
-    with pytest.raises(UserError, match="has a column split; leave out --test-fraction"):
-        run_import("csv", csv_folder, target, test_fraction=0.2)
 
 
 def test_two_folders_of_one_class_are_both_imported(class_folders: Path, target: Path) -> None:
@@ -186,14 +189,12 @@ def test_rafdbs_numbers_are_its_names_in_any_order(rafdb: Path) -> None:
     names = [(other[a.label], RAFDB_CLASSES[b.label]) for a, b in zip(faces, own, strict=True)]
     assert all(read == meant for read, meant in names)
     spelt = ("Angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
-    spelt_source = open_source("rafdb", rafdb, spelt)
-    assert {spelt[face.label] for face in spelt_source.faces} == {
-        "surprised", "fearful", "disgusted",
-    }  # fmt: skip
     eight = ("anger", "contempt", *(name for name in RAFDB_CLASSES if name != "anger"))
-    assert {eight[face.label] for face in open_source("rafdb", rafdb, eight).faces} == {
-        "surprise", "fear", "disgust",
-    }  # fmt: skip
+    for names, found in (
+        (spelt, {"surprised", "fearful", "disgusted"}),
+        (eight, {"surprise", "fear", "disgust"}),
+    ):
+        assert {names[face.label] for face in open_source("rafdb", rafdb, names).faces} == found
     with pytest.raises(UserError, match="some of RAF-DB's classes at other places"):
         open_source("rafdb", rafdb, ("anger", "disgust", "fear", "joy", "neutral", "a", "b"))
     translated = tuple(f"class {number}" for number in range(7))
@@ -202,12 +203,11 @@ def test_rafdbs_numbers_are_its_names_in_any_order(rafdb: Path) -> None:
     assert in_order.notes[-1].startswith("RAF-DB's numbers are taken in the order of class_names")
 
 
-@pytest.mark.parametrize("name", ["c\rd.png", "x\\1.png"])
-def test_names_that_no_table_holds_are_refused(
-    class_folders: Path, target: Path, name: str
-) -> None:
-    odd = next((class_folders / "train").glob("*/*.png"))
-    odd.rename(odd.with_name(name))
-    with pytest.raises(UserError):
+def test_names_that_no_table_holds_are_refused(class_folders: Path, target: Path) -> None:
+    for number, name in enumerate(("c\rd.png", "x\\1.png")):
+        odd = class_folders / f"train/sad/{number}.png"
+        odd.rename(odd.with_name(name))
+    message = "2 problems, .* has a backslash or a control character in its name"
+    with pytest.raises(UserError, match=message):
         run_import("folder", class_folders, target)
     assert not target.exists()

@@ -242,16 +242,6 @@ def test_who_is_on_a_picture_is_found_in_its_name(
         run_import("csv", csv_folder, tmp_path / "b/raw", subject_from="(.)")
 
 
-@pytest.mark.parametrize(
-    "options", [{"test_fraction": 0.2}, {"numbered_from": 0}, {"subject_from": "(.)"}]
-)
-def test_rafdb_has_splits_and_numbers_of_its_own(
-    rafdb: Path, tmp_path: Path, options: dict[str, object]
-) -> None:
-    with pytest.raises(UserError, match="splits, numbers and persons; leave out these"):
-        run_import("rafdb", rafdb, tmp_path / "raw", **options)
-
-
 def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path) -> None:
     """Reading them would never end."""
     folder = class_folders / "train" / CLASSES[0]

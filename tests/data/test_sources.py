@@ -9,9 +9,8 @@ import pytest
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data import sources
-from fsr_fer.data.archive import FolderFiles
-from fsr_fer.data.listing import Source, class_position
-from fsr_fer.data.sources import RAFDB_COUNTS, open_source
+from fsr_fer.data.listing import Source, class_position, split_named
+from fsr_fer.data.sources import RAFDB_CLASSES, RAFDB_COUNTS, open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
 
 
@@ -30,11 +29,12 @@ def problems(source: Source) -> list[tuple[str, str, str]]:
 
 
 def test_rafdb_forms_are_equal_and_labels_count_from_1(rafdb: Path, tmp_path: Path) -> None:
+    (rafdb / "EmoLabel/subject.txt").write_text("train_00001.jpg ann\ntest_00001.jpg bob\n")
     plain = open_source("rafdb", rafdb, CLASSES)
     faces = listed(plain)  # in the order of the table
     assert len(faces) == 18
     assert faces[0] == ("test_00000.jpg", "test", 0, "")
-    assert faces[7] == ("train_00001.jpg", "train", 1, "")
+    assert faces[7] == ("train_00001.jpg", "train", 1, "ann")
     packed = tmp_path / "packed"
     (packed / "Image").mkdir(parents=True)
     shutil.copytree(rafdb / "EmoLabel", packed / "EmoLabel")
@@ -57,17 +57,6 @@ def test_rafdb_forms_are_equal_and_labels_count_from_1(rafdb: Path, tmp_path: Pa
         open_source("rafdb", packed / "Image", CLASSES)
 
 
-def test_rafdb_subjects_are_an_extension(rafdb: Path) -> None:
-    table = rafdb / "EmoLabel/subject.txt"
-    table.write_text("train_00001.jpg ann\ntest_00000.jpg bob\n")
-    faces = {name: subject for name, _, _, subject in listed(open_source("rafdb", rafdb, CLASSES))}
-    assert faces["train_00001.jpg"] == "ann"
-    assert faces["train_00002.jpg"] == ""
-    edit_line(table, 2, "nobody.jpg bob")
-    found = problems(open_source("rafdb", rafdb, CLASSES))
-    assert found == [("EmoLabel/subject.txt:2", "line", "nobody.jpg bob")]
-
-
 def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     table = rafdb / "EmoLabel/list_patition_label.txt"
     edit_line(table, 1, "test_00000.jpg 9")
@@ -75,30 +64,31 @@ def test_rafdb_faults_are_named_with_their_line(rafdb: Path) -> None:
     edit_line(table, 3, "holdout_00002.jpg 3")
     edit_line(table, 5, "test_00003.jpg 1")
     edit_line(table, 6, "test_00005.jpg 3 1")
+    edit_line(table, 7, "train_00000.jpg happy")
+    (rafdb / "EmoLabel/subject.txt").write_text("test_00000.jpg ann\nnobody.jpg bob\n")
     same_name = rafdb / "Image/more/train_00001_aligned.JPG"
     same_name.parent.mkdir()
     shutil.copy(rafdb / "Image/aligned/train_00002_aligned.jpg", same_name)
     source = open_source("rafdb", rafdb, CLASSES)
     assert problems(source) == [
         ("Image/more/train_00001_aligned.JPG", "name", "train_00001"),
+        ("EmoLabel/subject.txt:2", "line", "nobody.jpg bob"),
         ("list_patition_label.txt:1", "label", "9"),
         ("list_patition_label.txt:2", "line", "test_00001.jpg"),
         ("list_patition_label.txt:3", "image", "holdout_00002_aligned.jpg"),
         ("list_patition_label.txt:3", "split", "holdout"),
         ("list_patition_label.txt:5", "id", "test_00003.jpg"),
         ("list_patition_label.txt:6", "line", "test_00005.jpg 3 1"),
+        ("list_patition_label.txt:7", "label", "happy"),
     ]
     assert source.problems[0].problem == "is that of Image/aligned/train_00001_aligned.jpg too"
-    assert source.problems[1].allowed == "1 to 3, standing for happy, sad, angry"
-    texts = [problem.problem for problem in source.problems[-2:]]
-    assert texts == ["is there twice (first: list_patition_label.txt:4)", "has 3 fields"]
-
-
-def test_rafdb_has_numbers_for_labels(rafdb: Path) -> None:
-    edit_line(rafdb / "EmoLabel/list_patition_label.txt", 1, "test_00000.jpg happy")
-    (problem,) = open_source("rafdb", rafdb, CLASSES).problems
-    assert (problem.file, problem.value) == ("list_patition_label.txt:1", "happy")
-    assert (problem.problem, problem.allowed) == ("is not a number", "RAF-DB's, 1 to 7")
+    assert source.problems[2].allowed == "1 to 3, standing for happy, sad, angry"
+    assert [problem.problem for problem in source.problems[-3:]] == [
+        "is there twice (first: list_patition_label.txt:4)",
+        "has 3 fields",
+        "is not a number",
+    ]
+    assert source.problems[-1].allowed == "RAF-DB's, 1 to 7"
 
 
 def mirrored(rafdb: Path, root: Path) -> Path:
@@ -163,11 +153,8 @@ def test_folders_and_rows_of_rafdbs_mirror_must_agree(rafdb: Path, tmp_path: Pat
 def test_folders_may_be_called_by_adjectives(class_folders: Path) -> None:
     source = open_source("folder", class_folders, ("anger", "happiness", "sadness"))
     assert source.problems == []
-    assert {face.id.split("/")[1]: face.label for face in source.faces} == {
-        "angry": 0,
-        "happy": 1,
-        "sad": 2,
-    }
+    labels = {face.id.split("/")[1]: face.label for face in source.faces}
+    assert labels == {"angry": 0, "happy": 1, "sad": 2}
     (class_folders / "train/happy").rename(class_folders / "train/joy")
     (problem,) = open_source("folder", class_folders, CLASSES).problems
     assert problem.allowed == "happy, sad, angry; others once they are in dataset.class_names"
@@ -234,21 +221,21 @@ def test_csv_faults_are_named_with_their_line(csv_folder: Path) -> None:
 
 def test_empty_cells_and_pictures_that_are_elsewhere(csv_folder: Path) -> None:
     table = csv_folder / "labels.csv"
-    edit_line(table, 2, ",happy,train,ann")
-    edit_line(table, 3, ",sad,train,ann")
-    edit_line(table, 4, "train2.png,,train,ann")
-    edit_line(table, 5, "train3.png,happy,,ann")
-    edit_line(table, 6, f"{csv_folder}/images/train4.png,sad,train,ann")
+    elsewhere = f"{csv_folder}/images/train4.png"
+    for number, line in enumerate(
+        (",happy,train,a", ",sad,train,a", "train2.png,,train,a", "train3.png,happy,,a",
+         f"{elsewhere},sad,train,a"), start=2,
+    ):  # fmt: skip
+        edit_line(table, number, line)
     assert [str(problem) for problem in open_source("csv", csv_folder, CLASSES).problems] == [
         "labels.csv:2: image is empty",
         "labels.csv:3: image is empty",
         "labels.csv:4: label is empty",
         "labels.csv:5: split is empty",
-        f"labels.csv:6: image '{csv_folder}/images/train4.png' is absolute, or leads out of the "
-        "folder",
+        f"labels.csv:6: image '{elsewhere}' is absolute, or leads out of the folder",
     ]
     zip_of(csv_folder / "images", csv_folder / "images.zip")
-    shutil.copy(csv_folder / "images/train0.png", csv_folder / "images/new.png")
+    (csv_folder / "images/train0.png").rename(csv_folder / "images/new.png")
     edit_line(table, 2, "new.png,happy,train,ann")
     assert str(open_source("csv", csv_folder, CLASSES).problems[0]) == (
         "labels.csv:2: image 'new.png' is not in images.zip"
@@ -281,18 +268,19 @@ def test_folder_faults_are_named_once_per_folder(class_folders: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["../evil.png", "/etc/evil.png", "C:\\evil.png", "a/../../b.png"])
-def test_zip_entries_that_escape_are_problems(class_folders: Path, name: str) -> None:
+def test_zip_entries_that_escape_are_problems(class_folders: Path) -> None:
     path = zip_of(class_folders, class_folders.with_suffix(".zip"))
+    names = ("../evil.png", "/etc/evil.png", "C:\\evil.png", "a/../../b.png")
     with zipfile.ZipFile(path, "a") as packed:
-        packed.writestr(name, b"")
+        for name in names:
+            packed.writestr(name, b"")
     source = open_source("folder", path, CLASSES)
-    assert problems(source) == [(str(path), "entry", name)]
-    assert name not in source.pictures.names
+    assert problems(source) == [(str(path), "entry", name) for name in names]
+    assert not set(names) & set(source.pictures.names)
 
 
-def test_a_damaged_entry_is_no_picture(class_folders: Path) -> None:
-    path = class_folders.with_suffix(".zip")
+def test_a_damaged_entry_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "faces.zip"
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("train/sad/1.png", encoded(face_pixels(1)))
     content = bytearray(path.read_bytes())
@@ -303,42 +291,50 @@ def test_a_damaged_entry_is_no_picture(class_folders: Path) -> None:
     assert source.problems[0].problem.startswith("cannot be read in the zip")
 
 
-@pytest.mark.parametrize("name", ["rafdb", "csv", "folder"])
-def test_places_without_faces_are_user_errors(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        open_source(name, tmp_path / "nowhere", CLASSES)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="is empty"):
-        open_source(name, tmp_path, CLASSES)  # type: ignore[arg-type]
+def test_places_without_faces_are_user_errors(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     (tmp_path / "faces.zip").write_bytes(b"this is no zip")
-    with pytest.raises(UserError, match="not a zip file"):
-        open_source(name, tmp_path / "faces.zip", CLASSES)  # type: ignore[arg-type]
+    places = {"nowhere": "does not exist", "empty": "is empty", "faces.zip": "is not a zip file"}
+    for place, message in places.items():
+        with pytest.raises(UserError, match=message):
+            open_source("folder", tmp_path / place, CLASSES)
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
+def test_a_csv_with_other_columns_is_a_user_error(csv_folder: Path) -> None:
+    for header, message in (
         ("image;label;split", r"'image' is missing; .* 'image;label;split', expected"),
         ("image,label", r"column 'split' is missing; .*--test-fraction 0\.2 draws"),
         ("image,Label,split,label", "column 'label' is there 2 times"),
+    ):
+        edit_line(csv_folder / "labels.csv", 1, header)
+        with pytest.raises(UserError, match=message):
+            open_source("csv", csv_folder, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("value", "class_names", "first", "position"),
+    [
+        ("0", ("2", "0", "1"), 0, 1),  # a name wins over a number
+        ("3", ("2", "0", "1"), 0, None),
+        ("-1", ("a", "b"), 0, None),
+        ("²", ("a", "b", "c"), 0, None),
+        ("A", ("a", "b"), 0, 0),
+        ("B", ("a", "b", "B"), 0, 2),
+        ("7", tuple("abcdefg"), 1, 6),
+        ("0", tuple("abcdefg"), 1, None),
+        ("angry", RAFDB_CLASSES, None, 5),
+        ("Surprise", ("Happy", "surprised"), None, 1),
+        ("happy", ("happy", "happiness"), None, 0),
+        ("joy", RAFDB_CLASSES, None, None),
     ],
 )
-def test_a_csv_with_other_columns_is_a_user_error(
-    csv_folder: Path, header: str, message: str
+def test_names_and_numbers_of_classes(
+    value: str, class_names: tuple[str, ...], first: int | None, position: int | None
 ) -> None:
-    edit_line(csv_folder / "labels.csv", 1, header)
-    with pytest.raises(UserError, match=message):
-        open_source("csv", csv_folder, CLASSES)
+    assert class_position(value, class_names, first) == position
 
 
-def test_names_of_splits_and_classes(tmp_path: Path) -> None:
+def test_names_of_splits() -> None:
     names = ("Train", "train_set", "Training", " valid ", "VAL", "val-set", "testing", "tests")
     splits = ["train"] * 3 + ["validation"] * 3 + ["test", None]
-    source = Source("csv", CLASSES, "labels.csv", FolderFiles(tmp_path), None)
-    assert [source.split("labels.csv:1", name) for name in names] == splits
-    numbers = ("2", "0", "1")  # a name wins over a position
-    positions = [class_position(value, numbers, 0) for value in ("0", "1", "2", "3", "-1", "²")]
-    assert positions == [1, 2, 0, None, None, None]
-    assert class_position("A", ("a", "b"), 0) == 0
-    assert class_position("B", ("a", "b", "B"), 0) == 2
-    assert class_position("7", tuple("abcdefg"), 1) == 6
-    assert class_position("0", tuple("abcdefg"), 1) is None
+    assert list(map(split_named, names)) == splits
