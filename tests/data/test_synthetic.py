@@ -17,7 +17,7 @@ from fsr_fer.data.settings import SynthesizeSettings
 from fsr_fer.data.synthetic import dataset as synthetic
 from fsr_fer.data.synthetic.dataset import CLASS_NAMES, synthesize, synthetic_face
 
-SETTINGS = SynthesizeSettings(train_faces=31, test_faces=15, faces_per_subject=5)
+SETTINGS = SynthesizeSettings(train_faces=16, test_faces=8, faces_per_subject=3)
 LABELS = "EmoLabel/list_patition_label.txt"
 
 
@@ -31,97 +31,82 @@ def write(root: Path, seed: int = 0, **changes: Any) -> None:
     synthesize(root, settings=replace(SETTINGS, **changes), class_names=class_names, seed=seed)
 
 
-def files(root: Path) -> dict[str, bytes]:
-    return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
+def test_files_are_those_of_rafdb_and_nobody_is_in_both_splits(tmp_path: Path) -> None:
+    write(tmp_path, seed=3)
+    files = {str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*") if f.is_file()}
+    assert files == {LABELS, "EmoLabel/subject.txt", "Image/aligned.zip"}
+    stems = [f"train_{i:05d}" for i in range(1, 17)] + [f"test_{i:05d}" for i in range(1, 9)]
+    with zipfile.ZipFile(tmp_path / "Image/aligned.zip") as pictures:
+        assert pictures.namelist() == [f"aligned/{stem}_aligned.jpg" for stem in stems]
+        for entry in pictures.infolist():
+            assert entry.compress_type == zipfile.ZIP_STORED
+            image = Image.open(io.BytesIO(pictures.read(entry)))
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (100, 100))
+    labels, subjects = (pairs(tmp_path / table) for table in (LABELS, "EmoLabel/subject.txt"))
+    names = [f"{stem}.jpg" for stem in stems]
+    assert [name for name, _ in labels] == [name for name, _ in subjects] == names
+    for part in (labels[:16], labels[16:]):
+        counts = Counter(label for _, label in part)
+        assert counts.keys() == set("1234567")  # from one
+        assert max(counts.values()) - min(counts.values()) <= 1
+    train, test = ([subject for _, subject in part] for part in (subjects[:16], subjects[16:]))
+    assert not set(train) & set(test)
+    assert max(Counter(train + test).values()) == 3
+    assert (len(set(train)), len(set(test))) == (6, 3)
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("synthetic") / "faces"
-    write(root, seed=3)
-    return root
+def test_an_interrupted_run_leaves_what_was_there_and_a_whole_one_replaces_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "faces"
+    root.mkdir()
+    (root / "old").touch()
+
+    def interrupted(items: list[object], desc: str) -> Iterator[object]:
+        yield items[0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthetic, "progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(root)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.rglob("*")] == ["faces", "old"]
+    write(root, train_faces=7, test_faces=7)
+    assert not (root / "old").exists()
+    assert (root / LABELS).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
-class TestFiles:
-    def test_layout_is_that_of_rafdb(self, written: Path) -> None:
-        assert files(written).keys() == {LABELS, "EmoLabel/subject.txt", "Image/aligned.zip"}
-        stems = [f"train_{i:05d}" for i in range(1, 32)] + [f"test_{i:05d}" for i in range(1, 16)]
-        assert [name for name, _ in pairs(written / LABELS)] == [f"{stem}.jpg" for stem in stems]
-        with zipfile.ZipFile(written / "Image/aligned.zip") as pictures:
-            assert pictures.namelist() == [f"aligned/{stem}_aligned.jpg" for stem in stems]
-            for entry in pictures.infolist():
-                assert entry.compress_type == zipfile.ZIP_STORED
-                image = Image.open(io.BytesIO(pictures.read(entry)))
-                assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (100, 100))
-
-    def test_classes_are_balanced_and_labelled_from_one(self, written: Path) -> None:
-        for split in ("train", "test"):
-            rows = pairs(written / LABELS)
-            counts = Counter(label for name, label in rows if name.startswith(split))
-            assert counts.keys() == set("1234567")
-            assert max(counts.values()) - min(counts.values()) <= 1
-
-    def test_nobody_is_in_both_splits(self, written: Path) -> None:
-        subjects = pairs(written / "EmoLabel/subject.txt")
-        assert [name for name, _ in subjects] == [name for name, _ in pairs(written / LABELS)]
-        train = [subject for name, subject in subjects if name.startswith("train")]
-        test = [subject for name, subject in subjects if name.startswith("test")]
-        assert not set(train) & set(test)
-        assert max(Counter(train + test).values()) == 5
-        assert (len(set(train)), len(set(test))) == (7, 3)
-
-    def test_an_interrupted_run_leaves_what_was_there_and_a_whole_one_replaces_it(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        root = tmp_path / "faces"
-        root.mkdir()
-        (root / "old").touch()
-
-        def interrupted(items: list[object], desc: str) -> Iterator[object]:
-            yield items[0]
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(synthetic, "progress", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            write(root)
-        monkeypatch.undo()
-        assert [path.name for path in tmp_path.rglob("*")] == ["faces", "old"]
-        write(root, train_faces=7, test_faces=7)
-        assert not (root / "old").exists()
-        assert (root / LABELS).exists()
-        assert [path.name for path in tmp_path.iterdir()] == ["faces"]
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"class_names": CLASS_NAMES[:6]}, r"dataset\.class_names is .*'surprise', 'fear'"),
-            ({"class_names": CLASS_NAMES[::-1]}, r"dataset\.class_names is .*'surprise', 'fear'"),
-            ({"test_faces": 6}, r"synthesize\.test_faces is 6; allowed: 7"),
-            ({"seed": -1}, "seed is -1"),
-        ],
-    )
-    def test_what_cannot_be_drawn_is_refused(
-        self, tmp_path: Path, changes: dict[str, Any], message: str
-    ) -> None:
-        with pytest.raises(UserError, match=message):
-            write(tmp_path / "faces", **changes)
-        assert not (tmp_path / "faces").exists()
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_names": CLASS_NAMES[:6]}, r"dataset\.class_names is .*'surprise', 'fear'"),
+        ({"class_names": CLASS_NAMES[::-1]}, r"dataset\.class_names is .*'surprise', 'fear'"),
+        ({"test_faces": 6}, r"synthesize\.test_faces is 6; allowed: 7"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        write(tmp_path / "faces", **changes)
+    assert not (tmp_path / "faces").exists()
 
 
-class TestFaces:
-    def test_a_face_depends_on_seed_split_and_number_alone(self) -> None:
-        first = synthetic_face("train", 8, faces_per_subject=7, seed=1)
-        synthetic_face("train", 2, faces_per_subject=7, seed=1)
-        assert (synthetic_face("train", 8, faces_per_subject=7, seed=1) == first).all()
-        for split, number, seed in (("test", 8, 1), ("train", 15, 1), ("train", 8, 2)):
-            other = synthetic_face(split, number, faces_per_subject=7, seed=seed)
-            assert (other != first).mean() > 0.5
+def test_a_face_depends_on_seed_split_and_number_alone() -> None:
+    first = synthetic_face("train", 8, faces_per_subject=7, seed=1)
+    for split, number, seed in (("test", 8, 1), ("train", 15, 1), ("train", 8, 2)):
+        other = synthetic_face(split, number, faces_per_subject=7, seed=seed)
+        assert (other != first).mean() > 0.5
+    assert (synthetic_face("train", 8, faces_per_subject=7, seed=1) == first).all()
 
-    def test_faces_are_drawn_as_they_were_when_frozen(self) -> None:
-        """One number a face, of its means over 10x10 pixels: what moves or fades shows."""
-        waves = np.cos(np.arange(100)).reshape(10, 10)
-        frozen = (-112.02, -192.98, -32.92, -57.56, -130.77, -55.63, -100.45)
-        for number, expected in enumerate(frozen):
-            face = synthetic_face("test", number, faces_per_subject=2, seed=4)
-            means = face.reshape(10, 10, 10, 10, 3).mean((1, 3, 4))
-            assert (means * waves).sum() == pytest.approx(expected, abs=0.05)
+
+def test_faces_are_drawn_as_they_were_when_frozen() -> None:
+    """One number a face, of its means over 10x10 pixels: what moves or fades shows."""
+    waves = np.cos(np.arange(100)).reshape(10, 10)
+    frozen = (-112.02, -192.98, -32.92, -57.56, -130.77, -55.63, -100.45)
+    for number, expected in enumerate(frozen):
+        face = synthetic_face("test", number, faces_per_subject=2, seed=4)
+        means = face.reshape(10, 10, 10, 10, 3).mean((1, 3, 4))
+        assert (means * waves).sum() == pytest.approx(expected, abs=0.05)
