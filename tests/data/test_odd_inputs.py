@@ -240,3 +240,6 @@ def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path) -> None:
     for name in ("pipe", "zeros"):
         with pytest.raises(UnreadableFileError, match="is no regular file"):
             source.pictures.read(f"train/{CLASSES[0]}/{name}.png")
+    os.mkfifo(class_folders / "fer2013")
+    with pytest.raises(UserError, match="nothing of FER2013 in it"):
+        open_source("fer2013", class_folders, CLASSES)

@@ -60,20 +60,20 @@ class FolderFiles:
 
     def read(self, name: str) -> bytes:
         """The whole content; UnreadableFileError if it is missing or far too large."""
-        file = self.path / name
         try:
-            status = file.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-                raise UnreadableFileError("is no regular file")
-            if status.st_size > MAXIMUM_FILE_BYTES:
-                raise UnreadableFileError("is far too large for a picture")
-            return file.read_bytes()
+            with self.open(name) as file:
+                if os.fstat(file.fileno()).st_size > MAXIMUM_FILE_BYTES:
+                    raise UnreadableFileError("is far too large for a picture")
+                return file.read()
         except OSError as error:
             raise UnreadableFileError(f"cannot be read: {error.strerror or error}") from error
 
     def open(self, name: str) -> IO[bytes]:
         """The content as a stream, for a table of any size."""
-        return open(self.path / name, "rb")
+        file = self.path / name
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would never end
+            raise UnreadableFileError("is no regular file")
+        return open(file, "rb")
 
     def open_zip(self, name: str) -> ZipFiles:
         """A zip in this folder; UserError if it is damaged."""
@@ -90,7 +90,12 @@ DAMAGED: tuple[type[Exception], ...] = (
     RuntimeError,  # a password is needed, or a method that zipfile does not know
 )
 """What zipfile raises on bytes that it cannot read."""
-UNREADABLE: tuple[type[Exception], ...] = (OSError, tarfile.TarError, *DAMAGED)
+UNREADABLE: tuple[type[Exception], ...] = (
+    UnreadableFileError,
+    OSError,
+    tarfile.TarError,
+    *DAMAGED,
+)
 """What any place raises, a folder and a tar too."""
 
 
