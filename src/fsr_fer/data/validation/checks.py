@@ -25,7 +25,6 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-SEPARATOR = "\n"  # which no class name has
 FACE_SHAPE = f"{FULL_SIZE}x{FULL_SIZE}x3"
 
 
@@ -104,7 +103,7 @@ def _check_columns(faces: pd.DataFrame) -> Check:
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
-    """Columns beside the manifest's own; what is unknown is None, which no check counts."""
+    """Columns beside the manifest's own."""
     looked_at = progress(images, desc="looking at pixels")
     pixels = [(contrast(face), pixel_sha256(face)) for face in looked_at]
     faces["shape"] = "x".join(str(length) for length in images.shape[1:])
@@ -112,9 +111,9 @@ def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
     faces["contrast"] = [value for value, _ in pixels]
     hashes = pd.Series([sha256 for _, sha256 in pixels], dtype=str)
     faces["pixels"] = np.where(faces["sha256"] == hashes, "same", "other")
-    faces["splits_of_picture"] = _all_by(hashes, faces["split"])
-    faces["labels_of_picture"] = _all_by(hashes, faces["label"])
-    faces["splits_of_subject"] = _all_by(faces["subject"], faces["split"])
+    faces["splits_of_picture"] = _several(hashes, faces["split"])
+    faces["labels_of_picture"] = _several(hashes, faces["label"])
+    faces["splits_of_subject"] = _several(faces["subject"], faces["split"])
 
 
 def contrast(face: np.ndarray) -> float:
@@ -122,10 +121,11 @@ def contrast(face: np.ndarray) -> float:
     return float(face.std(axis=(0, 1), dtype=np.float64).mean())
 
 
-def _all_by(keys: pd.Series, values: pd.Series) -> pd.Series:
-    """For each row all values that its key has (train, test); none for an empty key."""
-    joined = values.groupby(keys).agg(lambda found: SEPARATOR.join(found.unique()))
-    return keys.map(joined).where(keys != "", None)
+def _several(keys: pd.Series, values: pd.Series) -> pd.Series:
+    """For each row the values of its key where they differ ("train + test"), else None."""
+    unique = values.groupby(keys).unique()
+    joined = unique[(unique.str.len() > 1) & (unique.index != "")].map(" + ".join)
+    return keys.map(joined)
 
 
 def _check_faces(
@@ -138,10 +138,8 @@ def _check_faces(
             column=column, value_set=list(values), description=words
         )
 
-    def just_one(column: str, words: str) -> Any:
-        return gxe.ExpectColumnValuesToNotMatchRegex(
-            column=column, regex=SEPARATOR, description=words
-        )
+    def none(column: str, words: str) -> Any:
+        return gxe.ExpectColumnValuesToBeNull(column=column, description=words)
 
     blank = f"No face is blank: its contrast is {lowest:g} grey levels or more."
     expectations = {
@@ -154,16 +152,16 @@ def _check_faces(
         "contrast": gxe.ExpectColumnValuesToBeBetween(
             column="contrast", min_value=lowest, description=blank
         ),
-        "duplicates": just_one("splits_of_picture", "No picture is in more than one split."),
-        "labels_of_pictures": just_one("labels_of_picture", "No picture has two labels."),
+        "duplicates": none("splits_of_picture", "No picture is in more than one split."),
+        "labels_of_pictures": none("labels_of_picture", "No picture has two labels."),
     }
     if subjects_known:
         words = "No known person is in more than one split."
-        expectations["subjects"] = just_one("splits_of_subject", words)
+        expectations["subjects"] = none("splits_of_subject", words)
     if SHARES in faces:
-        faces["shares"] = [_are_shares(text, len(class_names)) for text in faces[SHARES]]
+        faces["wrong_shares"] = [_unless_shares(text, len(class_names)) for text in faces[SHARES]]
         words = "Shares of the votes are 0 or more and sum to 1."
-        expectations["votes"] = in_set("shares", ["right"], words)
+        expectations["votes"] = none("wrong_shares", words)
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -174,21 +172,17 @@ def _check_faces(
         if result.success == bool(rows):
             raise RuntimeError(f"Great Expectations could not check {name}: {result}")
         offenders = [
-            Offender(row, faces["id"][row], _shown(value))
+            Offender(row, faces["id"][row], f"{value:.2f}" if name == "contrast" else str(value))
             for row, value in faces.loc[rows, expectation.column].items()
         ]
         yield Check(name, expectation.description, offenders)
 
 
-def _are_shares(text: str, classes: int) -> str:
-    """Whether these are a face's shares of the votes: "right", else the text."""
+def _unless_shares(text: str, classes: int) -> str | None:
+    """The text, unless it is a face's shares of the votes."""
     values = [float(value) for value in text.split()]
     right = len(values) == classes and min(values) >= 0 and abs(sum(values) - 1) < 1e-4
-    return "right" if right else text
-
-
-def _shown(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value).replace(SEPARATOR, " + ")
+    return None if right else text
 
 
 def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
