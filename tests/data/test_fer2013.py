@@ -21,7 +21,16 @@ from fsr_fer.data.listing import Source
 from fsr_fer.data.sources import open_source
 from fsr_fer.data.votes import EXPRESSIONS, VOTES, VoteRule, winner
 from tests import ROOT
-from tests.data.raw_faces import CLASSES, build, edit_line, encoded, face_pixels, run_import, zip_of
+from tests.data.raw_faces import (
+    CLASSES,
+    build,
+    edit_line,
+    encoded,
+    face_pixels,
+    problems,
+    run_import,
+    zip_of,
+)
 
 FERPLUS = ROOT.parent / "shared/data/ferplus/ferplus.zip"
 FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
@@ -247,16 +256,15 @@ def test_faults_are_named_with_their_row(tmp_path: Path) -> None:
     ]:
         edit_line(table, number, line)
     source = opened(tmp_path)
-    found = [(problem.file, problem.field, problem.problem) for problem in source.problems]
-    assert found == [
-        ("fer2013.csv:2", "pixels", "has 2,303 numbers"),
-        ("fer2013.csv:3", "pixels", "has 2,305 numbers"),
-        ("fer2013.csv:4", "pixels", "has the value '256'"),
-        ("fer2013.csv:5", "pixels", "has the value '-9'"),
-        ("fer2013.csv:6", "emotion", "is not a label"),
-        ("fer2013.csv:7", "emotion", "is not a label"),
-        ("fer2013.csv:8", "Usage", "is no part"),
-        ("fer2013.csv:9", "line", "has 6 fields, the first line 3"),
+    assert problems(source) == [
+        "fer2013.csv:2: pixels has 2,303 numbers",
+        "fer2013.csv:3: pixels has 2,305 numbers",
+        "fer2013.csv:4: pixels has the value '256'",
+        "fer2013.csv:5: pixels has the value '-9'",
+        "fer2013.csv:6: emotion '7' is not a label",
+        "fer2013.csv:7: emotion 'happy' is not a label",
+        "fer2013.csv:8: Usage 'Test' is no part",
+        f"fer2013.csv:9: line '{'3,' + whole[:37]}' has 6 fields, the first line 3",
     ]
     assert source.notes[0] == "blank pictures left out: 1 (fer2013.csv:10)"
 
@@ -268,9 +276,9 @@ def test_faults_of_votes_are_named_with_their_row(tmp_path: Path) -> None:
     (tmp_path / "FER2013Train/fer0000001.png").unlink()
     (tmp_path / "FER2013Train/fer0000099.png").write_bytes(encoded(grey(99)))
     source = opened(tmp_path)
-    assert [(problem.file, problem.field) for problem in source.problems] == [
-        ("fer2013new.csv:2", "votes"),
-        ("fer2013new.csv:4", "image"),
+    assert problems(source) == [
+        "fer2013new.csv:2: votes '0,x,0,0,0,0,0,0,0,0' cannot be read",
+        f"fer2013new.csv:4: image 'fer0000001.png' is not in {tmp_path}",
     ]
     assert source.notes[0] == "1 pictures without votes were left out"
     edit_line(table, 3, "Test,fer0000000.png,0,0,0,0,0,0,0,0,0,0")

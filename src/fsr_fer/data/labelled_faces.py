@@ -40,9 +40,8 @@ class LabelledFaces:
 
         Shares if ``soft`` is true and the dataset has votes.
         """
-        if not soft or self.shares is None:
-            return torch.from_numpy(self.labels[positions.numpy()])
-        return torch.from_numpy(self.shares[positions.numpy()])
+        targets = self.shares if soft and self.shares is not None else self.labels
+        return torch.from_numpy(targets[positions.numpy()])
 
 
 def open_faces_of(
