@@ -64,9 +64,12 @@ def test_transparent_pixels_are_put_on_white() -> None:
 
 
 def test_a_bmp_whose_fourth_byte_is_not_in_use() -> None:
-    colours = np.zeros((4, 4, 4), np.uint8)
-    colours[..., 0], colours[2:, :, 1] = 200, 90
-    np.testing.assert_array_equal(decode_picture(encoded(colours, "BMP")), colours[..., :3])
+    values = np.zeros((4, 4, 4), np.uint8)  # blue, green, red, and what is called alpha
+    values[..., 2], values[2:, :, 1] = 200, 90
+    head = struct.pack("<2s3I I2i2H6I", b"BM", 186, 0, 122, 108, 4, -4, 1, 32, 3, 64, *[0] * 4)
+    head += struct.pack("<4I 52x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    decoded = decode_picture(head + values.tobytes())
+    np.testing.assert_array_equal(decoded, values[..., 2::-1])
 
 
 def test_exif_orientation_is_applied(rgb: np.ndarray) -> None:
