@@ -5,7 +5,7 @@ Great Expectations checks a table of the manifest and of every face's pixels.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,9 +55,9 @@ class Validation:
     checks: list[Check]
     images: np.ndarray
     counts: pd.DataFrame
-    left_out: dict[str, int] = field(default_factory=dict)
-    subjects: int = 0
-    lowest_contrast: float = 0.0
+    left_out: dict[str, int]
+    subjects: int
+    lowest_contrast: float
 
     @property
     def failed(self) -> list[Check]:
@@ -75,10 +75,12 @@ def validate_dataset(
             f"{directory}: images.npy holds {len(images):,} faces, manifest.csv {len(faces):,} "
             "rows; run the dataset stage again"
         )
-    columns = _check_columns(faces)
-    if columns.offenders:  # the other checks would ask for columns that are not there
-        counts = pd.DataFrame(0, class_names, SPLITS)
-        return Validation(checks=[columns], images=images, counts=counts)
+    if {*faces, SHARES} != {*COLUMNS, SHARES}:
+        raise UserError(
+            f"{directory}: manifest.csv has the columns {', '.join(faces)}, expected "
+            f"{', '.join(COLUMNS)}; run the dataset stage again"
+        )
+    columns = Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", [])
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
     counts = counts.reindex(index=class_names, columns=SPLITS, fill_value=0)
@@ -92,14 +94,6 @@ def validate_dataset(
         subjects=subjects,
         lowest_contrast=float(faces["contrast"].min()),
     )
-
-
-def _check_columns(faces: pd.DataFrame) -> Check:
-    offenders = [
-        Offender(None, column, "missing" if column in COLUMNS else "unexpected")
-        for column in faces.columns.symmetric_difference(COLUMNS).difference([SHARES])
-    ]
-    return Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", offenders)
 
 
 def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
