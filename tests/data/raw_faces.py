@@ -10,7 +10,6 @@ from PIL import Image
 
 from fsr_fer.data.dataset import build_dataset
 from fsr_fer.data.importing import ImportSummary, import_faces
-from fsr_fer.data.listing import Source
 from fsr_fer.data.manifest import Manifest, read_manifest
 from fsr_fer.data.settings import DatasetSettings, SourceName
 
@@ -38,11 +37,6 @@ def edit_line(path: Path, number: int, line: str) -> None:
     lines = path.read_text().splitlines()
     lines[number - 1] = line
     path.write_text("\n".join(lines) + "\n")
-
-
-def problems(source: Source) -> list[str]:
-    """Each problem in words: where, what, and what is wrong with it."""
-    return list(map(str, source.problems))
 
 
 def run_import(name: SourceName, path: Path, target: Path, **options: Any) -> ImportSummary:

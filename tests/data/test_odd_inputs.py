@@ -13,11 +13,11 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import UnreadableFileError
 from fsr_fer.data.settings import SourceName
 from fsr_fer.data.sources import open_source
-from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, problems, run_import
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
 
 
 def found(name: SourceName, path: Path) -> list[str]:
-    return problems(open_source(name, path, CLASSES))
+    return list(map(str, open_source(name, path, CLASSES).problems))
 
 
 def test_one_picture_has_one_label_and_is_counted_if_it_is_there_twice(

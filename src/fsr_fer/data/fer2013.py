@@ -121,7 +121,7 @@ def _read_pictures(
             table = (places[part] / "label.csv").as_posix()
             if table not in files.names:
                 raise UserError(f"{files.path}: neither {VOTE_TABLE} nor {table} is in it")
-            rows += _labelled(source, files, table, part)
+            rows += _voted(files, table, part)
     found = {part for part, _ in pictures}
     rows = [row for row in rows if row.part in found]  # fer2013new.csv may list more parts
     for row in _each_once(source, rows):
@@ -134,41 +134,32 @@ def _read_pictures(
     return found
 
 
-def _voted(files: Files, table: str) -> list[Voted]:
-    """The rows of fer2013new.csv: Usage, Image name, ten votes."""
-    numbered = lines(files, table)
+def _voted(files: Files, table: str, part: str = "") -> list[Voted]:
+    """The rows of fer2013new.csv (Usage, name, ten votes) or of a part's label.csv.
+
+    The latter has a name, perhaps the box of the face, and ten votes, without a first line.
+    """
+    shown = "/".join(PurePosixPath(table).parts[-2:]) if part else VOTE_TABLE
+    form = "a name, perhaps a box in quotes, and ten votes" if part else "Usage, a name, ten votes"
     columns = ("Usage", "Image name", *VOTES)
-    header = tuple(cells(next(numbered, (1, ""))[1], f"{VOTE_TABLE}:1"))
-    if header != columns:
-        raise UserError(
-            f"{VOTE_TABLE}: its first line is {','.join(header)!r}, expected {','.join(columns)!r}"
-        )
+    numbered = lines(files, table)
+    if not part:
+        header = tuple(cells(next(numbered, (1, ""))[1], f"{shown}:1"))
+        if header != columns:
+            found, right = ",".join(header), ",".join(columns)
+            raise UserError(f"{shown}: its first line is {found!r}, expected {right!r}")
     rows = []
     for number, line in numbered:
-        where = f"{VOTE_TABLE}:{number}"
-        found = cells(line, where)
+        where = f"{shown}:{number}"
+        row = cells(line, where)
         if not line.strip():
             continue
-        if len(found) != len(columns):
-            raise UserError(f"{where} has {len(found)} fields, the first line {len(columns)}")
-        if found[0] not in PARTS:
-            raise UserError(f"{where}: Usage {found[0]!r} is none of {', '.join(PARTS)}")
-        rows.append(Voted(where, found[0], found[1], found[2:]))
-    return rows
-
-
-def _labelled(source: Source, files: Files, table: str, part: str) -> list[Voted]:
-    """The rows of a folder's label.csv: image, perhaps the box of the face, ten votes."""
-    shown = "/".join(PurePosixPath(table).parts[-2:])
-    rows = []
-    for number, line in lines(files, table):
-        where = f"{shown}:{number}"
-        found = cells(line, where)
-        if len(found) - len(VOTES) in (1, 2):
-            rows.append(Voted(where, part, found[0], found[-len(VOTES) :]))
-        elif line.strip():
-            allowed = "a name, perhaps a box in quotes, and ten votes"
-            source.problem(where, "line", line[:40], f"has {len(found)} fields", allowed)
+        if len(row) != len(columns) and not (part and len(row) == len(columns) - 1):
+            raise UserError(f"{where} has {len(row)} fields, expected {form}")
+        usage, image = (part, row[0]) if part else row[:2]
+        if usage not in PARTS:
+            raise UserError(f"{where}: Usage {usage!r} is none of {', '.join(PARTS)}")
+        rows.append(Voted(where, usage, image, row[-len(VOTES) :]))
     return rows
 
 
@@ -194,8 +185,7 @@ def _each_once(source: Source, rows: list[Voted]) -> Iterator[Voted]:
 
 
 def _add_voted(source: Source, row: Voted, file: str | None, splits: dict[str, str]) -> None:
-    votes = source.votes(row.where, row.cells)
-    label = source.label_by(votes) if votes else None
+    votes, label = source.voted(row.where, row.cells)
     identity = f"{FOLDERS[row.part]}/{row.image}"
     source.add(row.where, identity, file, splits[row.part], label, votes=votes)
 

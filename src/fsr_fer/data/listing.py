@@ -127,21 +127,21 @@ class Source:
             self.problem(where, "label", value, "is not a label" if value else "is empty", allowed)
         return label
 
-    def votes(self, where: str, cells: Sequence[str]) -> tuple[int, ...]:
-        """The ten counts of votes; empty, and a problem is noted, if they cannot be read."""
-        if len(cells) == len(VOTES) and all(c.isascii() and c.isdigit() for c in cells):
-            return tuple(map(int, cells))
-        value, allowed = ",".join(cells), "ten whole numbers from 0"
-        self.problem(where, "votes", value, "cannot be read", allowed)
-        return ()
+    def voted(self, where: str, cells: Sequence[str]) -> tuple[tuple[int, ...], int | None]:
+        """The ten counts of votes, and the position of the class they decide for.
 
-    def label_by(self, votes: Sequence[int]) -> int | None:
-        """Position of the class that the votes decide for; None, and counted, without one."""
+        () if they cannot be read, which is a problem; None without such a class, which is counted.
+        """
+        if len(cells) != len(VOTES) or not all(c.isascii() and c.isdigit() for c in cells):
+            value, allowed = ",".join(cells), "ten whole numbers from 0"
+            self.problem(where, "votes", value, "cannot be read", allowed)
+            return (), None
+        votes = tuple(map(int, cells))
         name = winner(votes, self.vote_rule)
         label = None if name is None else class_position(name, self.class_names, None)
         if label is None:
             self.left_out[UNDECIDED.get(name, f"{name}, which is no class here")] += 1
-        return label
+        return votes, label
 
     def add(
         self,

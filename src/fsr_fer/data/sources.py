@@ -263,13 +263,13 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
     for number, row in rows_of(source, table, columns, numbered):
         if row is None:
             continue
-        where, value, label = f"{table}:{number}", row["image"], None
+        where, value = f"{table}:{number}", row["image"]
         split = source.split(where, row["split"]) if has_splits else "train"
         votes: tuple[int, ...] = ()
-        if not voted:
+        if voted:
+            votes, label = source.voted(where, [row[column] for column in _CSV_VOTES])
+        else:
             label = source.label(where, row["label"])
-        elif votes := source.votes(where, [row[column] for column in _CSV_VOTES]):
-            label = source.label_by(votes)
         image = PurePosixPath(unicodedata.normalize("NFC", value.replace("\\", "/"))).as_posix()
         file = next((known[base + image] for base in bases if base + image in known), None)
         if not value:
