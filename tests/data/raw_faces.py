@@ -63,17 +63,22 @@ def zip_of(folder: Path, target: Path, prefix: str = "") -> Path:
     return target
 
 
+def _faces(split: str, count: int) -> list[tuple[str, int, np.ndarray]]:
+    return [(split, n, face_pixels(n + 100 * (split == "test"))) for n in range(count)]
+
+
 def write_rafdb(root: Path) -> Path:
-    """RAF-DB's layout: per class four train faces and two test faces, labels from 1."""
+    """RAF-DB's layout: per class four train faces and two test faces, labels from 1.
+
+    Test faces come first; the official file is not sorted either.
+    """
     for folder in ("EmoLabel", "Image/aligned"):
         (root / folder).mkdir(parents=True)
     lines = []
-    for split, count in (("test", 2), ("train", 4)):  # the official file is not sorted either
-        for number in range(count * len(CLASSES)):
-            name = f"{split}_{number:05d}"
-            lines.append(f"{name}.jpg {number % len(CLASSES) + 1}")
-            picture = encoded(face_pixels(number + 100 * (split == "test")), "JPEG")
-            (root / f"Image/aligned/{name}_aligned.jpg").write_bytes(picture)
+    for split, number, picture in [*_faces("test", 6), *_faces("train", 12)]:
+        name = f"{split}_{number:05d}"
+        lines.append(f"{name}.jpg {number % len(CLASSES) + 1}")
+        (root / f"Image/aligned/{name}_aligned.jpg").write_bytes(encoded(picture, "JPEG"))
     (root / "EmoLabel/list_patition_label.txt").write_text("\n".join(lines) + "\n")
     return root
 
@@ -82,13 +87,10 @@ def write_csv(root: Path) -> Path:
     """labels.csv and images/: per class four train faces and two test faces of known people."""
     (root / "images").mkdir(parents=True)
     lines = ["image,label,split,subject"]
-    for split, count in (("train", 4), ("test", 2)):
-        for number in range(count * len(CLASSES)):
-            name = f"{split}{number}.png"
-            label = CLASSES[number % len(CLASSES)]
-            lines.append(f"{name},{label},{split},{split} person {number // len(CLASSES)}")
-            picture = encoded(face_pixels(number + 100 * (split == "test")))
-            (root / "images" / name).write_bytes(picture)
+    for split, number, picture in [*_faces("train", 12), *_faces("test", 6)]:
+        name, label = f"{split}{number}.png", CLASSES[number % len(CLASSES)]
+        lines.append(f"{name},{label},{split},{split} person {number // len(CLASSES)}")
+        (root / "images" / name).write_bytes(encoded(picture))
     (root / "labels.csv").write_text("\n".join(lines) + "\n")
     return root
 

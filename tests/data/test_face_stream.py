@@ -26,19 +26,16 @@ def running() -> int:
     return sum(thread.name.startswith("faces") for thread in threading.enumerate())
 
 
-def test_results_come_in_order() -> None:
+def test_results_come_in_order_and_small_faces_at_full_size() -> None:
     assert batches_of(9, 4) == [slice(0, 4), slice(4, 8), slice(8, 9)]
     made = computed(numbered(90), batches_of(90, 4), lambda faces: faces[:, 0, 0, 0], CPU)
     assert torch.cat(list(made)).tolist() == list(range(90))
     assert list(computed(numbered(0), batches_of(0, 4), lambda faces: faces, CPU)) == []
-    assert running() == 0
-
-
-def test_small_faces_are_put_back_to_full_size_and_rows_chosen() -> None:
     small = downsample(faces(9), 6, SMALL)
     rows = np.array([7, 2, 3])
-    (made,) = computed(Faces(small, rows, (6, SMALL)), [slice(0, 3)], lambda faces: faces, CPU)
-    np.testing.assert_array_equal(made.numpy(), restore(small[rows], 6, SMALL))
+    (chosen,) = computed(Faces(small, rows, (6, SMALL)), [slice(0, 3)], lambda faces: faces, CPU)
+    np.testing.assert_array_equal(chosen.numpy(), restore(small[rows], 6, SMALL))
+    assert running() == 0
 
 
 def test_an_error_comes_at_its_place_and_ends_the_threads() -> None:
