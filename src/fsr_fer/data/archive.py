@@ -80,7 +80,10 @@ class FolderFiles:
         return ZipFiles(self.path / name)
 
 
-DAMAGED: tuple[type[Exception], ...] = (
+UNREADABLE: tuple[type[Exception], ...] = (
+    UnreadableFileError,
+    OSError,
+    tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -89,14 +92,7 @@ DAMAGED: tuple[type[Exception], ...] = (
     ValueError,
     RuntimeError,  # a password is needed, or a method that zipfile does not know
 )
-"""What zipfile raises on bytes that it cannot read."""
-UNREADABLE: tuple[type[Exception], ...] = (
-    UnreadableFileError,
-    OSError,
-    tarfile.TarError,
-    *DAMAGED,
-)
-"""What any place raises, a folder and a tar too."""
+"""What reading a folder, a tar, or a zip of any bytes raises."""
 
 
 class ZipFiles:
@@ -106,7 +102,7 @@ class ZipFiles:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(content or path)
-        except DAMAGED as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} is not a zip file, or a damaged one: {error}") from error
         self.refused = dict[str, str]()
         self._entries: dict[str, zipfile.ZipInfo] = {}
@@ -133,7 +129,7 @@ class ZipFiles:
             raise UnreadableFileError("is far too large for a picture")
         try:
             return self._zip.read(self._entries[name])
-        except DAMAGED as error:
+        except UNREADABLE as error:
             raise UnreadableFileError(f"cannot be read in the zip: {error}") from error
 
     def open(self, name: str) -> IO[bytes]:
@@ -146,8 +142,8 @@ class ZipFiles:
         try:
             with self.open(name) as packed:
                 shutil.copyfileobj(packed, copy, 2**20)
-        except DAMAGED as error:
-            raise UserError(f"{self.path}: {name} is damaged inside the zip: {error}") from error
+        except UNREADABLE as error:
+            raise UserError(f"{self.path}: {name} cannot be read in the zip: {error}") from error
         return ZipFiles(self.path / name, copy)
 
 
