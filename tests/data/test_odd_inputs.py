@@ -108,12 +108,14 @@ def test_files_that_systems_leave_and_names_that_are_no_text(class_folders: Path
     assert found("folder", class_folders) == [expected]
 
 
-def test_a_name_is_found_in_either_unicode_form(csv_folder: Path) -> None:
+def test_a_name_is_found_in_either_unicode_form(csv_folder: Path, tmp_path: Path) -> None:
     composed = "\u00e9.png"
-    stored = csv_folder / "images" / unicodedata.normalize("NFD", composed)
-    (csv_folder / "images/train0.png").rename(stored)
+    decomposed = unicodedata.normalize("NFD", composed)
+    (csv_folder / "images/train0.png").rename(csv_folder / "images" / decomposed)
     edit_line(csv_folder / "labels.csv", 2, f"{composed},happy,train,ann")
     assert found("csv", csv_folder) == []
+    shutil.copytree(csv_folder, tmp_path / "around" / decomposed)
+    assert found("csv", tmp_path / "around") == []
 
 
 def test_tables_as_programs_write_them(csv_folder: Path) -> None:

@@ -234,15 +234,18 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
             f"{','.join(_CSV_COLUMNS)} (subject may be left out), images beside it"
         )
     base = name[: -len(table)]
-    bases = (base, base + "images/")
     missing, allowed = "is missing", "a path from the folder of the table, or from images/ in it"
     if base + IMAGES_ZIP in files.names:
-        source.pictures, bases = files.open_zip(base + IMAGES_ZIP), ("", "images/")
+        source.pictures, base = files.open_zip(base + IMAGES_ZIP), ""
         missing = f"is not in {IMAGES_ZIP}"
         allowed = "a path in it; pictures beside it are read where there is no such zip"
     source.table = table
     source.tables[CSV_TABLE] = read_table(files, name)
-    known = {unicodedata.normalize("NFC", name): name for name in source.pictures.names}
+    known = {
+        unicodedata.normalize("NFC", file.removeprefix(base)): file
+        for file in source.pictures.names
+        if file.startswith(base)
+    }
     numbered = lines(files, name)
     first, header = next(numbered, (1, ""))
     if header.strip() == "sep=,":  # Excel's own line
@@ -271,7 +274,7 @@ def _read_csv(source: Source, table: str, has_splits: bool) -> None:
         else:
             label = source.label(where, row["label"])
         image = PurePosixPath(unicodedata.normalize("NFC", value.replace("\\", "/"))).as_posix()
-        file = next((known[base + image] for base in bases if base + image in known), None)
+        file = known.get(image, known.get(f"images/{image}"))
         if not value:
             source.problem(where, "image", "", "is empty", allowed)
             continue
