@@ -25,27 +25,24 @@ def stored(target: Path) -> dict[str, bytes]:
     return {file.relative_to(target).as_posix(): file.read_bytes() for file in files}
 
 
-@pytest.mark.parametrize(
-    ("name", "fixture", "files"),
-    [
-        ("rafdb", "rafdb", ["EmoLabel/list_patition_label.txt", "Image/aligned.zip"]),
-        ("csv", "csv_folder", ["images.zip", "labels.csv"]),
-        ("folder", "class_folders", ["images.zip"]),
-    ],
-)
 def test_what_was_imported_reads_like_the_original(
-    name: SourceName, fixture: str, files: list[str], target: Path, request: pytest.FixtureRequest
+    rafdb: Path, csv_folder: Path, class_folders: Path, tmp_path: Path
 ) -> None:
-    path: Path = request.getfixturevalue(fixture)
-    summary = run_import(name, path, target)
-    assert sorted(stored(target)) == files
-    original, imported = (open_source(name, place, CLASSES) for place in (path, target))
-    assert sum(summary.faces.values()) == len(original.faces) > 0
-    assert len(imported.faces) == len(original.faces)
-    for before, after in zip(original.faces, imported.faces, strict=True):
-        assert (after.id, after.split, after.label) == (before.id, before.split, before.label)
-        assert imported.pictures.read(after.file) == original.pictures.read(before.file)
-    assert summary.subjects == (6 if name == "csv" else 0)
+    cases: tuple[tuple[SourceName, Path, set[str]], ...] = (
+        ("rafdb", rafdb, {"EmoLabel/list_patition_label.txt", "Image/aligned.zip"}),
+        ("csv", csv_folder, {"images.zip", "labels.csv"}),
+        ("folder", class_folders, {"images.zip"}),
+    )
+    for name, path, files in cases:
+        target = tmp_path / "data/raw" / name
+        summary = run_import(name, path, target)
+        assert stored(target).keys() == files
+        original, imported = (open_source(name, place, CLASSES) for place in (path, target))
+        assert sum(summary.faces.values()) == len(original.faces) > 0
+        for before, after in zip(original.faces, imported.faces, strict=True):
+            assert (after.id, after.split, after.label) == (before.id, before.split, before.label)
+            assert imported.pictures.read(after.file) == original.pictures.read(before.file)
+        assert summary.subjects == (6 if name == "csv" else 0)
 
 
 def test_the_same_faces_give_the_same_bytes(rafdb: Path, target: Path, tmp_path: Path) -> None:
