@@ -132,7 +132,8 @@ class Source:
 
         () if they cannot be read, which is a problem; None without such a class, which is counted.
         """
-        if len(cells) != len(VOTES) or not all(c.isascii() and c.isdigit() for c in cells):
+        counts = [cell.isascii() and cell.isdigit() and len(cell) < 10 for cell in cells]
+        if len(cells) != len(VOTES) or not all(counts):
             value, allowed = ",".join(cells), "ten whole numbers from 0"
             self.problem(where, "votes", value, "cannot be read", allowed)
             return (), None
