@@ -194,7 +194,8 @@ def _open_tar(path: Path) -> ZipFiles:
                 elif member.issym():
                     refused[member.name] = f"links to the folder {member.linkname}; pack its files"
     except UNREADABLE as error:
-        raise UserError(f"{path} is not a tar file, or a damaged one: {error}") from error
+        reason = str(error).partition(":\n")[0]  # what each compression says follows
+        raise UserError(f"{path} is not a tar file, or a damaged one: {reason}") from error
     files = ZipFiles(path, copy)
     files.refused |= refused
     return files
