@@ -100,10 +100,7 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
 
 
 def _shares(face: Face, class_names: Sequence[str]) -> str:
-    """Each class's share of the votes for all classes, in their order; they sum to 1.
-
-    Without votes, the label's share is 1.
-    """
+    """Each class's share of the votes for all classes, summing to 1; all to the label without."""
     counts = [0] * len(class_names)
     if not face.votes:
         counts[face.label] = 1

@@ -29,7 +29,6 @@ CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neut
 """FER2013's own 0 to 6."""
 PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
-NUMBERS = tuple(map(str, range(len(CLASSES))))
 VOTE_TABLE = "fer2013new.csv"
 SIDE = 48
 BLANK_SHOWN = 12
@@ -135,10 +134,7 @@ def _read_pictures(
 
 
 def _voted(files: Files, table: str, part: str = "") -> list[Voted]:
-    """The rows of fer2013new.csv (Usage, name, ten votes) or of a part's label.csv.
-
-    The latter has a name, perhaps the box of the face, and ten votes, without a first line.
-    """
+    """The rows of fer2013new.csv, or of a part's label.csv, which has no first line."""
     shown = "/".join(PurePosixPath(table).parts[-2:]) if part else VOTE_TABLE
     form = "a name, perhaps a box in quotes, and ten votes" if part else "Usage, a name, ten votes"
     columns = ("Usage", "Image name", *VOTES)
@@ -277,7 +273,7 @@ def _row(source: Source, where: str, image: str, part: str, row: dict[str, str])
     if part not in PARTS:
         source.problem(where, "Usage", part, "is no part", ", ".join(PARTS))
     emotion, values = row["emotion"], row["pixels"].split()
-    if emotion not in NUMBERS:
+    if emotion not in map(str, range(len(CLASSES))):
         allowed = f"0 to 6, standing for {', '.join(CLASSES)}"
         source.problem(where, "emotion", emotion, "is not a label", allowed)
     problem, grey = "", b""

@@ -36,10 +36,7 @@ class LabelledFaces:
         return images, torch.from_numpy(self.labels[chosen])
 
     def targets(self, positions: Tensor, soft: bool) -> Tensor:
-        """Targets of the cross-entropy: labels int64 [B], or shares float32 [B, classes].
-
-        Shares if ``soft`` is true and the dataset has votes.
-        """
+        """Labels, int64 [B]; if ``soft`` and there are votes their shares, float32 [B, classes]."""
         targets = self.shares if soft and self.shares is not None else self.labels
         return torch.from_numpy(targets[positions.numpy()])
 

@@ -227,9 +227,8 @@ def split_named(value: str) -> str | None:
 def class_position(value: str, class_names: Sequence[str], first: int | None) -> int | None:
     """Position of a class given by name or by number from ``first``.
 
-    A name's case does not matter, nor whether it is *angry* or *anger* (CLASS_SPELLINGS).
-
-    Where ``first`` is None numbers are names: which class 0 is differs between data sets.
+    A name's case does not matter, nor whether it is *angry* or *anger* (CLASS_SPELLINGS). Where
+    ``first`` is None numbers are names: which class 0 is differs between data sets.
     """
     exact = [unicodedata.normalize("NFC", name.strip()) for name in (value, *class_names)]
     folded = [name.casefold() for name in exact]

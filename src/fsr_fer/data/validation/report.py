@@ -17,11 +17,7 @@ NAMED = 3
 
 
 def write_verdict(validation: Validation, path: Path) -> None:
-    """Write the metrics of a validation: numbers and booleans, the same bytes for the same data.
-
-    The check of persons is included only if persons are known, ``left_out`` only if faces were
-    left out.
-    """
+    """Write the metrics of a validation: numbers and booleans, the same bytes for the same data."""
     verdict = {
         "passed": not validation.failed,
         "checks": {check.name: not check.offenders for check in validation.checks},
