@@ -1,14 +1,12 @@
 """The shipped detector: its steps worked out by hand, and faces that the project draws."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict import mtcnn
-from fsr_fer.predict.detector import Detection, default_min_face
+from fsr_fer.predict.detector import Detection
 from fsr_fer.predict.results import Box
 
 
@@ -60,11 +58,6 @@ def test_crops_of_the_later_nets_are_black_outside_the_picture() -> None:
     assert crop[:, :9].max() == crop[11:].max() == 0
 
 
-def test_the_default_follows_the_size_of_the_picture() -> None:
-    assert default_min_face(2000, 1000) == 10
-    assert default_min_face(2001, 1000) == 20
-
-
 @pytest.fixture(scope="module")
 def crowd() -> np.ndarray:
     """Grey noise, 400 x 240, with drawn faces of 100 pixels at (30, 70) and of 40 at (250, 60)."""
@@ -100,13 +93,5 @@ def test_a_search_ends_with_what_its_check_raises(crowd: np.ndarray) -> None:
             raise KeyError
 
     with pytest.raises(KeyError):
-        mtcnn.shipped().checking(check).detect(crowd, 10)
+        mtcnn.shipped().detect(crowd, 10, check)
     assert len(calls) == 3
-    assert len(mtcnn.shipped().detect(crowd, 20)) == 2  # nobody else's search has the check
-
-
-def test_the_same_faces_on_every_run_and_thread(crowd: np.ndarray) -> None:
-    expected = mtcnn.shipped().detect(crowd, 30)
-    with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(lambda _: mtcnn.shipped().detect(crowd, 30), range(4)))
-    assert runs == [expected] * 4

@@ -11,7 +11,7 @@ import pytest
 
 from fsr_fer.predict.model import Model, load
 from fsr_fer.serve.app import build_app
-from fsr_fer.serve.limits import Limits
+from fsr_fer.serve.form import Limits
 from fsr_fer.serve.server import server_of
 from tests.predict.conftest import model_file  # noqa: F401
 from tests.serve.client import Client

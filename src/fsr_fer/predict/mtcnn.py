@@ -8,7 +8,6 @@ square. Weights: NOTICE; files: ``benchmarks/build_detector.py``.
 Boxes here are float64 [N, 4]: left, top, right, bottom in pixels; scores are logits [N].
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -43,29 +42,27 @@ class Mtcnn:
     def __init__(self) -> None:
         files = (Path(__file__).with_name(f"mtcnn_{letter}.onnx") for letter in "pro")
         self._p_net, self._r_net, self._o_net = (session_of(file.read_bytes()) for file in files)
-        self._check: Callable[[], None] = lambda: None
 
-    def checking(self, check: Callable[[], None]) -> "Mtcnn":
-        """The same detector, which calls ``check`` many times a second; what it raises ends it."""
-        other = copy.copy(self)
-        other._check = check
-        return other
-
-    def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
+    def detect(
+        self, rgb: np.ndarray, min_face: int, check: Callable[[], None] = lambda: None
+    ) -> list[Detection]:
+        """The faces; ``check`` is called many times a second, and what it raises ends it."""
         picture = Image.fromarray(rgb)
-        found = [self._at_size(picture, *size) for size in sizes(picture.size, min_face)]
+        found = [self._at_size(picture, *size, check) for size in sizes(picture.size, min_face)]
         boxes = square(np.concatenate([np.empty((0, 4)), *found]))
-        boxes, scores, offsets = self._judge(self._r_net, 24, picture, boxes)
+        boxes, scores, offsets = self._judge(self._r_net, 24, picture, boxes, check)
         kept = suppress(boxes, scores, 0.7)
         boxes = square(moved(boxes[kept], offsets[kept]))
-        boxes, scores, offsets = self._judge(self._o_net, 48, picture, boxes)
+        boxes, scores, offsets = self._judge(self._o_net, 48, picture, boxes, check)
         boxes = moved(boxes, offsets)
         real = usable(boxes, picture.size)
         boxes, scores = boxes[real], scores[real]
         kept = suppress(boxes, scores, 0.7, of_smaller=True)
         return [_detection(boxes[at], scores[at]) for at in kept]
 
-    def _at_size(self, picture: Image.Image, width: int, height: int) -> np.ndarray:
+    def _at_size(
+        self, picture: Image.Image, width: int, height: int, check: Callable[[], None]
+    ) -> np.ndarray:
         """P-net's boxes in the picture at a size."""
         found = [np.empty((0, 4))]
         overlap = CELL - STRIDE
@@ -77,7 +74,7 @@ class Mtcnn:
             part = picture.resize((width, bottom - top), Image.Resampling.BILINEAR, band)
             pixels = np.asarray(part)
             for left in range(0, width - overlap, TILE):
-                self._check()
+                check()
                 tile = pixels[:, left : left + TILE + overlap]
                 (answers,) = self._p_net.run(None, {"pixels": tile[None]})
                 found.append(cells(answers[0], SCORE) + np.array([left, top, left, top]))
@@ -90,12 +87,13 @@ class Mtcnn:
         side: int,
         picture: Image.Image,
         boxes: np.ndarray,
+        check: Callable[[], None],
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The squares that a network takes for faces, their scores, and offsets [N, 4]."""
         boxes = boxes[usable(boxes, picture.size)]
         answers = [np.empty((0, 5), np.float32)]
         for start in range(0, len(boxes), BATCH):
-            self._check()
+            check()
             crops = [_crop(picture, box, side) for box in boxes[start : start + BATCH]]
             answers += net.run(None, {"pixels": np.stack(crops)})
         found = np.concatenate(answers).astype(np.float64)

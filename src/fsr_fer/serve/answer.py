@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,16 @@ from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.results import Prediction
 from fsr_fer.resize import imresize
-from fsr_fer.serve.form import Asked
-from fsr_fer.serve.limits import Limits, Refused
+from fsr_fer.serve.form import Asked, Limits, Refused
 
-SHRUNK_KEYS = ("pixels", "label", "probability", "uncertain", "expected_accuracy", "probabilities")
+DOWNSAMPLED_KEYS = (
+    "pixels",
+    "label",
+    "probability",
+    "uncertain",
+    "expected_accuracy",
+    "probabilities",
+)
 
 
 def answer(
@@ -47,29 +53,27 @@ def answer(
             searched.append((width * height, asked.min_face or default_min_face(width, height)))
         pictures.append(Picture(number=number, source=name, content=content, boxes=boxes))
     _check_search(searched, limits)
-    cut = (1 + 2 * model.card.margin) ** 2  # the area that is cut for a box of area 1
+    margin = model.card.margin
+    cut = (1 + 2 * margin) ** 2  # the area that is cut for a box of area 1
     for box in (box for boxes in asked.boxes for box in boxes or ()):
         total += max(0.0, box.width * box.height * cut)  # 0 for NaN too: no box, which has its row
         _check(total, limits, "the boxes are too large")
     pixels_of: dict[int, np.ndarray] = {}
 
-    def finished(rgb: np.ndarray, rows: list[Prediction]) -> None:
+    def keep(rgb: np.ndarray, rows: list[Prediction]) -> None:
         pixels_of[rows[0].input] = rgb
 
     model = model.with_detector(_Detector(check, limits.faces))
-    keep = finished if asked.pixels else None
-    read = model.read(pictures, Choices(min_face=asked.min_face), keep)
+    choices = Choices(min_face=asked.min_face)
+    read = model.read(pictures, choices, keep if asked.pixels else None)
     rows = [row for one in read for row in one]
     said = [row.to_dict() for row in rows]
     if asked.pixels:
-        faces = {
-            at: cut_square(pixels_of[row.input], row.box, model.card.margin)
-            for at, row in enumerate(rows)
-            if row.status == "ok"
-        }
-        downsampled = _downsampled(model, faces, asked.pixels)
-        for at, one in enumerate(said):
-            one["downsampled"] = downsampled.get(at)
+        good = [row for row in rows if row.status == "ok"]
+        squares = [cut_square(pixels_of[row.input], row.box, margin) for row in good]
+        downsampled = _downsampled(model, squares, asked.pixels)
+        for one in said:
+            one["downsampled"] = next(downsampled) if one["status"] == "ok" else None
     return said
 
 
@@ -77,13 +81,13 @@ class _Detector:
     """The shipped detector, for one request."""
 
     def __init__(self, check: Callable[[], None], most: int) -> None:
-        self._detector = shipped().checking(check)
+        self._check = check
         self._most = most
         self._found = 0
 
     def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
         """The faces of a picture; Refused if those of the request are too many to read in time."""
-        found = self._detector.detect(rgb, min_face)
+        found = shipped().detect(rgb, min_face, self._check)
         self._found += len(found)
         if self._found > self._most:
             raise Refused(
@@ -128,22 +132,18 @@ def _check_search(searched: list[tuple[int, int]], limits: Limits) -> None:
         )
 
 
-def _downsampled(
-    model: Model, faces: dict[int, np.ndarray], pixels: int
-) -> dict[int, dict[str, Any]]:
+def _downsampled(model: Model, faces: list[np.ndarray], pixels: int) -> Iterator[dict[str, Any]]:
     """The predictions for faces, uint8 [side, side, 3], downsampled as the test faces were.
 
     A face with no more than ``pixels`` stays as it is.
     """
-    small = {
-        at: imresize(face, output_shape=(pixels, pixels)) if len(face) > pixels else face
-        for at, face in faces.items()
-    }
-    pictures = [Picture(number=at, source="", content=face) for at, face in small.items()]
-    result = {}
-    for (row,) in model.read(pictures, Choices(faces="crops")):
+    small = [
+        imresize(face, output_shape=(pixels, pixels)) if len(face) > pixels else face
+        for face in faces
+    ]
+    rows = model.predict(small, channels="rgb", faces="crops")
+    for face, row in zip(small, rows, strict=True):
         said, png = row.to_dict(), io.BytesIO()
-        Image.fromarray(small[row.input]).save(png, "PNG")
+        Image.fromarray(face).save(png, "PNG")
         address = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-        result[row.input] = {key: said[key] for key in SHRUNK_KEYS} | {"face": address}
-    return result
+        yield {key: said[key] for key in DOWNSAMPLED_KEYS} | {"face": address}

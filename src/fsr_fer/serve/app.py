@@ -21,9 +21,8 @@ from starlette.routing import Route
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.model import Model
 from fsr_fer.serve.answer import answer
-from fsr_fer.serve.form import read_form
+from fsr_fer.serve.form import Limits, Refused, read_form
 from fsr_fer.serve.guard import Guard
-from fsr_fer.serve.limits import Limits, Refused
 from fsr_fer.serve.openapi import describe
 
 PAGE = Path(__file__).with_name("page")

@@ -5,16 +5,40 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.faces import box_of
 from fsr_fer.predict.results import SMALLEST_FACE, Box
-from fsr_fer.serve.limits import Limits, Refused
 
 FIELDS = ("pictures", "boxes", "pixels", "min_face")
 LARGEST_MIN_FACE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a request may have; more is a 4xx that says so."""
+
+    bytes: int = 10 * 2**20
+    """Of the whole request."""
+    pictures: int = 16
+    pixels: int = 32_000_000
+    """Of all its pictures and all its boxes together: the memory that reading takes."""
+    searched: int = 40_000_000
+    """Pixels of all its pictures in which faces of 20 pixels are looked for, a quarter of a second
+    of one core a million; looking for faces of 10 pixels each counts as four."""
+    faces: int = 256
+    """Boxes that are given, and faces that are found."""
+    seconds: float = 20.0
+    """From the request's head to its answer."""
+    requests: int = 64
+    """At a time."""
+
+
+class Refused(HTTPException):
+    """A request that is not answered: the status, and one line that says what would be right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +73,7 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     parser = _Parser(
         request.headers,
         _limited(request, limits.bytes),
-        max_files=limits.pictures + 1,
+        max_files=limits.pictures,
         max_fields=limits.pictures + 2,
     )
     parser.spool_max_size = limits.bytes + 1  # in memory: no picture touches a disk
@@ -57,7 +81,8 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise _too_many(limits) from None
+            many = f"more than {limits.pictures} pictures; send several requests"
+            raise Refused(413, many) from None
         raise Refused(400, f"the form cannot be read: {error.message}") from None
     if not parser.ended:
         raise Refused(400, "the form is cut off: its last boundary is missing")
@@ -80,18 +105,12 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
             texts[name].append(value)
     if not pictures:
         raise Refused(422, "the form has no file; expected one or more, as pictures")
-    if len(pictures) > limits.pictures:
-        raise _too_many(limits)
     boxes = _boxes(texts["boxes"], len(pictures), limits.faces)
     min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
     if min_face and None not in boxes:
         raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
     return Asked(pictures=pictures, boxes=boxes, pixels=pixels, min_face=min_face)
-
-
-def _too_many(limits: Limits) -> Refused:
-    return Refused(413, f"more than {limits.pictures} pictures; send several requests")
 
 
 async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
@@ -118,18 +137,14 @@ def _boxes(texts: list[str], pictures: int, most: int) -> list[tuple[Box, ...] |
             said = json.loads(text)
         except (ValueError, RecursionError):
             said = ""
-        if said is None:
-            result.append(None)
-            continue
-        if not isinstance(said, list) or any(
-            not isinstance(box, list) or len(box) != 4 for box in said
-        ):
+        four = isinstance(said, list) and all(isinstance(b, list) and len(b) == 4 for b in said)
+        if said is not None and not four:
             raise Refused(
                 422,
                 f"boxes of picture {number} are no list of [x, y, width, height]: "
                 "[[30, 40, 20, 20]] is one face",
             )
-        result.append(tuple(box_of(box, "xywh") for box in said))
+        result.append(None if said is None else tuple(box_of(box, "xywh") for box in said))
     faces = sum(len(boxes or ()) for boxes in result)
     if faces > most:
         raise Refused(413, f"{faces:,} boxes; at most {most} faces are read in one request")

@@ -1,26 +1,17 @@
 """The OpenAPI document of the service."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from importlib import metadata
 from typing import Any
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.model_file import Card
-from fsr_fer.predict.results import SMALLEST_FACE
-from fsr_fer.serve.form import FIELDS, LARGEST_MIN_FACE
-from fsr_fer.serve.limits import Limits
+from fsr_fer.predict.results import SMALLEST_FACE, Box
+from fsr_fer.serve.form import FIELDS, LARGEST_MIN_FACE, Limits
 
 NUMBER = {"type": ["number", "null"]}
-REFUSALS = {
-    "400": "The form cannot be read.",
-    "403": "The request comes from another site's page, or asks for another host.",
-    "408": "It was not received and answered in time.",
-    "413": "Too many bytes, pictures, pixels or faces.",
-    "415": "It is no form.",
-    "422": "The form has something that makes no sense.",
-    "429": "Too many requests at a time.",
-    "503": "The service was ended meanwhile.",
-}
+REFUSALS = (400, 403, 408, 413, 415, 422, 429, 503)
 
 
 def describe(card: Card, limits: Limits) -> dict[str, Any]:
@@ -40,13 +31,7 @@ def describe(card: Card, limits: Limits) -> dict[str, Any]:
             "/model": {"get": _get("The model, its expected accuracy by size, and the limits.")},
             "/health": {"get": _get("Whether the service is up.")},
         },
-        "components": {
-            "schemas": {
-                "Prediction": _prediction(card),
-                "Downsampled": _downsampled(card),
-                "Error": _object({"error": {"type": "string"}}),
-            }
-        },
+        "components": {"schemas": _schemas(card)},
     }
 
 
@@ -80,7 +65,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
     answers = {"200": _answer("A row for each face.", _object({"predictions": rows}))}
     error = {"$ref": "#/components/schemas/Error"}
-    answers |= {status: _answer(text, error) for status, text in REFUSALS.items()}
+    answers |= {str(status): _answer(HTTPStatus(status).phrase, error) for status in REFUSALS}
     return {
         "summary": "Predict the expressions of faces.",
         "requestBody": {
@@ -91,40 +76,32 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _prediction(card: Card) -> dict[str, Any]:
-    box = _object({key: NUMBER for key in ("x", "y", "width", "height")})
-    return _object(
-        {
-            "input": {"type": "integer", "minimum": 1},
-            "source": {"type": "string"},
-            "frame": {"type": "null", "description": "Of videos, which the command reads."},
-            "seconds": {"type": "null"},
-            "status": {"type": "string"},
-            "box": {"anyOf": [box, {"type": "null"}]},
-            "score": NUMBER,
-            "pixels": {"type": ["integer", "null"]},
-            **_read(card),
-            "message": {"type": "string"},
-            "downsampled": {
-                "anyOf": [{"$ref": "#/components/schemas/Downsampled"}, {"type": "null"}]
-            },
-        },
-        optional=["downsampled"],
-    )
-
-
-def _downsampled(card: Card) -> dict[str, Any]:
-    face = {"type": "string", "description": "The small face, a PNG as a data: address."}
-    return _object({"pixels": {"type": "integer"}, **_read(card), "face": face})
-
-
-def _read(card: Card) -> dict[str, Any]:
-    return {
+def _schemas(card: Card) -> dict[str, Any]:
+    read = {
         "label": {"enum": [*card.class_names, None]},
         "probability": NUMBER,
         "uncertain": {"type": ["boolean", "null"]},
         "expected_accuracy": NUMBER,
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+    }
+    face = {"type": "string", "description": "The small face, a PNG as a data: address."}
+    downsampled = _object({"pixels": {"type": "integer"}, **read, "face": face})
+    prediction = {
+        "input": {"type": "integer", "minimum": 1},
+        "source": {"type": "string"},
+        "frame": {"type": "null", "description": "Of videos, which the command reads."},
+        "seconds": {"type": "null"},
+        "status": {"type": "string"},
+        "box": {"anyOf": [_object(dict.fromkeys(Box._fields, NUMBER)), {"type": "null"}]},
+        "score": NUMBER,
+        "pixels": {"type": ["integer", "null"]},
+        **read,
+        "message": {"type": "string"},
+        "downsampled": {"anyOf": [downsampled, {"type": "null"}]},
+    }
+    return {
+        "Prediction": _object(prediction, optional=["downsampled"]),
+        "Error": _object({"error": {"type": "string"}}),
     }
 
 
