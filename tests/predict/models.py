@@ -9,9 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 CLASSES = ("red", "green", "blue")
 METADATA: dict[str, Any] = {
@@ -25,6 +23,19 @@ METADATA: dict[str, Any] = {
     "licence": "MIT",
     "provenance": {},
 }
+NETWORK = """
+<ir_version: 10, opset_import: ["": 18]>
+network (uint8[N, 100, 100, 3] faces, float[N] pixels)
+    => (float[N, 3] probabilities, float[N, 3] embedding)
+    <int64[2] axes = {1, 2}, float middle = {127.5}, float step = {25.5}>
+{
+    values = Cast <to = 1> (faces)
+    embedding = ReduceMean <keepdims = 0> (values, axes)
+    centred = Sub (embedding, middle)
+    logits = Div (centred, step)
+    probabilities = Softmax <axis = 1> (logits)
+}
+"""
 
 
 def probabilities(*means: float) -> list[float]:
@@ -35,32 +46,9 @@ def probabilities(*means: float) -> list[float]:
 
 def colour_model(**changes: Any) -> onnx.ModelProto:
     """The network of colours, with metadata in which ``changes`` are made; None takes one away."""
-    nodes = [
-        helper.make_node("Cast", ["faces"], ["values"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["values", "axes"], ["embedding"], keepdims=0),
-        helper.make_node("Sub", ["embedding", "middle"], ["centred"]),
-        helper.make_node("Div", ["centred", "step"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
-    constants = {
-        "axes": np.array([1, 2], np.int64),
-        "middle": np.array(127.5, np.float32),
-        "step": np.array(25.5, np.float32),
-    }
-    inputs = [
-        helper.make_tensor_value_info("faces", TensorProto.UINT8, ["N", 100, 100, 3]),
-        helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N"]),
-    ]
-    outputs = [
-        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3]),
-        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 3]),
-    ]
-    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "network", inputs, outputs, initializers)
-    opset = [helper.make_opsetid("", 18)]
-    model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    model = onnx.parser.parse_model(NETWORK)
     metadata = {key: value for key, value in (METADATA | changes).items() if value is not None}
-    helper.set_model_props(model, {"fsr_fer": json.dumps(metadata)})
+    onnx.helper.set_model_props(model, {"fsr_fer": json.dumps(metadata)})
     onnx.checker.check_model(model)
     return model
 

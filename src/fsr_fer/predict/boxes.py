@@ -5,14 +5,15 @@ is named by its columns or keys (``FORMS``), or by the user; it is never guessed
 number of a video's frame. What ``fsr-fer predict`` writes is such a file.
 """
 
+import contextlib
 import csv
 import itertools
 import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.faces import box_of
@@ -27,6 +28,7 @@ FORMS = {
 }
 PICTURE_COLUMNS = ("image", "source")
 NO_BOX = Box(*[math.nan] * 4)
+T = TypeVar("T")
 
 
 class _Line(NamedTuple):
@@ -86,25 +88,27 @@ def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
         reader = csv.DictReader(file, strict=True)
         header = [column.strip() for column in reader.fieldnames or ()]
         reader.fieldnames = header
-        names = [column for column in PICTURE_COLUMNS if column in header]
-        if not names:
+        name = next((column for column in PICTURE_COLUMNS if column in header), None)
+        if name is None:
             raise UserError(
                 f"{path}: line 1 is no header with a column image (or source) and commas between"
             )
-        columns, found = _form_of(header, form, f"{path}: the columns")
-        if not found and form:
-            first = header.index(names[0]) + 1
-            columns, found = tuple(header[first : first + 4]), form
+        where = f"{path}: the columns"
+        chosen = _chosen(_named(header), form, where)
+        if chosen is None and form:
+            first = header.index(name) + 1
+            chosen = tuple(header[first : first + 4]), form
+        columns, own = chosen or ((), "")
         if len(columns) != 4 or "" in columns or "frame" in columns:
-            raise _unnamed(f"{path}: the columns")
-        for column in (names[0], *columns):
+            raise _unnamed(where)
+        for column in (name, *columns):
             if header.count(column) > 1:
                 raise UserError(f"{path}: line 1 has two columns {column}")
         for row in reader:
             cells = [row[column] for column in columns]
             empty = not any((cell or "").strip() for cell in cells)  # a picture without a face
-            box = None if empty else box_of(cells, found)
-            yield _line(reader.line_num, row[names[0]], box, row.get("frame"))
+            box = None if empty else box_of(cells, own)
+            yield _line(reader.line_num, row[name], box, row.get("frame"))
 
 
 def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
@@ -113,22 +117,16 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
         for number, text in enumerate(file, 1):
             if not text.strip():
                 continue
-            try:
+            said: Any = None
+            name: object = ""
+            with contextlib.suppress(ValueError, RecursionError):
                 said = json.loads(text)
-            except (ValueError, RecursionError):
-                said = None
-            if not isinstance(said, dict):
-                if number == 1 and text.lstrip()[0] in "[{":
-                    raise UserError(
-                        f"{path}: line {number} begins an array or an object of several lines; "
-                        "expected an object a line (JSON lines)"
-                    )
-                yield _Line(
-                    number, "", problem=f"line {number} is no JSON object; each must be one"
-                )
-                continue
-            name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
             try:
+                if not isinstance(said, dict):
+                    raise UserError(
+                        f"{path}, line {number} is no JSON object; expected one on each line"
+                    )
+                name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
                 box = _json_box(said, form, f"{path}, line {number}: the keys")
                 yield _line(number, name, box, said.get("frame"))
             except UserError as error:
@@ -139,41 +137,40 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
 
 
 def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
-    found = next((key for key in (form, "xywh", "xyxy") if key and key in said), "")
-    if not form and "xywh" in said and "xyxy" in said:
-        raise _several(where)
-    given, inner = said.get(found), said.get("box")
-    if not found and isinstance(inner, list):
-        given, found = inner, form or ""
-    elif not found:
-        named = inner if isinstance(inner, dict) else said
-        columns, found = _form_of(list(named), form, where)
-        given = [named[column] for column in columns]
-        if not found and "box" in said and not inner:
-            return None  # null, as for a picture without a face
-    if not found:
+    inner = said.get("box")
+    named = inner if isinstance(inner, dict) else said
+    found: list[tuple[Any, str]] = [(said[key], key) for key in ("xywh", "xyxy") if key in said]
+    found += [([named[column] for column in columns], own) for columns, own in _named(named)]
+    if isinstance(inner, list) and form:
+        found.append((inner, form))
+    elif "box" in said and not inner and not found:
+        return None  # null, as for a picture without a face
+    chosen = _chosen(found, form, where)
+    if chosen is None:
         raise _unnamed(where)
-    _agree(where, found, form)
-    if not isinstance(given, list) or len(given) != 4:
-        return NO_BOX
-    return box_of(given, found)
+    numbers, own = chosen
+    return box_of(numbers, own) if isinstance(numbers, list) and len(numbers) == 4 else NO_BOX
 
 
-def _form_of(names: Sequence[str], form: str | None, where: str) -> tuple[tuple[str, ...], str]:
-    """The four columns that are a box, and their form; nothing if there are none.
+def _named(names: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
+    """The columns of a box that are among ``names``, and their form."""
+    return [(columns, form) for columns, form in FORMS.items() if set(columns) <= set(names)]
+
+
+def _chosen(found: Sequence[tuple[T, str]], form: str | None, where: str) -> tuple[T, str] | None:
+    """The only box that was found with its form, or the only one of ``form``; None if none was.
 
     Raises:
-        UserError: there are several, of which ``form`` is none or does not choose one; or the one
-            is of another form.
+        UserError: several were found and not one of them is of ``form``, or the one is of another.
     """
-    found = [(columns, own) for columns, own in FORMS.items() if set(columns) <= set(names)]
     if len(found) > 1:
         found = [pair for pair in found if pair[1] == form]
         if len(found) != 1:
-            raise _several(where)
+            raise UserError(f"{where} name more than one box; leave one, or add --box-form")
     if not found:
-        return (), ""
-    _agree(where, found[0][1], form)
+        return None
+    if form and found[0][1] != form:
+        raise UserError(f"{where} say {found[0][1]}, --box-form says {form}")
     return found[0]
 
 
@@ -187,15 +184,6 @@ def _line(number: int, name: object, box: Box | None, frame: object) -> _Line:
         return _Line(number, name, box, int(found[1]))
     problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
     return _Line(number, name, problem=problem)
-
-
-def _agree(where: str, found: str, form: str | None) -> None:
-    if form and found != form:
-        raise UserError(f"{where} say {found}, --box-form says {form}")
-
-
-def _several(where: str) -> UserError:
-    return UserError(f"{where} name more than one box; leave one, or add --box-form")
 
 
 def _unnamed(where: str) -> UserError:
