@@ -3,13 +3,14 @@
 import contextlib
 import io
 import itertools
+import math
 import os
 import re
 import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -146,21 +147,29 @@ def predict_command(
     choices = Choices(
         faces=faces,
         min_face=min_face,
+        every=every or EVERY,
         batch_size=batch_size,
         top_k=top_k,
         min_probability=min_probability,
     )
     pictures = _pictures(given, list_file, boxes, box_form, annotate)
     pictures = (p for p in pictures if (p.number - part) % parts == 0)
-    frames = partial(with_frames, every=every or EVERY)
-    progress = _Progress()
-    pictures, stream = _open(pictures, frames, output, lines, resume, progress)
+    done = _done(output, lines, resume)
+    if done.last:  # the frames of what was read before are not decoded again
+        number = done.last.number
+        pictures = itertools.dropwhile(lambda picture: picture.number < number, pictures)
+    pictures = with_frames(pictures, choices.every)
+    if done.last:
+        pictures = _without_done(pictures, output, lines, done.last)
+    first = list(itertools.islice(pictures, 1))  # a missing list fails before any output
+    pictures = itertools.chain(first, pictures)
     finished = None
     if annotate is not None:
         from fsr_fer.predict.annotate import save
 
         finished = partial(save, annotate)
-    progress.live = sys.stderr.isatty() and not stream.isatty()
+    stream = _open(output, lines, done.size)
+    progress = _Progress(done, live=sys.stderr.isatty() and not stream.isatty())
     owned = contextlib.nullcontext() if output is None else stream
     with owned, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
@@ -218,8 +227,8 @@ def _pictures(
     if boxes is None:
         if form:
             raise typer.BadParameter("--box-form says how --boxes are to be read; give both")
-        drawn = None if annotate is None else str(annotate)
-        return find_pictures(sources, [] if list_file is None else [list_file], drawn)
+        listed = [] if list_file is None else [f"@{list_file}"]
+        return find_pictures(sources + listed, annotate)
     if list_file is not None or len(sources) > 1 or (sources and not Path(sources[0]).is_dir()):
         raise UserError(
             "--boxes names the pictures itself; SOURCE may only be the folder that they lie in"
@@ -227,27 +236,12 @@ def _pictures(
     return read_boxes(boxes, form, sources[0] if sources else "")
 
 
-def _open(
-    pictures: "Iterator[Picture]",
-    frames: "Callable[[Iterator[Picture]], Iterator[Picture]]",
-    output: Path | None,
-    lines: Lines,
-    resume: bool,
-    progress: "_Progress",
-) -> "tuple[Iterator[Picture], TextIO]":
-    """The pictures that are to be read and the stream for their rows, its header written.
-
-    ``frames`` puts its frames in the place of a video.
-    Rows that a stopped run has written are counted in ``progress``.
-    """
+def _done(output: Path | None, lines: Lines, resume: bool) -> Done:
+    """What a stopped run has written, if it is to be gone on with."""
     if output is None:
         if resume:
             raise typer.BadParameter("--resume goes on with a file; name it with --output")
-        pictures = _started(frames(pictures))
-        if lines.format != "table" and isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
-        sys.stdout.write(lines.header())
-        return pictures, sys.stdout
+        return Done(None, 0)
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: there is no folder {output.parent}")
     if output.exists() and not resume:
@@ -255,26 +249,28 @@ def _open(
         raise UserError(f"{output} exists; {again}another name keeps it")
     if resume and lines.format == "table":
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
-    done = read_done(output, lines) if output.exists() else Done(None, 0)
-    progress.rows, progress.failed = done.rows, done.failed
-    if done.last:  # the frames of what was read before are not decoded again
-        number = done.last.number
-        pictures = itertools.dropwhile(lambda picture: picture.number < number, pictures)
-    pictures = frames(pictures)
-    pictures = _without_done(pictures, output, lines, done.last) if done.last else pictures
-    pictures = _started(pictures)
-    file = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
-    file.truncate(done.size)
-    if done.size == 0:
-        file.write(lines.header())
-    return pictures, file
+    return read_done(output, lines) if output.exists() else Done(None, 0)
+
+
+def _open(output: Path | None, lines: Lines, size: int) -> TextIO:
+    """The stream for rows, after the first ``size`` bytes of the file, its header written."""
+    if output is None:
+        stream: TextIO = sys.stdout
+        if lines.format != "table" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
+    else:
+        stream = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
+        stream.truncate(size)
+    if size == 0:
+        stream.write(lines.header())
+    return stream
 
 
 def _without_done(
-    pictures: "Iterator[Picture]", output: Path, lines: Lines, last: Place
+    pictures: "Iterator[Picture]", output: Path | None, lines: Lines, last: Place
 ) -> "Iterator[Picture]":
     """The pictures that a stopped run has not written to the end: from its last one on."""
-    first = next((picture for picture in pictures if not _is_before(picture, last)), None)
+    first = next((picture for picture in pictures if _order(picture) >= _order(last)), None)
     now = first and Place(first.number, as_recorded(first.source, lines.format), first.frame)
     if first and now == last:
         return itertools.chain([first], pictures)
@@ -284,25 +280,17 @@ def _without_done(
     )
 
 
-def _is_before(picture: "Picture", last: Place) -> bool:
-    if picture.number > last.number:
-        return False
+def _order(place: "Picture | Place") -> tuple[int, float]:
     # What is wrong with a whole video has no frame and comes after its frames.
-    return picture.frame is not None and (last.frame is None or picture.frame < last.frame)
-
-
-def _started(pictures: "Iterator[Picture]") -> "Iterator[Picture]":
-    """The same pictures, the first already taken: a missing list fails before any output."""
-    first = list(itertools.islice(pictures, 1))
-    return itertools.chain(first, pictures)
+    return place.number, math.inf if place.frame is None else place.frame
 
 
 class _Progress:
     """Progress on stderr: a line that changes on a terminal, and one at the end."""
 
-    def __init__(self) -> None:
-        self.live = False
-        self.rows = self.failed = 0  # those of a run that was stopped too
+    def __init__(self, done: Done, live: bool) -> None:
+        self.rows, self.failed = done.rows, done.failed
+        self._live = live
         self._uncertain = 0
         self._statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
@@ -313,14 +301,14 @@ class _Progress:
         self._statuses.update(row.status for row in rows)
         self._uncertain += sum(bool(row.uncertain) for row in rows)
         now = time.monotonic()
-        if self.live and now - self._shown > SECONDS_BETWEEN:
+        if self._live and now - self._shown > SECONDS_BETWEEN:
             self._shown = now
             self.erase()
             typer.echo(self._line(), err=True, nl=False)
 
     def erase(self) -> None:
         """Clear the line that changes: the next may be shorter."""
-        if self.live:
+        if self._live:
             typer.echo("\r\x1b[K", err=True, nl=False)
 
     def finish(self) -> None:

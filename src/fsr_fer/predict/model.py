@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -41,13 +41,28 @@ Network = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """Options of a prediction, as of ``Model.predict``."""
+    """Options of a prediction, as of ``Model.predict``; ValueError if one is out of its range."""
 
     faces: Faces = "auto"
     min_face: int | None = None
+    every: int = EVERY
     batch_size: int = 64
     top_k: int | None = None
     min_probability: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.faces not in get_args(Faces):
+            raise ValueError(f'faces is {self.faces!r}; expected "auto", "crops" or "detect"')
+        least = {"min_face": SMALLEST_FACE, "every": 1, "batch_size": 1, "top_k": 1}
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is None and name in ("min_face", "top_k"):
+                continue
+            if not (isinstance(value, Integral) and int(value) >= smallest):
+                raise ValueError(f"{name} is {value!r}; expected a whole number from {smallest}")
+        limit = self.min_probability
+        if limit is not None and not (isinstance(limit, Real) and 0 <= limit <= 1):
+            raise ValueError(f"min_probability is {limit!r}; expected 0 to 1")
 
 
 class Model:
@@ -107,11 +122,11 @@ class Model:
         choices = Choices(
             faces=faces,
             min_face=min_face,
+            every=every,
             batch_size=batch_size,
             top_k=top_k,
             min_probability=min_probability,
         )
-        _check(choices, every)
         one = isinstance(sources, (str, os.PathLike, bytes, bytearray))
         one = one or (isinstance(sources, np.ndarray) and sources.dtype.kind not in "UO")  # paths
         several = isinstance(sources, Iterable) or hasattr(sources, "__getitem__")
@@ -131,7 +146,9 @@ class Model:
         # Whoever wants the pixels gets one picture a batch, so that few are held.
         size = 1 if finished else choices.batch_size
         waiting: deque[Future[list[list[Prediction]]]] = deque()
-        threads = _threads()
+        affinity = getattr(os, "sched_getaffinity", None)  # Linux's
+        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+        threads = min(cores, MOST_THREADS)
         pool = ThreadPoolExecutor(threads)
         try:
             for batch in _batches(pictures, size, choices.faces):
@@ -296,24 +313,6 @@ def load(
     return Model(card, network, detector)
 
 
-def _check(choices: Choices, every: int) -> None:
-    if choices.faces not in ("auto", "crops", "detect"):
-        raise ValueError(f'faces is {choices.faces!r}; expected "auto", "crops" or "detect"')
-    for name, value, least in (
-        ("min_face", choices.min_face, SMALLEST_FACE),
-        ("batch_size", choices.batch_size, 1),
-        ("top_k", choices.top_k, 1),
-        ("every", every, 1),
-    ):
-        if value is None and name in ("min_face", "top_k"):
-            continue
-        if not (isinstance(value, Integral) and value >= least):
-            raise ValueError(f"{name} is {value!r}; expected a whole number from {least}")
-    limit = choices.min_probability
-    if limit is not None and not (isinstance(limit, Real) and 0 <= limit <= 1):
-        raise ValueError(f"min_probability is {limit!r}; expected 0 to 1")
-
-
 def _pictures(
     sources: Iterable[Any],
     boxes: Iterable[Any] | None,
@@ -378,8 +377,3 @@ def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[l
             batch = []
     if batch:
         yield batch
-
-
-def _threads() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, MOST_THREADS)

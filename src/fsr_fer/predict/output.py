@@ -4,9 +4,9 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.results import Box, Prediction
@@ -136,44 +136,40 @@ def read_done(path: Path, lines: Lines) -> Done:
         UserError: the file is of another form, or its rows are of other classes.
     """
     header = lines.header().encode("utf-8", ESCAPES)
-    done, rows, failed = Done(None, len(header)), 0, 0
+    at, rows, failed = len(header), 0, 0
+    done = Done(None, at)
     with open(path, "rb") as file:
-        first = file.read(len(header))
+        first = file.read(at)
         if first != header:
             if not header.startswith(first):
                 raise UserError(f"{path} was not written by this command: its first line differs")
             return Done(None, 0)
-        for at, place, status in _places(path, file, lines.format):
+        for line in file:
+            if not line.endswith(b"\n"):
+                start = JSON_START[: len(line)] if lines.format == "jsonl" else b""
+                if not line.startswith(start):
+                    raise UserError(
+                        f"{path} was not written by this command: its last line differs"
+                    )
+                break
+            text = line.decode("utf-8", "replace")
+            try:
+                if lines.format == "jsonl":
+                    said = json.loads(text)
+                else:
+                    said = dict(zip(FIRST, next(csv.reader([text])), strict=False))
+                frame = None if said["frame"] in (None, "") else int(said["frame"])
+                place = Place(int(said["input"]), str(said["source"]), frame)
+                wrong = said["status"] != "ok"
+            except (ValueError, KeyError, TypeError, csv.Error):
+                raise UserError(
+                    f"{path} cannot be gone on with: the line at byte {at:,} is no row of "
+                    "predictions"
+                ) from None
             if place != done.last:
                 done = Done(place, at, rows, failed)
-            rows, failed = rows + 1, failed + (status != "ok")
+            at, rows, failed = at + len(line), rows + 1, failed + wrong
     return done
-
-
-def _places(path: Path, file: BinaryIO, format: Format) -> Iterator[tuple[int, Place, str]]:
-    """Where each whole line begins, what it is about, and its status."""
-    at = file.tell()
-    for line in file:
-        if not line.endswith(b"\n"):
-            start = JSON_START[: len(line)] if format == "jsonl" else b""
-            if not line.startswith(start):
-                raise UserError(f"{path} was not written by this command: its last line differs")
-            return
-        text = line.decode("utf-8", "replace")
-        try:
-            if format == "jsonl":
-                said = json.loads(text)
-                number, source, frame, _, status = (said[key] for key in FIRST)
-            else:
-                number, source, frame, _, status = next(csv.reader([text]))[:5]
-            known = None if frame in (None, "") else int(frame)
-            place = Place(int(number), str(source), known)
-        except (ValueError, KeyError, TypeError, IndexError, csv.Error):
-            raise UserError(
-                f"{path} cannot be gone on with: the line at byte {at:,} is no row of predictions"
-            ) from None
-        yield at, place, status
-        at += len(line)
 
 
 def as_recorded(source: str, format: Format) -> str:

@@ -16,12 +16,12 @@ from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
 STDIN = "-"
+Found = tuple[str, str | bytes, str]
+"""A picture's name, its content or path, and a problem if there is one."""
 
 
-def find_pictures(
-    sources: Iterable[str], lists: Iterable[str], drawn: str | None = None
-) -> Iterator[Picture]:
-    """Every picture of the sources, then of the lists, numbered from 1; no list is held whole.
+def find_pictures(sources: Iterable[str], drawn: Path | None = None) -> Iterator[Picture]:
+    """Every picture of the sources, numbered from 1; no list is held whole.
 
     A source is a file, a folder (its pictures and videos, and its folders'), a glob, ``-`` for a
     picture on standard input, or ``@FILE`` for a list, which has a path on each line. The order
@@ -32,18 +32,11 @@ def find_pictures(
         UserError: a list cannot be read.
     """
     found = (picture for source in sources for picture in _source(source, drawn))
-    listed = (picture for file in lists for picture in _list(file))
-    number = 0
-    for group in (found, listed):
-        for name, content, problem in group:
-            number += 1
-            yield Picture(number=number, source=name, content=content, problem=problem)
+    for number, (name, content, problem) in enumerate(found, 1):
+        yield Picture(number=number, source=name, content=content, problem=problem)
 
 
-Found = tuple[str, str | bytes, str]
-
-
-def _source(source: str, drawn: str | None) -> Iterator[Found]:
+def _source(source: str, drawn: Path | None) -> Iterator[Found]:
     if source == STDIN:
         yield STDIN, _stdin().read(), ""
     elif source.startswith("@"):
@@ -73,33 +66,29 @@ def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _lies_in(path: str, folder: str | None) -> bool:
-    return folder is not None and Path(path).resolve().is_relative_to(Path(folder).resolve())
+def _lies_in(path: str, folder: Path | None) -> bool:
+    return folder is not None and Path(path).resolve().is_relative_to(folder.resolve())
 
 
-def _folder(folder: str, drawn: str | None) -> Iterator[Found]:
+def _folder(folder: str, drawn: Path | None) -> Iterator[Found]:
     if _lies_in(folder, drawn):
         return
-    empty = True
-    for path, problem in _below(folder, drawn):
-        empty = False
-        yield path, path, problem
-    if empty:
-        yield folder, folder, f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
+    found = _below(folder, drawn)
+    nothing = f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
+    yield next(found, (folder, folder, nothing))
+    yield from found
 
 
-def _below(
-    folder: str, drawn: str | None, above: tuple[str, ...] = ()
-) -> Iterator[tuple[str, str]]:
+def _below(folder: str, drawn: Path | None, above: tuple[str, ...] = ()) -> Iterator[Found]:
     real = os.path.realpath(folder)
     if real in above:
-        yield folder, "is a link to a folder that it lies in"
+        yield folder, folder, "is a link to a folder that it lies in"
         return
     try:
         with os.scandir(folder) as entries:
             names = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as error:
-        yield folder, f"cannot be read: {error.strerror}"
+        yield folder, folder, f"cannot be read: {error.strerror}"
         return
     for name, is_folder in names:
         path = os.path.join(folder, name)
@@ -108,7 +97,7 @@ def _below(
         if is_folder and not _lies_in(path, drawn):
             yield from _below(path, drawn, (*above, real))
         elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS):
-            yield path, ""
+            yield path, path, ""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -26,7 +26,7 @@ MISSING_SECONDS = 0.5
 """A video that ends so much before the time that its head states was cut off."""
 
 
-def with_frames(pictures: Iterable[Picture], every: int = EVERY) -> Iterator[Picture]:
+def with_frames(pictures: Iterable[Picture], every: int) -> Iterator[Picture]:
     """The same pictures; in the place of each video every ``every``-th of its frames, from 0.
 
     Where pictures name a ``frame``, that one is decoded; pictures of one number have ascending
