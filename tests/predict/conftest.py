@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +33,8 @@ def model(model_file: Path) -> Model:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, the current one."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
@@ -46,6 +46,14 @@ def predict(run: Run, model_file: Path) -> Predict:
 def rows_of(text: str) -> list[dict[str, str]]:
     """The rows of a CSV table, by column."""
     return list(csv.DictReader(io.StringIO(text)))
+
+
+def json_rows(predict: Predict, *words: object) -> list[dict[str, Any]]:
+    """The rows of a run without mistakes, as it writes them in JSON."""
+    code, out, err = predict(*words, "--format", "jsonl")
+    assert code == 0, err
+    assert err.count("\n") == 1
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def paint(path: Path, colour: tuple[int, int, int], side: int | tuple[int, int] = 20) -> Path:

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from fsr_fer.data.images import middle_square
 from fsr_fer.predict.faces import box_of, cut_square
 from fsr_fer.predict.results import Box
 
@@ -40,8 +39,3 @@ def test_forms_of_a_box() -> None:
     assert box_of([1, 2, 4, 6], "xywh") == Box(1, 2, 4, 6)
     assert box_of(["1", "2", "4", "6.5"], "xyxy") == Box(1, 2, 3, 4.5)
     assert all(map(math.isnan, box_of([None, "", "a", True], "xywh")))
-
-
-def test_of_a_crop_the_middle_square_counts() -> None:
-    assert middle_square(PICTURE)[0, :, 0].tolist() == [1, 2, 3, 4, 5, 6]
-    assert middle_square(PICTURE).shape == (6, 6, 3)

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.detector import Detection
-from fsr_fer.predict.model import SHIPPED, Model, load
-from fsr_fer.predict.pictures import Channels
+from fsr_fer.predict.model import Model, load
 from fsr_fer.predict.results import Box
 from tests.predict.conftest import BLUE, GREEN, RED, paint, scene
 from tests.predict.models import CLASSES, colour_model, probabilities, save
@@ -31,9 +29,6 @@ def test_a_crop_is_read(model: Model, here: Path) -> None:
     assert list(face.probabilities.values()) == pytest.approx(expected, abs=1e-6)
     assert face.expected_accuracy == pytest.approx(0.7)  # half-way from (10, 0.5) to (20, 0.9)
     assert face.uncertain is True  # 0.51, below the 0.55 of the model
-    assert json.loads(json.dumps(face.to_dict()))["probability"] == pytest.approx(
-        expected[0], abs=1e-6
-    )
 
 
 def test_options_of_what_is_said(model: Model, here: Path) -> None:
@@ -141,11 +136,13 @@ def test_faces_that_a_detector_finds_are_read(model_file: Path, here: Path) -> N
         "none of 12 pixels or more was found; if one face fills the picture, "
         "read it as a crop or give its box"
     )
-    assert detector.asked == [10, 12]
+    large = [np.zeros((1000, width), np.uint8) for width in (2000, 2001)]
+    list(model.predict(large, channels="gray"))
+    assert detector.asked == [10, 12, 10, 20]
     given = list(model.predict("scene.png", boxes=[[(200, 100, 50, 50)]], box_form="xywh"))
     crop = list(model.predict(here / "blue.png"))
     assert [(face.label, face.score) for face in given + crop] == [("blue", None)] * 2
-    assert len(detector.asked) == 2
+    assert len(detector.asked) == 4
     scenes = list(model.predict(["scene.png"] * 9, faces="detect"))
     assert [face.input for face in scenes] == [number for number in range(1, 10) for _ in range(2)]
 
@@ -169,16 +166,16 @@ def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
         list(model.predict([array, array / 255], channels="rgb"))
 
 
-@pytest.mark.parametrize("channels", ["rgb", "bgr"])
-def test_an_array_may_be_used_again_for_the_next_picture(model: Model, channels: Channels) -> None:
+def test_an_array_may_be_used_again_for_the_next_picture(model: Model) -> None:
     def camera() -> Iterator[np.ndarray]:
         same = np.empty((10, 10, 3), np.uint8)
         for colour in (RED, GREEN, BLUE):
-            same[:] = colour if channels == "rgb" else colour[::-1]
+            same[:] = colour
             yield same
 
-    labels = [face.label for face in model.predict(camera(), channels=channels)]
-    assert labels == ["red", "green", "blue"]
+    for channels, expected in (("rgb", [0, 1, 2]), ("bgr", [2, 1, 0])):
+        faces = model.predict(camera(), channels=channels)
+        assert [face.label for face in faces] == [CLASSES[at] for at in expected]
 
 
 def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None:
@@ -203,30 +200,17 @@ def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None
 def test_the_same_bits_in_every_batch_and_beside_another_thread() -> None:
     model = load()
     draw = np.random.default_rng(1)
-    arrays = [draw.integers(0, 256, (s, s, 3), dtype=np.uint8) for s in range(10, 74)]
+    arrays = [draw.integers(0, 256, (s, s, 3), dtype=np.uint8) for s in range(10, 42)]
 
     def read(batch_size: int) -> list[dict[str, float]]:
         faces = model.predict(arrays, channels="rgb", batch_size=batch_size)
         return [face.probabilities for face in faces]
 
-    expected = read(64)
-    assert len({tuple(p.values()) for p in expected}) == 64
+    expected = read(32)
+    assert len({tuple(p.values()) for p in expected}) == 32
     with ThreadPoolExecutor(2) as pool:
-        for found in pool.map(read, (1, 64, 2, 7, 1)):
+        for found in pool.map(read, (1, 32, 2, 7, 1)):
             assert found == expected
-
-
-def test_the_file_of_a_model_is_checked(tmp_path: Path) -> None:
-    file = tmp_path / "m.onnx"
-    with pytest.raises(UserError, match=r"m\.onnx: the model cannot be read: No such file"):
-        load(file)
-    content = colour_model().SerializeToString()
-    no_text = content.replace(b'{"format', b'\x80"format')
-    for damaged in (b"", b"PK\3\4", content[: len(content) // 2], b"\0" * 100, no_text):
-        file.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"m\.onnx is (no ONNX|an ONNX|no model)") as caught:
-            load(file)
-        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -252,29 +236,35 @@ def test_metadata_that_cannot_be_are_named(
         load(file)
 
 
-def test_another_projects_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_model_of_this_project_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"m\.onnx: the model cannot be read: No such file"):
+        load(tmp_path / "m.onnx")
+    for name, message in (
+        ("m.onnx", "is no ONNX"),
+        ("m.safetensors", "`fsr-fer export` writes an"),
+    ):
+        (tmp_path / name).write_bytes(bytes(100))
+        with pytest.raises(UserError, match=message):
+            load(tmp_path / name)
     model = colour_model()
     del model.metadata_props[:]
     with pytest.raises(UserError, match=r"not one of fsr-fer"):
         load(save(model, tmp_path / "m.onnx"))
-    for axis, message in enumerate(
-        ("a fixed number of faces", r"inputs are .*uint8.*64.*expected")
-    ):
+    for axis in (0, 1):
         model = colour_model()
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 64
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=r"inputs are .*uint8.*64.*expected .*any"):
             load(save(model, tmp_path / "m.onnx"))
-    with pytest.raises(UserError, match="`fsr-fer export` writes an"):
-        load(SHIPPED.with_suffix(".safetensors"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="'modle' is no model file; for a method of the pipeline"):
         load("modle")
 
 
-def test_a_model_that_gives_no_probabilities_is_refused(tmp_path: Path, here: Path) -> None:
+def test_a_model_that_gives_no_probabilities_is_refused(here: Path) -> None:
     model = colour_model()
-    (step,) = (one for one in model.graph.initializer if one.name == "step")
-    step.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "step"))
-    broken = load(save(model, tmp_path / "m.onnx"))
+    model.graph.initializer[-1].float_data[0] = math.nan  # by which logits are divided
+    broken = load(save(model, here / "m.onnx"))
     with pytest.raises(UserError, match="gives no probabilities"):
         list(broken.predict(paint(here / "a.png", RED)))

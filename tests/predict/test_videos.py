@@ -1,6 +1,5 @@
 """Videos: each n-th frame is a picture, whatever holds it; broken ones lose nothing else."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,13 +11,12 @@ import av
 import numpy as np
 import pytest
 
-from fsr_fer import load
 from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict import videos
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.videos import with_frames
-from tests.predict.conftest import BLUE, GREEN, RED, Predict, rows_of
+from tests.predict.conftest import BLUE, GREEN, RED, Predict, json_rows, rows_of
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 NAMES = tuple(COLOURS)
@@ -155,23 +153,22 @@ def test_boxes_name_frames(here: Path, predict: Predict, model: Model) -> None:
 
 def test_python_gives_the_same_rows(here: Path, predict: Predict, model: Model) -> None:
     film("a.mov", colours(5))
-    _, out, _ = predict("a.mov", "a.png", "--every", 2, "--format", "jsonl")
+    rows = json_rows(predict, "a.mov", "a.png", "--every", 2, "--annotate", "drawn")
+    drawn = ["000001-a-000000.png", "000001-a-000002.png", "000001-a-000004.png"]
+    assert sorted(os.listdir("drawn")) == drawn
     faces = [face.to_dict() for face in model.predict(["a.mov", "a.png"], every=2)]
-    assert [json.loads(line) for line in out.splitlines()] == faces
+    assert rows == faces
     assert [face["seconds"] for face in faces] == [0.0, 0.2, 0.4, None]
     with pytest.raises(ValueError, match="every is 0"):
         model.predict("a.mov", every=0)
 
 
-def test_a_frame_is_read_as_the_same_picture_is(here: Path) -> None:
+def test_a_frame_is_read_as_the_same_picture_is(here: Path, model: Model) -> None:
     drawn = [synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(3)]
     film("faces.mov", drawn)  # without loss
-    model = load()
     frames = [face.probabilities for face in model.predict("faces.mov", every=1)]
     pictures = [face.probabilities for face in model.predict(drawn, channels="rgb")]
     assert frames == pictures
-    film("faces.mp4", drawn, "mpeg4")
-    assert all(face.status == "ok" for face in model.predict("faces.mp4", every=1))
 
 
 @pytest.mark.parametrize(
@@ -218,21 +215,28 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
         container.mux(sound.encode())
     os.mkfifo("pipe.mp4")
     (here / "folder.mp4").mkdir()
-    names = ["half.mp4", "empty.mp4", "list.mp4", "concat.mkv", "sound.mp4", "pipe.mp4", "no.mov",
-             "http://127.0.0.1:9/a.mp4", "nul\0.mp4"]  # fmt: skip
-    (here / "list.txt").write_text("\n".join([*names, "folder.mp4"]))
-    code, out, err = predict("@list.txt", "--format", "jsonl")
-    rows = [json.loads(line) for line in out.splitlines()]
-    assert (code, err.count("\n")) == (0, 1)
-    assert [row["source"] for row in rows] == [*names, "folder.mp4"]
-    assert {row["status"] for row in rows} == {"unreadable"}
-    messages = ["no video", "is empty", *["no video that can be read"] * 2, "holds no video",
-                "is a pipe", *["No such file"] * 2, "null", "is a folder"]  # fmt: skip
-    for row, said in zip(rows, messages, strict=True):
+    messages = {
+        "half.mp4": "no video",
+        "empty.mp4": "is empty",
+        "list.mp4": "no video that can be read",
+        "concat.mkv": "no video that can be read",
+        "sound.mp4": "holds no video",
+        "pipe.mp4": "is a pipe",
+        "no.mov": "No such file",
+        "http://127.0.0.1:9/a.mp4": "No such file",
+        "nul\0.mp4": "null",
+        "folder.mp4": "is a folder",
+    }
+    (here / "list.txt").write_text("\n".join(messages))
+    rows = json_rows(predict, "@list.txt")
+    assert [(row["source"], row["status"]) for row in rows] == [
+        (name, "unreadable") for name in messages
+    ]
+    for row, said in zip(rows, messages.values(), strict=True):
         assert said in row["message"], row
     monkeypatch.setitem(sys.modules, "av", None)
-    _, out, _ = predict("whole.mp4", "--format", "jsonl")
-    assert "pip install 'fsr-fer[video]'" in json.loads(out)["message"]
+    (row,) = json_rows(predict, "whole.mp4")
+    assert "pip install 'fsr-fer[video]'" in row["message"]
 
 
 def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
@@ -257,7 +261,7 @@ def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_a_run_killed_within_a_video_is_gone_on_with(
-    here: Path, predict: Predict, format: str
+    here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
     film("a.mov", colours(6))
     film("b.webm", colours(20), "libvpx")
@@ -273,33 +277,16 @@ def test_a_run_killed_within_a_video_is_gone_on_with(
         assert predict(*words, "--resume")[0] == 0
         assert output.read_bytes() == whole, length
     lines = whole.splitlines(keepends=True)
-    output.write_bytes(b"".join(lines[: 2 + (format == "csv")]))  # ends with frame 2
-    code, _, err = predict("a.mov", "--every", 3, "--output", output.name, "--resume")
-    assert (code, err.count("\n")) == (1, 1)
-    assert "ends with input 1, 'a.mov', frame 2, where the sources have input 1" in err
-
-
-def test_to_go_on_only_the_last_video_is_decoded_again(
-    here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a.mov", "b.mov", "c.mov"):
-        film(name, colours(3))
-    words = ("a.mov", "b.mov", "c.mov", "--every", 1, "--output", "out.csv")
-    assert predict(*words)[0] == 0
-    whole = (here / "out.csv").read_bytes()
-    lines = whole.splitlines(keepends=True)
-    (here / "out.csv").write_bytes(b"".join(lines[:6]))  # header, 3 frames of a, 2 of b
+    header = format == "csv"
+    output.write_bytes(b"".join(lines[: 5 + header]))  # three frames of a, two of b
     opened, decode = [], videos._frames
     monkeypatch.setattr(videos, "_frames", lambda one: opened.append(one.source) or decode(one))
     assert predict(*words, "--resume")[0] == 0
-    assert opened == ["b.mov", "c.mov"]
-    assert (here / "out.csv").read_bytes() == whole
-
-
-def test_drawn_frames_are_named_by_their_number(here: Path, predict: Predict) -> None:
-    film("a.mov", colours(3))
-    assert predict("a.mov", "--every", 2, "--annotate", "drawn")[0] == 0
-    assert sorted(os.listdir("drawn")) == ["000001-a-000000.png", "000001-a-000002.png"]
+    assert (opened, output.read_bytes()) == (["b.webm"], whole)
+    output.write_bytes(b"".join(lines[: 2 + header]))  # ends with frame 2
+    code, _, err = predict("a.mov", "--every", 3, "--output", output.name, "--resume")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "ends with input 1, 'a.mov', frame 2, where the sources have input 1" in err
 
 
 def test_no_more_frames_are_decoded_than_are_asked_for(model: Model, here: Path) -> None:
