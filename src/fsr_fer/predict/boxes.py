@@ -13,7 +13,8 @@ import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.faces import box_of
@@ -29,16 +30,6 @@ FORMS = {
 PICTURE_COLUMNS = ("image", "source")
 NO_BOX = Box(*[math.nan] * 4)
 T = TypeVar("T")
-
-
-class _Line(NamedTuple):
-    """A line of the file: the picture's name and a box in it if any, or what is wrong with it."""
-
-    number: int
-    name: str
-    box: Box | None = None
-    frame: int | None = None
-    problem: str = ""
 
 
 def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
@@ -58,7 +49,7 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
     lines = kinds[suffix](path, form)
     # A line with a problem stands alone: it says nothing of its neighbours.
     groups = itertools.groupby(
-        lines, lambda line: (line.name, line.frame, line.problem and line.number)
+        lines, lambda line: (line.source, line.frame, line.problem and line.number)
     )
     number, last = 0, ("", math.inf)
     try:
@@ -67,15 +58,13 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
             if frame is None or name != last[0] or frame <= last[1]:
                 number += 1
             last = name, math.inf if frame is None else frame
-            given = any(line.box is not None for line in same)
-            boxes = tuple(line.box or NO_BOX for line in same) if given else ()
-            yield Picture(
+            boxes = tuple(box for line in same for box in line.boxes or (NO_BOX,))
+            yield replace(
+                same[0],
                 number=number,
                 source=name or f"{path}:{same[0].number}",
                 content=os.path.join(folder, name),
-                boxes=None if same[0].problem else boxes,
-                problem=same[0].problem,
-                frame=frame,
+                boxes=boxes if any(line.boxes for line in same) else (),
             )
     except OSError as error:
         raise UserError(f"the boxes {path} cannot be read: {error.strerror}") from None
@@ -83,7 +72,7 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
         raise UserError(f"{path} is no CSV file: {error}") from None
 
 
-def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
+def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         header = [column.strip() for column in reader.fieldnames or ()]
@@ -111,7 +100,7 @@ def _csv_lines(path: str, form: str | None) -> Iterator[_Line]:
             yield _line(reader.line_num, row[name], box, row.get("frame"))
 
 
-def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
+def _json_lines(path: str, form: str | None) -> Iterator[Picture]:
     first = True
     with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
         for number, text in enumerate(file, 1):
@@ -132,7 +121,7 @@ def _json_lines(path: str, form: str | None) -> Iterator[_Line]:
             except UserError as error:
                 if first:  # so is the whole file
                     raise
-                yield _Line(number, str(name or ""), problem=str(error))
+                yield Picture(number=number, source=str(name or ""), problem=str(error))
             first = False
 
 
@@ -174,16 +163,18 @@ def _chosen(found: Sequence[tuple[T, str]], form: str | None, where: str) -> tup
     return found[0]
 
 
-def _line(number: int, name: object, box: Box | None, frame: object) -> _Line:
+def _line(number: int, name: object, box: Box | None, frame: object) -> Picture:
+    """The picture that a line of the file names, with the line's number."""
     if not isinstance(name, str) or not name.strip():
-        return _Line(number, "", problem=f"line {number} names no picture")
+        return Picture(number=number, source="", problem=f"line {number} names no picture")
+    picture = Picture(number=number, source=name, boxes=() if box is None else (box,))
     if frame is None or not str(frame).strip():
-        return _Line(number, name, box)
+        return picture
     found = re.fullmatch(r"(\d{1,12})(\.0)?", str(frame).strip())  # .0 as pandas writes it
     if found:
-        return _Line(number, name, box, int(found[1]))
+        return replace(picture, frame=int(found[1]))
     problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
-    return _Line(number, name, problem=problem)
+    return Picture(number=number, source=name, problem=problem)
 
 
 def _unnamed(where: str) -> UserError:

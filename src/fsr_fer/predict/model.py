@@ -82,9 +82,6 @@ class Model:
         """The expressions, in the order of the probabilities."""
         return self.card.class_names
 
-    def with_detector(self, detector: Detector) -> "Model":
-        return Model(self.card, self._network, detector)
-
     def predict(
         self,
         sources: Source | Iterable[Source],
@@ -191,31 +188,31 @@ class Model:
             frame=picture.frame,
             seconds=picture.seconds,
         )
-        boxes = picture.boxes
         try:
             rgb = picture.read()
         except PictureError as error:
             message = " ".join(str(error).split())
             row = replace(row, status="unreadable", message=message)
-            return None, [replace(row, box=box) for box in boxes or (None,)]
-        if boxes is not None:
-            none = replace(row, status="no_face", message="no box was given for it")
-            return rgb, [replace(row, box=box) for box in boxes] or [none]
+            return None, [replace(row, box=box) for box in picture.boxes or (None,)]
         height, width, _ = rgb.shape
-        if choices.faces == "crops" or (choices.faces == "auto" and is_crop(width, height)):
+        if picture.boxes is not None:
+            faces = [replace(row, box=box) for box in picture.boxes]
+            message = "no box was given for it"
+        elif choices.faces == "crops" or (choices.faces == "auto" and is_crop(width, height)):
             return rgb, [row]
-        least = choices.min_face or default_min_face(width, height)
-        found = (self._detector or shipped()).detect(rgb, least)
-        message = (
-            f"none of {least} pixels or more was found; if one face fills the picture, "
-            "read it as a crop or give its box"
-        )
-        none = replace(row, status="no_face", message=message)
-        faces = [  # another detector may have NumPy's numbers, which JSON does not know
-            replace(row, box=Box(*map(float, box)), score=None if score is None else float(score))
-            for box, score in found
-        ]
-        return rgb, faces or [none]
+        else:
+            least = choices.min_face or default_min_face(width, height)
+            message = (
+                f"none of {least} pixels or more was found; if one face fills the picture, "
+                "read it as a crop or give its box"
+            )
+            faces = [  # another detector may have NumPy's numbers, which JSON does not know
+                replace(
+                    row, box=Box(*map(float, box)), score=None if score is None else float(score)
+                )
+                for box, score in (self._detector or shipped()).detect(rgb, least)
+            ]
+        return rgb, faces or [replace(row, status="no_face", message=message)]
 
     def _cut(self, rgb: np.ndarray, row: Prediction) -> tuple[Prediction, np.ndarray | None]:
         """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""

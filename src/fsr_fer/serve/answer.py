@@ -17,45 +17,41 @@ from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.results import Prediction
 from fsr_fer.resize import imresize
-from fsr_fer.serve.form import Asked, Limits, Refused
+from fsr_fer.serve.form import Limits, Refused
 
-DOWNSAMPLED_KEYS = (
-    "pixels",
-    "label",
-    "probability",
-    "uncertain",
-    "expected_accuracy",
-    "probabilities",
-)
+SHRUNK_KEYS = ("pixels", "label", "probability", "uncertain", "expected_accuracy", "probabilities")
 
 
 def answer(
-    model: Model, asked: Asked, limits: Limits, check: Callable[[], None]
+    model: Model,
+    pictures: list[Picture],
+    pixels: int | None,
+    min_face: int | None,
+    limits: Limits,
+    check: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
 
-    During face detection ``check`` is called many times a second; what it raises ends it. If the
-    request has ``pixels``, a row also has ``downsampled``: the prediction for the face resized to
-    that side, and the small face itself; None if no face was predicted.
+    During face detection ``check`` is called many times a second; what it raises ends it. With
+    ``pixels`` a row also has ``downsampled``: the prediction for the face resized to that side, and
+    the small face itself; None if no face was predicted.
 
     Raises:
         Refused: the pictures, or the boxes in them, have too many pixels, or too many faces.
     """
     total = 0.0
-    pictures, searched = [], []
-    for number, ((name, content), boxes) in enumerate(
-        zip(asked.pictures, asked.boxes, strict=True), 1
-    ):
-        width, height = _size(content, number, limits)
+    searched = []
+    for picture in pictures:
+        width, height = _size(picture, limits)
         total += width * height
-        _check(total, limits, f"picture {number}, {width:,} x {height:,} pixels, is too large")
-        if boxes is None and not is_crop(width, height):
-            searched.append((width * height, asked.min_face or default_min_face(width, height)))
-        pictures.append(Picture(number=number, source=name, content=content, boxes=boxes))
+        what = f"picture {picture.number}, {width:,} x {height:,} pixels, is too large"
+        _check(total, limits, what)
+        if picture.boxes is None and not is_crop(width, height):
+            searched.append((width * height, min_face or default_min_face(width, height)))
     _check_search(searched, limits)
     margin = model.card.margin
     cut = (1 + 2 * margin) ** 2  # the area that is cut for a box of area 1
-    for box in (box for boxes in asked.boxes for box in boxes or ()):
+    for box in (box for picture in pictures for box in picture.boxes or ()):
         total += max(0.0, box.width * box.height * cut)  # 0 for NaN too: no box, which has its row
         _check(total, limits, "the boxes are too large")
     pixels_of: dict[int, np.ndarray] = {}
@@ -63,15 +59,14 @@ def answer(
     def keep(rgb: np.ndarray, rows: list[Prediction]) -> None:
         pixels_of[rows[0].input] = rgb
 
-    model = model.with_detector(_Detector(check, limits.faces))
-    choices = Choices(min_face=asked.min_face)
-    read = model.read(pictures, choices, keep if asked.pixels else None)
+    model = Model(model.card, model.probabilities, _Detector(check, limits.faces))
+    read = model.read(pictures, Choices(min_face=min_face), keep if pixels else None)
     rows = [row for one in read for row in one]
     said = [row.to_dict() for row in rows]
-    if asked.pixels:
+    if pixels:
         good = [row for row in rows if row.status == "ok"]
         squares = [cut_square(pixels_of[row.input], row.box, margin) for row in good]
-        downsampled = _downsampled(model, squares, asked.pixels)
+        downsampled = _downsampled(model, squares, pixels)
         for one in said:
             one["downsampled"] = next(downsampled) if one["status"] == "ok" else None
     return said
@@ -98,13 +93,14 @@ class _Detector:
         return found
 
 
-def _size(content: bytes, number: int, limits: Limits) -> tuple[int, int]:
+def _size(picture: Picture, limits: Limits) -> tuple[int, int]:
     """Width and height by the file's header; 0 if it has none: decoding then reports why."""
+    assert isinstance(picture.content, bytes)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            return picture.size
+        with Image.open(io.BytesIO(picture.content), formats=FORMATS) as image:
+            return image.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        _check(math.inf, limits, f"picture {number} is far too large")
+        _check(math.inf, limits, f"picture {picture.number} is far too large")
     except Exception:  # damaged bytes fail in every way there is
         pass
     return 0, 0
@@ -146,4 +142,4 @@ def _downsampled(model: Model, faces: list[np.ndarray], pixels: int) -> Iterator
         said, png = row.to_dict(), io.BytesIO()
         Image.fromarray(face).save(png, "PNG")
         address = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-        yield {key: said[key] for key in DOWNSAMPLED_KEYS} | {"face": address}
+        yield {key: said[key] for key in SHRUNK_KEYS} | {"face": address}

@@ -98,7 +98,7 @@ class _Service:
         try:
             async with asyncio.timeout(limits.seconds):
                 asked = await read_form(request, limits, self._model.card.smallest_pixels)
-                work = partial(answer, self._model, asked, limits, check)
+                work = partial(answer, self._model, *asked, limits, check)
                 rows = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
             late = "received" if asked is None else "answered"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.faces import box_of
+from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.results import SMALLEST_FACE, Box
 
 FIELDS = ("pictures", "boxes", "pixels", "min_face")
@@ -41,20 +42,6 @@ class Refused(HTTPException):
     """A request that is not answered: the status, and one line that says what would be right."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What one request asks: files with their names, and for each its boxes or None.
-
-    ``pixels`` is the side to which every face is also downsampled, or None; ``min_face`` that of
-    the smallest face to detect in pictures without boxes, or None.
-    """
-
-    pictures: list[tuple[str, bytes]]
-    boxes: list[tuple[Box, ...] | None]
-    pixels: int | None
-    min_face: int | None
-
-
 class _Parser(MultiPartParser):
     ended = False
 
@@ -62,8 +49,13 @@ class _Parser(MultiPartParser):
         self.ended = True
 
 
-async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
-    """The request's form; ``pixels`` may be from ``smallest`` to 100.
+async def read_form(
+    request: Request, limits: Limits, smallest: int
+) -> tuple[list[Picture], int | None, int | None]:
+    """Pictures of a request, and its ``pixels`` and ``min_face``, or None.
+
+    ``pixels``, from ``smallest`` to 100, is the side to which every face is also downsampled,
+    ``min_face`` that of the smallest face to detect in pictures without boxes.
 
     Raises:
         Refused: it is no such form, or is larger than it may be.
@@ -86,7 +78,7 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
         raise Refused(400, f"the form cannot be read: {error.message}") from None
     if not parser.ended:
         raise Refused(400, "the form is cut off: its last boundary is missing")
-    pictures: list[tuple[str, bytes]] = []
+    pictures: list[Picture] = []
     texts: dict[str, list[str]] = {name: [] for name in FIELDS[1:]}
     for name, value in form.multi_items():
         if name not in FIELDS:
@@ -96,10 +88,11 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
             expected = "a file: curl -F pictures=@FILE" if name == "pictures" else "text, no file"
             raise Refused(422, f"{name} must be {expected}")
         if isinstance(value, UploadFile):
-            called = value.filename or f"picture {len(pictures) + 1}"
+            number = len(pictures) + 1
+            called = value.filename or f"picture {number}"
             # A name may be told in any encoding; what no JSON can hold is replaced.
             called = called.encode("utf-8", "replace").decode()
-            pictures.append((called, value.file.read()))
+            pictures.append(Picture(number=number, source=called, content=value.file.read()))
             await value.close()
         else:
             texts[name].append(value)
@@ -110,7 +103,8 @@ async def read_form(request: Request, limits: Limits, smallest: int) -> Asked:
     if min_face and None not in boxes:
         raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
-    return Asked(pictures=pictures, boxes=boxes, pixels=pixels, min_face=min_face)
+    pictures = [replace(one, boxes=own) for one, own in zip(pictures, boxes, strict=True)]
+    return pictures, pixels, min_face
 
 
 async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
