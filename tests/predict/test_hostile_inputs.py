@@ -170,17 +170,14 @@ BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "0,240,9,9": "outside the picture",
     "-9,0,9,9": "outside the picture",
     "0,-9,9,9": "outside the picture",
-    "-1e300,0,9,9": "outside the picture",
     "0,0,601,9": "more than 2 times",
     "0,0,1e-300,1e-300": "1 pixels; the model reads faces from 8",
     "nan,0,9,9": "not four finite numbers",
     "0,0,inf,9": "not four finite numbers",
-    "0,0,1e999,9": "not four finite numbers",
     "a,b,c,d": "not four finite numbers",
     ",,,": "not four finite numbers",
     "1,2": "not four finite numbers",
     "1,2,3,4,5,6": "3 pixels; the model",
-    '"1,5",0,9,9': "not four finite numbers",
     "295,235,20,20": "ok",
 }
 
