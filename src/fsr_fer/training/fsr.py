@@ -118,7 +118,7 @@ class FsrTrainer:
         penalty = losses.gradient_penalty(squared_norm, k, p)
         reweighted = self.reweight is not None and self.reweight.discriminator
         weights = self._weights(batch, sr_features) if reweighted else 1.0
-        loss = (weights * losses.discriminator_gan(real, fake) + penalty).mean()
+        loss = (weights * (real - fake) + penalty).mean()
         terms = {
             "d/real": real.mean(),
             "d/fake": fake.mean(),
@@ -154,8 +154,7 @@ class FsrTrainer:
         """Equation 10's weighted terms, [B] each; those of weight 0 are left out."""
         weights, parts = self.losses, {}
         if weights.gan_weight > 0:
-            scores = self.discriminator(sr_features)
-            parts["gan"] = weights.gan_weight * losses.generator_gan(scores)
+            parts["gan"] = weights.gan_weight * self.discriminator(sr_features)  # equation 7
         if weights.perceptual_weight > 0:
             with torch.no_grad():
                 hr_embedding = self.classifier.embedding(hr_features)

@@ -1,7 +1,5 @@
-"""The terms of equations 7 to 11, unweighted and per face.
+"""The terms of equations 8 to 11, unweighted; every function returns one value per face, [B].
 
-Every function returns one value per face, [B], in float32 or wider: the sixth power of a gradient
-norm of 7 is beyond float16, and D(F_hr) - D(F_sr) a small difference of nearly equal numbers.
 Signs follow equations 7 and 8: the discriminator ends low on real features, high on generated ones.
 """
 
@@ -10,16 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-
-
-def generator_gan(fake_scores: Tensor) -> Tensor:
-    """L_gan(G), equation 7: D(F_sr), which the generator minimises."""
-    return _wide(fake_scores)
-
-
-def discriminator_gan(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """The first two terms of L_gan(D), equation 8: D(F_hr) - D(F_sr)."""
-    return _wide(real_scores) - _wide(fake_scores)
 
 
 def squared_gradient_norm(
@@ -33,22 +21,25 @@ def squared_gradient_norm(
     ``interpolation`` in [0, 1], [B]: 0 is the real one. The norm runs over all entries of a map.
     The graph is kept, so that the penalty made of it can be differentiated.
     """
-    real, fake = _wide(hr_features), _wide(sr_features.detach())
-    weight = _wide(interpolation).view(-1, *[1] * (real.dim() - 1))
-    interpolated = (real + weight * (fake - real)).requires_grad_(True)
+    weight = interpolation.view(-1, 1, 1, 1)
+    interpolated = hr_features + weight * (sr_features.detach() - hr_features)
+    interpolated.requires_grad_(True)
     scores = discriminator(interpolated).sum()
     (gradient,) = torch.autograd.grad(scores, interpolated, create_graph=True)
     return gradient.square().flatten(1).sum(dim=1)
 
 
 def gradient_penalty(squared_norm: Tensor, k: float, p: float) -> Tensor:
-    """Equation 8's last term, k * ||gradient||**p, from its square: a root has no slope at 0."""
-    return k * _wide(squared_norm) ** (p / 2)
+    """Equation 8's last term, k * ||gradient||**p, from its square: a root has no slope at 0.
+
+    In float32 or wider: the sixth power of a norm of 7 is beyond float16.
+    """
+    return k * squared_norm ** (p / 2)
 
 
 def perceptual(sr_embedding: Tensor, hr_embedding: Tensor) -> Tensor:
     """L_p, equation 9: squared distance of the embeddings C(F)."""
-    return (_wide(sr_embedding) - _wide(hr_embedding)).square().sum(dim=1)
+    return (sr_embedding - hr_embedding).square().sum(dim=1)
 
 
 def feature_l2(
@@ -58,7 +49,7 @@ def feature_l2(
 
     "sum" over the entries is Tan et al.'s; "mean" makes the term d*d times smaller.
     """
-    squares = (_wide(sr_features) - _wide(hr_features)).square().flatten(1)
+    squares = (sr_features - hr_features).square().flatten(1)
     return squares.sum(dim=1) if reduction == "sum" else squares.mean(dim=1)
 
 
@@ -67,10 +58,5 @@ def classification_weights(logits: Tensor, labels: Tensor, sigma: float, r: floa
 
     ``logits`` [B, classes], ``labels`` int64 [B]. With sigma > 1 every weight is positive.
     """
-    probability = _wide(logits).softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
+    probability = logits.softmax(dim=1).gather(1, labels[:, None]).squeeze(1)
     return (sigma - probability) ** r
-
-
-def _wide(values: Tensor) -> Tensor:
-    """Float32 instead of half precision; wider ones as they are."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
