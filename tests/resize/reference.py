@@ -83,33 +83,6 @@ def reference_resize(
     return values.astype(image.dtype)
 
 
-def columns_on_halves(
-    size: int, scale: Fraction, wanted: int, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel columns some of whose resized values are exactly a whole number and a half.
-
-    Returns uint8 [size, wanted] and bool [results, wanted], true where the value is such a half.
-    The search is by luck, in whole numbers: nothing is rounded.
-    """
-    results = math.ceil(scale * size)
-    weights = np.full((results, size), Fraction(0))
-    for result in range(results):
-        for place, weight in taps(size, result, scale, True, "symmetric"):
-            weights[result, place] += weight
-    denominator = math.lcm(*(weight.denominator for weight in weights.flat))
-    matrix = (weights * denominator).astype(np.int64)
-
-    def is_half(columns: np.ndarray) -> np.ndarray:
-        return (2 * (matrix @ columns)) % (2 * denominator) == denominator
-
-    found = np.zeros((size, 0), np.int64)
-    while found.shape[1] < wanted:
-        columns = random.integers(0, 256, (size, 4096))
-        found = np.hstack([found, columns[:, is_half(columns).any(axis=0)]])
-    found = found[:, :wanted]
-    return found.astype(np.uint8), is_half(found)
-
-
 def random_image(seed: int, *shape: int) -> np.ndarray:
     """Noise, half of the time black and white alone, where overshoot is clipped."""
     random = np.random.default_rng(seed)
@@ -120,10 +93,28 @@ def random_image(seed: int, *shape: int) -> np.ndarray:
 
 @lru_cache
 def stripes_on_halves(size: int, scale: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images [24, H, W, 1] that change along ``axis`` alone, so that one pass meets the halves.
+    """Images some of whose resized values are exactly a whole number and a half.
 
-    Returns them and where, in the resized lines [results, 24], the halves are.
+    uint8 [24, H, W, 1]; they change along ``axis`` alone, so that one pass meets the halves. Where
+    these are in the resized lines is bool [results, 24]. The search is by luck, in whole numbers:
+    nothing is rounded.
     """
-    lines, is_half = columns_on_halves(size, Fraction(scale), 24, np.random.default_rng(7))
-    stripes = np.repeat(lines.T[:, :, None], 12, axis=2)
-    return (stripes if axis == 0 else stripes.transpose(0, 2, 1))[..., None], is_half
+    results = math.ceil(Fraction(scale) * size)
+    weights = np.full((results, size), Fraction(0))
+    for result in range(results):
+        for place, weight in taps(size, result, Fraction(scale), True, "symmetric"):
+            weights[result, place] += weight
+    denominator = math.lcm(*(weight.denominator for weight in weights.flat))
+    matrix = (weights * denominator).astype(np.int64)
+
+    def is_half(columns: np.ndarray) -> np.ndarray:
+        return (2 * (matrix @ columns)) % (2 * denominator) == denominator
+
+    random = np.random.default_rng(7)
+    found = np.zeros((size, 0), np.int64)
+    while found.shape[1] < 24:
+        columns = random.integers(0, 256, (size, 4096))
+        found = np.hstack([found, columns[:, is_half(columns).any(axis=0)]])
+    found = found[:, :24]
+    stripes = np.repeat(found.astype(np.uint8).T[:, :, None], 12, axis=2)
+    return (stripes if axis == 0 else stripes.transpose(0, 2, 1))[..., None], is_half(found)

@@ -118,20 +118,6 @@ def test_equals_the_reference(call: tuple[np.ndarray, dict[str, object]]) -> Non
         np.testing.assert_allclose(imresize(of_floats, **arguments), exact, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
-@pytest.mark.parametrize("factor", range(2, 9))
-def test_faces_down_and_up(factor: int, boundary: str) -> None:
-    faces = np.stack([random_image(seed, 100, 100, 3) for seed in (factor, factor + 1)])
-    lr = imresize(faces, 1 / factor, boundary=boundary)
-    assert lr.shape[1:3] == (-(-100 // factor),) * 2
-    back = imresize(lr, output_shape=(100, 100), boundary=boundary)
-    for face, lr_face, back_face in zip(faces, lr, back, strict=True):
-        expected = reference_resize(face, 1 / factor, boundary=boundary)
-        np.testing.assert_array_equal(lr_face, expected)
-        expected = reference_resize(lr_face, output_shape=(100, 100), boundary=boundary)
-        np.testing.assert_array_equal(back_face, expected)
-
-
 @pytest.mark.parametrize(("size", "scale"), HALVES)
 @pytest.mark.parametrize("axis", [0, 1])
 def test_exact_halves(size: int, scale: str, axis: int) -> None:
@@ -141,15 +127,6 @@ def test_exact_halves(size: int, scale: str, axis: int) -> None:
     expected = reference_resize(images[..., 0].transpose(1, 2, 0), factor).transpose(2, 0, 1)
     for result in (imresize(images, factor), imresize(torch.from_numpy(images.copy()), factor)):
         np.testing.assert_array_equal(result[..., 0], expected)
-
-
-@pytest.mark.parametrize(("size", "scale"), [(100, "1/6"), (30, "10/3")])
-def test_float32_alone_would_be_wrong(size: int, scale: str) -> None:
-    """The images above are hard: without the second look some of their pixels come out wrong."""
-    images, _ = stripes_on_halves(size, scale, 0)
-    factor = float(Fraction(scale))
-    careless = np.floor(imresize(images.astype(np.float32), factor) + 0.5).clip(0, 255)
-    assert (careless != imresize(images, factor)).any()
 
 
 # The bound that the fast path rests on
@@ -206,18 +183,6 @@ def test_batches_and_channels_do_not_mix(channels: int) -> None:
             np.testing.assert_array_equal(plane, result[i, :, :, c])
     tensor = imresize(torch.from_numpy(images), output_shape=(10, 40))
     np.testing.assert_array_equal(tensor, result)
-
-
-@pytest.mark.parametrize("shape", [(7, 9), (31, 40)])
-def test_flips_by_size_and_not_by_scale(shape: tuple[int, int]) -> None:
-    """A size is met symmetrically; a scale keeps the first edge and lets the last one overhang."""
-    image = random_image(6, 20, 25).astype(np.float64)
-    result = imresize(image, output_shape=shape)
-    for axis in (0, 1):
-        flipped = np.flip(imresize(np.flip(image, axis), output_shape=shape), axis)
-        np.testing.assert_allclose(flipped, result, rtol=0, atol=1e-11)
-    overhanging = imresize(image, 1 / 3)
-    assert np.abs(np.flip(imresize(np.flip(image, 0), 1 / 3), 0) - overhanging).max() > 1
 
 
 def test_dtypes_stay_and_another_byte_order_is_read() -> None:

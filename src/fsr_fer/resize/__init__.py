@@ -89,11 +89,9 @@ def imresize(
         dtype=dtype,
     )
     images: Any = given.reshape((math.prod(leading), height, width, job.channels))
-    result: Any
+    library: Any = torch if is_tensor else np
     if kernel.can_resize(job) and not (is_tensor and images.device.type != "cpu"):
-        result = kernel.resize_bytes(np.asarray(images), job)
-        if torch is not None and is_tensor:
-            result = torch.from_numpy(result)
+        result = library.asarray(kernel.resize_bytes(np.asarray(images), job))
     elif is_tensor:
         from .tensors import resize_tensor
 
@@ -102,7 +100,6 @@ def imresize(
         from .arrays import resize_array
 
         result = resize_array(images, job)
-    library: Any = torch if is_tensor else np
     if dtype != "uint8" and not bool(library.isfinite(result).all()):
         raise ValueError(f"image has values whose sums are beyond {dtype}")
     return result.reshape((*leading, out_height, out_width, *trailing))

@@ -11,34 +11,26 @@ _TIES_AT_ONCE = 1 << 16
 
 def resize_array(images: np.ndarray, job: Job) -> np.ndarray:
     """Resize [N, H, W, C]; ValueError if a value is not finite."""
-    is_uint8 = images.dtype == np.uint8
     shape = (len(images), job.rows.out_size, job.columns.out_size, job.channels)
     result = np.empty(shape, images.dtype)
+    at_once = job.images_at_once(_BUFFER_VALUES)
     passes = job.passes()
     dtype = np.result_type(*(step.dtype for _, step in passes))
-    at_once = min(len(images), job.images_at_once(_BUFFER_VALUES))
-    source, target, spare = (np.empty(at_once * job.image_values, dtype) for _ in range(3))
-    for start in range(0, len(images), max(1, at_once)):
+    for start in range(0, len(images), at_once):
         chunk = images[start : start + at_once]
-        if not is_uint8 and not np.isfinite(chunk).all():
+        if images.dtype != np.uint8 and not np.isfinite(chunk).all():
             raise ValueError("image has values that are not finite; expected finite numbers only")
-        count, height, width = len(chunk), job.rows.size, job.columns.size
-        rows_first = _rows_first(chunk, job)
-        source[: chunk.size].reshape(rows_first.shape)[...] = rows_first
+        values = _rows_first(chunk, job).astype(dtype, order="C")
         for side, step in passes:
-            before = _as_matrix(source, job, count, height, width, side)
-            if side == "rows":
-                height = job.rows.out_size
-            else:
-                width = job.columns.out_size
-            after = _as_matrix(target, job, count, height, width, side)
-            _multiply(before, step, side, after)
-            source, target = target, source
-            if is_uint8:
-                _round(before, step, side, after, spare[: after.size].reshape(after.shape))
-                source, spare = spare, source
-        finished = _rows_first(result[start : start + at_once], job)
-        finished[...] = source[: finished.size].reshape(finished.shape)
+            # In two dimensions, the one to be resized first (rows) or last (columns).
+            flat = (len(values), -1) if side == "rows" else (-1, values[0, 0, 0].size)
+            before = values.reshape(flat)
+            after = _multiply(before, step, side)
+            if images.dtype == np.uint8:
+                after = _round(before, step, side, after)
+            height = job.rows.out_size if side == "rows" else len(values)
+            values = after.reshape(height, len(chunk), job.planes, -1, job.interleaved)
+        _rows_first(result[start : start + at_once], job)[...] = values
     return result
 
 
@@ -49,42 +41,34 @@ def _rows_first(images: np.ndarray, job: Job) -> np.ndarray:
     return images.transpose(1, 0, 3, 2)[..., None]
 
 
-def _as_matrix(
-    values: np.ndarray, job: Job, count: int, height: int, width: int, side: Side
-) -> np.ndarray:
-    """A view in two dimensions, the one to be resized first (rows) or last (columns)."""
-    columns = width * job.interleaved
-    shape = (height, -1) if side == "rows" else (-1, columns)
-    return values[: count * height * width * job.channels].reshape(shape)
-
-
-def _multiply(before: np.ndarray, step: Pass, side: Side, after: np.ndarray) -> None:
+def _multiply(before: np.ndarray, step: Pass, side: Side) -> np.ndarray:
+    results = len(step.indices)
+    shape = (results, before.shape[1]) if side == "rows" else (len(before), results)
+    after = np.empty(shape, before.dtype)
     for block in step.blocks:
         if side == "rows":
             np.matmul(block.matrix, before[block.inputs], out=after[block.outputs])
         else:
             np.matmul(before[:, block.inputs], block.matrix.T, out=after[:, block.outputs])
+    return after
 
 
-def _round(
-    before: np.ndarray, step: Pass, side: Side, after: np.ndarray, rounded: np.ndarray
-) -> None:
-    """Put into ``rounded`` what MATLAB has after a pass: halves rounded up, clipped to 0..255.
+def _round(before: np.ndarray, step: Pass, side: Side, after: np.ndarray) -> np.ndarray:
+    """What MATLAB has after a pass: halves rounded up, clipped to 0..255.
 
     ``after`` serves as room to work in.
     """
     if step.margin == 0:
         after += 0.5
-        np.floor(after, out=rounded)
+        rounded = np.floor(after, out=after)
     else:
-        np.rint(after, out=rounded)
+        rounded = np.rint(after)
         after -= rounded  # exact, since both are multiples of the last place of ``after``
-        np.abs(after, out=after)
-        near_half = np.flatnonzero(after >= 0.5 - step.margin)
+        near_half = np.flatnonzero(np.abs(after, out=after) >= 0.5 - step.margin)
         for start in range(0, len(near_half), _TIES_AT_ONCE):
             places = near_half[start : start + _TIES_AT_ONCE]
             rounded.reshape(-1)[places] = _sum_again(before, step, side, rounded.shape[1], places)
-    np.clip(rounded, 0, 255, out=rounded)
+    return np.clip(rounded, 0, 255, out=rounded)
 
 
 def _sum_again(
@@ -92,12 +76,9 @@ def _sum_again(
 ) -> np.ndarray:
     """Results rounded from float64 sums in MATLAB's order; ``places`` are flat positions."""
     row, column = np.divmod(places, columns)
-    result, other = (row, column) if side == "rows" else (column, row)
-    indices = step.indices.take(result, axis=0)
-    if side == "rows":
-        taps = before.take(indices * columns + other[:, None])
-    else:
-        taps = before.take(indices + other[:, None] * before.shape[1])
+    result = row if side == "rows" else column
+    indices = step.indices[result]
+    at = (indices, column[:, None]) if side == "rows" else (row[:, None], indices)
     # cumsum adds from left to right and keeps that order, which sum() does not.
-    sums = np.cumsum(step.weights.take(result, axis=0) * taps, axis=1)[:, -1]
+    sums = np.cumsum(step.weights[result] * before[at], axis=1)[:, -1]
     return np.floor(sums + 0.5)
