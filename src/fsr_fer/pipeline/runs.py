@@ -11,8 +11,7 @@ from fsr_fer.common.distributed import is_first
 from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.checkpoint import Checkpoint
-from fsr_fer.training.fit import Run
-from fsr_fer.training.log import Recorder, no_record
+from fsr_fer.training.fit import Recorder, Run, no_record
 
 
 @contextlib.contextmanager

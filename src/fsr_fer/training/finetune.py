@@ -29,8 +29,7 @@ from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.distillation import Ensemble, divergence
-from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import accuracies
+from fsr_fer.training.fit import Run, Schedule, Stateful, accuracies, fit
 from fsr_fer.training.optimizer import Muon, TensorFlowAdam
 from fsr_fer.training.pretrain import classify, update
 from fsr_fer.training.settings import DegradationsSettings, FinetuneSettings, SizesSettings

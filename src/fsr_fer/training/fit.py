@@ -5,18 +5,27 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fsr_fer.common.distributed import from_first, is_first
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
+from fsr_fer.evaluation.predictions import HR
+from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
 from fsr_fer.training.checkpoint import Checkpoint, prefixed, unprefixed
-from fsr_fer.training.log import Recorder, mean, no_record
 from fsr_fer.training.optimizer import TensorFlowAdam
 
 Stateful = nn.Module | TensorFlowAdam
 """What a checkpoint saves."""
+
+Recorder = Callable[[int, dict[str, float]], None]
+"""Takes a step and its numbers by name; a resumed run gives its history first."""
+
+
+def no_record(step: int, values: dict[str, float]) -> None:
+    """The recorder of library calls and tests: keeps nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,26 @@ class Schedule:
         """Whether a validation follows this iteration; one always follows the last."""
         done = iteration + 1
         return done % (self.validation_every * self.unit) == 0 or done == self.length * self.unit
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean."""
+    return sum(values) / len(values)
+
+
+def accuracies(labels: np.ndarray, predicted: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """In percent: total accuracy at each size; both accuracies' means over the scales.
+
+    ``predicted`` are classes, int64 [N], by size: "hr", "x2", ...
+    """
+    totals = {size: total_accuracy(labels, classes) for size, classes in predicted.items()}
+    scales = [size for size in predicted if size != HR]
+    return {f"validation/{size}": total for size, total in totals.items()} | {
+        "validation/total_accuracy": mean([totals[s] for s in scales]),
+        "validation/mean_class_accuracy": mean(
+            [mean_class_accuracy(labels, predicted[s]) for s in scales]
+        ),
+    }
 
 
 def fit(

@@ -14,8 +14,7 @@ from fsr_fer.models.covpool import ExpressionClassifier
 from fsr_fer.models.discriminator import Discriminator
 from fsr_fer.models.generator import Generator
 from fsr_fer.training import losses
-from fsr_fer.training.fit import Run, Schedule, Stateful, fit
-from fsr_fer.training.log import accuracies
+from fsr_fer.training.fit import Run, Schedule, Stateful, accuracies, fit
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
 

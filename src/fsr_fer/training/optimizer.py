@@ -1,5 +1,6 @@
 """Adam as TensorFlow defines it, which both trainings of the paper were run with, and Muon."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -7,8 +8,15 @@ from torch import Tensor, nn
 
 from fsr_fer.common.distributed import mean_over_all
 from fsr_fer.models.covpool import layer_weights
-from fsr_fer.training.log import require_finite
 from fsr_fer.training.settings import FsrSettings, PretrainSettings
+
+
+def require_finite(terms: Mapping[str, Tensor]) -> None:
+    """Raise FloatingPointError if a term is NaN or an infinity."""
+    numbers = torch.stack(list(terms.values())).tolist()  # one wait for the device
+    named = zip(terms, numbers, strict=True)
+    if bad := [f"{name} = {value}" for name, value in named if not math.isfinite(value)]:
+        raise FloatingPointError(f"{', '.join(bad)}; nothing was updated by it")
 
 
 class TensorFlowAdam:
