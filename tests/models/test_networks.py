@@ -1,5 +1,7 @@
 """Layer tables: shapes, parameter counts, initial values, what is frozen in eval mode."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -33,9 +35,17 @@ def test_standardise_by_hand() -> None:
     assert not standardise(torch.full((1, 4, 4, 3), 77, dtype=torch.uint8)).any()
 
 
-def test_maps_are_the_layers_one_by_one_in_training_and_outside_it() -> None:
+MEANS = {"widths": (4, 4), "pool_after": (2,), "residual": True, "pooling": "mean", "bimap_dim": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pooled", "skipped"), [({}, (0, 1, 3), ()), (MEANS, (1,), (1,))]
+)
+def test_maps_are_the_layers_one_by_one_in_training_and_outside_it(
+    changes: dict[str, Any], pooled: tuple[int, ...], skipped: tuple[int, ...]
+) -> None:
     torch.manual_seed(0)
-    network = FeatureExtractor(extractor()).double()
+    network = FeatureExtractor(extractor(**changes)).double()
     faces = torch.randn(3, 3, 100, 100, dtype=torch.float64)
     network.maps(faces)  # running statistics and shifts that are not the initial ones
     for norm in network.norms:
@@ -44,10 +54,14 @@ def test_maps_are_the_layers_one_by_one_in_training_and_outside_it() -> None:
         network.train(training)
         values = faces
         for position, (conv, norm) in enumerate(zip(network.convs, network.norms, strict=True)):
-            values = functional.relu(norm(conv(values)))
-            if position in (0, 1, 3):
+            made = norm(conv(values)) + (values if position in skipped else 0)
+            values = functional.relu(made)
+            if position in pooled:
                 values = functional.max_pool2d(values, 2)
         torch.testing.assert_close(network.maps(faces), values)
+    if changes:
+        assert network.bimap is None
+        torch.testing.assert_close(network(faces)[1], values[1].mean(dim=(1, 2)).view(2, 2))
 
 
 def test_a_smaller_input_is_what_imresize_makes_of_the_grey_face() -> None:
@@ -66,19 +80,3 @@ def test_a_smaller_input_is_what_imresize_makes_of_the_grey_face() -> None:
     maps = network.maps(torch.from_numpy(face.transpose(2, 0, 1)[None]).float())
     scale = (1 + 1e-3) ** -0.5  # of a normalisation that has seen nothing
     np.testing.assert_allclose(maps[0, 0].detach().numpy(), expected.clip(0) * scale, atol=1e-4)
-
-
-def test_a_residual_convolution_adds_its_input_and_the_mean_pools_the_maps() -> None:
-    torch.manual_seed(0)
-    settings = extractor(widths=(4, 4), pool_after=(2,), residual=True, pooling="mean", bimap_dim=2)
-    network = FeatureExtractor(settings)
-    assert network.bimap is None
-    first, second = network.convs
-    faces = torch.randn(3, 3, 100, 100)
-    for training in (True, False):
-        network.train(training)
-        values = functional.relu(network.norms[0](first(faces)))
-        values = network.norms[1](second(values)) + values
-        values = functional.relu(functional.max_pool2d(values, 2))
-        torch.testing.assert_close(network.maps(faces), values)
-    torch.testing.assert_close(network(faces)[1], values[1].mean(dim=(1, 2)).view(2, 2))

@@ -1,6 +1,8 @@
 """Published weights: documented names and shapes load, everything else is one clear line."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +34,23 @@ def saved(path: Path, content: Any) -> Path:
     return path
 
 
-def shapes_of(network: torch.nn.Module) -> published.Shapes:
-    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-
-
 @pytest.mark.parametrize(
-    ("scale", "count"), [(2, 15_444_667), (3, 15_629_307), (4, 15_592_379), (8, 15_740_091)]
+    ("make", "shapes", "count"),
+    [
+        (partial(Rcan, FULL_RCAN, 2), published.rcan(2), 15_444_667),
+        (partial(Rcan, FULL_RCAN, 3), published.rcan(3), 15_629_307),
+        (partial(Rcan, FULL_RCAN, 4), published.rcan(4), 15_592_379),
+        (partial(Rcan, FULL_RCAN, 8), published.rcan(8), 15_740_091),
+        (partial(MetaSr, FULL_META_SR), published.meta_sr(), 22_419_096),
+    ],
 )
-def test_rcan_at_full_size_has_the_published_names_and_shapes(scale: int, count: int) -> None:
+def test_networks_at_full_size_have_the_published_names_and_shapes(
+    make: Callable[[], Rcan | MetaSr], shapes: published.Shapes, count: int
+) -> None:
     with torch.device("meta"):
-        network = Rcan(FULL_RCAN, scale)
-    assert shapes_of(network) == published.rcan(scale)
+        network = make()
+    assert {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} == shapes
     assert sum(parameter.numel() for parameter in network.parameters()) == count
-
-
-def test_meta_sr_at_full_size_has_the_published_names_and_shapes() -> None:
-    with torch.device("meta"):
-        network = MetaSr(FULL_META_SR)
-    assert shapes_of(network) == published.meta_sr()
-    assert sum(parameter.numel() for parameter in network.parameters()) == 22_419_096
-    assert sum(parameter.numel() for parameter in network.P2W.parameters()) == 445_120
 
 
 def test_rcan_layer_by_layer() -> None:
@@ -178,11 +177,20 @@ def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
         (changed(f"body.{'9' * 5000}.body.0", torch.zeros(8)), r"a tensor body\.9{75}, but no"),
         ([1, 2], r"holds a list, not a state dict"),
         ({}, r"holds a dict, not a state dict"),
+        (b"", r"is no file of torch's, or is damaged"),
+        (b"no weights at all", r"holds more than tensors, or is damaged"),
+        (b"PK\x03\x04cut off", r"is no file of torch's, or is damaged"),
+        (None, r"no such file"),
     ],
 )
 def test_what_does_not_fit_is_one_line(tmp_path: Path, content: Any, message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        load_published(saved(tmp_path / "rcan.pt", content), "rcan")
+    path = tmp_path / "rcan.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=rf"rcan\.pt.*{message}") as caught:
+        read_official("rcan", path)
     assert "\n" not in str(caught.value)
 
 
@@ -198,14 +206,3 @@ def test_wrappers_and_prefixes_of_training_programs(
     )
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, tensors[name]), name
-
-
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04cut off"])
-def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "rcan.pt"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"rcan\.pt") as caught:
-        load_published(path, "rcan")
-    assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="no such file"):
-        load_published(tmp_path / "none.pt", "rcan")

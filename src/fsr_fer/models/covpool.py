@@ -142,16 +142,6 @@ class FeatureExtractor(nn.Module):
             values = functional.relu(made)
         return values
 
-    def project_gradient(self) -> None:
-        """Before an optimizer step: project the gradient, see ``BiMap.project_gradient``."""
-        if self.bimap is not None:
-            self.bimap.project_gradient()
-
-    def retract(self) -> None:
-        """After an optimizer step: make the BiMap's columns orthonormal again."""
-        if self.bimap is not None:
-            self.bimap.retract()
-
 
 def shrinking(pixels: int) -> Tensor:
     """The matrix, float32 [pixels, 100], by which ``imresize`` resizes 100 values to ``pixels``."""

@@ -22,11 +22,11 @@ class Generator(nn.Module):
         super().__init__()
         self.settings = settings
         filters, tail = settings.filters, settings.tail_kernel
-        self.conv_first = SameConv(1, filters, 3)
+        self.conv_first = nn.Conv2d(1, filters, 3)
         self.body = nn.Sequential(*(ResidualInResidual(settings) for _ in range(settings.blocks)))
-        self.conv_body = SameConv(filters, filters, 3)
-        self.conv_hr = SameConv(filters, filters, tail)
-        self.conv_last = SameConv(filters, 1, tail)
+        self.conv_body = nn.Conv2d(filters, filters, 3)
+        self.conv_hr = nn.Conv2d(filters, filters, tail)
+        self.conv_last = nn.Conv2d(filters, 1, tail)
         he_init(self)
         with torch.no_grad():
             for module in self.body.modules():
@@ -36,9 +36,11 @@ class Generator(nn.Module):
                 self.conv_last.weight.zero_()  # starts as the identity, without noise added
 
     def forward(self, lr_features: Tensor) -> Tensor:
-        first = self.conv_first(lr_features)
-        trunk = first + self.conv_body(self.body(first))
-        output: Tensor = self.conv_last(functional.leaky_relu(self.conv_hr(trunk), LEAK))
+        tail = self.settings.tail_kernel
+        first = self.conv_first(padded(lr_features, 3))
+        trunk = first + self.conv_body(padded(self.body(first), 3))
+        seen = functional.leaky_relu(self.conv_hr(padded(trunk, tail)), LEAK)
+        output: Tensor = self.conv_last(padded(seen, tail))
         return lr_features + output if self.settings.long_skip else output
 
 
@@ -99,16 +101,10 @@ def he_init(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-class SameConv(nn.Conv2d):
-    """Convolution that keeps height and width for any kernel, as TensorFlow's SAME padding.
+def padded(values: Tensor, kernel: int) -> Tensor:
+    """Zeros around maps, so that a convolution keeps their size.
 
-    An even kernel pads one more at the bottom and right.
+    An even kernel gets one more at the bottom and right.
     """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__(in_channels, out_channels, kernel)
-        self.before, self.after = (kernel - 1) // 2, kernel // 2
-
-    def forward(self, values: Tensor) -> Tensor:
-        padded = functional.pad(values, (self.before, self.after, self.before, self.after))
-        return super().forward(padded)
+    before, after = (kernel - 1) // 2, kernel // 2
+    return functional.pad(values, (before, after, before, after))

@@ -39,20 +39,18 @@ class Residual(nn.Module):
         return values + self.body(values)
 
 
-def attention_block(filters: int, reduction: int) -> Residual:
-    """RCAB: two convolutions and channel attention around a skip."""
-    return Residual(
-        conv3(filters, filters),
-        nn.ReLU(),
-        conv3(filters, filters),
-        ChannelAttention(filters, reduction),
-    )
-
-
 def residual_group(settings: RcanSettings) -> Residual:
-    """Attention blocks and a convolution around a skip."""
+    """Residual channel attention blocks (RCAB) and a convolution around a skip."""
     filters = settings.filters
-    blocks = (attention_block(filters, settings.reduction) for _ in range(settings.blocks))
+    blocks = (
+        Residual(
+            conv3(filters, filters),
+            nn.ReLU(),
+            conv3(filters, filters),
+            ChannelAttention(filters, settings.reduction),
+        )
+        for _ in range(settings.blocks)
+    )
     return Residual(*blocks, conv3(filters, filters))
 
 

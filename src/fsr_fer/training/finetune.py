@@ -244,7 +244,8 @@ class FinetuneTrainer:
             return
         ema, student = (list(n.state_dict().values()) for n in (self.ema, self.student))
         torch._foreach_lerp_(ema, student, 1 - self.settings.ema_decay)
-        self.ema.extractor.retract()
+        if self.ema.extractor.bimap is not None:
+            self.ema.extractor.bimap.retract()
 
 
 def validate(

@@ -63,10 +63,12 @@ def update(
     terms = terms | {"train/accuracy": correct.double() * 100}
     optimizer.zero_grad()
     weighted(loss, len(labels)).backward()
-    # The BiMap's weight stays orthonormal: its gradient is projected, its step retracted.
-    network.extractor.project_gradient()
+    bimap = network.extractor.bimap
+    if bimap is not None:
+        bimap.project_gradient()
     terms = optimizer.step_if_finite(terms, "train", len(labels))
-    network.extractor.retract()
+    if bimap is not None:
+        bimap.retract()
     return terms
 
 
