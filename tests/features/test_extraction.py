@@ -1,4 +1,4 @@
-"""Features written to a file: by one process or several, the same bytes."""
+"""Features written to a file."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from fsr_fer.data.face_stream import Faces
-from fsr_fer.features import extraction
 from fsr_fer.features.extraction import write_features
 from fsr_fer.features.packing import unpack
 from fsr_fer.models.covpool import CovPoolFER, FeatureExtractor, standardise
@@ -59,42 +58,6 @@ def test_means_are_written_whole(tmp_path: Path, images: np.ndarray) -> None:
     expected = extractor(standardise(torch.from_numpy(images[rows[32:]])))
     torch.testing.assert_close(torch.from_numpy(written[32:]), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(expected, expected.mT)
-
-
-@pytest.mark.parametrize("processes", [2, 3, 4])
-def test_several_processes_write_the_same_bytes_as_one(
-    tmp_path: Path,
-    extractor: FeatureExtractor,
-    images: np.ndarray,
-    monkeypatch: pytest.MonkeyPatch,
-    processes: int,
-) -> None:
-    """The first process waits for the others, which here do their part while it waits."""
-    every, alone, path = Faces(images, np.arange(70)), tmp_path / "alone.npy", tmp_path / "x.npy"
-    write(extractor, every, alone)
-    rank, waits = 0, 0
-
-    def barrier() -> None:
-        nonlocal rank, waits
-        if rank > 0:
-            return
-        waits += 1
-        assert not path.exists()
-        if waits == 1:
-            for other in reversed(range(1, processes)):
-                rank = other
-                write_features(extractor, every, path, np.dtype("float32"), CPU)
-            rank = 0
-
-    def share(total: int) -> slice:
-        return slice(total * rank // processes, total * (rank + 1) // processes)
-
-    monkeypatch.setattr(extraction, "barrier", barrier)
-    monkeypatch.setattr(extraction, "share", share)
-    monkeypatch.setattr(extraction, "is_first", lambda: rank == 0)
-    write_features(extractor, every, path, np.dtype("float32"), CPU)
-    assert waits == 2
-    assert path.read_bytes() == alone.read_bytes()
 
 
 def test_a_run_that_stops_leaves_what_was_there(

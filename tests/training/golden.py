@@ -4,8 +4,9 @@
 
 writes them anew, which is right only after a change that was meant to change them.
 
-All is computed in float64, from torch's own draws. What is left to machines is the order of sums:
-about 1e-15 relative per operation, which a few steps enlarge to far less than the tolerance.
+All is computed in float64, from torch's own draws. What is left to machines, and to how many
+processes share a batch, is the order of sums: about 1e-15 relative per operation, which a few steps
+enlarge to far less than the tolerance.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fsr_fer.common.distributed import share
 from fsr_fer.common.files import write_json
 from fsr_fer.common.random_streams import stream
 from fsr_fer.training.fsr import Batch
@@ -26,7 +28,7 @@ from tests.training import test_fsr
 GOLDEN = Path(__file__).with_name("golden.json")
 TOLERANCE = 1e-7
 """Relative; float32 arithmetic anywhere would miss it, rounding in float64 does not."""
-CPU, DIM, CLASSES, FACES, STEPS = torch.device("cpu"), 8, 3, 6, 4
+CPU, DIM, CLASSES, FACES, STEPS = torch.device("cpu"), 8, 3, 7, 4
 
 Numbers = dict[str, float]
 
@@ -56,16 +58,16 @@ def numbers(terms: dict[str, Tensor]) -> Numbers:
 
 
 def pretrain_steps() -> dict[str, Any]:
-    """CovPoolFER: terms of each step and the weights after the last one."""
+    """CovPoolFER: terms of each step, weights and statistics after the last one."""
+    own = share(FACES)
     settings = sections.pretrain(learning_rate=0.02, weight_decay=0.05, batch_size=FACES)
     trainer = ExtractorTrainer(settings, CLASSES, seed=0, device=CPU)
     labels = torch.arange(FACES) % CLASSES
     steps = []
     for step in range(STEPS):
         faces = torch.randn(FACES, 3, 48, 48, generator=stream(0, "faces", step))
-        steps.append(numbers(trainer.train_step(faces, labels)))
-    weights = dict(trainer.network.named_parameters())
-    weights["centers"] = trainer.center_loss.centers
+        steps.append(numbers(trainer.train_step(faces[own], labels[own])))
+    weights = trainer.network.state_dict() | trainer.center_loss.state_dict()
     return {"steps": steps, "weights": summary(weights)}
 
 
@@ -87,19 +89,21 @@ def fsr_steps(reading: str) -> dict[str, Any]:
         },
     }[reading]
     trainer = test_fsr.trainer(settings, **variant)
+    own = share(FACES)
     labels = torch.arange(FACES) % CLASSES
     steps = []
     for step in range(STEPS):
         generator = stream(0, "features", step)
         lr, hr = torch.randn(2, FACES, 1, DIM, DIM, generator=generator)
-        batch = Batch(lr, hr, labels, torch.rand(1, FACES, generator=generator))
+        interpolation = torch.rand(1, FACES, generator=generator)
+        batch = Batch(lr[own], hr[own], labels[own], interpolation[:, own])
         if released and step == 0:
             steps.append(numbers(trainer.l2_step(batch)))
         steps.append(numbers(trainer.train_step(batch, diagnose=step == 0)))
     return {
         "steps": steps,
-        "generator": summary(dict(trainer.generator.named_parameters())),
-        "discriminator": summary(dict(trainer.discriminator.named_parameters())),
+        "generator": summary(trainer.generator.state_dict()),
+        "discriminator": summary(trainer.discriminator.state_dict()),
     }
 
 

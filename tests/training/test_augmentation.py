@@ -32,6 +32,7 @@ def variation(faces: int = 1, **changes: Tensor) -> Variation:
 @pytest.mark.parametrize(
     ("degrees", "flip", "expected"),
     [
+        (0.0, False, lambda p: p),
         (0.0, True, lambda p: p.flip(2)),
         (90.0, False, lambda p: torch.rot90(p, 1, (1, 2))),
         (90.0, True, lambda p: torch.rot90(p, 1, (1, 2)).flip(2)),
@@ -100,12 +101,3 @@ def test_draws_stay_within_the_settings_and_use_their_whole_range() -> None:
         assert abs(values.mean()) < 0.05 * reach
     assert drawn.flips.float().mean() == pytest.approx(0.5, abs=0.03)
     assert (drawn.holes.abs().sum(dim=1) > 0).float().mean() == pytest.approx(0.3, abs=0.03)
-
-
-def test_switched_off_settings_vary_nothing() -> None:
-    off = sections.augment(
-        rotation_degrees=0.0, flip=False, zoom=0.0, shift_pixels=0.0, hidden_share=0.0
-    )
-    drawn = draw_variation(off, torch.Generator().manual_seed(3), 5)
-    result = vary(picture().repeat(5, 1, 1, 1), drawn)
-    torch.testing.assert_close(result, picture().repeat(5, 1, 1, 1), rtol=0, atol=1e-3)

@@ -5,6 +5,7 @@ more and left to autograd as a whole, in float64.
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +24,7 @@ from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from fsr_fer.training.fit import Run
-from fsr_fer.training.fsr import Batch, FsrTrainer, draw_batch, train_fsr
+from fsr_fer.training.fsr import FsrTrainer, draw_batch, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
 from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
@@ -59,21 +61,19 @@ reweight_settings = partial(settings, ReweightSettings, "reweight")
 @pytest.mark.parametrize(
     ("reading", "of", "first", "factor", "milestones"),
     [
-        ("paper", pretrain_settings, 0.1, 0.1, (120, 240, 500)),
-        ("released", pretrain_settings, 0.1, 0.1, (120, 240, 500)),
-        ("paper", fsr_settings, 2e-4, 0.5, (20_000, 50_000, 100_000, 200_000)),
-        ("released", fsr_settings, 2e-5, 0.5, (20_000, 100_000, 200_000)),
+        ("paper", pretrain_settings, 0.1, 0.1, (0, 120, 240, 500, 10**9)),
+        ("released", pretrain_settings, 0.1, 0.1, (0, 120, 240, 500, 10**9)),
+        ("paper", fsr_settings, 2e-4, 0.5, (0, 20_000, 50_000, 100_000, 200_000, 10**9)),
+        ("released", fsr_settings, 2e-5, 0.5, (0, 20_000, 100_000, 200_000, 10**9)),
     ],
 )
 def test_the_rate_falls_at_every_milestone(
     reading: str, of: Any, first: float, factor: float, milestones: tuple[int, ...]
 ) -> None:
     rate = partial(stepped_learning_rate, of(reading))
-    assert rate(0) == pytest.approx(first, rel=1e-12)
-    for reached, milestone in enumerate(milestones):
-        assert rate(milestone - 1) == pytest.approx(first * factor**reached, rel=1e-12)
-        assert rate(milestone) == pytest.approx(first * factor ** (reached + 1), rel=1e-12)
-    assert rate(10**9) == pytest.approx(first * factor ** len(milestones), rel=1e-12)
+    for reached, (start, end) in enumerate(itertools.pairwise(milestones)):
+        expected = pytest.approx(first * factor**reached, rel=1e-12)
+        assert rate(start) == rate(end - 1) == expected
 
 
 def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
@@ -104,12 +104,15 @@ def test_the_l2_phase_decays_smoothly_and_the_schedule_starts_after_it(
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_constants_of_the_losses(reading: str) -> None:
+def test_constants(reading: str) -> None:
     loss, weights, fsr = loss_settings(reading), reweight_settings(reading), fsr_settings(reading)
     assert (loss.penalty_k, loss.penalty_p, loss.feature_l2_reduction) == (2, 6, "sum")
     assert (weights.sigma, weights.probability_from) == (1.5, "sr")
     assert (fsr.beta1, fsr.batch_size, fsr.discriminator_steps) == (0, 16, 1)
     assert fsr.l2_iterations == (0 if reading == "paper" else 40_000)
+    pretrain = pretrain_settings(reading)
+    assert (pretrain.weight_decay, pretrain.adam_epsilon, pretrain.epochs) == (0.05, 0.1, 800)
+    assert fsr.beta2 == 0.9
     terms = (loss.gan_weight, loss.feature_l2_weight, loss.perceptual_weight)
     choice = (weights.r, weights.detach, weights.discriminator)
     assert terms == ((1, 1, 1) if reading == "paper" else (1, 0.01, 10))
@@ -159,12 +162,7 @@ def test_the_penaltys_points_are_uniform_one_per_face_and_step_of_the_discrimina
     interpolation = torch.stack([batch.interpolation for batch in drawn])
     assert interpolation.shape == (400, 2, FACES)
     assert len(interpolation.unique()) > 0.99 * interpolation.numel()
-    assert interpolation.min() >= 0
-    assert interpolation.max() <= 1
-    assert interpolation.mean().item() == pytest.approx(
-        0.5, abs=5 / math.sqrt(12 * interpolation.numel())
-    )
-    assert interpolation.var().item() == pytest.approx(1 / 12, rel=0.1)
+    assert stats.kstest(interpolation.flatten(), stats.uniform.cdf).pvalue > 1e-3
 
 
 # One step by hand
@@ -246,43 +244,7 @@ def test_the_generators_gradient(reading: str, choice: dict[str, Any] | None) ->
     assert_gradient(subject.generator, (weight * terms).mean(), generator)
 
 
-def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
-    subject = trainer("released", reweight_settings("released"))
-    lr, hr, labels, interpolation = batch(FACES)
-    generator = copy.deepcopy(subject.generator)
-    loss = ((generator(lr) - hr) ** 2).sum(dim=(1, 2, 3)).mean()
-    subject.l2_step(Batch(lr, hr, labels, interpolation))
-    assert_gradient(subject.generator, loss, generator)
-
-
-def test_every_player_has_tensorflows_adam_with_its_default_epsilon() -> None:
-    subject = trainer("paper", None)
-    for optimizer in (subject.generator_optimizer, subject.discriminator_optimizer):
-        assert (optimizer.beta1, optimizer.beta2, optimizer.epsilon) == (0.0, 0.9, 1e-8)
-        assert not any(optimizer.decays)
-
-
 # CovPoolFER's
-
-
-def test_weight_decay_is_on_convolutions_and_linear_layers_alone() -> None:
-    for settings in map(pretrain_settings, READINGS):
-        constants = settings.weight_decay, settings.adam_epsilon, settings.epochs
-        assert constants == (0.05, 0.1, 800)
-    subject = ExtractorTrainer(sections.pretrain(weight_decay=0.05), CLASSES, seed=1, device=CPU)
-    optimizer = subject.optimizer
-    decay = dict(zip(map(id, optimizer.parameters), optimizer.decays, strict=True))
-    decayed = {n for n, p in subject.network.named_parameters() if decay[id(p)] == 0.05}
-    rest = {n for n, p in subject.network.named_parameters() if decay[id(p)] == 0}
-    assert decayed == {
-        *(f"extractor.convs.{i}.weight" for i in range(6)),
-        *(f"classifier.{name}.weight" for name in ("hidden", "bottleneck", "logits")),
-    }
-    assert rest == {
-        *(f"extractor.norms.{i}.beta" for i in range(6)),
-        *("classifier.hidden_norm.beta", "classifier.bottleneck_norm.beta"),
-        *("extractor.bimap.weight", "classifier.logits.bias"),
-    }
 
 
 def test_the_extractors_first_step() -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fsr_fer.common.errors import UserError
 from fsr_fer.common.random_streams import stream
 from fsr_fer.data.super_resolution_pairs import Pairs, Patches
 from fsr_fer.models.meta_sr import MetaSr
@@ -90,9 +89,6 @@ def test_meta_sr_is_trained_again_from_where_it_was(tmp_path: Path) -> None:
     learning = {name for name, p in start.named_parameters() if p.requires_grad}
     mean_colours = {f"{s}_mean.{of}" for s in ("sub", "add") for of in ("weight", "bias")}
     assert learning == set(trained.state_dict()) - mean_colours
-    save_network(path, Rcan(RcanSettings(groups=1, blocks=1, filters=4, reduction=2), 2))
-    with pytest.raises(UserError, match="holds no meta_sr"):
-        network_to_retrain(path)
 
 
 def test_a_new_network_is_of_the_kind_of_its_settings_and_of_its_seed() -> None:
