@@ -163,6 +163,10 @@ def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
         (changed("head.0.bias", torch.zeros(8, dtype=torch.int8)), r"head\.0\.bias is int8; weig"),
         (changed("head.0.bias", torch.zeros(8).to_sparse()), r"head\.0\.bias is sparse_coo; wei"),
         (changed("head.0.bias", torch.zeros(8, device="meta")), r"head\.0\.bias is without value"),
+        (
+            changed("body.0.body.0.body.3.conv_du.0.weight", torch.zeros(16, 8, 1, 1)),
+            r"conv_du\.0\.weight is \[16, 8, 1, 1\], expected \[8, 8, 1",
+        ),
         # Sizes are believed only where the tensors bear them out.
         (changed("head.0.weight", torch.zeros(())), r"head\.0\.weight is \[\], no weight of"),
         (changed("head.0.weight", torch.zeros(0, 3, 3, 3)), r"is \[0, 3, 3, 3\], no weight of"),

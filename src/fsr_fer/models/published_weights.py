@@ -134,7 +134,7 @@ def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:
         groups=_count(path, tensors, r"body\.(\d+)\.body\."),
         blocks=_count(path, tensors, r"body\.0\.body\.(\d+)\.body\."),
         filters=filters,
-        reduction=filters // squeezed,
+        reduction=max(1, filters // squeezed),
     )
     return Rcan(settings, 3 if factor == 9 else 2**doublings)
 
