@@ -54,7 +54,8 @@ class Training:
         self.name, self.item, self.saves = name, item, saves
         self.folder = prepared(folder, until=name, saves=saves)
         os.chdir(self.folder)
-        self.outs = [self.folder / out for out in load_stage(name, item).outs]
+        stage = load_stage(f"{name}@{item}" if item else name)
+        self.outs = [self.folder / out for out in stage.outs]
         self.expected, self.seconds = self._undisturbed()
 
     def _undisturbed(self) -> tuple[dict[str, bytes], float]:

@@ -3,7 +3,7 @@
 from fsr_fer.common.files import write_json
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.paths import CODE_FILE
-from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.run_stage import run_script
 
 
 def main() -> None:
@@ -12,4 +12,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_script(main)

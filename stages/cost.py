@@ -4,12 +4,11 @@ from fsr_fer.common.files import write_json
 from fsr_fer.evaluation.cost import cost_of
 from fsr_fer.evaluation.methods import load_method, load_restorers
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Write ``metrics/<profile>/cost.json``: method, then kind of count, then column."""
-    stage = load_stage("cost")
     cost = {
         name: cost_of(
             load_method(method, stage.paths.models),
@@ -19,7 +18,6 @@ def main() -> Stage:
         for name, method in stage.methods.items()
     }
     write_json(stage.paths.metrics / "cost.json", cost)
-    return stage
 
 
 if __name__ == "__main__":

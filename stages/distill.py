@@ -6,15 +6,14 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.distillation import Ensemble
 from fsr_fer.training.finetune import finetune
 from fsr_fer.training.settings import DistillSettings, FinetuneSettings
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/finetune/ensemble_distillation.safetensors``, and curves."""
-    stage = load_stage("distill")
     train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
     settings = stage.settings(DistillSettings)
     method = settings.teachers[1]
@@ -35,7 +34,6 @@ def main() -> Stage:
         )
         network.class_names = stage.class_names
         save_network(stage.paths.network("finetune/ensemble_distillation"), network)
-    return stage
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main(name: str) -> Stage:
+def main(stage: Stage) -> None:
     """Write ``data/<profile>/predictions/METHOD.csv``."""
-    stage = load_stage("evaluate", name)
+    name = stage.item
     settings = stage.settings(MethodSettings, f"methods.{name}")
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     faces = open_test_faces(
@@ -27,7 +27,6 @@ def main(name: str) -> Stage:
     balance = stage.settings(PredictionSettings)
     predictions = predict_test_faces(name, method, faces, manifest, balance, choose_device())
     predictions.write(stage.paths.predictions(name))
-    return stage
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import numpy as np
 
 from fsr_fer.common.arrays import open_faces
 from fsr_fer.common.device import choose_device
-from fsr_fer.common.distributed import is_first
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DownsampleSettings, FeaturesSettings
@@ -12,18 +11,15 @@ from fsr_fer.features.extraction import write_features
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main(size: str) -> Stage | None:
+def main(stage: Stage) -> None:
     """Write ``data/<profile>/features/train/{hr,x2,...}.npy``: train and validation faces."""
-    if size == "hr":
-        stage = load_stage("features_hr")
-        column, images, restored = "hr", stage.paths.images, None
-    else:
-        stage, column = load_stage("features", size), f"x{size}"
-        images = stage.paths.downsampled(size)
-        restored = int(size), stage.settings(DownsampleSettings)
+    column, images, restored = "hr", stage.paths.images, None
+    if scale := stage.item:  # of features_hr there is none
+        column, images = f"x{scale}", stage.paths.downsampled(scale)
+        restored = int(scale), stage.settings(DownsampleSettings)
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     write_features(
         load_network(stage.paths.network(), CovPoolFER).extractor,
@@ -33,7 +29,6 @@ def main(size: str) -> Stage | None:
         choose_device(),
         desc=f"features {column}",
     )
-    return stage if is_first() else None
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.finetune import finetune
 from fsr_fer.training.settings import FinetuneSettings
 
 
-def main(method: str) -> Stage:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/finetune/<method>.safetensors`` and curves beside the metrics."""
-    stage = load_stage("finetune", method)
+    method = stage.item
     train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
     with training_run(stage, f"finetune {method}") as run:
         network = finetune(
@@ -27,7 +27,6 @@ def main(method: str) -> Stage:
         )
         network.class_names = stage.class_names
         save_network(stage.paths.network(f"finetune/{method}"), network)
-    return stage
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.fsr import train_fsr
 from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
 
 
-def main(variant: str) -> Stage | None:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/fsr/<variant>.safetensors`` and the curves beside the metrics."""
-    stage = load_stage("fsr", variant)
+    variant = stage.item
     paths = stage.paths
     manifest = read_manifest(paths.manifest, stage.class_names)
     network = load_network(paths.network(), CovPoolFER)
@@ -29,10 +29,8 @@ def main(variant: str) -> Stage | None:
             run,
         )
         barrier()
-        if not is_first():
-            return None
-        save_network(paths.network(f"fsr/{variant}"), generator)
-    return stage
+        if is_first():
+            save_network(paths.network(f"fsr/{variant}"), generator)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,12 @@
 from fsr_fer.data.natural_packing import pack_pictures
 from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Write ``data/<profile>/natural``."""
-    stage = load_stage("natural")
     pack_pictures(stage.settings(NaturalSettings).pictures, stage.paths.data / "natural")
-    return stage
 
 
 if __name__ == "__main__":

@@ -22,12 +22,11 @@ from fsr_fer.evaluation.settings import PackSettings
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/packed.safetensors`` and ``metrics/<profile>/packed.json``."""
-    stage = load_stage("pack")
     settings = stage.settings(PackSettings)
     row = stage.methods[settings.method]  # one extractor: params.yaml is checked for that
     network, device = load_network(stage.paths.network(row.model), CovPoolFER), choose_device()
@@ -73,7 +72,6 @@ def main() -> Stage:
     save_network(stage.paths.network("packed"), network, card)
     results = {"by_size": by_size, "by_source": by_source, "degraded": degraded}
     write_json(stage.paths.metrics / "packed.json", {"model": card, **results})
-    return stage
 
 
 if __name__ == "__main__":

@@ -5,24 +5,21 @@ from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.models.weights import save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.pretrain import train_extractor
 from fsr_fer.training.settings import PretrainSettings
 
 
-def main() -> Stage | None:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/pretrain.safetensors`` and the curves beside the metrics."""
-    stage = load_stage("pretrain")
     train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
     with training_run(stage, "pretrain") as run:
         settings, classes = stage.settings(PretrainSettings), len(stage.class_names)
         network = train_extractor(train, validation, settings, classes, run)
-        barrier()
-        if not is_first():
-            return None
         network.class_names = stage.class_names
-        save_network(stage.paths.network(), network)
-    return stage
+        barrier()
+        if is_first():
+            save_network(stage.paths.network(), network)
 
 
 if __name__ == "__main__":

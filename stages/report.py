@@ -8,14 +8,13 @@ from fsr_fer.evaluation.imported import read_imported
 from fsr_fer.evaluation.predictions import parse_predictions
 from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.report.inputs import ReportInputs, read_fidelity
 from fsr_fer.report.writing import write_report
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
-    stage = load_stage("report")
     paths, class_names = stage.paths, stage.class_names
     files = {name: paths.predictions(name) for name in stage.methods}
     imported = read_imported(stage.profile, class_names, paths.manifest, list(files))
@@ -40,7 +39,6 @@ def main() -> Stage:
         fidelity=read_fidelity(list(files), paths.metrics / "restoration"),
     )
     write_report(inputs, paths.data / "report", paths.metrics)
-    return stage
 
 
 if __name__ == "__main__":

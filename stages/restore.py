@@ -12,12 +12,12 @@ from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_restorers
 from fsr_fer.evaluation.restoration import fidelity, write_restored
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main(name: str) -> Stage:
+def main(stage: Stage) -> None:
     """Write ``data/<profile>/restored/<name>``, and PSNR and SSIM to the metrics."""
-    stage = load_stage("restore", name)
+    name = stage.item
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     test, device = manifest.rows("test"), choose_device()
     downsample = stage.settings(DownsampleSettings)
@@ -34,7 +34,6 @@ def main(name: str) -> Stage:
         values[name][f"x{scale}"] = fidelity(full, restored)
         values["bicubic"][f"x{scale}"] = fidelity(full, bicubic)
     write_json(stage.paths.metrics / f"restoration/{name}.json", values)
-    return stage
 
 
 if __name__ == "__main__":

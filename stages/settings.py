@@ -7,7 +7,7 @@ from fsr_fer.pipeline.git import git_bytes
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.paths import PARAMS_FILE, SETTINGS_FILE
 from fsr_fer.pipeline.profiles import edits_without_effect, effective_values, parse_yaml
-from fsr_fer.pipeline.run_stage import run_stage
+from fsr_fer.pipeline.run_stage import run_script
 
 
 def main() -> None:
@@ -22,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_script(main)

@@ -11,7 +11,7 @@ from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.settings import SuperResolutionSettings
 from fsr_fer.training.sr import META_SR_FACTORS, new_network, record_psnr, train_sr
 
@@ -19,12 +19,12 @@ IMPORTED = Path("data/raw/weights")
 """Where `fsr-fer weights import` puts official weights."""
 
 
-def main(key: str) -> Stage:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/sr/<key>.safetensors`` and the curves beside the metrics.
 
     ``key`` is meta_sr, or rcan_x2 for the RCAN that enlarges by 2.
     """
-    stage = load_stage("sr", key)
+    key = stage.item
     kind, _, scale = key.partition("_x")
     training = stage.settings(SuperResolutionSettings, f"sr.{kind}_training")
     natural = stage.settings(NaturalSettings)
@@ -44,7 +44,6 @@ def main(key: str) -> Stage:
             network = new_network(key, settings, stage.seed)
             train_sr(network, patches, training, run)
         save_network(stage.paths.network(f"sr/{key}"), network)
-    return stage
 
 
 if __name__ == "__main__":

@@ -7,16 +7,15 @@ from fsr_fer.models.settings import MetaSrSettings
 from fsr_fer.models.weights import save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.settings import SuperResolutionSettings
 from fsr_fer.training.sr import network_to_retrain, new_network, train_sr
 
 KEY = "meta_sr_retrained"
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Write ``models/<profile>/sr_faces`` and the curves beside the metrics."""
-    stage = load_stage("sr_faces")
     train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
     faces = WholeFaces(train, validation, stage.scales, stage.settings(DownsampleSettings))
     if stage.value("sr.retrained_from") == "meta_sr":
@@ -27,7 +26,6 @@ def main() -> Stage:
     with training_run(stage, f"sr {KEY}") as run:
         train_sr(network, faces, training, run)
         save_network(stage.paths.network(f"sr_faces/{KEY}"), network)
-    return stage
 
 
 if __name__ == "__main__":

@@ -5,19 +5,18 @@ from pathlib import Path
 from fsr_fer.data.settings import SynthesizeSettings
 from fsr_fer.data.synthetic.dataset import synthesize
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main(profile: str) -> Stage:
+def main(stage: Stage) -> None:
     """Write ``data/raw/PROFILE`` in RAF-DB's layout."""
-    stage = load_stage("synthesize", profile)
+    profile = stage.item
     synthesize(
-        Path("data/raw") / profile,
+        Path("data/raw", profile),
         settings=stage.settings(SynthesizeSettings, f"synthesize.{profile}.faces"),
         class_names=tuple(stage.value(f"synthesize.{profile}.class_names")),
         seed=stage.data_seed,
     )
-    return stage
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@ from fsr_fer.data.settings import ValidateSettings
 from fsr_fer.data.validation.checks import validate_dataset
 from fsr_fer.data.validation.report import raise_if_failed, write_report, write_verdict
 from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import Stage, load_stage
+from fsr_fer.pipeline.stage import Stage
 
 
-def main() -> Stage:
+def main(stage: Stage) -> None:
     """Check the selected profile's dataset; write the verdict, then fail if it is bad."""
-    stage = load_stage("validate")
     validation = validate_dataset(
         stage.paths.dataset,
         settings=stage.settings(ValidateSettings),
@@ -18,7 +17,6 @@ def main() -> Stage:
     write_verdict(validation, stage.paths.metrics / "validation.json")
     write_report(validation, stage.paths.data / "validate", stage.profile)
     raise_if_failed(validation, stage.paths.data / "validate")
-    return stage
 
 
 if __name__ == "__main__":

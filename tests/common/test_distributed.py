@@ -21,7 +21,7 @@ def main():
     distributed.barrier()
 
 fsr_fer.pipeline.run_stage.require_own_code = lambda stage: None  # this is no stage of the project
-fsr_fer.pipeline.run_stage.run_stage(main)
+fsr_fer.pipeline.run_stage.run_script(main)
 """
 
 
@@ -37,11 +37,11 @@ def test_one_mistake_ends_all_and_is_told(tmp_path: Path) -> None:
 def test_a_process_whose_part_is_done_ends_before_its_interpreter_does(tmp_path: Path) -> None:
     """Threads of gloo that are alive when the interpreter ends abort it, now and then."""
     program = (
-        "from fsr_fer.pipeline.run_stage import run_stage\n"
+        "from fsr_fer.pipeline.run_stage import run_script\n"
         "import atexit, os, fsr_fer.pipeline.run_stage\n"
         "atexit.register(os.abort)\n"
         "fsr_fer.pipeline.run_stage.require_own_code = lambda stage: None\n"
-        "run_stage(lambda: None)\n"
+        "run_script(lambda: None)\n"
     )
     shell(tmp_path, sys.executable, "-c", program)
 

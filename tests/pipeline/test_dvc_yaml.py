@@ -158,7 +158,7 @@ def test_code_changes_the_stages_that_reach_it_and_no_others(code: Path) -> None
     settings, losses = "src/fsr_fer/common/settings.py", "src/fsr_fer/training/losses.py"
     assert changed_by(settings, "FULL_SIZE = 100", "FULL_SIZE = 101") == everything
     assert changed_by(losses, "import torch\n", "import torch\n\nX = 1\n") == {"fsr"}
-    assert changed_by("stages/cost.py", "load_stage(", "(load_stage)(1 and ") == {"cost"}
+    assert changed_by("stages/cost.py", "write_json(", "(write_json)(1 and ") == {"cost"}
     kernel = changed_by("src/fsr_fer/resize/kernel.c", "double", "float")
     assert {"downsample", "dataset", "features"} <= kernel < everything
 

@@ -248,7 +248,7 @@ def add_to_losses(line: str) -> None:
 
 
 def test_a_stage_cannot_read_what_it_does_not_declare(project: Path) -> None:
-    stage = load_stage("fsr", "plain")
+    stage = load_stage("fsr@plain")
     assert stage.seed == 666
     assert stage.settings(FsrVariantSettings, "fsr_variants.plain").reweight is None
     with pytest.raises(KeyError, match=r"reads fsr_variants\.reweighted, which its params"):
@@ -263,16 +263,16 @@ def test_methods_keep_the_order_of_params_yaml(project: Path) -> None:
 
 
 def test_stages_are_those_that_dvc_resolves(project: Path) -> None:
-    stage = load_stage("downsample", "3")
+    stage = load_stage("downsample@3")
     assert stage.outs == (Path("data/small/downsample/x3.npy"),)
-    assert load_stage("restore", "meta_sr_retrained").deps[-1] == Path("models/small/sr_faces")
-    deps = load_stage("evaluate", "fsr_l2").deps
+    assert load_stage("restore@meta_sr_retrained").deps[-1] == Path("models/small/sr_faces")
+    deps = load_stage("evaluate@fsr_l2").deps
     assert deps[-1] == Path("models/small/fsr/l2.safetensors")
     with pytest.raises(UserError, match="no stage fsr@full; known: fsr@l2, fsr@plain, fsr@re"):
-        load_stage("fsr", "full")
+        load_stage("fsr@full")
     assert len(list(Path(".runs").glob("graph-*.json"))) == 1
     Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("fsr/${key}", "x/${key}"))
-    assert load_stage("fsr", "l2").outs[0] == Path("models/small/x/l2.safetensors")
+    assert load_stage("fsr@l2").outs[0] == Path("models/small/x/l2.safetensors")
 
 
 def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None:
@@ -280,32 +280,32 @@ def test_values_or_code_that_dvc_has_not_seen_are_refused(project: Path) -> None
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("sigma: 1.5", "sigma: 2.5"))
     with pytest.raises(UserError, match=r"settings.json is not of this params.yaml: `dvc repro"):
-        load_stage("fsr", "plain")
+        load_stage("fsr@plain")
     refresh()
-    load_stage("fsr", "plain")
+    load_stage("fsr@plain")
     add_to_losses("# a comment")
-    load_stage("fsr", "plain")
+    load_stage("fsr@plain")
     add_to_losses("NEW = 1")
-    load_stage("downsample", "2")
+    load_stage("downsample@2")
     with pytest.raises(UserError, match=r"code.json is not of the code that lies here: `dvc repro"):
-        load_stage("fsr", "plain")
+        load_stage("fsr@plain")
 
 
 def test_the_fingerprint_changes_with_values_inputs_and_code(project: Path) -> None:
     inputs = Path("data/small/features/train/hr.npy")
     inputs.parent.mkdir(parents=True)
     inputs.write_bytes(b"1")
-    keys = [load_stage("fsr", name).fingerprint() for name in ("plain", "plain", "reweighted")]
+    keys = [load_stage(f"fsr@{name}").fingerprint() for name in ("plain", "plain", "reweighted")]
     assert keys[0] == keys[1]
     inputs.write_bytes(b"2")
-    keys.append(load_stage("fsr", "plain").fingerprint())
+    keys.append(load_stage("fsr@plain").fingerprint())
     add_to_losses("NEW = 1")
     refresh()
-    keys.append(load_stage("fsr", "plain").fingerprint())
+    keys.append(load_stage("fsr@plain").fingerprint())
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("penalty_k: 2.0", "penalty_k: 2.5"))
     refresh()
-    keys.append(load_stage("fsr", "plain").fingerprint())
+    keys.append(load_stage("fsr@plain").fingerprint())
     assert len(set(keys)) == 5
 
 

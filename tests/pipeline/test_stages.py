@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from fsr_fer.pipeline import run_stage
+from fsr_fer.pipeline.stage import Stage, _stamps
 from tests import ROOT
 from tests.pipeline.provenance.conftest import own_environment, shell
 
@@ -231,6 +234,33 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
     assert "FSR_FER_DEVICE=gpu cannot be used here" in said
 
 
+@pytest.fixture
+def copy_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """Run a stage that makes out.txt of in.txt and then something else; its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(run_stage, "require_own_code", lambda script: None)
+    source, target = Path("in.txt"), Path("out.txt")
+    source.write_text("in")
+    Path("link").symlink_to("/moved/cache")
+    files = _stamps([source])
+    copying = Stage("copy", {"a": 1.5}, (source,), (target,), "p", "", files)
+    monkeypatch.setattr(run_stage, "load_stage", lambda name: copying)
+
+    def run(what_else: str) -> int:
+        def main(_: Stage) -> None:
+            target.write_text("out")
+            exec(what_else)
+
+        with pytest.raises(SystemExit) as caught:
+            run_stage.run_stage(main)
+        return caught.value.code
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
@@ -246,41 +276,37 @@ def test_an_unknown_device_is_one_line(finished: Path) -> None:
         ("open('x.npy')", "error: x.npy: no such file; `dvc repro` writes what stages write"),
         ("bytearray(10**15)", "error: out of memory; end other programs"),
         ("import torch; torch.empty(10**15)", "error: out of memory; end other programs"),
+        ("raise KeyboardInterrupt", "interrupted; `dvc repro` goes on from here"),
+        (
+            "Path('in.txt').write_text('new')",
+            "error: in.txt has changed while copy ran; `dvc",
+        ),
+        ("Path('settings.json').touch()", "error: settings.json has changed while copy ran; `dvc"),
     ],
 )
-def test_what_the_system_refuses_is_one_line(tmp_path: Path, failure: str, message: str) -> None:
-    (tmp_path / "link").symlink_to("/moved/cache")
-    program = (
-        "from fsr_fer.pipeline.run_stage import run_stage\n"
-        f"def main(): {failure}; return\n"
-        "run_stage(main)\n"
-    )
-    assert message_of(run_python(tmp_path, "-c", program)).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("settings.json", '"seed": 666', '"seed": 667'),
-        ("data/small/dataset/manifest.csv", "a", "b"),
-    ],
-)
-def test_what_changes_while_a_stage_runs_is_not_recorded(
-    folder: Path, file: str, old: str, new: str
+def test_a_stage_that_fails_is_one_line_and_not_recorded(
+    copy_stage: Callable[[str], int],
+    capsys: pytest.CaptureFixture[str],
+    failure: str,
+    message: str,
 ) -> None:
-    program = f"""\
-from pathlib import Path
-from fsr_fer.pipeline.run_stage import run_stage
-from fsr_fer.pipeline.stage import load_stage
-def main():
-    stage, path = load_stage('pretrain'), Path({file!r})
-    path.write_text(path.read_text().replace({old!r}, {new!r}))
-    return stage
-run_stage(main)
-"""
-    (folder / "stages/edits.py").write_text(program)
-    said = message_of(stage(folder, "edits"))
-    assert said.startswith(f"error: {file} has changed while pretrain ran; `dvc repro`")
+    assert copy_stage(failure) == (1 if message.startswith("error") else 130)
+    said = capsys.readouterr().err
+    assert said.startswith(message)
+    assert said.count("\n") == 1
+    assert not Path(".runs").exists()
+
+
+def test_a_stage_runs_whether_it_can_be_recorded_or_not(
+    copy_stage: Callable[[str], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert copy_stage("") == 0
+    (path,) = Path(".runs/copy").glob("*.json")
+    assert json.loads(path.read_text())["outs"] == {"out.txt": "c68271a63ddbc431c307beb7d2918275"}
+    shutil.rmtree(".runs")
+    Path(".runs").write_text("in the way")
+    assert copy_stage("") == 0
+    assert re.fullmatch(r"note: this run was not recorded \(.+\)\n", capsys.readouterr().err)
 
 
 def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> None:

@@ -1,9 +1,8 @@
-"""What every stage script shares: arguments, errors in one line, and the record of the run.
+"""What every stage script shares: the stage, errors in one line, and the record of the run.
 
 ``python -m stages.NAME`` runs the code that lies in the current folder (stages/__init__.py).
 """
 
-import inspect
 import os
 import signal
 import sys
@@ -15,24 +14,33 @@ from typing import NoReturn
 from fsr_fer.common.errors import UserError, refusal
 from fsr_fer.pipeline.code_fingerprint import require_own_code
 from fsr_fer.pipeline.provenance.record import write_record
-from fsr_fer.pipeline.stage import Stage
+from fsr_fer.pipeline.stage import Stage, load_stage
 
 _STARTED = time.time()  # here, so that loading the libraries counts
 
 
-def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
-    """Call ``main`` with the command's arguments and exit.
+def run_stage(main: Callable[[Stage], None]) -> NoReturn:
+    """Call ``main`` with the stage that the command names, record the run and exit.
 
-    Exit code 1 and one line for a user's mistake, 2 for wrong arguments, 130 for Ctrl-C. The stage
-    that ``main`` returns is recorded.
+    Exit codes are those of ``run_script``.
     """
+
+    def run() -> None:
+        stage = load_stage("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))
+        main(stage)
+        stage.require_unchanged()
+        if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first
+            _record(stage)
+
+    run_script(run)
+
+
+def run_script(main: Callable[[], None]) -> NoReturn:
+    """Call ``main`` and exit: with code 1 and one line for a user's mistake, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        stage = main(*_arguments(main))
+        main()
         require_own_code(Path(sys.argv[0]).stem)
-        if stage is not None:
-            stage.require_unchanged()
-            _record(stage)
     except UserError as error:
         _exit(1, f"error: {error}")
     except OSError as error:
@@ -55,21 +63,6 @@ def run_stage(main: Callable[..., Stage | None]) -> NoReturn:
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """Torch's own way to say so, of a GPU or of the machine."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-
-
-def _arguments(main: Callable[..., Stage | None]) -> list[str]:
-    """The command's arguments; if they do not fit ``main``, print the usage and exit."""
-    arguments = sys.argv[1:]
-    try:
-        inspect.signature(main).bind(*arguments)
-        fits = not any(argument.startswith("-") for argument in arguments)
-    except TypeError:
-        fits = False
-    if fits:
-        return arguments
-    usage = (sys.modules["__main__"].__doc__ or "").splitlines()
-    print(*usage[:1], file=sys.stderr)
-    sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
 
 
 def _exit(code: int, last_words: str = "") -> NoReturn:

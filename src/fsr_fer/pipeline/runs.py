@@ -21,7 +21,7 @@ def training_run(stage: Stage, name: str) -> Iterator[Run]:
     The ``with`` block also writes the stage's results; after it the checkpoint is deleted. With
     several processes only the first one saves and records.
     """
-    curves = stage.paths.metrics / stage.name / (stage.item or "")
+    curves = stage.paths.metrics / stage.name.replace("@", "/")
     with checkpoint_of(stage) as checkpoint, live_curves(curves) as record:
         yield Run(
             name=name,
@@ -43,7 +43,7 @@ def checkpoint_of(stage: Stage) -> Iterator[Checkpoint]:
         yield Checkpoint()
         return
     root = Path(os.environ.get("DVC_ROOT", "."))
-    folder = root / ".ckpt" / stage.profile / stage.instance / stage.fingerprint()
+    folder = root / ".ckpt" / stage.profile / stage.name / stage.fingerprint()
     with exclusive(folder, "the same training"):
         yield Checkpoint(folder)
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,7 +29,7 @@ class Stage:
     """One stage as it runs: what it may read, what it depends on, where its files lie."""
 
     name: str
-    item: str | None
+    """As DVC writes it: ``fsr@plain``."""
     values: Mapping[str, Any]
     """Declared values of settings.json by dotted key."""
     deps: tuple[Path, ...]
@@ -41,9 +41,9 @@ class Stage:
     """Size and modification time (ns) of each input file when the stage began."""
 
     @property
-    def instance(self) -> str:
-        """Its name as DVC writes it: ``fsr@plain``."""
-        return self.name if self.item is None else f"{self.name}@{self.item}"
+    def item(self) -> str:
+        """Which one of its foreach or matrix it is; empty if it has none."""
+        return self.name.partition("@")[2]
 
     @property
     def paths(self) -> Paths:
@@ -108,7 +108,7 @@ class Stage:
         now = _stamps(self.deps)
         if changed := sorted(f for f in now.keys() | self.files if now.get(f) != self.files.get(f)):
             raise UserError(
-                f"{changed[0]} has changed while {self.instance} ran; `dvc repro` runs it again"
+                f"{changed[0]} has changed while {self.name} ran; `dvc repro` runs it again"
             )
 
     @cached_property
@@ -121,11 +121,11 @@ class Stage:
 
         A checkpoint under it can only be found by a run that would give the same result.
         """
-        return run_key(self.instance, self.values, self.input_hashes, self.code)
+        return run_key(self.name, self.values, self.input_hashes, self.code)
 
 
-def load_stage(name: str, item: str | None = None) -> Stage:
-    """The stage ``name`` of dvc.yaml (``item``: which one of its foreach or matrix).
+def load_stage(name: str) -> Stage:
+    """The stage of dvc.yaml with a name such as ``fsr@plain``; ``a@b`` may be called ``a_b`` there.
 
     Raises:
         UserError: there is none, or settings.json or code.json is missing or not of the params
@@ -135,11 +135,13 @@ def load_stage(name: str, item: str | None = None) -> Stage:
     if settings != effective_values(read_yaml(PARAMS_FILE)):
         raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
     graph = graph_of(Path())
-    instance = name if item is None else f"{name}@{item}"
-    if instance not in graph:
-        known = ", ".join(other for other in graph if other.startswith(f"{name}@"))
-        raise UserError(f"there is no stage {instance}; known: {known}")
-    node = graph[instance]
+    if name not in graph and (flat := name.replace("@", "_")) in graph:
+        name = flat
+    if name not in graph:
+        kind = name.partition("@")[0]
+        known = ", ".join(other for other in graph if other.startswith(kind))
+        raise UserError(f"there is no stage {name}; known: {known}")
+    node = graph[name]
     (script,) = node["code"]
     code = fingerprint(script)
     if read_json(CODE_FILE).get(script) != code:
@@ -149,12 +151,11 @@ def load_stage(name: str, item: str | None = None) -> Stage:
         values = {key: _lookup(settings, key) for key in node["settings"] or settings}
     except KeyError as error:
         raise UserError(
-            f"{instance} reads {error}, which {PARAMS_FILE} has no more; a row whose faces are "
+            f"{name} reads {error}, which {PARAMS_FILE} has no more; a row whose faces are "
             f"restored goes from the list of restore in {PIPELINE_FILE} as well"
         ) from None
     return Stage(
         name=name,
-        item=item,
         values=values,
         deps=deps,
         outs=tuple(map(Path, node["outs"])),

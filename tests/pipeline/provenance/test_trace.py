@@ -1,8 +1,6 @@
 """`trace`: from a number, a file or a stage back to raw data, now and at past revisions."""
 
 import json
-import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -165,11 +163,9 @@ def test_what_nobody_has_any_more_says_how_to_get_it(pipeline: Path) -> None:
 def record(root: Path, name: str) -> Path:
     """Record the run of a stage as the stage itself does."""
     entry = Revision(root).lock[name]
-    stage, _, item = name.partition("@")
     return write_record(
         Stage(
-            name=stage,
-            item=item or None,
+            name=name,
             values=entry.get("params", {}).get("settings.json", {}),
             deps=tuple(Path(dep["path"]) for dep in entry["deps"]),
             outs=tuple(Path(out["path"]) for out in entry["outs"]),
@@ -207,33 +203,6 @@ def test_experiments_in_temporary_folders_record_into_the_main_workspace(
     monkeypatch.chdir(pipeline)
     assert record(pipeline, "check").parent == tmp_path / "main" / RECORDS / "check"
     assert not (pipeline / RECORDS / "check").exists()
-
-
-@pytest.mark.parametrize("blocked", [False, True])
-def test_a_stage_runs_whether_it_can_be_recorded_or_not(tmp_path: Path, blocked: bool) -> None:
-    if blocked:
-        (tmp_path / RECORDS).write_text("in the way")
-    (tmp_path / "in.txt").write_text("in")
-    program = """\
-from pathlib import Path
-from fsr_fer.pipeline import run_stage
-from fsr_fer.pipeline.stage import Stage, _stamps
-run_stage.require_own_code = lambda script: None
-def main():
-    Path("out.txt").write_text("out")
-    deps, outs = (Path("in.txt"),), (Path("out.txt"),)
-    return Stage("copy", None, {"a": 1.5}, deps, outs, "p", "", files=_stamps(deps))
-run_stage.run_stage(main)
-"""
-    words = [sys.executable, "-c", program]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert (tmp_path / "out.txt").exists()
-    if blocked:
-        assert re.fullmatch(r"note: this run was not recorded \(.+\)\n", done.stderr)
-    else:
-        (path,) = (tmp_path / ".runs/copy").glob("*.json")
-        outs = json.loads(path.read_text())["outs"]
-        assert outs == {"out.txt": "c68271a63ddbc431c307beb7d2918275"}
 
 
 def test_the_command_line_loads_nothing_slow_to_trace(

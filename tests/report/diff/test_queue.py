@@ -17,8 +17,7 @@ from tests.pipeline.provenance.conftest import shell
 
 def stage(sigma: float) -> Stage:
     return Stage(
-        name="fsr",
-        item="reweighted",
+        name="fsr@reweighted",
         profile="small",
         values={"fsr_reweighted": {"reweight": {"sigma": sigma}}},
         deps=(),

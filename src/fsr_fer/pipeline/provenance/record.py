@@ -32,7 +32,7 @@ PACKAGES = ("numpy", "torch", "safetensors", "pillow", "scikit-image")
 
 def write_record(stage: Stage, started: float) -> Path:
     """Write the record of a run that has just made all outputs (``started``: as of time.time)."""
-    folder = Path(os.environ.get("DVC_ROOT", "."), RECORDS, stage.instance)
+    folder = Path(os.environ.get("DVC_ROOT", "."), RECORDS, stage.name)
     path = folder / f"{stage.fingerprint()}.json"
     # Looked up, not imported: a stage that never chose a device ran on the CPU, without torch.
     module = sys.modules.get("fsr_fer.common.device")
