@@ -32,6 +32,7 @@ REVIEW = "Review results"
 if TYPE_CHECKING:
     from fsr_fer.data.manifest import Manifest
 
+Profile = Annotated[str | None, typer.Option(help="[default: the selected profile]")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
 
@@ -108,9 +109,7 @@ def _options(
 @app.command("export", rich_help_panel=USE)
 def export_command(
     file: Annotated[Path, typer.Argument(help="The model file to write, such as model.onnx.")],
-    profile: Annotated[
-        str | None, typer.Option(help="Profile of the packed model [default: the selected].")
-    ] = None,
+    profile: Profile = None,
     licence: Annotated[
         str, typer.Option(help="What the weights may be used for.")
     ] = "that of the faces it was trained on",
@@ -262,9 +261,6 @@ def weights_import_command(
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")
     profile, _ = selected_profile(root)
     typer.echo(f"      dvc exp run -S ++profiles.{profile}.sr.weights=imported")
-
-
-Profile = Annotated[str | None, typer.Option(help="Whose test faces [default: the selected].")]
 
 
 @predictions_app.command("faces")
@@ -530,19 +526,21 @@ def studies_command(
     ] = False,
 ) -> None:
     """Run the experiments of studies.yaml that are missing; write metrics/studies/."""
-    from fsr_fer.pipeline.studies import run_studies
+    from fsr_fer.pipeline.params import read_params
+    from fsr_fer.pipeline.studies import experiments_of, run_studies
 
     root = tracking.find_root()
+    params = read_params(root / "params.yaml")
+    wanted = experiments_of(root, params, method or (), seeds, variant, ablations)
     with _going_on_later():
-        for path in run_studies(root, dry_run, method or (), seeds, variant, ablations):
+        for path in run_studies(root, params, wanted, dry_run):
             typer.echo(f"wrote {path.relative_to(root)}")
 
 
 def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path], None]) -> str:
     """Write a file below data/raw and track it with DVC; returns its path from ``root``.
 
-    Raises:
-        UserError: another one is there, and ``force`` is false.
+    UserError if another one is there, and ``force`` is false.
     """
     from fsr_fer.common.files import replacing
 

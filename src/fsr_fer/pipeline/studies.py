@@ -28,7 +28,7 @@ from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
 from fsr_fer.pipeline.git import commit_of, experiments
 from fsr_fer.pipeline.graph import graph_of
-from fsr_fer.pipeline.params import check_params, read_params
+from fsr_fer.pipeline.params import check_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
 from fsr_fer.pipeline.provenance.hashing import hashes_of
@@ -67,14 +67,6 @@ class Experiment:
     ablation: str | None = None
     methods: tuple[str, ...] = ()  # none: all
     study: str | None = None  # of some methods: its name
-
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        """Its values as `dvc exp run -S` gets them.
-
-        With ++, since what a method takes over from another (``based_on``) has no key of its own.
-        """
-        return tuple(f"++{value}" for value in self.values)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -167,20 +159,16 @@ def experiments_of(
     }
     if ablations and not changed:
         raise UserError(f"{STUDIES_FILE} has no ablation of {', '.join(methods)}")
-    profile = str(params["profile"]).replace("_", "-")
+    profile = params["profile"].replace("_", "-")
+    study = "_".join(filter(None, (variant, *methods))) or None
+    of_seeds = (study or "seed").replace("_", "-")
     found = []
     for seed in studies["seeds"][:seeds]:
         own = f"seed={seed}"
-        if methods:
-            study = "_".join((*((variant,) if variant else ()), *methods))
-            name = f"{profile}-{study}-{seed}".replace("_", "-")
-            values = (own, *variants[variant])
-            found.append(Experiment(name, seed, values, methods=tuple(methods), study=study))
-        else:
-            found.append(Experiment(f"{profile}-seed-{seed}", seed, (own,)))
+        full, values = f"{profile}-{of_seeds}-{seed}", (own, *variants[variant])
+        found.append(Experiment(full, seed, values, methods=tuple(methods), study=study))
         for name, entry in changed.items():
-            values = (own, *entry["values"])
-            full = f"{profile}-{name}-{seed}"
+            full, values = f"{profile}-{name}-{seed}", (own, *entry["values"])
             found.append(Experiment(full, seed, values, name, (entry["method"],)))
     return found
 
@@ -214,23 +202,15 @@ def _read_studies(path: Path) -> dict[str, Any]:
 
 
 def run_studies(
-    root: Path,
-    dry_run: bool = False,
-    methods: Sequence[str] = (),
-    seeds: int | None = None,
-    variant: str | None = None,
-    ablations: bool = False,
+    root: Path, params: Mapping[str, Any], wanted: Sequence[Experiment], dry_run: bool = False
 ) -> list[Path]:
-    """Run the experiments that are missing and write metrics/studies/<profile>_<study>.json.
+    """Run those ``wanted`` that are missing and write metrics/studies/<profile>_<study>.json.
 
-    The comparison of the methods is written before their ablations begin. ``methods`` and what
-    follows as ``experiments_of`` has them.
+    The comparison of the methods is written before their ablations begin.
 
     Raises:
         UserError: an experiment fails (its last lines are on stderr), or results are missing.
     """
-    params = read_params(root / "params.yaml")
-    wanted = experiments_of(root, params, methods, seeds, variant, ablations)
     for experiment in wanted:
         if experiment.ablation is None or experiment.seed == wanted[0].seed:
             experiment.check(params)  # for other seeds an ablation has the same values
@@ -238,33 +218,29 @@ def run_studies(
         code = {name: fingerprint(name) for name in stage_names()}
         data = hashes_of(_imported(root))
 
-    def made(experiments: Sequence[Experiment]) -> dict[Experiment, Revision]:
-        found = ((e, revision_of(root, e, params, code, data)) for e in experiments)
-        return {experiment: revision for experiment, revision in found if revision is not None}
+    def made(experiment: Experiment) -> Revision | None:
+        return revision_of(root, experiment, params, code, data)
 
-    def write(experiments: Sequence[Experiment]) -> list[Path]:
-        done = made(experiments)
-        for experiment in experiments:
-            if experiment not in done:
-                raise UserError(
-                    f"experiment {experiment.name} is not one of today's code, params and data; "
-                    "were they edited while it ran? The same command runs it again"
-                )
-        return _write_results(root, params, done)
-
-    before = made(wanted)
-    missing = [experiment for experiment in wanted if experiment not in before]
+    missing = [experiment for experiment in wanted if made(experiment) is None]
     duration = _duration(root, missing, params)
     print(f"{len(wanted)} experiments, {len(missing)} to run{duration}", flush=True)
     if dry_run:
         return []
+    written: list[Path] = []
+    done: dict[Experiment, Revision] = {}
     # All methods of a seed first: their networks are what the ablations start from.
-    whole = [experiment for experiment in wanted if experiment.ablation is None]
-    _run_all(root, [experiment for experiment in missing if experiment in whole])
-    written = write(whole)
-    if whole != wanted:
-        _run_all(root, [experiment for experiment in missing if experiment not in whole])
-        written = write(wanted)
+    for changes in (False, True):
+        part = [experiment for experiment in wanted if bool(experiment.ablation) == changes]
+        _run_all(root, [experiment for experiment in part if experiment in missing])
+        for experiment in part:
+            revision = made(experiment)
+            if revision is None:
+                raise UserError(
+                    f"experiment {experiment.name} is not one of today's code, params and data; "
+                    "were they edited while it ran? The same command runs it again"
+                )
+            done[experiment] = revision
+        written = _write_results(root, params, done) if part else written
     return written
 
 
@@ -300,7 +276,8 @@ def _run(root: Path, experiment: Experiment, processes: list[subprocess.Popen[st
     if head in experiments(root, experiment.name):
         ref = f"refs/exps/{head[:2]}/{head[2:]}/{experiment.name}"
         subprocess.run([*DVC, "exp", "remove", "--quiet", ref], cwd=root, check=True)
-    changes = [word for value in experiment.overrides for word in ("-S", value)]
+    # With ++, since what a method takes over from another (`based_on`) has no key of its own.
+    changes = [word for value in experiment.values for word in ("-S", f"++{value}")]
     # Not --quiet, which keeps DVC's errors back.
     words = ["exp", "run", "--temp", "-n", experiment.name, *changes, *experiment.targets]
     stash = f"refs/exps/celery/{experiment.name}"
@@ -371,38 +348,32 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
 def _write_results(
     root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
 ) -> list[Path]:
-    scales = params["scales"]
-    confidence = profile_values(params, params["profile"])["evaluate"]["confidence"]
-    plain = [run for run in runs if run.ablation is None]
-    by_method: dict[str, dict[int, PredictionTable]] = {}
-    changed: dict[str, dict[int, PredictionTable]] = {}
-    compared: dict[str, str] = {}
+    profile, scales = params["profile"], params["scales"]
+    confidence = profile_values(params, profile)["evaluate"]["confidence"]
+    tables: dict[tuple[str | None, str], dict[int, PredictionTable]] = {}
     for run, revision in runs.items():
         for method, table in _predictions(run, revision, params).items():
-            if run.ablation is None:
-                by_method.setdefault(method, {})[run.seed] = table
-            else:
-                changed.setdefault(run.ablation, {})[run.seed] = table
-                compared[run.ablation] = method
-    summary = seeds.summarise(by_method, scales, confidence)
+            tables.setdefault((run.ablation, method), {})[run.seed] = table
+    by_method = {method: own for (ablation, method), own in tables.items() if ablation is None}
     ablations = {}
-    for name, method in compared.items():
-        unchanged = {seed: by_method[method][seed] for seed in changed[name]}
-        tables = {method: unchanged, name: changed[name]}
-        ablations[name] = seeds.summarise(tables, scales, confidence)
-    study = plain[0].study
-    results = {study or "seeds": summary}
+    for (name, method), own in tables.items():
+        if name is not None:
+            unchanged = {seed: by_method[method][seed] for seed in own}
+            pair = {method: unchanged, name: own}
+            ablations[name] = seeds.summarise(pair, scales, confidence)
+    study = next(iter(runs)).study  # the first is no ablation
+    results = {study or "seeds": seeds.summarise(by_method, scales, confidence)}
     if ablations:
         results[f"{study}_ablations" if study else "ablations"] = ablations
     if study is None:
-        results["convergence"] = _convergence(runs, plain, by_method, params, confidence)
+        results["convergence"] = _convergence(runs, by_method, params, confidence)
     made_by = {
         run.name: {"revision": revision.commit, "values": list(run.values)}
         for run, revision in runs.items()
     }
     written = []
     for study, result in results.items():
-        path = root / RESULTS / f"{params['profile']}_{study}.json"
+        path = root / RESULTS / f"{profile}_{study}.json"
         write_json(path, {"runs": made_by, "results": result})
         written.append(path)
     return written
@@ -412,34 +383,31 @@ def _predictions(
     run: Experiment, revision: Revision, params: Mapping[str, Any]
 ) -> dict[str, PredictionTable]:
     """What the methods that a run has trained predict on the test faces."""
-    settings = run.settings(params)
-    names = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
-    if run.methods:  # of the others dvc.lock still has what they were before
-        names = list(run.methods)
-    paths = Paths(settings["profile"])
-    files = {name: paths.predictions(name).as_posix() for name in names}
-    class_names = tuple(settings["dataset"]["class_names"])
-    return {
-        name: parse_predictions(revision.output(file), file, class_names)
-        for name, file in files.items()
-    }
+    everything = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
+    class_names = tuple(run.settings(params)["dataset"]["class_names"])
+    found = {}
+    for method in run.methods or everything:  # dvc.lock still has what other methods were before
+        file = Paths(params["profile"]).predictions(method).as_posix()
+        found[method] = parse_predictions(revision.output(file), file, class_names)
+    return found
 
 
 def _convergence(
     runs: Mapping[Experiment, Revision],
-    plain: Sequence[Experiment],
     by_method: Mapping[str, Mapping[int, PredictionTable]],
     params: Mapping[str, Any],
     confidence: float,
 ) -> dict[str, Any]:
     """The paper's claim of section 4.3, from the validation curves of the two variants."""
-    file = "metrics/{}/fsr/{}/plots/metrics/{}.tsv"
     curves: dict[str, dict[int, convergence.Curve]] = {}
     test: dict[str, dict[int, float]] = {}
     for variant in convergence.VARIANTS:
-        path = file.format(params["profile"], variant, convergence.SCORE)
+        folder = Paths(params["profile"]).metrics / "fsr" / variant / "plots/metrics"
+        file = (folder / f"{convergence.SCORE}.tsv").as_posix()
         curves[variant] = {
-            run.seed: _curve((runs[run].read(path) or b"").decode()) for run in plain
+            run.seed: _curve((revision.read(file) or b"").decode())
+            for run, revision in runs.items()
+            if run.ablation is None
         }
         test[variant] = {
             seed: total_accuracy(predictions.labels, predictions.at(MEAN, params["scales"]))

@@ -3,7 +3,6 @@
 They are read through Git and DVC's cache; DVC itself only resolves the stages, once (graph.py).
 """
 
-import configparser
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,14 +119,10 @@ class Revision:
 
     @cached_property
     def _cache(self) -> Path:
-        place = "cache"
-        for file in (self.root / ".dvc/config", self.root / ".dvc/config.local"):
-            # DVC indents keys, which configparser may take for a line that goes on.
-            lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-            configuration = configparser.ConfigParser(strict=False, interpolation=None)
-            configuration.read_string("\n".join(line.strip() for line in lines))
-            place = configuration.get("cache", "dir", fallback=place)
-        return self.root / ".dvc" / place / "files/md5"
+        from dvc.config import Config
+
+        folder = self.root / ".dvc"
+        return Path(Config(str(folder))["cache"].get("dir", folder / "cache"), "files/md5")
 
 
 def find_revision(root: Path, name: str) -> Revision:
