@@ -344,28 +344,22 @@ def test_an_import_beside_faces_that_were_not_pulled_is_refused(
     assert run("import", "rafdb", faces, "--force")[0] == 0
 
 
-def test_weights_are_imported_once_and_replaced_only_on_demand(
+def test_weights_are_imported_and_not_in_place_of_those_not_pulled(
     project: Path, tmp_path: Path, run: Run, tracked: list[Path]
 ) -> None:
     import torch
 
     from tests.models import published
 
-    files = [tmp_path / f"{seed}.pt" for seed in range(2)]
     shapes = published.rcan(3, groups=1, blocks=1, f=4, reduction=2)
-    for seed, file in enumerate(files):
-        torch.save(published.filled(shapes, seed), file)
+    torch.save(published.filled(shapes, 0), tmp_path / "rcan.pt")
+    words = ("weights", "import", "rcan", tmp_path / "rcan.pt")
     target = project / "data/raw/weights/rcan_x3.safetensors"
-    code, out, _ = run("weights", "import", "rcan", files[0])
-    assert (code, tracked) == (0, [target])
+    code, out, _ = run(*words)
+    assert (code, tracked, target.is_file()) == (0, [target], True)
     assert "rcan_x3" in out
-    first = target.read_bytes()
-    assert run("weights", "import", "rcan", files[0])[0] == 0  # the same again is no conflict
-    assert "already holds other weights" in refused(run("weights", "import", "rcan", files[1]))
-    assert target.read_bytes() == first
     target.with_name("rcan_x3.safetensors.dvc").touch()
-    target.rename(target.with_name("elsewhere"))  # as in a clone before `dvc pull`
-    err = refused(run("weights", "import", "rcan", files[1]))
-    assert "is tracked but not here: `dvc pull" in err
-    assert run("weights", "import", "rcan", files[1], "--force")[0] == 0
-    assert target.read_bytes() != first
+    target.unlink()  # as in a clone before `dvc pull`
+    assert "is tracked but not here: `dvc pull" in refused(run(*words))
+    assert run(*words, "--force")[0] == 0
+    assert target.is_file()

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from fsr_fer.pipeline import code_fingerprint
-from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
 from tests import ROOT
@@ -68,13 +67,6 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed |= set(declared(name, "settings.json")) - {"dataset.class_names"}
         needed -= {"dataset.class_names"}
     assert set(declared(name, "settings.json")) == needed
-
-
-def test_a_super_resolution_network_is_trained_again_for_its_own_settings_alone() -> None:
-    graph = graph_of(ROOT)
-    common, own = ["seed", "natural", "sr.weights"], ["sr.rcan", "sr.rcan_training"]
-    assert graph["sr@rcan_x8"]["settings"] == [*common, *own]
-    assert graph["sr@meta_sr"]["settings"] == [*common, "sr.meta_sr", "sr.meta_sr_training"]
 
 
 def test_stages_scripts_and_nodes_share_their_names() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
-from dvc.utils.serialize import parse_yaml as dvc_parse
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
@@ -144,18 +143,6 @@ def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> 
     params["profiles"]["paper"]["finetune"]["mine"] = {"epochs": 0}
     with pytest.raises(SettingsError, match=r"profiles\.paper\.finetune\.mine\.epochs is 0"):
         check_params(params)
-
-
-SCALARS = """
-0666 08 007 -08 0o17 0x1f 0b11 1_000 1 -0 +1 2e-4 1E5 e5 1e 0e0 1e3 1E+3 .5 1. +.5e1 0.1.2 .nan .inf
--.inf yes no on off y n true True TRUE ~ null Null 12:30 1:20 2026-01-01 '1' "2" 1,000
-"""
-
-
-@pytest.mark.parametrize("scalar", SCALARS.split())
-def test_a_value_is_what_dvc_reads(scalar: str) -> None:
-    text = f"a: {scalar}\n"
-    assert repr(parse_yaml(text.encode(), "params.yaml")) == repr(dvc_parse(text, "params.yaml"))
 
 
 def test_yaml_is_that_of_version_1_2() -> None:

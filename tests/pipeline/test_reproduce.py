@@ -1,16 +1,10 @@
 """`fsr-fer repro`: what `dvc repro` does, side by side."""
 
 import contextlib
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fsr_fer.common.errors import UserError
@@ -18,17 +12,9 @@ from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.reproduce import reproduce, require_faces, times
 from tests import ROOT
-from tests.pipeline.provenance.conftest import edit, finished, own_environment, pipeline, shell
+from tests.pipeline.provenance.conftest import edit, finished, interrupt, pipeline, shell
 
 __all__ = ["finished", "pipeline"]  # fixtures
-
-
-RUN = """
-import pathlib, signal, sys
-from fsr_fer.pipeline.reproduce import reproduce
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a test in the background ignores
-reproduce(pathlib.Path(), int(sys.argv[1]))
-"""
 
 
 def test_side_by_side_and_one_by_one_end_with_the_same_lock(
@@ -118,21 +104,6 @@ def test_a_stage_that_fails_is_named_and_the_next_run_goes_on(
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_ends_it_ends_all_of_it(pipeline: Path, jobs: int) -> None:
-    edit(pipeline, "stages/step.py", "import hash", "import time; time.sleep(60); import hash")
-    started = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(jobs)],
-        cwd=pipeline,
-        env=own_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    whole = psutil.Process(started.pid)
-    while not any("step.py" in " ".join(child.cmdline()) for child in whole.children(True)):
-        assert started.poll() is None
-        time.sleep(0.1)
-    children = whole.children(recursive=True)
-    started.send_signal(signal.SIGINT)  # to it alone, as `kill` sends SIGTERM
-    _, said = started.communicate(timeout=60)
-    assert said.endswith("KeyboardInterrupt\n")
-    assert not any(child.is_running() for child in children)
+    edit(pipeline, "stages/step.py", "import hash", "import time; time.sleep(600); import hash")
+    program = "from fsr_fer.pipeline.reproduce import reproduce\n"
+    interrupt(pipeline, f"{program}reproduce(pathlib.Path(), {jobs})", "step.py")

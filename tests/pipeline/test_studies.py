@@ -2,17 +2,11 @@
 
 import contextlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -26,7 +20,7 @@ from fsr_fer.pipeline.profiles import effective_values
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.studies import Experiment, experiments_of, run_studies
 from tests import ROOT
-from tests.pipeline.provenance.conftest import commit, git_init, init, own_environment, shell
+from tests.pipeline.provenance.conftest import commit, git_init, init, interrupt, shell
 
 PARAMS = read_params(ROOT / "params.yaml")
 DATASET = {**PARAMS["dataset"], "class_names": ["a", "b"]}
@@ -57,17 +51,6 @@ def test_some_methods_are_compared_over_some_seeds(tmp_path: Path) -> None:
     assert [e.name for e in two] == [f"{name}-1", f"{name}-2"]
     assert two[0].targets == ("evaluate@mixed_resolution", "evaluate@orthogonal_updates")
     assert changed(effective_values(PARAMS), two[0].settings(PARAMS)) == {"seed"}
-    with pytest.raises(UserError, match="no method other; known: bicubic, rcan"):
-        experiments_of(ROOT, PARAMS, ["other"])
-    fewer = {name: own for name, own in PARAMS["methods"].items() if name != "fsr_plain"}
-    with pytest.raises(UserError, match=r"studies\.yaml: ablations\.no-gan: no method fsr_plain"):
-        experiments_of(ROOT, PARAMS | {"methods": fewer}, methods)
-    with pytest.raises(UserError, match=r"--seeds 6: studies\.yaml has 5 seeds"):
-        experiments_of(ROOT, PARAMS, methods, seeds=6)
-    for other in ({"seeds": 2}, {"variant": "long"}, {"ablations": True}):
-        with pytest.raises(UserError, match="name them with --method"):
-            experiments_of(ROOT, PARAMS, **other)
-
     runs: dict[Any, Any] = {
         two[0]: Run("c1", predictions(mixed_resolution="ab", orthogonal_updates="aa")),
         two[1]: Run("c2", predictions(mixed_resolution="bb", orthogonal_updates="ab")),
@@ -87,8 +70,6 @@ def test_a_variant_changes_what_it_names_for_all_methods() -> None:
     assert changed(effective_values(PARAMS), settings) == {"seed", "fsr", "finetune"}
     assert settings["fsr"]["learning_rate_milestones"] == [800, 1200, 1600, 2000]
     assert settings["finetune"]["orthogonal_updates"]["epochs"] == 64
-    with pytest.raises(UserError, match=r"studies\.yaml has no variant lon; known: long"):
-        experiments_of(ROOT, PARAMS, methods, variant="lon")
 
 
 def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
@@ -111,10 +92,30 @@ def test_the_ablations_of_some_methods_are_their_own(tmp_path: Path) -> None:
     pair = ablation["pairs"]["total_accuracy"]
     change = "orthogonal-updates-without-ema - orthogonal_updates"
     assert pair[change]["x2"]["values"] == [50, 0]
-    with pytest.raises(UserError, match=r"studies\.yaml has no ablation of bicubic"):
-        experiments_of(ROOT, PARAMS, ["bicubic"], ablations=True)
-    with pytest.raises(UserError, match="do not go together"):
-        experiments_of(ROOT, PARAMS, ["fsr_l2"], variant="long", ablations=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"methods": ["other"]}, "no method other; known: bicubic, rcan"),
+        ({"methods": ["rcan"], "seeds": 6}, r"--seeds 6: studies\.yaml has 5 seeds"),
+        ({"seeds": 2}, "name them with --method"),
+        ({"variant": "long"}, "name them with --method"),
+        ({"ablations": True}, "name them with --method"),
+        ({"methods": ["rcan"], "variant": "lon"}, r"studies\.yaml has no variant lon; known: long"),
+        ({"methods": ["bicubic"], "ablations": True}, r"studies\.yaml has no ablation of bicubic"),
+        ({"methods": ["fsr_l2"], "variant": "long", "ablations": True}, "do not go together"),
+    ],
+)
+def test_a_choice_that_makes_no_study_is_one_line(choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        experiments_of(ROOT, PARAMS, **choice)
+
+
+def test_an_ablation_of_a_method_that_is_gone_is_named() -> None:
+    fewer = {name: own for name, own in PARAMS["methods"].items() if name != "fsr_plain"}
+    with pytest.raises(UserError, match=r"studies\.yaml: ablations\.no-gan: no method fsr_plain"):
+        experiments_of(ROOT, PARAMS | {"methods": fewer})
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,8 @@ def test_a_file_of_studies_that_cannot_be_run_is_one_line(
 ) -> None:
     content = yaml.safe_load((ROOT / "studies.yaml").read_text()) | {key: value}
     (tmp_path / "studies.yaml").write_text(yaml.safe_dump(content))
-    shutil.copy(ROOT / "params.yaml", tmp_path)
     with pytest.raises(UserError, match=rf"studies\.yaml.*{message}"):
-        run_studies(tmp_path, dry_run=True)
+        run_studies(tmp_path, PARAMS, experiments_of(tmp_path, PARAMS), dry_run=True)
 
 
 def test_a_value_that_the_profile_replaces_is_refused() -> None:
@@ -179,7 +179,7 @@ def test_an_ablation_changes_what_its_stage_reads(ablation: Experiment) -> None:
 )
 def test_dvc_sets_what_the_settings_say(experiment: Experiment, tmp_path: Path) -> None:
     file = shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
-    apply_overrides(file, list(experiment.overrides))
+    apply_overrides(file, [f"++{value}" for value in experiment.values])
     assert effective_values(read_params(file)) == experiment.settings(PARAMS)
 
 
@@ -225,32 +225,34 @@ def test_an_experiment_that_became_another_is_no_result(monkeypatch: pytest.Monk
     monkeypatch.setattr(studies, "revision_of", lambda *words: None)
     monkeypatch.setattr(studies, "_run_all", lambda *words: None)
     with pytest.raises(UserError, match="small-seed-1 is not one of today's code, params and"):
-        run_studies(ROOT)
+        run_studies(ROOT, PARAMS, EXPERIMENTS)
 
 
 def test_what_is_missing_and_how_long_it_takes_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("params.yaml", "studies.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
+
+    def said(**choice: Any) -> str:
+        assert run_studies(tmp_path, PARAMS, experiments_of(ROOT, PARAMS, **choice), True) == []
+        return capsys.readouterr().out
+
     # All trained stages took half an hour, of which the ablations repeat a few minutes.
     for stage, seconds in {"pretrain": 1200, "fsr@plain": 600, "dataset": 9999}.items():
         record = tmp_path / f".runs/{stage}/1.json"
         record.parent.mkdir(parents=True)
         record.write_text(json.dumps({"seconds": seconds}))
-    assert run_studies(tmp_path, dry_run=True) == []
     monkeypatch.setattr(studies, "default_jobs", lambda: 2)
     hours = 5 * (1800 + 4 * 600) / 3600 / 2  # four ablations change fsr_plain
-    assert capsys.readouterr().out == (
-        f"55 experiments, 55 to run, about {hours:.1f} h by the last runs of their stages\n"
-    )
-    run_studies(tmp_path, dry_run=True, methods=["fsr_plain", "bicubic"], seeds=2)
-    assert f"about {2 * 1800 / 3600 / 2:.1f} h" in capsys.readouterr().out
-    run_studies(tmp_path, dry_run=True, methods=["rcan"], seeds=2)  # pretrained for each seed
-    assert f"about {2 * 1200 / 3600 / 2:.1f} h" in capsys.readouterr().out
+    last = f"about {hours:.1f} h by the last runs of their stages"
+    assert said() == f"55 experiments, 55 to run, {last}\n"
+    two = said(methods=["fsr_plain", "bicubic"], seeds=2)
+    assert f"about {2 * 1800 / 3600 / 2:.1f} h" in two
+    two = said(methods=["rcan"], seeds=2)  # pretrained for each seed
+    assert f"about {2 * 1200 / 3600 / 2:.1f} h" in two
     monkeypatch.setattr(studies, "revision_of", lambda *words: object())
-    assert run_studies(tmp_path, dry_run=True) == []
-    assert capsys.readouterr().out == "55 experiments, 0 to run\n"
+    assert said() == "55 experiments, 0 to run\n"
 
 
 def test_what_a_failed_experiment_said_last_is_shown(
@@ -262,15 +264,20 @@ def test_what_a_failed_experiment_said_last_is_shown(
     assert "not inside of a DVC repository" in said
 
 
+def project_of(root: Path, command: str) -> Path:
+    """Make ``root``, the current folder, a project whose one stage runs a command."""
+    stage = {"cmd": command, "params": ["seed"], "outs": ["out"]}
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": stage}}))
+    (root / "params.yaml").write_text("seed: 0\n")
+    init(root)
+    commit(root, "all")
+    return root
+
+
 def test_an_experiment_that_another_process_is_about_to_run_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    pipeline = {"cmd": "cp params.yaml out", "params": ["seed"], "outs": ["out"]}
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": pipeline}}))
-    (tmp_path / "params.yaml").write_text("seed: 0\n")
-    init(tmp_path)
-    commit(tmp_path, "all")
+    monkeypatch.chdir(project_of(tmp_path, "cp params.yaml out"))
     with Repo() as repo:
         queue = repo.experiments.tempdir_queue
         values = {"params.yaml": ["seed=2"]}
@@ -281,38 +288,16 @@ def test_an_experiment_that_another_process_is_about_to_run_is_left_to_it(
 
 
 STUDY = """
-import pathlib, signal
 from fsr_fer.pipeline import studies
-signal.signal(signal.SIGINT, signal.default_int_handler)
 studies.default_jobs = lambda: 1
 studies._run_all(pathlib.Path(), [studies.Experiment(n, 1, (f"seed={n}",)) for n in "12"])
 """
 
 
 def test_what_ends_a_study_ends_its_trainings(tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    pipeline = {"cmd": f"touch {begun}; sleep 60", "params": ["seed"], "outs": ["out"]}
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": pipeline}}))
-    (tmp_path / "params.yaml").write_text("seed: 0\n")
-    init(tmp_path)
-    commit(tmp_path, "all")
-    started = subprocess.Popen(
-        [sys.executable, "-c", STUDY],
-        cwd=tmp_path,
-        env=own_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not begun.exists():
-        assert started.poll() is None
-        time.sleep(0.1)
-    children = psutil.Process(started.pid).children(recursive=True)
+    interrupt(project_of(tmp_path, "sleep 600"), STUDY, "sleep 600")
     folders = tmp_path / ".dvc/tmp/exps/standalone"
-    assert len(list(folders.glob("tmp*"))) == 1
-    started.send_signal(signal.SIGINT)  # to it alone, as `kill` sends SIGTERM
-    _, said = started.communicate(timeout=60)
-    assert said.endswith("KeyboardInterrupt\n")
-    assert not any(child.is_running() for child in children)
+    assert folders.is_dir()
     assert not list(folders.glob("tmp*"))  # DVC has tidied up, and 2 has not begun
     assert not experiments(tmp_path, "1")
 
@@ -337,16 +322,11 @@ def test_seeds_run_before_their_ablations_and_a_failure_ends_the_study(
     monkeypatch.setattr(studies, "revision_of", lambda root, e, *_: e if e in begun else None)
     monkeypatch.setattr(studies, "_write_results", write)
     with pytest.raises(UserError, match="experiment small-no-gan-3 failed; the same command goes"):
-        run_studies(ROOT)
+        run_studies(ROOT, PARAMS, EXPERIMENTS)
     assert [e.seed for e in begun if e.ablation is None] == [1, 2, 3, 4, 5]
     assert all(e.ablation is None for e in begun[:5])
     assert len(written) == 1
     assert "5 of 5: small-seed-" in capsys.readouterr().out
-
-
-def test_curves_are_read_as_dvclive_writes_them() -> None:
-    curve = studies._curve("step\ttotal_accuracy\n50\t71.5\n100\t72.25\n")
-    assert [tuple(point.values()) for point in curve] == [(50, 71.5), (100, 72.25)]
 
 
 @dataclass
@@ -373,7 +353,7 @@ def predictions(**answers: str) -> dict[str, str]:
 
 
 def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) -> None:
-    curve = "step\ttotal_accuracy\n50\t40\n100\t60\n"
+    curve = "step\ttotal_accuracy\n50\t71.5\n100\t72.25\n"
     runs: dict[Any, Any] = {}
     for seed, plain in ((1, "ab"), (2, "bb")):
         files = predictions(fsr_plain=plain, fsr_reweighted="aa")
@@ -399,5 +379,7 @@ def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) ->
     assert pair["x2"]["values"] == [50, 100]
     on_test = convergence["results"]["accuracy"]["test_mean_of_scales"]
     assert on_test["difference"]["values"] == [50, 100]
+    last = convergence["results"]["accuracy"]["last_validation"]["plain"]
+    assert (last["mean"], convergence["results"]["iterations"]) == (72.25, 100)
     values = ["seed=2", "losses.gan_weight=0.0"]
     assert ablations["runs"]["no-gan-2"] == {"revision": "d2", "values": values}

@@ -32,7 +32,7 @@ from fsr_fer.pipeline.recovery import keep_lock, recover
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
 LONG = ("sr", "pretrain", "finetune", "distill", "fsr", "sr_faces", "restore")
-"""Stages of minutes: 100 seconds are assumed of those that have never run here, of the others 10."""
+"""Stages of minutes: where they have never run here, 100 seconds are assumed, of the others 10."""
 
 ASKED_EVERY = 5.0
 """Seconds after which a stage is told again to end: DVC may have started it after it was told."""

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 FILES = {
@@ -144,6 +147,29 @@ def shell(root: Path, *words: str) -> str:
     done = subprocess.run(words, cwd=root, env=own_environment(), capture_output=True, text=True)
     assert done.returncode == 0, (words, done.stdout, done.stderr)
     return done.stdout
+
+
+def interrupt(root: Path, program: str, begun: str) -> None:
+    """Run a program and Ctrl-C it once a process below it has ``begun`` in its words: all end."""
+    # In the background Python ignores Ctrl-C.
+    head = "import pathlib, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    started = subprocess.Popen(
+        [sys.executable, "-c", head + program],
+        cwd=root,
+        env=own_environment() | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    whole = psutil.Process(started.pid)
+    while not any(begun in " ".join(child.cmdline()) for child in whole.children(True)):
+        assert started.poll() is None
+        time.sleep(0.1)
+    children = whole.children(recursive=True)
+    started.send_signal(signal.SIGINT)  # to it alone, as `kill` sends SIGTERM
+    _, said = started.communicate(timeout=60)
+    assert said.endswith("KeyboardInterrupt\n")
+    assert not any(child.is_running() for child in children)
 
 
 def edit(root: Path, file: str, old: str, new: str) -> None:

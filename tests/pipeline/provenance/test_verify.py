@@ -1,15 +1,10 @@
 """`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
 
 import contextlib
-import os
 import re
 import shutil
-import signal
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fsr_fer.common.errors import UserError
@@ -20,7 +15,7 @@ from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.provenance.verify import verify
 from tests import ROOT
 from tests.conftest import Run, refused
-from tests.pipeline.provenance.conftest import commit, edit, init, shell
+from tests.pipeline.provenance.conftest import commit, edit, init, interrupt, shell
 from tests.pipeline.provenance.mutations import chosen, read, relock, write
 from tests.pipeline.provenance.test_trace import record
 from tests.pipeline.test_params import refresh
@@ -214,25 +209,9 @@ def test_a_replayed_command_that_fails_says_what_it_said(pipeline: Path) -> None
 
 
 def test_an_interrupted_replay_ends_its_stage(pipeline: Path) -> None:
-    (pipeline / "stages/report.py").write_text("import time; time.sleep(60)\n")
-
-    def interrupt() -> list[psutil.Process]:
-        while not any("report.py" in " ".join(child.cmdline()) for child in own.children(True)):
-            time.sleep(0.05)
-        children = own.children(True)
-        os.kill(own.pid, signal.SIGUSR1)
-        return children
-
-    own = psutil.Process()
-    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
-    try:
-        with contextlib.chdir(pipeline), ThreadPoolExecutor(1) as pool:
-            children = pool.submit(interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                replay(pipeline, "report")
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert not any(child.is_running() for child in children.result())
+    (pipeline / "stages/report.py").write_text("import time; time.sleep(600)\n")
+    program = "from fsr_fer.pipeline.provenance.replay import replay\n"
+    interrupt(pipeline, f"{program}replay(pathlib.Path(), 'report')", "report.py")
 
 
 def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
