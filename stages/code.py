@@ -1,14 +1,14 @@
 """Fingerprint the code that each stage runs: ``python -m stages.code``."""
 
 from fsr_fer.common.files import write_json
-from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
+from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.paths import CODE_FILE
 from fsr_fer.pipeline.run_stage import run_script
 
 
 def main() -> None:
     """Write ``code.json``: stage script, then its fingerprint."""
-    write_json(CODE_FILE, {name: fingerprint(name) for name in stage_names()})
+    write_json(CODE_FILE, fingerprints())
 
 
 if __name__ == "__main__":

@@ -426,8 +426,7 @@ def trace_command(
 @app.command("verify", rich_help_panel=REVIEW)
 def verify_command(
     replay: Annotated[
-        list[str] | None,
-        typer.Option(help="Run a stage again in a copy; compare its outputs."),
+        list[str] | None, typer.Option(help="Run a stage again in a copy; compare its outputs.")
     ] = None,
 ) -> None:
     """Check that files, params, code and the last commit match dvc.lock.
@@ -507,19 +506,12 @@ def studies_command(
         bool, typer.Option("--dry-run", help="Print how many are missing and how long they take.")
     ] = False,
     method: Annotated[
-        list[str] | None,
-        typer.Option(help="Compare only the methods named so.", show_default=False),
+        list[str] | None, typer.Option(help="Compare only the methods named so.")
     ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=2, help="With --method: how many seeds.", show_default=False),
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=2, help="With --method: how many seeds.")] = None,
     variant: Annotated[
         str | None,
-        typer.Option(
-            help="With --method: the values that studies.yaml has under this name.",
-            show_default=False,
-        ),
+        typer.Option(help="With --method: the values that studies.yaml has under this name."),
     ] = None,
     ablations: Annotated[
         bool, typer.Option("--ablations", help="With --method: its ablations as well.")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
 from tests import ROOT
@@ -118,22 +118,16 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    code_fingerprint.forget()  # of the folder that an earlier test was in
     return tmp_path
 
 
 def changed_by(path: str, old: str, new: str) -> set[str]:
-    before = _fingerprints()  # those after the last edit are still known
+    before = fingerprints()
     text = Path(path).read_text()
     assert text.count(old) >= 1, old
     Path(path).write_text(text.replace(old, new, 1))
-    code_fingerprint.forget()
-    after = _fingerprints()
+    after = fingerprints()
     return {name for name in before if before[name] != after[name]}
-
-
-def _fingerprints() -> dict[str, str]:
-    return {name: code_fingerprint.fingerprint(name) for name in code_fingerprint.stage_names()}
 
 
 def test_comments_docstrings_and_formatting_are_no_code(code: Path) -> None:
@@ -146,7 +140,7 @@ def test_comments_docstrings_and_formatting_are_no_code(code: Path) -> None:
 
 
 def test_code_changes_the_stages_that_reach_it_and_no_others(code: Path) -> None:
-    everything = set(code_fingerprint.stage_names())
+    everything = set(fingerprints())
     settings, losses = "src/fsr_fer/common/settings.py", "src/fsr_fer/training/losses.py"
     assert changed_by(settings, "FULL_SIZE = 100", "FULL_SIZE = 101") == everything
     assert changed_by(losses, "import torch\n", "import torch\n\nX = 1\n") == {"fsr"}

@@ -12,7 +12,7 @@ import pytest
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
 from fsr_fer.common.settings import SettingsError
-from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.params import SECTIONS, check_params, read_params
 from fsr_fer.pipeline.profiles import (
     edits_without_effect,
@@ -223,15 +223,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refresh() -> None:
     """What the stages ``settings`` and ``code`` do."""
     write_json(Path("settings.json"), effective_values(read_params()))
-    code_fingerprint.forget()
-    names = code_fingerprint.stage_names()
-    write_json(Path("code.json"), {name: code_fingerprint.fingerprint(name) for name in names})
+    write_json(Path("code.json"), fingerprints())
 
 
 def add_to_losses(line: str) -> None:
     path = Path("src/fsr_fer/training/losses.py")
     path.write_text(f"{path.read_text()}{line}\n")
-    code_fingerprint.forget()
 
 
 def test_a_stage_cannot_read_what_it_does_not_declare(project: Path) -> None:

@@ -20,15 +20,17 @@ _SKIPPED_FIELDS = {"ctx", "kind", "type_comment", "type_params", "type_ignores"}
 _SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def stage_names() -> list[str]:
-    return sorted(path.stem for path in STAGES.glob("*.py") if path.stem != "__init__")
+def fingerprints() -> dict[str, str]:
+    """The fingerprint of each stage's code, by its script's name."""
+    names = sorted(path.stem for path in STAGES.glob("*.py") if path.stem != "__init__")
+    return {name: fingerprint(name) for name in names}
 
 
 def fingerprint(stage: str) -> str:
     """The fingerprint of a stage's code, as it lies in the current folder."""
     digest = hashlib.sha256()
     for path in reached(stage):
-        digest.update(f"{path.as_posix()} {_content(path)}\n".encode())
+        digest.update(f"{path.as_posix()} {_meaning(path, path.read_bytes())}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -40,7 +42,7 @@ def reached(stage: str) -> list[Path]:
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
-            waiting += _imports(path, _tree(path)) if path.suffix == ".py" else []
+            waiting += _imports(path, path.read_bytes())
     packages = {path.parent for path in seen if path.is_relative_to(SOURCE)}
     data = (file for p in packages for file in (*p.glob("*"), *p.glob("templates/*")))
     seen |= {file for file in data if file.suffix in DATA_SUFFIXES}
@@ -60,27 +62,21 @@ def require_own_code(stage: str) -> None:
             assert path.resolve() in known, f"{stage} loaded {name} unnoticed"
 
 
-def forget() -> None:
-    """Clear the caches: files, or the current folder, may have changed."""
-    for cached in (_tree, _imports, _content):
-        cached.cache_clear()
-
-
 @functools.cache
-def _tree(path: Path) -> ast.Module:
+def _tree(path: Path, content: bytes) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes())
+        return ast.parse(content)
     except SyntaxError as error:
         raise UserError(f"{path}:{error.lineno}: {error.msg}") from error
 
 
 @functools.cache
-def _imports(path: Path, tree: ast.Module) -> list[Path]:
+def _imports(path: Path, content: bytes) -> list[Path]:
     """Modules of ours that a file imports when it runs, the packages on the way included."""
     found: list[Path] = []
     package = path.relative_to(SOURCE).parts[:-1] if path.is_relative_to(SOURCE) else ()
     lazy = path == SOURCE / PACKAGE / "__init__.py"  # what it exports is loaded on demand
-    for node in _running(tree, lazy):
+    for node in _running(_tree(path, content), lazy):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -108,10 +104,11 @@ def _running(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:
 
 
 @functools.cache
-def _content(path: Path) -> str:
+def _meaning(path: Path, content: bytes) -> str:
     """A hash of a file: of what Python makes of it, or of its bytes if it is none of Python's."""
-    meaning = _canonical(_tree(path)).encode() if path.suffix == ".py" else path.read_bytes()
-    return hashlib.sha256(meaning).hexdigest()
+    if path.suffix == ".py":
+        content = _canonical(_tree(path, content)).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _canonical(value: object) -> str:

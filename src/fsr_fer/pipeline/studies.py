@@ -25,7 +25,7 @@ from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.evaluation.statistics import total_accuracy
-from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
+from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.git import commit_of, experiments
 from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.params import check_params
@@ -215,7 +215,7 @@ def run_studies(
         if experiment.ablation is None or experiment.seed == wanted[0].seed:
             experiment.check(params)  # for other seeds an ablation has the same values
     with contextlib.chdir(root):  # code.json and the .dvc files may be of other code and data
-        code = {name: fingerprint(name) for name in stage_names()}
+        code = fingerprints()
         data = hashes_of(_imported(root))
 
     def made(experiment: Experiment) -> Revision | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline import code_fingerprint
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.provenance.replay import replay
 from fsr_fer.pipeline.provenance.revision import Revision
@@ -156,13 +155,10 @@ def test_code_and_settings_are_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     losses = "src/fsr_fer/training/losses.py"
     edit(tmp_path, losses, "import torch\n", "# a comment\nimport torch\n")
     edit(tmp_path, "params.yaml", "seed: 666 ", "seed:  666 # another comment ")
-    code_fingerprint.forget()
     assert findings(tmp_path) == []
     edit(tmp_path, losses, "# a comment", "import math")
     edit(tmp_path, "params.yaml", "\nseed:  666", "\nseed:  667")
-    code_fingerprint.forget()
     code, seed = findings(tmp_path)
-    code_fingerprint.forget()
     assert re.fullmatch("the code of .*fsr.* is not what code.json says: `dvc repro`", code)
     assert seed == "seed is 667; settings.json has 666: `dvc repro`"
 

@@ -11,7 +11,7 @@ import yaml
 from fsr_fer.common.files import write_json
 from fsr_fer.evaluation.predictions import PredictionTable
 from fsr_fer.evaluation.statistics import total_accuracy
-from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.code_fingerprint import fingerprint
 from fsr_fer.pipeline.profiles import effective_values, read_yaml
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes as md5
 from tests import ROOT
@@ -94,9 +94,8 @@ class Project:
         return key
 
     def _lock(self, outs: Mapping[str, str], faces: str) -> None:
-        code_fingerprint.forget()
         settings = effective_values(read_yaml(self.root / "params.yaml"))
-        code = {"report": code_fingerprint.fingerprint("report")}
+        code = {"report": fingerprint("report")}
         params = {"settings.json": settings, "code.json": code}
         for name, values in params.items():
             write_json(self.root / name, values)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
+from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.params import explaining
 from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, PARAMS_FILE, SETTINGS_FILE
@@ -73,7 +73,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
 def _code(root: Path) -> Iterator[str]:
     """code.json, made again instead of asking what it was made from: comments do not count."""
     before = Revision(root).values(CODE_FILE.name)
-    if changed := [name for name in stage_names() if fingerprint(name) != before.get(name)]:
+    if changed := [name for name, now in fingerprints().items() if now != before.get(name)]:
         yield f"the code of {some(changed)} is not what {CODE_FILE} says: `dvc repro`"
 
 

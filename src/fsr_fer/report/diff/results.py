@@ -10,7 +10,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
 from fsr_fer.evaluation.imported import GivenFace, given_faces, imported_file, parse_imported
 from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
-from fsr_fer.pipeline.code_fingerprint import fingerprint, stage_names
+from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import BASE, effective_values, flat, profile_values
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
@@ -147,5 +147,6 @@ class Results:
             ran = stage.get("params", {}).get(CODE_FILE.name, {})
             other |= {name for name, code in ran.items() if self.code.get(name, code) != code}
         if self.revision.commit is None and self.code:
-            other |= {name for name in stage_names() if fingerprint(name) != self.code.get(name)}
+            here = fingerprints()
+            other |= {name for name in here if here[name] != self.code.get(name)}
         return other
