@@ -50,11 +50,7 @@ def reached(stage: str) -> list[Path]:
 
 
 def require_own_code(stage: str) -> None:
-    """Check, after a stage has run, that all modules it loaded are part of its fingerprint.
-
-    Raises:
-        AssertionError: the search for imports has missed one.
-    """
+    """AssertionError if a module that a stage has loaded is not part of its fingerprint."""
     known = {path.resolve() for path in reached(stage)}
     for name, module in sys.modules.items():
         path = Path(getattr(module, "__file__", None) or "")

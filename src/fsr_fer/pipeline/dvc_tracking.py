@@ -6,11 +6,7 @@ from fsr_fer.common.errors import UserError
 
 
 def find_root() -> Path:
-    """The project we are in: the nearest folder upwards with params.yaml and .dvc in it.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The nearest folder upwards with params.yaml and .dvc in it; UserError if there is none."""
     start = Path.cwd()
     for folder in (start, *start.parents):
         if (folder / "params.yaml").is_file() and (folder / ".dvc").is_dir():
@@ -22,13 +18,10 @@ def find_root() -> Path:
 
 
 def track_with_dvc(folder: Path, *, root: Path, push: bool) -> None:
-    """Put ``folder`` (or a file) under DVC's control in ``root``.
+    """Put ``folder`` (or a file) under DVC's control in ``root``; UserError quotes a refusal.
 
     With ``push=False`` the data never leaves this machine through ``dvc push``: for pictures whose
     licence forbids to pass them on.
-
-    Raises:
-        UserError: DVC refuses; the message quotes it.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

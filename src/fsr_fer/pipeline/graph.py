@@ -25,10 +25,8 @@ def resolve_graph(root: Path, pipeline: bytes, params: bytes) -> Graph:
     """Resolve the contents of a dvc.yaml and its params.yaml with DVC.
 
     DVC takes a second, so results are cached by these contents below ``.runs`` of ``root`` (for an
-    experiment in a temporary folder: of the main workspace).
-
-    Raises:
-        UserError: DVC cannot read them, or is needed and not installed.
+    experiment in a temporary folder: of the main workspace). UserError if DVC cannot read them, or
+    is needed and not installed.
     """
     place = Path(os.environ.get("DVC_ROOT", root))
     kept = place / f".runs/graph-{md5_of_bytes(pipeline + params)}.json"

@@ -27,10 +27,8 @@ def load_method_model(
 
     It predicts what ``evaluate`` does for the same face: no calibration, and nothing is uncertain.
     ``device`` is as in FSR_FER_DEVICE, which is used if it is None. As a side effect torch computes
-    on one thread per calling thread.
-
-    Raises:
-        UserError: there is no such method, its network is missing, or it needs restored faces.
+    on one thread per calling thread. UserError if there is no such method, its network is missing,
+    or it needs restored faces.
     """
     try:
         root = find_root()

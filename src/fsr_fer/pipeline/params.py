@@ -76,11 +76,7 @@ KEYS = (*COMMON, *SECTIONS, *LISTED)
 
 
 def read_params(path: Path = PARAMS_FILE) -> Values:
-    """Read params.yaml and check it for every profile.
-
-    Raises:
-        UserError: something in it is wrong.
-    """
+    """Read params.yaml and check it for every profile; UserError if something in it is wrong."""
     params = read_yaml(path)
     try:
         check_params(params)
@@ -100,11 +96,7 @@ def explaining(path: Path) -> Iterator[None]:
 
 
 def selected_profile(root: Path, wanted: str | None = None) -> tuple[str, Values]:
-    """Name and values of the wanted profile, or of the one that params.yaml selects.
-
-    Raises:
-        UserError: there is none of this name, or params.yaml is wrong.
-    """
+    """Name and values of the profile ``wanted``, else of the selected one; UserError if none."""
     params = read_params(root / PARAMS_FILE)
     name = params["profile"] if wanted is None else wanted
     if name not in params["profiles"]:
@@ -114,11 +106,7 @@ def selected_profile(root: Path, wanted: str | None = None) -> tuple[str, Values
 
 
 def check_params(params: Mapping[str, Any]) -> None:
-    """Check everything params.yaml holds, for all profiles.
-
-    Raises:
-        SettingsError: one message for the first thing that is wrong.
-    """
+    """Check params.yaml for all profiles; a SettingsError says the first thing that is wrong."""
     known = ("profile", *KEYS, "profiles")
     require_keys(params, known, known)
     profiles = params["profiles"]

@@ -19,11 +19,7 @@ BASE = "based_on"
 
 
 def read_yaml(path: Path) -> Values:
-    """Read a YAML file that holds a mapping.
-
-    Raises:
-        UserError: it is missing, no YAML, holds no mapping, or has a key twice.
-    """
+    """Read a YAML file as ``parse_yaml`` does; UserError also if it is missing."""
     try:
         return parse_yaml(path.read_bytes(), path.name)
     except FileNotFoundError:
@@ -35,8 +31,7 @@ def read_yaml(path: Path) -> Values:
 def parse_yaml(content: bytes, name: str) -> Values:
     """The mapping in a YAML file, read as DVC reads it (YAML 1.2: 2e-4 is a number).
 
-    Raises:
-        UserError: it is no YAML, holds no mapping, has a key twice or one that is no text.
+    UserError if it is no YAML, holds no mapping, has a key twice or one that is no text.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -71,11 +66,7 @@ def _require_text_keys(values: Any, name: str) -> None:
 
 
 def effective_values(params: Mapping[str, Any]) -> Values:
-    """What settings.json holds: the values of the selected profile, as each stage reads them.
-
-    Raises:
-        SettingsError: a profile or method is based on one that does not exist.
-    """
+    """What settings.json holds: the selected profile's values for stages; SettingsError."""
     everything = {name: profile_values(params, name) for name in params["profiles"]}
     values = everything[params["profile"]]
     del values["review"]  # no stage reads it
@@ -101,11 +92,7 @@ def fsr_variant(values: Values, own: Values) -> Values:
 
 
 def profile_values(params: Mapping[str, Any], profile: str) -> Values:
-    """All values of one profile, in the form of params.yaml without ``profiles``.
-
-    Raises:
-        SettingsError: the profile or a method is based on one that does not exist.
-    """
+    """All values of a profile, in params.yaml's form; SettingsError if a base does not exist."""
     values: Values = {k: v for k, v in params.items() if k not in ("profile", "profiles")}
     values = _overlaid(values, _with_bases(params["profiles"], profile, "profiles"))
     methods = values["finetune"]

@@ -47,9 +47,7 @@ def recover(root: Path) -> None:
     """Restore a truncated dvc.lock, and release the locks of dead processes.
 
     No other process may run the pipeline meanwhile. The truncated dvc.lock is kept beside the copy.
-
-    Raises:
-        UserError: dvc.lock is damaged and there is no copy, or a merge left its markers in it.
+    UserError if there is no copy, or a merge left its markers in it.
     """
     _release_dead(root / RWLOCK)
     lock = root / LOCK_FILE

@@ -43,11 +43,8 @@ def reproduce(root: Path, jobs: int | None) -> None:
 
     ``root`` is the current folder. Without ``jobs``, see ``default_jobs``. If a stage fails or
     Ctrl-C is pressed, the others end too and keep their checkpoints. At the end `dvc repro` itself
-    confirms that everything is done.
-
-    Raises:
-        UserError: a stage failed (its output is on stderr), DVC cannot read the project, or another
-            process runs it.
+    confirms that everything is done. UserError if a stage failed (its output is on stderr), DVC
+    cannot read the project, or another process runs it.
     """
     with exclusive(root / ".runs" / "repro", "the pipeline"):
         recover(root)
@@ -72,11 +69,7 @@ def reproduce(root: Path, jobs: int | None) -> None:
 
 
 def require_faces(root: Path, params: Values) -> None:
-    """Check that the selected profile has faces, drawn by a stage or imported.
-
-    Raises:
-        UserError: it has none; the message has the command that imports them.
-    """
+    """UserError if the selected profile has no faces, with the command that imports them."""
     profile = params["profile"]
     folder = f"data/raw/{profile}"
     drawn = any(folder in node["outs"] for node in graph_of(root).values())

@@ -20,10 +20,7 @@ _STARTED = time.time()  # here, so that loading the libraries counts
 
 
 def run_stage(main: Callable[[Stage], None]) -> NoReturn:
-    """Call ``main`` with the stage that the command names, record the run and exit.
-
-    Exit codes are those of ``run_script``.
-    """
+    """Call ``main`` with the stage that the command names and record it; see ``run_script``."""
 
     def run() -> None:
         stage = load_stage("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))

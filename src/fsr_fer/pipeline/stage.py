@@ -76,20 +76,12 @@ class Stage:
         return {name: self.settings(MethodSettings, f"methods.{name}") for name in names}
 
     def settings(self, kind: type[T], section: str | None = None) -> T:
-        """A section of settings.json: the one ``kind`` is named after, or ``section``.
-
-        Raises:
-            KeyError: this stage does not declare it.
-        """
+        """The section that ``kind`` is named after, or ``section``; KeyError if not declared."""
         own = re.sub("([a-z])([A-Z])", r"\1_\2", kind.__name__.removesuffix("Settings")).lower()
         return build(kind, self.value(section or own), section or own)
 
     def value(self, key: str) -> Any:
-        """A declared value, or one within a declared section.
-
-        Raises:
-            KeyError: this stage does not declare it.
-        """
+        """A declared value, or one within a declared section; KeyError if it is not declared."""
         for declared, value in self.values.items():
             if key == declared:
                 return value
@@ -98,12 +90,9 @@ class Stage:
         raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
 
     def require_unchanged(self) -> None:
-        """Check after the run that inputs, values and code are those it began with.
+        """UserError if inputs, values or code have changed since the stage began.
 
-        DVC hashes them after a stage has ended; changed ones would be recorded for this result.
-
-        Raises:
-            UserError: a file has changed meanwhile; so that DVC records nothing.
+        DVC hashes them after it has ended, and would record changed ones for this result.
         """
         now = _stamps(self.deps)
         if changed := sorted(f for f in now.keys() | self.files if now.get(f) != self.files.get(f)):
@@ -117,9 +106,9 @@ class Stage:
         return hashes_of(self.deps)
 
     def fingerprint(self) -> str:
-        """A key made of all that the stage's result depends on: values, inputs, code.
+        """A key made of all that the result depends on: values, inputs, code.
 
-        A checkpoint under it can only be found by a run that would give the same result.
+        A checkpoint under it is found by runs alone that would give the same result.
         """
         return run_key(self.name, self.values, self.input_hashes, self.code)
 
@@ -127,9 +116,7 @@ class Stage:
 def load_stage(name: str) -> Stage:
     """The stage of dvc.yaml with a name such as ``fsr@plain``; ``a@b`` may be called ``a_b`` there.
 
-    Raises:
-        UserError: there is none, or settings.json or code.json is missing or not of the params
-            and code here.
+    UserError if there is none, or settings.json or code.json are not of the params and code here.
     """
     settings = read_json(SETTINGS_FILE)
     if settings != effective_values(read_yaml(PARAMS_FILE)):

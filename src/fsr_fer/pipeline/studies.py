@@ -77,11 +77,7 @@ class Experiment:
         return effective_values(self._changed(params))
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Check that its values are valid, and that the selected profile does not replace them.
-
-        Raises:
-            UserError: one is invalid or has no effect.
-        """
+        """UserError if a value is invalid, or without effect since the profile replaces it."""
         changed = self._changed(params)
         try:
             check_params(changed)
@@ -125,13 +121,9 @@ def experiments_of(
 ) -> list[Experiment]:
     """All experiments of studies.yaml for the selected profile, seed by seed.
 
-    With ``methods`` only these are compared, with ``ablations`` also their ablations. Only with
-    ``methods``: ``seeds``, to use the first so many seeds of the file, and ``variant``, to use the
-    values that the file has under this name.
-
-    Raises:
-        UserError: a method is none of the table's, the file has not so many seeds or no such
-            variant or no ablation of them, or one of these is asked for without ``methods``.
+    With ``methods`` only these are compared, with ``ablations`` also their ablations, with
+    ``seeds`` over the first so many seeds of the file, with ``variant`` with the values that the
+    file has under this name. UserError if a choice is not in the file, or is without ``methods``.
     """
     for method in methods:
         if method not in params["methods"]:
@@ -206,10 +198,8 @@ def run_studies(
 ) -> list[Path]:
     """Run those ``wanted`` that are missing and write metrics/studies/<profile>_<study>.json.
 
-    The comparison of the methods is written before their ablations begin.
-
-    Raises:
-        UserError: an experiment fails (its last lines are on stderr), or results are missing.
+    The comparison of the methods is written before their ablations begin. UserError if one fails
+    (its last lines are on stderr), or results are missing.
     """
     for experiment in wanted:
         if experiment.ablation is None or experiment.seed == wanted[0].seed:

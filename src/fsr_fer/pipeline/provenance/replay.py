@@ -22,10 +22,8 @@ from fsr_fer.pipeline.reproduce import begin, end
 def replay(root: Path, name: str) -> dict[str, bool]:
     """Run a stage again on the workspace's own inputs; by output, whether its bytes are the same.
 
-    ``root`` is the current folder.
-
-    Raises:
-        UserError: an input or output is missing, the command fails, or there is no repository.
+    ``root`` is the current folder. UserError if an input or output is missing, the command fails,
+    or there is no repository.
     """
     entry = Revision(root).lock[name]
     outs = [out["path"] for out in entry.get("outs", [])]

@@ -43,22 +43,15 @@ class Revision:
         return file.read_bytes() if file.is_file() else None
 
     def values(self, path: str) -> dict[str, Any]:
-        """A YAML or JSON file's keys, none if it is not there.
-
-        Raises:
-            UserError: it cannot be read.
-        """
+        """A YAML or JSON file's keys, none if it is not there; UserError if it cannot be read."""
         content = self.read(path)
         return {} if content is None else parse_yaml(content, f"{path} of {self.title}")
 
     @cached_property
     def lock(self) -> dict[str, dict[str, Any]]:
-        """The entry of each stage in dvc.lock: cmd, deps, params and outs; empty if it is missing.
+        """The entry of each stage of today in dvc.lock: cmd, deps, params, outs; empty without one.
 
-        DVC keeps entries of stages that no longer exist; they are left out.
-
-        Raises:
-            UserError: it is not what DVC writes, which it does in place: an interrupt cuts it off.
+        UserError if it is not what DVC writes, which it does in place: an interrupt cuts it off.
         """
         content = self.read(LOCK_FILE.name)
         if content is None:
@@ -81,11 +74,7 @@ class Revision:
         return {name: entry for name, entry in stages.items() if name in graph}
 
     def output(self, path: str) -> bytes:
-        """A file that a stage wrote or DVC tracks: from here or Git, else from DVC's cache.
-
-        Raises:
-            UserError: it is not on this machine.
-        """
+        """A file that a stage wrote or DVC tracks, of here, Git or DVC's cache; else UserError."""
         content = self.read(path) or self._cached(path) or self._tracked(path)
         if content is None:
             raise UserError(
@@ -128,8 +117,7 @@ class Revision:
 def find_revision(root: Path, name: str) -> Revision:
     """What a commit, branch, tag or experiment of that name is; "workspace" is the files here.
 
-    Raises:
-        UserError: the name is unknown or stands for several experiments.
+    UserError if the name is unknown or stands for several experiments.
     """
     if name == WORKSPACE:
         return Revision(root)

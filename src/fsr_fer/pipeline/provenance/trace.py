@@ -25,11 +25,8 @@ WIDTH, MOST_PARAMS = 100, 60
 def trace(revision: Revision, words: str) -> dict[str, Any]:
     """What ``words`` name and the stages that produced it, in order of running; ready for JSON.
 
-    ``words`` are a value (accuracy.fsr_plain.x8), its file (accuracy), a path in the project, or a
-    stage. For a value of one method, only the stages behind this method's predictions are listed.
-
-    Raises:
-        UserError: nothing of the pipeline is called that, or a file of it cannot be read.
+    ``words`` are as in ``find``. For a value of one method, only the stages behind this method's
+    predictions are listed. UserError if a file of the pipeline cannot be read.
     """
     lock = revision.lock
     if not lock:
@@ -62,10 +59,10 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
 
 
 def find(revision: Revision, words: str) -> tuple[str | None, Any, list[str]]:
-    """Path, value and writing stages of what ``words`` mean; None where there is none.
+    """Path, value and writing stages of what ``words`` mean, None where there is none.
 
-    Raises:
-        UserError: nothing of the pipeline is called that.
+    ``words`` are a value (accuracy.fsr_plain.x8), its file (accuracy), a path in the project, or a
+    stage; UserError if nothing of the pipeline is called that.
     """
     lock = revision.lock
     if names := [name for name in lock if words in (name, name.partition("@")[0])]:

@@ -23,15 +23,10 @@ Stages = Mapping[str, Mapping[str, Any]]
 def verify(root: Path) -> tuple[list[str], list[str]]:
     """Compare dvc.lock with everything that can contradict it; ``root`` is the current folder.
 
-    Returns findings, a sentence each, and the stages that ran here after the last commit: their
-    entries are correct, but no commit has them.
-
+    Returns findings, a sentence each, and the stages whose entries are right but newer than HEAD.
     Every byte is read. An entry that fits all files may still have been written by hand: it is
     accepted if HEAD has the same one, or if DVC or this project recorded such a run here. Without
-    Git, only the files are compared.
-
-    Raises:
-        UserError: dvc.lock is missing or damaged, or DVC cannot read the project.
+    Git, only the files are compared. UserError if DVC cannot read dvc.lock or the project.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
