@@ -1,6 +1,5 @@
 """`fsr-fer repro`: what `dvc repro` does, side by side."""
 
-import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -24,29 +23,24 @@ def test_side_by_side_and_one_by_one_end_with_the_same_lock(
     for root in (pipeline, other):
         edit(root, "params.yaml", "seed: 7", "seed: 8")
     shell(other, "dvc", "repro", "-q")
-    with contextlib.chdir(pipeline):
-        reproduce(Path(), jobs=3)
+    reproduce(Path(), jobs=3)
     assert (pipeline / "dvc.lock").read_text() == (other / "dvc.lock").read_text()
     said = capfd.readouterr().out
     order = re.findall(r"^(\S+) +\d+ s$", said, re.M)
     assert len(order) == 9
     assert (order[0], order[1], order[-1]) == ("prepare", "check", "report")
-    with contextlib.chdir(pipeline):
+    reproduce(Path(), jobs=None)
+    assert capfd.readouterr().out.endswith("Data and pipelines are up to date.\n")
+    said = pytest.raises(UserError, match=r"the pipeline is already running \(it holds")
+    with exclusive(Path(".runs/repro"), "another"), said:
         reproduce(Path(), jobs=None)
-        assert capfd.readouterr().out.endswith("Data and pipelines are up to date.\n")
-        with (
-            exclusive(Path(".runs/repro"), "another"),
-            pytest.raises(UserError, match=r"the pipeline is already running \(it holds"),
-        ):
-            reproduce(Path(), jobs=None)
 
 
 def test_what_reads_the_same_outputs_again_is_not_started(
     pipeline: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     edit(pipeline, "stages/predict.py", "import json", "# better said\nimport json")
-    with contextlib.chdir(pipeline):
-        reproduce(Path(), jobs=2)
+    reproduce(Path(), jobs=2)
     order = re.findall(r"^(\S+) +\d+ s$", capfd.readouterr().out, re.M)
     assert sorted(order) == ["predict@plain", "predict@sharp"]
     shell(pipeline, "dvc", "status", "-q")  # exit code 1 if anything had changed
@@ -93,12 +87,11 @@ def test_a_stage_that_fails_is_named_and_the_next_run_goes_on(
     edit(pipeline, "params.yaml", "sigma: 1.5e-1", "sigma: 0.3")
     fails = "row = sys.argv[1]; assert row != 'sharp'"
     edit(pipeline, "stages/predict.py", "row = sys.argv[1]", fails)
-    with contextlib.chdir(pipeline):
-        with pytest.raises(UserError, match=r"predict@sharp failed"):
-            reproduce(Path(), jobs=2)
-        assert "AssertionError" in capfd.readouterr().err
-        edit(pipeline, "stages/predict.py", fails, "row = sys.argv[1]")
+    with pytest.raises(UserError, match=r"predict@sharp failed"):
         reproduce(Path(), jobs=2)
+    assert "AssertionError" in capfd.readouterr().err
+    edit(pipeline, "stages/predict.py", fails, "row = sys.argv[1]")
+    reproduce(Path(), jobs=2)
     assert "train" not in capfd.readouterr().out
 
 

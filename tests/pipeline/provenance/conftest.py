@@ -210,6 +210,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pipeline(finished: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    return Path(shutil.copytree(finished, tmp_path / "pipeline", symlinks=True))
+def pipeline(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy that a test may change: the current folder."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    root = shutil.copytree(finished, tmp_path / "pipeline", symlinks=True)
+    monkeypatch.chdir(root)
+    return root

@@ -176,11 +176,7 @@ def record(root: Path, name: str) -> Path:
     )
 
 
-def test_the_record_of_a_run_is_found_again(
-    pipeline: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(pipeline)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
+def test_the_record_of_a_run_is_found_again(pipeline: Path) -> None:
     record(pipeline, "shrink@2")
     run = {s["name"]: s["run"] for s in traced(pipeline, "report")["stages"]}
     assert [name for name, found in run.items() if found] == ["shrink@2"]
@@ -200,7 +196,6 @@ def test_experiments_in_temporary_folders_record_into_the_main_workspace(
     pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
-    monkeypatch.chdir(pipeline)
     assert record(pipeline, "check").parent == tmp_path / "main" / RECORDS / "check"
     assert not (pipeline / RECORDS / "check").exists()
 
