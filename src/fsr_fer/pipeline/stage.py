@@ -141,15 +141,8 @@ def load_stage(name: str) -> Stage:
             f"{name} reads {error}, which {PARAMS_FILE} has no more; a row whose faces are "
             f"restored goes from the list of restore in {PIPELINE_FILE} as well"
         ) from None
-    return Stage(
-        name=name,
-        values=values,
-        deps=deps,
-        outs=tuple(map(Path, node["outs"])),
-        profile=settings["profile"],
-        code=code,
-        files=_stamps(deps),
-    )
+    outs = tuple(map(Path, node["outs"]))
+    return Stage(name, values, deps, outs, settings["profile"], code, _stamps(deps))
 
 
 def _stamps(deps: Iterable[Path]) -> dict[str, tuple[int, int]]:

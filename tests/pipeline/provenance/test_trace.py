@@ -176,7 +176,9 @@ def record(root: Path, name: str) -> Path:
     )
 
 
-def test_the_record_of_a_run_is_found_again(pipeline: Path) -> None:
+def test_the_record_of_a_run_is_found_again(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record(pipeline, "shrink@2")
     run = {s["name"]: s["run"] for s in traced(pipeline, "report")["stages"]}
     assert [name for name, found in run.items() if found] == ["shrink@2"]
@@ -190,11 +192,7 @@ def test_the_record_of_a_run_is_found_again(pipeline: Path) -> None:
         assert record_of(pipeline, "shrink@2", entry)
         entry[kind][0]["md5"] = "0" * 32
         assert record_of(pipeline, "shrink@2", entry) is None
-
-
-def test_experiments_in_temporary_folders_record_into_the_main_workspace(
-    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    # Experiments in temporary folders record into the main workspace.
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
     assert record(pipeline, "check").parent == tmp_path / "main" / RECORDS / "check"
     assert not (pipeline / RECORDS / "check").exists()
