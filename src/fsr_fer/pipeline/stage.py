@@ -118,8 +118,12 @@ def load_stage(name: str) -> Stage:
 
     UserError if there is none, or settings.json or code.json are not of the params and code here.
     """
-    settings = read_json(SETTINGS_FILE)
-    if settings != effective_values(read_yaml(PARAMS_FILE)):
+    settings, params = read_json(SETTINGS_FILE), read_yaml(PARAMS_FILE)
+    try:
+        fits = settings == effective_values(params)
+    except (AttributeError, KeyError, TypeError):  # the stage `settings` says what is wrong in it
+        fits = False
+    if not fits:
         raise UserError(f"{SETTINGS_FILE} is not of this {PARAMS_FILE}: `dvc repro settings`")
     graph = graph_of(Path())
     if name not in graph and (flat := name.replace("@", "_")) in graph:
