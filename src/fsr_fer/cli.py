@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -312,8 +313,8 @@ def predictions_import_command(
     table, notes = read_table(file.read_bytes(), file, manifest, values["scales"])
     faces = imported.given_faces((root / Paths(selected).manifest).read_bytes())
     target = root / imported.imported_file(selected, name)
-    write = partial(imported.write_imported, table=table, faces=faces)
-    relative = _put("predictions", target, root, force, write)
+    hashed = replace(table, hashes=tuple(sha256 for _, _, sha256 in faces))
+    relative = _put("predictions", target, root, force, hashed.write)
     typer.echo(f"imported {len(table.ids):,} faces at {', '.join(table.predicted)} into {relative}")
     for note in notes:
         typer.echo(f"note: {note}")

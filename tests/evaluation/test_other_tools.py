@@ -1,6 +1,7 @@
 """Other tools: the faces they are given, the table they give back, and what is wrong with it."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,9 @@ from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.evaluation.imported import (
-    GivenFace,
-    given_faces,
-    parse_imported,
-    read_imported,
-    write_imported,
-)
+from fsr_fer.evaluation.imported import read_imported
 from fsr_fer.evaluation.other_tools import read_table, write_faces
-from fsr_fer.evaluation.predictions import PredictionTable
+from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
 
 CLASSES = ("fear", "happiness", "anger")
 SCALES = (2, 8)
@@ -149,17 +144,16 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("manifest.csv").write_bytes(LISTED)
     path = Path("data/raw/predictions/tiny/tool.csv")
     table, _ = read("id,size,fear,anger\nb,x2,0.25,0.75\nc/d,x2,.5,.5\n")
-    write_imported(path, table, given_faces(LISTED))
+    replace(table, hashes=("1", "2")).write(path)
     return path
 
 
 def test_the_stored_form_names_each_face_by_its_pixels(stored: Path):
     text = "id,label,x2,x2.confidence,sha256\nb,fear,anger,0.750,1\nc/d,anger,fear,0.500,2\n"
     assert stored.read_text() == text
-    table, faces = parse_imported(stored.read_bytes(), stored, CLASSES)
+    table = parse_predictions(stored.read_bytes(), stored, CLASSES)
     assert named(table) == {"x2": ["anger", "fear"]}
-    assert table.labels.tolist() == [0, 2]
-    assert faces == [GivenFace("b", "fear", "1"), GivenFace("c/d", "anger", "2")]
+    assert table.faces == [("b", "fear", "1"), ("c/d", "anger", "2")]
 
 
 def test_all_tools_of_a_profile_are_read(stored: Path):
@@ -178,9 +172,14 @@ def test_predictions_for_other_faces_count_nothing(stored: Path, change: tuple[b
 def test_a_name_of_ours_and_a_damaged_or_missing_file_are_refused(stored: Path):
     with pytest.raises(UserError, match=r"tool\.csv is called like a method of params\.yaml"):
         read_imported("tiny", CLASSES, Path("manifest.csv"), ["tool"])
-    for content in ("id,size,label\nb,hr,fear\n", "", "id,label,sha256\nb\n", "a,sha256\n\xff,1\n"):
+    for content, message in (
+        ("id,size,label\nb,hr,fear\n", "was not written by `fsr-fer predictions import`"),
+        ("", "was not written by"),
+        ("id,label,sha256\nb\n", "no predictions"),
+        ("a,sha256\n\xff,1\n", "no predictions"),
+    ):
         stored.write_text(content)
-        with pytest.raises(UserError, match=r"tool\.csv"):
+        with pytest.raises(UserError, match=rf"tool\.csv.* {message}"):
             read_imported("tiny", CLASSES, Path("manifest.csv"), [])
     stored.rename(f"{stored}.dvc")
     with pytest.raises(UserError, match=r"tool\.csv is not here: `dvc checkout` or `dvc pull`"):

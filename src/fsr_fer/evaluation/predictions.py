@@ -20,6 +20,12 @@ MEAN = "mean"
 CONFIDENCE = ".confidence"
 """Ending of a column."""
 
+HASH = "sha256"
+"""The last column of predictions that were imported."""
+
+Face = tuple[str, str, str]
+"""Id, class name and SHA-256 of the pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionTable:
@@ -27,7 +33,7 @@ class PredictionTable:
 
     ``labels`` (int64 [N]) and ``predicted`` (int64 [N], keyed "hr", "x2", ...) hold positions in
     ``class_names``, ``confidence`` (float64 [N], same keys or none) the predicted class's
-    probability, 0 to 1.
+    probability, 0 to 1. Imported predictions have ``hashes``, the SHA-256 of each face's pixels.
     """
 
     ids: tuple[str, ...]
@@ -35,6 +41,13 @@ class PredictionTable:
     class_names: tuple[str, ...]
     predicted: Mapping[str, np.ndarray]
     confidence: Mapping[str, np.ndarray] = field(default_factory=dict)
+    hashes: tuple[str, ...] = ()
+
+    @property
+    def faces(self) -> list[Face]:
+        """The faces of imported predictions."""
+        labels = [self.class_names[label] for label in self.labels]
+        return list(zip(self.ids, labels, self.hashes, strict=True))
 
     def at(self, size: str, scales: Sequence[int]) -> np.ndarray:
         """Predicted classes at a size, int64 [1, N], or for ``MEAN`` at all scales, [S, N]."""
@@ -42,16 +55,18 @@ class PredictionTable:
         return np.stack([self.predicted[name] for name in sizes])
 
     def write(self, path: Path) -> None:
-        """Write ``id,label,hr,x2,...`` as class names, then ``hr.confidence,...``."""
+        """Write ``id,label,hr,x2,...`` as class names, then ``hr.confidence,...``, ``sha256``."""
         header = ["id", "label", *self.predicted]
         header += [name + CONFIDENCE for name in self.confidence]
+        header += [HASH] if self.hashes else []
         names = [
             [self.class_names[position] for position in column]
             for column in (self.labels, *self.predicted.values())
         ]
         # More decimals would differ with the number of threads.
         numbers = [[f"{p:.3f}" for p in column] for column in self.confidence.values()]
-        write_csv(path, header, zip(self.ids, *names, *numbers, strict=True))
+        hashes = [self.hashes] if self.hashes else []
+        write_csv(path, header, zip(self.ids, *names, *numbers, *hashes, strict=True))
 
 
 def common_sizes(tables: Collection[PredictionTable], scales: Sequence[int]) -> list[str]:
@@ -82,7 +97,7 @@ def parse_predictions(
             for name in header
             if name.endswith(CONFIDENCE)
         }
-        ids = columns.pop("id")
+        ids, hashes = columns.pop("id"), columns.pop(HASH, ())
         if unknown := set().union(*columns.values()) - set(class_names):
             raise UserError(f"{path}: classes {sorted(unknown)} are none of {list(class_names)}")
         classes = {
@@ -93,5 +108,10 @@ def parse_predictions(
     except (KeyError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: no predictions as `dvc repro` writes them ({error})") from None
     return PredictionTable(
-        ids=ids, labels=labels, class_names=class_names, predicted=classes, confidence=confidence
+        ids=ids,
+        labels=labels,
+        class_names=class_names,
+        predicted=classes,
+        confidence=confidence,
+        hashes=hashes,
     )

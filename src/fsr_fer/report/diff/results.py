@@ -8,8 +8,8 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
-from fsr_fer.evaluation.imported import GivenFace, given_faces, imported_file, parse_imported
-from fsr_fer.evaluation.predictions import PredictionTable, parse_predictions
+from fsr_fer.evaluation.imported import given_faces, imported_file
+from fsr_fer.evaluation.predictions import Face, PredictionTable, parse_predictions
 from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.paths import CODE_FILE, PARAMS_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import BASE, effective_values, flat, profile_values
@@ -88,18 +88,17 @@ class Results:
     def predictions(self) -> dict[str, PredictionTable]:
         """Predictions of each method; a method is missing if its file is not on this machine."""
         found = {}
-        here = f"of {self.revision.title}"
         for method in self.accuracy:
-            ours = Paths(self.profile).predictions(method).as_posix()
-            theirs = imported_file(self.profile, method).as_posix()
-            if content := self._output(ours):
-                found[method] = parse_predictions(content, f"{ours} {here}", self.class_names)
-            elif content := self._output(theirs):
-                found[method], _ = parse_imported(content, f"{theirs} {here}", self.class_names)
+            ours = Paths(self.profile).predictions(method)
+            for path in (ours, imported_file(self.profile, method)):
+                if content := self._output(path.as_posix()):
+                    where = f"{path} of {self.revision.title}"
+                    found[method] = parse_predictions(content, where, self.class_names)
+                    break
         return found
 
     @cached_property
-    def test_faces(self) -> list[GivenFace] | None:
+    def test_faces(self) -> list[Face] | None:
         """Each test face; None if the manifest is not on this machine."""
         content = self._output(Paths(self.profile).manifest.as_posix())
         return None if content is None else given_faces(content)
