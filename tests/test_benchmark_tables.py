@@ -14,10 +14,15 @@ def says(page: str, text: str) -> bool:
     return text in " ".join(page.split())
 
 
+def pixels(header: list[str]) -> list[str]:
+    """The sizes that a table has columns for, as the files name them."""
+    return [f"{int(cell.split()[0]):03d}" for cell in header[1:]]
+
+
 def test_percent_right_beside_other_tools() -> None:
     found = read("benchmarks/peers.json")
     header, *rows = table("percent correct", PREDICT)
-    sizes = [f"{int(cell.split()[0]):03d}" for cell in header[1:]]
+    sizes = pixels(header)
     expected = {}
     for source, name in SOURCES.items():
         own = found["percent_right"][source]
@@ -51,9 +56,8 @@ def test_percent_right_beside_other_tools() -> None:
 def test_accuracy_on_the_first_page() -> None:
     measured = read("benchmarks/peers.json")["percent_right"]["fer2013"]
     header, *rows = table("accuracy in percent", README)
-    sizes = [f"{int(cell.split()[0]):03d}" for cell in header[1:]]
     assert rows == [
-        [tool.split()[0], *(f"{measured[tool][size]['total']:.1f}" for size in sizes)]
+        [tool.split()[0], *(f"{measured[tool][size]['total']:.1f}" for size in pixels(header))]
         for tool in ("fsr-fer", "face-api 1.7.15", "fer 25.10.3")
     ]
 

@@ -19,7 +19,7 @@ from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
 from tests import sections
 from tests.data.test_downsampling import faces
-from tests.report.conftest import build_manifest
+from tests.report.conftest import build_manifest, save
 
 SMALL = sections.downsample(form="scale", restore="resize")
 SCALES = (2, 6)
@@ -36,13 +36,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Full-size faces, small ones of all, and restored ones of the test faces at x6 alone."""
     folder = tmp_path_factory.mktemp("faces")
     images = faces(NUM_FACES)
-    np.save(folder / "images.npy", images)
-    for name in ("small", "restored"):
-        (folder / name).mkdir()
+    save(folder / "images.npy", images)
     for scale in SCALES:
-        np.save(folder / f"small/x{scale}.npy", downsample(images, scale, SMALL))
-    small = np.load(folder / "small/x6.npy")
-    np.save(folder / "restored/x6.npy", restore(small[TEST], 6, SMALL))
+        save(folder / f"small/x{scale}.npy", downsample(images, scale, SMALL))
+    small = downsample(images, 6, SMALL)
+    save(folder / "restored/x6.npy", restore(small[TEST], 6, SMALL))
     return folder
 
 
@@ -67,8 +65,8 @@ def predict(data: Path, network: CovPoolFER) -> Predict:
     ) -> PredictionTable:
         opened = open_test_faces(data / "images.npy", data / folder, SCALES, TEST, SMALL)
         method = Method(network=network, generator=generator)
-        cpu, balance = torch.device("cpu"), PredictionSettings(class_balance=class_balance)
-        return predict_test_faces("mine", method, opened, manifest, balance, cpu)
+        balance = PredictionSettings(class_balance=class_balance)
+        return predict_test_faces("mine", method, opened, manifest, balance, torch.device("cpu"))
 
     return predict_faces
 
@@ -91,7 +89,7 @@ def test_predictions_are_the_networks_most_probable_classes(
             if generator is not None and column != "hr":
                 features = generator(features[:, None])
             confidence, expected = network.classifier(features)[1].softmax(dim=1).max(dim=1)
-        assert has_generator or len(set(classes.tolist())) > 1
+        assert generator or len(set(classes.tolist())) > 1
         np.testing.assert_array_equal(classes, expected.numpy())
         np.testing.assert_allclose(table.confidence[column], confidence.numpy(), atol=1e-5)
 

@@ -4,9 +4,10 @@ The small one has 60 faces, three methods and two scales; the full one every met
 table at every scale.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,10 @@ class Written:
     @property
     def page(self) -> str:
         return (self.directory / "index.html").read_text("utf-8")
+
+    def numbers(self, name: str) -> dict[str, dict[str, float]]:
+        """A metrics file: method, size, score."""
+        return json.loads((self.metrics / f"{name}.json").read_text())
 
 
 def write(inputs: ReportInputs, folder: Path) -> Written:
@@ -79,54 +84,49 @@ def build_inputs(
     ``percent`` of the test faces correct. ``colors`` of a face: (1, 1) makes it of one. ``changes``
     replace fields.
     """
-    number = sum(faces)
-    images = np.random.default_rng(5).integers(0, 256, (number, *colors, 3), dtype=np.uint8)
-    images = np.broadcast_to(images, (number, 100, 100, 3))
+    images = np.random.default_rng(5).integers(0, 256, (sum(faces), *colors, 3), dtype=np.uint8)
+    images = np.broadcast_to(images, (sum(faces), 100, 100, 3))
     save(folder / "dataset/images.npy", images)
     for scale in scales:
         side = math.ceil(100 / scale)
         save(folder / f"downsample/x{scale}.npy", images[:, :side, :side])
-    splits = [split for split, count in zip(SPLITS, faces, strict=True) for _ in range(count)]
-    manifest = build_manifest(splits, class_names)
+    manifest = build_manifest(np.repeat(SPLITS, faces).tolist(), class_names)
     sizes = ["hr", *(f"x{scale}" for scale in scales)]
     methods = {
         name: _predictions(manifest, dict(zip(sizes, shares, strict=True)))
         for name, shares in percent.items()
     }
-    values = {
-        "profile": "tiny",
-        "source": "csv",
-        "scales": scales,
-        "methods": methods,
-        "cost": {  # 46 million times 1, 2, 3, ...
-            name: {
-                "parameters": dict.fromkeys(method.predicted, 1_320_000),
-                "flop_per_face": dict.fromkeys(method.predicted, times * 46_000_000),
-                "eigen_flop_per_face": dict.fromkeys(method.predicted, 1000),
-            }
-            for times, (name, method) in enumerate(methods.items(), 1)
-        },
-        "manifest": manifest,
-        "data": folder,
-        "downsample": sections.downsample(),
-        "evaluate": EvaluateSettings(confidence=0.95, resamples=300, calibration_bins=15),
-        "settings": {"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
-        "example_faces": 4,
-        "seed": 3,
+    cost = {  # 46 million times 1, 2, 3, ...
+        name: {
+            "parameters": dict.fromkeys(method.predicted, 1_320_000),
+            "flop_per_face": dict.fromkeys(method.predicted, times * 46_000_000),
+            "eigen_flop_per_face": dict.fromkeys(method.predicted, 1000),
+        }
+        for times, (name, method) in enumerate(methods.items(), 1)
     }
-    return ReportInputs(**(values | changes))
+    inputs = ReportInputs(
+        profile="tiny",
+        source="csv",
+        scales=scales,
+        methods=methods,
+        cost=cost,
+        manifest=manifest,
+        data=folder,
+        downsample=sections.downsample(),
+        evaluate=EvaluateSettings(confidence=0.95, resamples=300, calibration_bins=15),
+        settings={"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
+        example_faces=4,
+        seed=3,
+    )
+    return replace(inputs, **changes)
 
 
 def _predictions(manifest: Manifest, percent: dict[str, int | None]) -> PredictionTable:
     """At each size so many percent correct, said with 0.8, the others with 0.45."""
     test = manifest.rows("test")
     labels, class_names = manifest.labels[test], manifest.class_names
-    order = np.random.default_rng(1).permutation(len(test))
-    wrong = {
-        size: 100 * order >= share * len(test)
-        for size, share in percent.items()
-        if share is not None
-    }
+    order = 100 * np.random.default_rng(1).permutation(len(test)) / len(test)
+    wrong = {size: order >= share for size, share in percent.items() if share is not None}
     next_class = (labels + 1) % len(class_names)
     return PredictionTable(
         ids=tuple(manifest.ids[i] for i in test),
