@@ -188,9 +188,7 @@ def original(weights: Weights, pixels: np.ndarray, pools: list[int]) -> np.ndarr
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="with pnet.pt, rnet.pt and onet.pt")
     folder = parser.parse_args().folder
     for letter, side, pools in (("p", 60, [2]), ("r", 24, [3, 3]), ("o", 48, [3, 3, 2])):

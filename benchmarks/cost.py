@@ -127,19 +127,18 @@ def measure(profile: str, device: str, cores: int, repeats: int) -> list[dict[st
                     if by_halves:
                         runs[row] = lambda read=read, halves=halves: list(pool.map(read, halves))
                 least = in_turns(*runs.values(), repeats=repeats)
-                for row, found in zip(runs, least, strict=True):
-                    lines.append(
-                        {
-                            "row": row,
-                            "column": column,
-                            "device": device,
-                            "cores": cores,
-                            "batch": batch,
-                            "faces_timed": counts[row],
-                            "ms_per_face": 1e3 * found.wall / counts[row],
-                            "processor_ms_per_face": 1e3 * found.processor / counts[row],
-                        }
-                    )
+                for (row, count), found in zip(counts.items(), least, strict=True):
+                    line = {
+                        "row": row,
+                        "column": column,
+                        "device": device,
+                        "cores": cores,
+                        "batch": batch,
+                        "faces_timed": count,
+                        "ms_per_face": 1e3 * found.wall / count,
+                        "processor_ms_per_face": 1e3 * found.processor / count,
+                    }
+                    lines.append(line)
                 print(f"  {device} {cores} {batch} {column}", file=sys.stderr, flush=True)
     return lines
 
@@ -160,19 +159,15 @@ def with_ratios(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for line in lines:
         base = plain[tuple(line[k] for k in same)]
-        times, processor_times = (
-            line[name] / base[name] for name in ("ms_per_face", "processor_ms_per_face")
-        )
-        found.append(
-            line
-            | {
-                "ms_per_face": round(line["ms_per_face"], 4),
-                "processor_ms_per_face": round(line["processor_ms_per_face"], 4),
-                "faces_per_second": round(1e3 / line["ms_per_face"], 2),
-                "times_plain": round(times, 3),
-                "times_plain_processor": round(processor_times, 3),
-            }
-        )
+        wall, processor = line["ms_per_face"], line["processor_ms_per_face"]
+        rounded = {
+            "ms_per_face": round(wall, 4),
+            "processor_ms_per_face": round(processor, 4),
+            "faces_per_second": round(1e3 / wall, 2),
+            "times_plain": round(wall / base["ms_per_face"], 3),
+            "times_plain_processor": round(processor / base["processor_ms_per_face"], 3),
+        }
+        found.append(line | rounded)
     return found
 
 

