@@ -159,12 +159,12 @@ def _labels(header: list[str], rows: Rows, class_names: Sequence[str]) -> np.nda
             f"column {more[0]!r} stands beside 'label'; expected the label alone, or a column per "
             "class without it"
         )
-    known = {row["label"]: class_position(row["label"], class_names, None) for _, row in rows}
-    for line, row in rows:
-        if known[row["label"]] is None:
-            expected = ", ".join(class_names)
-            raise UserError(f"line {line}: label {row['label']!r} is none of {expected}")
-    return np.array([known[row["label"]] for _, row in rows], np.int64)
+    labels = [class_position(row["label"], class_names, None) for _, row in rows]
+    if None in labels:
+        line, row = rows[labels.index(None)]
+        expected = ", ".join(class_names)
+        raise UserError(f"line {line}: label {row['label']!r} is none of {expected}")
+    return np.array(labels, np.int64)
 
 
 def _shares(

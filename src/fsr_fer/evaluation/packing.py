@@ -84,7 +84,17 @@ def degradations(seed: int) -> dict[str, Change]:
         return lambda faces, pixels: np.stack([shrink(face, pixels, kernel) for face in faces])
 
     def boxed(zoom: float, right: float) -> Change:
-        return lambda faces, pixels: bicubic(_other_box(faces, zoom, right), pixels)
+        """Cut by a box ``zoom`` times as large, moved by a share of its side; edges repeat."""
+        side = round(FULL_SIZE * zoom)
+        rows = (FULL_SIZE - side) // 2 + np.arange(side)
+        columns = (rows + round(right * FULL_SIZE)).clip(0, FULL_SIZE - 1)
+        box = rows.clip(0, FULL_SIZE - 1)[:, None], columns
+
+        def change(faces: np.ndarray, pixels: int) -> np.ndarray:
+            cut = np.ascontiguousarray(faces[:, *box])
+            return bicubic(bicubic(cut, FULL_SIZE), pixels)
+
+        return change
 
     def noisy(face: np.ndarray) -> np.ndarray:
         generator = np.random.default_rng([seed, zlib.crc32(face.tobytes())])
@@ -104,16 +114,6 @@ def degradations(seed: int) -> dict[str, Change]:
         "box 15 % too small": boxed(0.85, 0.0),
         "box 10 % too far right": boxed(1.0, 0.1),
     }
-
-
-def _other_box(faces: np.ndarray, zoom: float, right: float) -> np.ndarray:
-    """Faces cut by a box ``zoom`` times as large, moved by a share of its side; edges repeat."""
-    side = round(FULL_SIZE * zoom)
-    start = (FULL_SIZE - side) // 2
-    rows = np.arange(start, start + side).clip(0, FULL_SIZE - 1)
-    columns = (np.arange(start, start + side) + round(right * FULL_SIZE)).clip(0, FULL_SIZE - 1)
-    cut = np.ascontiguousarray(faces[:, rows[:, None], columns])
-    return bicubic(cut, FULL_SIZE)
 
 
 def logits_of(
