@@ -33,10 +33,6 @@ def test_tables_come_back_with_confidence_in_three_decimals(tmp_path):
     assert path.read_bytes() == first
 
 
-def test_a_file_from_before_confidence_was_kept_has_none():
-    assert parse_predictions(b"id,label,hr\na,neutral,neutral\n", "f", NAMES).confidence == {}
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -58,9 +54,8 @@ def test_bad_files_are_one_line(content, message):
 def test_the_mean_needs_every_scale_and_not_full_size():
     def table(*sizes):
         column = np.array([0])
-        return PredictionTable(
-            ids=("a",), labels=column, class_names=NAMES, predicted=dict.fromkeys(sizes, column)
-        )
+        predicted = dict.fromkeys(sizes, column)
+        return PredictionTable(ids=("a",), labels=column, class_names=NAMES, predicted=predicted)
 
     assert common_sizes([table("x2", "x4")], (2, 4)) == ["x2", "x4", "mean"]
     assert common_sizes([table("hr", "x2", "x4"), table("hr", "x4")], (2, 4)) == ["hr", "x4"]

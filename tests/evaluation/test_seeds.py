@@ -29,22 +29,15 @@ def test_pairs_are_of_one_seed_and_means_over_the_scales() -> None:
     rows = {
         "plain": {1: predictions(right, half, wrong), 2: predictions(right, right, wrong)},
         "mine": {1: predictions(right, right, half), 2: predictions(right, right, right)},
+        "part": {1: predictions(right, half), 2: predictions(right, half)},  # no x4, so no mean
     }
     summary = summarise(rows, (2, 4), 0.95)
     total = summary["scores"]["total_accuracy"]
     assert total["plain"]["mean"]["values"] == [25, 50]
     assert total["mine"]["x4"]["values"] == [50, 100]
     assert summary["scores"]["mean_class_accuracy"]["mine"]["x4"]["values"] == [33.333, 100]
-    pair = summary["pairs"]["total_accuracy"]["mine - plain"]
-    assert pair["mean"]["values"] == [50, 50]
-    assert (pair["mean"]["low"], pair["mean"]["high"]) == (50, 50)
-
-
-def test_a_row_without_some_scale_has_no_mean_and_is_compared_where_it_exists() -> None:
-    part = predictions([0, 0, 0, 1], [0, 0, 1, 0])
-    whole = predictions([0, 0, 0, 1], [0, 0, 0, 1], [1, 1, 1, 0])
-    summary = summarise({"part": {1: part, 2: part}, "mine": {1: whole, 2: whole}}, (2, 4), 0.95)
-    assert list(summary["scores"]["total_accuracy"]["part"]) == ["hr", "x2"]
-    pair = summary["pairs"]["total_accuracy"]["mine - part"]
-    assert list(pair) == ["hr", "x2"]
-    assert pair["x2"]["mean"] == 50
+    pairs = summary["pairs"]["total_accuracy"]
+    gain = pairs["mine - plain"]["mean"]
+    assert gain == {"mean": 50, "low": 50, "high": 50, "values": [50, 50]}
+    assert list(total["part"]) == list(pairs["part - mine"]) == ["hr", "x2"]
+    assert pairs["part - mine"]["x2"]["mean"] == -50
