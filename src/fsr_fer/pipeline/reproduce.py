@@ -31,8 +31,16 @@ from fsr_fer.pipeline.recovery import keep_lock, recover
 
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
-LONG = ("sr", "pretrain", "finetune", "distill", "fsr", "sr_faces", "restore")
-"""Stages of minutes: where they have never run here, 100 seconds are assumed, of the others 10."""
+GUESSES = {
+    "sr": 100,
+    "pretrain": 160,
+    "finetune": 160,
+    "distill": 230,
+    "fsr": 100,
+    "sr_faces": 100,
+    "restore": 60,
+}
+"""Seconds of the default's long stages, for those that have never run here; 10 for the others."""
 
 ASKED_EVERY = 5.0
 """Seconds after which a stage is told again to end: DVC may have started it after it was told."""
@@ -156,7 +164,7 @@ def _run_side_by_side(
     @cache
     def seconds_to_the_end(name: str) -> float:
         behind = [seconds_to_the_end(other) for other in inputs if name in inputs[other]]
-        guess = {"seconds": 100.0 if name.partition("@")[0] in LONG else 10.0}
+        guess = {"seconds": GUESSES.get(name.partition("@")[0], 10)}
         return float(runs.get(name, guess)["seconds"]) + max(behind, default=0.0)
 
     processes: dict[str, subprocess.Popen[str]] = {}

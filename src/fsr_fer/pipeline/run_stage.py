@@ -34,7 +34,11 @@ def run_stage(main: Callable[[Stage], None]) -> NoReturn:
 
 def run_script(main: Callable[[], None]) -> NoReturn:
     """Call ``main`` and exit: with code 1 and one line for a user's mistake, 130 for Ctrl-C."""
-    signal.signal(signal.SIGTERM, _terminate)
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(*(sys.modules["__main__"].__doc__ or "").splitlines()[:1])
+        sys.exit()
+    if "RANK" not in os.environ:  # torchrun's wait for one another in C++, where no handler runs
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
         require_own_code(Path(sys.argv[0]).stem)

@@ -1,7 +1,6 @@
 """The OpenAPI document of the service."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from importlib import metadata
 from typing import Any
 
@@ -11,7 +10,16 @@ from fsr_fer.predict.results import SMALLEST_FACE, Box
 from fsr_fer.serve.form import FIELDS, LARGEST_MIN_FACE, Limits
 
 NUMBER = {"type": ["number", "null"]}
-REFUSALS = (400, 403, 408, 413, 415, 422, 429, 503)
+REFUSALS = {
+    "400": "The form cannot be read.",
+    "403": "The request comes from another site's page, or asks for another host.",
+    "408": "It was not received and answered in time.",
+    "413": "Too many bytes, pictures, pixels or faces.",
+    "415": "It is no form.",
+    "422": "The form has something that makes no sense.",
+    "429": "Too many requests at a time.",
+    "503": "The service was ended meanwhile.",
+}
 
 
 def describe(card: Card, limits: Limits) -> dict[str, Any]:
@@ -65,7 +73,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
     answers = {"200": _answer("A row for each face.", _object({"predictions": rows}))}
     error = {"$ref": "#/components/schemas/Error"}
-    answers |= {str(status): _answer(HTTPStatus(status).phrase, error) for status in REFUSALS}
+    answers |= {status: _answer(text, error) for status, text in REFUSALS.items()}
     return {
         "summary": "Predict the expressions of faces.",
         "requestBody": {
