@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.data.fer2013 import FOLDERS, PARTS
 from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.data.listing import Source
 from fsr_fer.data.sources import open_source
@@ -24,8 +25,6 @@ from tests import ROOT
 from tests.data.raw_faces import CLASSES, build, edit_line, encoded, face_pixels, run_import, zip_of
 
 FERPLUS = ROOT.parent / "shared/data/ferplus/ferplus.zip"
-FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
-PARTS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
 RULES: tuple[VoteRule, ...] = ("ferplus", "strict", "plurality")
 
 
