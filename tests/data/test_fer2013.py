@@ -9,7 +9,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -116,9 +116,9 @@ def as_table(root: Path) -> Path:
     return root
 
 
-def as_tar(root: Path) -> Path:
-    path = root.with_suffix(".tar.gz")
-    with tarfile.open(path, "w:gz") as packed:
+def as_tar(root: Path, kind: Literal["gz", "bz2", "xz"] = "gz") -> Path:
+    path = root.with_suffix(f".tar.{kind}")
+    with tarfile.open(path, f"w:{kind}") as packed:
         packed.add(as_table(root), "fer2013")
     return path
 
@@ -131,6 +131,8 @@ FORMS: dict[str, Callable[[Path], Path]] = {
     "a table": as_table,
     "no suffix": lambda root: (as_table(root) / "fer2013.csv").rename(root / "fer2013"),
     "a tar": as_tar,
+    "a tar of bzip2": lambda root: as_tar(root, "bz2"),
+    "a tar of xz": lambda root: as_tar(root, "xz"),
 }
 
 

@@ -1,5 +1,6 @@
 """What may lie in a folder of pictures: a row each, the others read, never a traceback."""
 
+import json
 import os
 import socket
 import zlib
@@ -11,7 +12,7 @@ from PIL import Image
 from fsr_fer.predict.model import load
 from fsr_fer.predict.sources import find_pictures
 from tests.data.raw_faces import encoded
-from tests.predict.conftest import RED, Predict, json_rows, paint, scene
+from tests.predict.conftest import RED, Predict, paint, scene
 from tests.serve.conftest import serving
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
@@ -45,54 +46,95 @@ def with_chunk(name: bytes, data: bytes) -> bytes:
     return content[:33] + chunk(name, data) + content[33:]
 
 
-def level(value: float, kind: type) -> bytes:
-    return encoded(np.full((20, 20), value, kind), "TIFF")
+def changed(content: bytes, at: int, by: bytes) -> bytes:
+    return content[:at] + by + content[at + len(by) :]
 
 
-EXIF = Image.Exif()
-EXIF[0x0112] = 99  # no orientation
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return noise("JPEG", exif=exif)
+
+
+def level(value: float, kind: type = np.float32, file: str = "TIFF") -> bytes:
+    return encoded(np.full((20, 20), value, kind), file)
+
+
 PLAIN, NO_PICTURE = ("ok", ""), ("unreadable", "not a picture")
-DAMAGED, RED_ONE = ("unreadable", ""), ("ok", "red")
-# What the file holds, and what its row says: a status, and a part of its label or message. More
-# kinds of pictures are in tests/data/test_images.py, more kinds of damage in tests/test_fuzz.py.
+DAMAGED, MANY = ("unreadable", ""), ("unreadable", "pixels; no more are read")
+TINY, SEARCHED = ("too_small", "1 pixels"), ("no_face", "none of 10 pixels")
+# What the file holds, and what its row says: a status, and a part of its label or message.
 FILES: dict[str, tuple[bytes, tuple[str, str]]] = {
     "empty.jpg": (b"", ("unreadable", "is empty")),
     "text.jpg": (b"hello\n", NO_PICTURE),
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", NO_PICTURE),
+    "icon.png": (encoded(Image.new("RGB", (16, 16)), "ICO"), NO_PICTURE),
+    "weights.png": (b"\x80\x04cos\nsystem\n(S'false'\ntR.", NO_PICTURE),
     "before.jpg": (b"x" + noise("JPEG"), NO_PICTURE),
     "phone.jpg": (
         b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
         ("unreadable", "that can be read: jpeg, png, bmp, gif, tiff, webp, ppm"),
     ),
+    "after.jpg": (noise("JPEG") + b"<?php ?>" * 99, PLAIN),
     "after.png": (noise("PNG") + bytes(9999), PLAIN),
+    "filled.jpg": (noise("JPEG")[:900] + b"\xff\xd9", ("unreadable", "cut off")),
     "half.png": (noise("PNG")[:2000], ("unreadable", "cannot be decoded")),
+    "header.bmp": (noise("BMP")[:54], DAMAGED),
+    "animated-half.gif": (animated("GIF")[:60], DAMAGED),
     "half.ppm": (noise("PPM")[:900], DAMAGED),
+    "text.ppm": (b"P3 2 2 255 " + b"x" * 99, DAMAGED),
+    "magic.jpg": (b"\xff\xd8\xff", DAMAGED),
+    "magic.tiff": (b"II*\0\xff\xff\xff\x7f", DAMAGED),
     "circle.tiff": (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", DAMAGED),
     "magic.webp": (b"RIFF\xff\xff\xff\x7fWEBPVP8 ", DAMAGED),
+    "checksum.png": (changed(noise("PNG"), 29, b"\0\0\0\0"), DAMAGED),
+    "depth.png": (changed(noise("PNG"), 24, b"\x07"), DAMAGED),
+    "long-chunk.png": (changed(noise("PNG"), 33, b"\x7f\xff\xff\xff"), PLAIN),  # all is there
     "profile.png": (with_chunk(b"iCCP", b"a\0\0" + zlib.compress(b"no profile")), PLAIN),
     "text-bomb.png": (
         with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**23))),
         ("unreadable", "too large"),
     ),
-    "bomb.png": (bomb(), ("unreadable", "pixels; no more are read")),
+    "bomb.png": (bomb(), MANY),
+    "bomb.ppm": (b"P6 50000 50000 255\n", MANY),
+    "bomb.bmp": (changed(noise("BMP"), 18, b"\0\0\1\0\0\0\1\0"), MANY),
     "bomb.gif": (b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0", DAMAGED),
     "below-the-limit.png": (bomb(9000), DAMAGED),
     "no-pixels.png": (bomb(0), DAMAGED),
-    "nan.tiff": (level(float("nan"), np.float32), ("unreadable", "not finite")),
+    "nan.tiff": (level(float("nan")), ("unreadable", "not finite")),
+    "range.tiff": (level(200.0), ("unreadable", "grey values")),
     "integers.tiff": (level(-5, np.int32), ("unreadable", "grey")),
-    "animated.gif": (animated("GIF"), RED_ONE),
-    "animated.webp": (animated("WEBP"), RED_ONE),
-    "animated.png": (animated("PNG"), RED_ONE),
-    "pages.tiff": (animated("TIFF"), RED_ONE),
+    "grey-and-16-bit.tiff": (level(65535, np.uint16), ("ok", "0.33")),
+    "animated.gif": (animated("GIF"), ("ok", "red")),
+    "animated.webp": (animated("WEBP"), ("ok", "red")),
+    "animated.png": (animated("PNG"), ("ok", "red")),
+    "pages.tiff": (animated("TIFF"), ("ok", "red")),
+    "cmyk.jpg": (encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "JPEG"), ("ok", "red")),
+    "palette.gif": (encoded(Image.new("P", (20, 20)), "GIF", transparency=0), ("ok", "0.33")),
+    "palette.bmp": (noise("BMP", "P"), PLAIN),
     "bit.png": (encoded(Image.new("1", (20, 20), 1), "PNG"), PLAIN),
     "lab.tiff": (noise("TIFF", "LAB"), PLAIN),
-    "orientation.jpg": (noise("JPEG", exif=EXIF), PLAIN),
+    "ycbcr.tiff": (noise("TIFF", "YCbCr"), PLAIN),
+    "clear.webp": (encoded(Image.new("RGBA", (20, 20), (9, 9, 9, 0)), "WEBP"), ("ok", "0.33")),
+    "orientation.jpg": (turned(99), PLAIN),
+    "exif.jpg": (noise("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), PLAIN),
     "wrong-name.png": (noise("JPEG"), PLAIN),
     "no-suffix": (noise("JPEG"), PLAIN),
-    "line.png": (encoded(Image.new("RGB", (150, 1)), "PNG"), ("too_small", "1 pixels")),
-    "thread.png": (encoded(Image.new("RGB", (1, 30_000)), "PNG"), ("no_face", "none of 10 pixels")),
+    "one-pixel.png": (encoded(Image.new("RGB", (1, 1)), "PNG"), TINY),
+    "line.png": (encoded(Image.new("RGB", (150, 1)), "PNG"), TINY),
+    "high.png": (encoded(Image.new("RGB", (20, 201)), "PNG"), SEARCHED),
+    "thread.png": (encoded(Image.new("RGB", (1, 30_000)), "PNG"), SEARCHED),
+    "large-noise.png": (encoded(Image.fromarray(NOISE).resize((300, 230)), "PNG"), SEARCHED),
     "picture.mp4": (noise("JPEG"), ("unreadable", "no video that can be read")),
 }
+
+
+def read(predict: Predict, *words: object) -> list[dict[str, object]]:
+    code, out, err = predict(*words, "--format", "jsonl")
+    assert code == 0, err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def test_any_file_is_one_row_and_ends_no_batch(here: Path, predict: Predict) -> None:
@@ -101,7 +143,7 @@ def test_any_file_is_one_row_and_ends_no_batch(here: Path, predict: Predict) -> 
         (here / name).write_bytes(content)
         names += [name, "good.png"]
     paint(here / "good.png", RED)
-    rows = json_rows(predict, *names)
+    rows = read(predict, *names)
     assert [row["source"] for row in rows] == names
     assert all(row["label"] == "red" for row in rows[1::2])
     for row, (_, (status, said)) in zip(rows[::2], FILES.values(), strict=True):
@@ -140,7 +182,7 @@ def test_any_name_is_one_row(here: Path, predict: Predict) -> None:
     with open("terabyte.png", "wb") as file:
         file.truncate(2**40)  # takes no room on the disk
     for number, (source, (status, said)) in enumerate(ODD.items()):
-        (row,) = json_rows(predict, source)
+        (row,) = read(predict, source)
         assert (row["source"], row["status"]) == (source, status)
         assert said in f"{row['label']} {row['message']}", source
         for format in ("csv", "table"):  # one line, whatever the name
@@ -149,17 +191,16 @@ def test_any_name_is_one_row(here: Path, predict: Predict) -> None:
             assert (here / file_name).read_bytes().count(b"\n") == 2, source
 
 
-def test_a_list_of_any_lines_loses_none(here: Path, predict: Predict) -> None:
+def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
     paint(here / "good.png", RED)
     os.mkdir("folder.jpg")
-    lines = [b"", b"  ", b"good.png\r", b"folder.jpg", b"\xff\xfe", b"nul\0.png"]
-    lines += [bytes([byte]) * 3 + b".png" for byte in range(256) if byte != 10]
-    (here / "list.txt").write_bytes(b"\n".join([*lines, b"x" * 1_000_000, b"good.png"]))
-    rows = json_rows(predict, "@list.txt")
-    assert [row["status"] for row in rows] == ["ok", *["unreadable"] * 259, "ok"]
+    lines = [b"", b"  ", b"good.png\r", b"folder.jpg", b"\xff\xfe", b"nul\0.png", b"good.png"]
+    (here / "list.txt").write_bytes(b"\n".join(lines))
+    rows = read(predict, "@list.txt")
+    assert [row["status"] for row in rows] == ["ok", *["unreadable"] * 3, "ok"]
     assert rows[1]["message"] == "is a folder, not a picture"
     (here / "empty.txt").write_bytes(b"\n\n")
-    assert json_rows(predict, "@empty.txt") == []
+    assert read(predict, "@empty.txt") == []
 
 
 BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
@@ -170,14 +211,17 @@ BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "0,240,9,9": "outside the picture",
     "-9,0,9,9": "outside the picture",
     "0,-9,9,9": "outside the picture",
+    "-1e300,0,9,9": "outside the picture",
     "0,0,601,9": "more than 2 times",
     "0,0,1e-300,1e-300": "1 pixels; the model reads faces from 8",
     "nan,0,9,9": "not four finite numbers",
     "0,0,inf,9": "not four finite numbers",
+    "0,0,1e999,9": "not four finite numbers",
     "a,b,c,d": "not four finite numbers",
     ",,,": "not four finite numbers",
     "1,2": "not four finite numbers",
     "1,2,3,4,5,6": "3 pixels; the model",
+    '"1,5",0,9,9': "not four finite numbers",
     "295,235,20,20": "ok",
 }
 
@@ -186,35 +230,44 @@ def test_any_box_is_one_row(here: Path, predict: Predict) -> None:
     scene(here / "scene.png")
     lines = [f"scene.png,{box}\n" for box in BOXES]
     (here / "boxes.csv").write_text("image,x,y,width,height\n" + "".join(lines))
-    rows = json_rows(predict, "--boxes", "boxes.csv")
+    rows = read(predict, "--boxes", "boxes.csv")
     for row, (box, said) in zip(rows, BOXES.items(), strict=True):
         assert said in f"{row['status']} {row['label']} {row['message']}", (box, row)
 
 
 def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
     scene(here / "scene.png")
-    lines = ['{"image": "scene.png", "xywh": [30, 40, 20, 20]}']  # the first decides for the file
-    lines += ["null", "3", '"text"', "[" * 5000, "{"]
+    lines = ["null", "3", '"text"', "[" * 5000, "{"]
     lines += ['{"image": 3, "xywh": [0,0,9,9]}', '{"image": "", "xywh": [0,0,9,9]}']
     bad = ["null", "3", "{}", '"abcd"', "[1,2,3,[4]]", "[true,true,true,true]", "[NaN,0,9,9]"]
     bad += ["[0,0,Infinity,9]", f"[0,0,{'9' * 400},9]"]
     frames = ['[0,0,9,9], "frame": 0.5', '[0,0,9,9], "frame": true']
     good = ['[0,0,"9","9"]', '[0,0,9,9], "frame": 0']
     boxes = [f'{{"image": "scene.png", "xywh": {box}}}' for box in (*bad, *frames, *good)]
-    (here / "boxes.jsonl").write_text("\n".join(lines + boxes))
-    rows = json_rows(predict, "--boxes", "boxes.jsonl")
+    (here / "boxes.jsonl").write_text("\n".join([boxes[-1], *lines, *boxes]))
+    rows = read(predict, "--boxes", "boxes.jsonl")
     expected = ["ok"] + ["unreadable"] * 7 + ["bad_box"] * 9 + ["unreadable"] * 2 + ["ok"] * 2
     assert [row["status"] for row in rows] == expected
 
 
-def test_names_of_a_large_folder_are_read_as_they_come(here: Path) -> None:
+def test_a_list_of_any_bytes_loses_no_line(here: Path, predict: Predict) -> None:
+    lines = [bytes([byte]) * 3 + b".png" for byte in range(256) if byte != 10]
+    (here / "list.txt").write_bytes(b"\n".join([*lines, b"x" * 1_000_000]))
+    rows = read(predict, "@list.txt")
+    assert len(rows) == 256
+    assert {row["status"] for row in rows} == {"unreadable"}
+
+
+def test_names_of_a_large_folder_are_read_as_they_come(here: Path, predict: Predict) -> None:
     (here / "many").mkdir()
-    for number in range(500):
-        (here / f"many/{number:03d}.png").touch()
+    for number in range(5000):
+        (here / f"many/{number:04d}.png").touch()
     found = find_pictures(["many"])
-    assert next(found).source == "many/000.png"
-    os.remove("many/499.png")  # nothing looks at a picture before its turn
-    assert [picture.source for picture in found][-1] == "many/499.png"
+    assert next(found).source == "many/0000.png"
+    os.remove("many/4999.png")  # nothing looks at a picture before its turn
+    assert sum(1 for _ in found) == 4999
+    rows = read(predict, "many")
+    assert [row["source"] for row in rows] == [f"many/{number:04d}.png" for number in range(4999)]
 
 
 def test_the_service_gives_each_file_one_row_or_one_line(model_file: Path) -> None:
