@@ -11,8 +11,7 @@ from pathlib import Path
 from fsr_fer.common.errors import UserError
 from fsr_fer.evaluation.predictions import HASH, Face, PredictionTable, parse_predictions
 
-IMPORTED = Path("data/raw/predictions")
-"""Where `fsr-fer predictions import` puts them, in a folder for each profile."""
+IMPORTED = Path("data/raw/predictions")  # a folder for each profile
 
 
 def imported_file(profile: str, name: str) -> Path:

@@ -28,10 +28,9 @@ class Method:
     generator: Generator | None = None
 
     def to(self, device: torch.device) -> None:
-        """Move the networks."""
-        for network in (self.network, self.generator):
-            if network is not None:
-                network.to(device)
+        self.network.to(device)
+        if self.generator is not None:
+            self.generator.to(device)
 
     def logits(self, faces: Tensor, small: bool) -> Tensor:
         """Logits [B, classes] of uint8 [B, 100, 100, 3]; ``small``: once downsampled."""

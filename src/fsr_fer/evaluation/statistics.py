@@ -12,9 +12,7 @@ import numpy as np
 Score = Literal["total_accuracy", "mean_class_accuracy"]
 SCORES: tuple[Score, ...] = ("total_accuracy", "mean_class_accuracy")
 Seed = int | Sequence[int]
-
-Interval = tuple[float, float]
-"""Bounds, the lower one first."""
+Interval = tuple[float, float]  # lower and upper bound
 
 
 def observed(labels: np.ndarray, predicted: np.ndarray, score: Score) -> float:

@@ -113,7 +113,6 @@ def cost_figure(
 def _plot(
     axes: Axes, number: int, name: str, x: Sequence[float], y: Sequence[float], **changes: Any
 ) -> None:
-    """One method, in its style."""
     drawn = style(number)
     look = {"color": drawn.color, "marker": drawn.marker, "linestyle": drawn.linestyle}
     axes.plot(x, y, **{"label": name, "gid": f"line-m{number}", **look, **changes})

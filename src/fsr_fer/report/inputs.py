@@ -46,7 +46,6 @@ class ReportInputs:
 
     @property
     def scale_names(self) -> tuple[str, ...]:
-        """Names of the scales: "x2", "x3" and so on."""
         return tuple(f"x{scale}" for scale in self.scales)
 
     @property
@@ -67,7 +66,6 @@ class ReportInputs:
 
     @property
     def baseline(self) -> str:
-        """The first method."""
         return next(iter(self.methods))
 
     @property

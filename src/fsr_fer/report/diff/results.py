@@ -30,7 +30,6 @@ class Results:
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """All of params.yaml."""
         return self.revision.values(PARAMS_FILE.name)
 
     @cached_property
