@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsr_fer.evaluation.statistics import (
@@ -70,6 +70,7 @@ def test_mcnemar_agrees_with_whole_numbers(rarer, other, p_value):
         assert mcnemar_exact(first_only, second_only) == pytest.approx(p_value, rel=1e-9)
 
 
+@settings(deadline=None)  # on a busy machine
 @given(st.lists(st.integers(-7, 7), max_size=10))
 def test_the_sign_flip_p_value_is_the_share_of_sign_choices(gained):
     sums = np.array(list(itertools.product((-1, 1), repeat=len(gained)))) @ np.array(gained, int)
