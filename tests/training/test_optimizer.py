@@ -1,4 +1,4 @@
-"""Muon by hand, and what stops a step; Adam's are in test_readings and in golden.json."""
+"""TensorFlow's Adam and Muon by hand, and what stops a step."""
 
 import math
 
@@ -7,6 +7,24 @@ import pytest
 import torch
 
 from fsr_fer.training.optimizer import Muon, TensorFlowAdam, orthogonal
+
+
+def test_adam_follows_tensorflows_rule_by_hand() -> None:
+    layer = torch.nn.Linear(2, 1, bias=False, dtype=torch.float64)
+    weight = layer.weight
+    optimizer = TensorFlowAdam(layer, learning_rate=0.1, epsilon=0.1, weight_decay=0.05)
+    expected = weight.detach().numpy().copy()
+    mean = square = np.zeros((1, 2))
+    for t in range(1, 6):
+        gradient = np.array([[0.3, -2.0]]) * t
+        weight.grad = torch.from_numpy(gradient.copy())
+        optimizer.step()
+        gradient = gradient + 0.05 * expected
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 0.1 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        expected = expected - rate * mean / (np.sqrt(square) + 0.1)
+        np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=1e-12)
 
 
 def test_a_non_finite_gradient_updates_nothing() -> None:

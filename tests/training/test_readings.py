@@ -24,7 +24,7 @@ from fsr_fer.features.packing import pack
 from fsr_fer.features.pairs import FeaturePairs
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
 from fsr_fer.training.fit import Run
-from fsr_fer.training.fsr import FsrTrainer, draw_batch, train_fsr
+from fsr_fer.training.fsr import Batch, FsrTrainer, draw_batch, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
 from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
@@ -242,6 +242,15 @@ def test_the_generators_gradient(reading: str, choice: dict[str, Any] | None) ->
         weight = (chosen.sigma - probability_of_the_truth(subject, judged, labels)) ** chosen.r
         weight = weight.detach() if chosen.detach else weight
     assert_gradient(subject.generator, (weight * terms).mean(), generator)
+
+
+def test_the_l2_phase_minimises_the_plain_sum_whatever_the_weights() -> None:
+    subject = trainer("released", reweight_settings("released"))
+    lr, hr, labels, interpolation = batch(FACES)
+    generator = copy.deepcopy(subject.generator)
+    loss = ((generator(lr) - hr) ** 2).sum(dim=(1, 2, 3)).mean()
+    subject.l2_step(Batch(lr, hr, labels, interpolation))
+    assert_gradient(subject.generator, loss, generator)
 
 
 # CovPoolFER's
