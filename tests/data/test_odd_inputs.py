@@ -231,7 +231,7 @@ def test_who_is_on_a_picture_is_found_in_its_name(
         run_import("csv", csv_folder, tmp_path / "b/raw", subject_from="(.)")
 
 
-def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path) -> None:
+def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path, csv_folder: Path) -> None:
     """Reading them would never end."""
     folder = class_folders / "train" / CLASSES[0]
     os.mkfifo(folder / "pipe.png")
@@ -243,3 +243,6 @@ def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path) -> None:
     os.mkfifo(class_folders / "fer2013")
     with pytest.raises(UserError, match="nothing of FER2013 in it"):
         open_source("fer2013", class_folders, CLASSES)
+    os.mkfifo(csv_folder / "images.zip")
+    with pytest.raises(UserError, match=r"images\.zip is no regular file"):
+        open_source("csv", csv_folder, CLASSES)

@@ -302,11 +302,13 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict) -> N
         (["faces", "--output", "no/out.csv"], "there is no folder no"),
         (["faces", "--output", "o.txt", "--resume"], "a table cannot be read back"),
         (["faces/b.png", "--boxes", "boxes.csv"], "--boxes names the pictures itself"),
+        (["faces", "--annotate", "new", "--output", "no/out.csv"], "there is no folder no"),
         (["faces", "--annotate", "faces/b.png"], "is a file; expected a folder"),
         (["faces", "--annotate", "faces"], "holds files already"),
     ):
         assert message in refused(predict(*words)), words
     assert not (here / "o.txt").exists()
+    assert not (here / "new").exists()
     assert predict("faces", "--output", "o.json")[0] == 0
     assert json.loads((here / "o.json").read_text().splitlines()[0])["label"] == "green"
     assert predict("faces", "--output", "o.txt")[0] == 0

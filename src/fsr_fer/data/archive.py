@@ -77,7 +77,10 @@ class FolderFiles:
 
     def open_zip(self, name: str) -> ZipFiles:
         """A zip in this folder; UserError if it is damaged."""
-        return ZipFiles(self.path / name)
+        try:
+            return ZipFiles(self.path / name, self.open(name))
+        except UnreadableFileError as error:
+            raise UserError(f"{self.path / name} {error}") from error
 
 
 UNREADABLE: tuple[type[Exception], ...] = (

@@ -139,8 +139,6 @@ def predict_command(
     part, parts = _part(shard)
     if output == Path("-"):
         output = None
-    if annotate is not None:
-        _prepare_folder(annotate, resume, [] if boxes else given)
     reader = load(model, profile=profile, device=device)
     chosen = format or SUFFIX_FORMATS.get(output.suffix.lower() if output else "", "table")
     lines = Lines(chosen, reader.class_names)
@@ -167,6 +165,7 @@ def predict_command(
     if annotate is not None:
         from fsr_fer.predict.annotate import save
 
+        _prepare_folder(annotate, resume, [] if boxes else given)
         finished = partial(save, annotate)
     stream = _open(output, lines, done.size)
     progress = _Progress(done, live=sys.stderr.isatty() and not stream.isatty())
