@@ -52,6 +52,7 @@ def json_rows(predict: Predict, *words: object) -> list[dict[str, Any]]:
     """The rows of a run without mistakes, as it writes them in JSON."""
     code, out, err = predict(*words, "--format", "jsonl")
     assert code == 0, err
+    assert "Traceback" not in err
     assert err.count("\n") == 1
     return [json.loads(line) for line in out.splitlines()]
 

@@ -1,6 +1,5 @@
 """What may lie in a folder of pictures: a row each, the others read, never a traceback."""
 
-import json
 import os
 import socket
 import zlib
@@ -12,7 +11,7 @@ from PIL import Image
 from fsr_fer.predict.model import load
 from fsr_fer.predict.sources import find_pictures
 from tests.data.raw_faces import encoded
-from tests.predict.conftest import RED, Predict, paint, scene
+from tests.predict.conftest import RED, Predict, json_rows, paint, scene
 from tests.serve.conftest import serving
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
@@ -129,21 +128,13 @@ FILES: dict[str, tuple[bytes, tuple[str, str]]] = {
 }
 
 
-def read(predict: Predict, *words: object) -> list[dict[str, object]]:
-    code, out, err = predict(*words, "--format", "jsonl")
-    assert code == 0, err
-    assert "Traceback" not in err
-    assert err.count("\n") == 1
-    return [json.loads(line) for line in out.splitlines()]
-
-
 def test_any_file_is_one_row_and_ends_no_batch(here: Path, predict: Predict) -> None:
     names = []
     for name, (content, _) in FILES.items():
         (here / name).write_bytes(content)
         names += [name, "good.png"]
     paint(here / "good.png", RED)
-    rows = read(predict, *names)
+    rows = json_rows(predict, *names)
     assert [row["source"] for row in rows] == names
     assert all(row["label"] == "red" for row in rows[1::2])
     for row, (_, (status, said)) in zip(rows[::2], FILES.values(), strict=True):
@@ -182,7 +173,7 @@ def test_any_name_is_one_row(here: Path, predict: Predict) -> None:
     with open("terabyte.png", "wb") as file:
         file.truncate(2**40)  # takes no room on the disk
     for number, (source, (status, said)) in enumerate(ODD.items()):
-        (row,) = read(predict, source)
+        (row,) = json_rows(predict, source)
         assert (row["source"], row["status"]) == (source, status)
         assert said in f"{row['label']} {row['message']}", source
         for format in ("csv", "table"):  # one line, whatever the name
@@ -196,11 +187,11 @@ def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
     os.mkdir("folder.jpg")
     lines = [b"", b"  ", b"good.png\r", b"folder.jpg", b"\xff\xfe", b"nul\0.png", b"good.png"]
     (here / "list.txt").write_bytes(b"\n".join(lines))
-    rows = read(predict, "@list.txt")
+    rows = json_rows(predict, "@list.txt")
     assert [row["status"] for row in rows] == ["ok", *["unreadable"] * 3, "ok"]
     assert rows[1]["message"] == "is a folder, not a picture"
     (here / "empty.txt").write_bytes(b"\n\n")
-    assert read(predict, "@empty.txt") == []
+    assert json_rows(predict, "@empty.txt") == []
 
 
 BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
@@ -230,7 +221,7 @@ def test_any_box_is_one_row(here: Path, predict: Predict) -> None:
     scene(here / "scene.png")
     lines = [f"scene.png,{box}\n" for box in BOXES]
     (here / "boxes.csv").write_text("image,x,y,width,height\n" + "".join(lines))
-    rows = read(predict, "--boxes", "boxes.csv")
+    rows = json_rows(predict, "--boxes", "boxes.csv")
     for row, (box, said) in zip(rows, BOXES.items(), strict=True):
         assert said in f"{row['status']} {row['label']} {row['message']}", (box, row)
 
@@ -245,7 +236,7 @@ def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
     good = ['[0,0,"9","9"]', '[0,0,9,9], "frame": 0']
     boxes = [f'{{"image": "scene.png", "xywh": {box}}}' for box in (*bad, *frames, *good)]
     (here / "boxes.jsonl").write_text("\n".join([boxes[-1], *lines, *boxes]))
-    rows = read(predict, "--boxes", "boxes.jsonl")
+    rows = json_rows(predict, "--boxes", "boxes.jsonl")
     expected = ["ok"] + ["unreadable"] * 7 + ["bad_box"] * 9 + ["unreadable"] * 2 + ["ok"] * 2
     assert [row["status"] for row in rows] == expected
 
@@ -253,7 +244,7 @@ def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
 def test_a_list_of_any_bytes_loses_no_line(here: Path, predict: Predict) -> None:
     lines = [bytes([byte]) * 3 + b".png" for byte in range(256) if byte != 10]
     (here / "list.txt").write_bytes(b"\n".join([*lines, b"x" * 1_000_000]))
-    rows = read(predict, "@list.txt")
+    rows = json_rows(predict, "@list.txt")
     assert len(rows) == 256
     assert {row["status"] for row in rows} == {"unreadable"}
 
@@ -266,7 +257,7 @@ def test_names_of_a_large_folder_are_read_as_they_come(here: Path, predict: Pred
     assert next(found).source == "many/0000.png"
     os.remove("many/4999.png")  # nothing looks at a picture before its turn
     assert sum(1 for _ in found) == 4999
-    rows = read(predict, "many")
+    rows = json_rows(predict, "many")
     assert [row["source"] for row in rows] == [f"many/{number:04d}.png" for number in range(4999)]
 
 
