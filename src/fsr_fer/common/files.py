@@ -14,7 +14,10 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError, refusal
 
-PART_SUFFIX = ".part"
+
+def part_of(path: Path) -> Path:
+    """Where ``replacing`` has its file or folder written; Git and DVC ignore it."""
+    return path.with_name(f".{path.name}.part")
 
 
 @contextlib.contextmanager
@@ -24,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The parent folder is created. On an error (a full disk is a UserError) ``path`` stays as it was.
     Works for a file and for a folder, which the caller makes; a folder replaces a folder.
     """
-    part = path.with_name(path.name + PART_SUFFIX)
+    part = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(part)
@@ -33,9 +36,13 @@ def replacing(path: Path) -> Iterator[Path]:
             _remove(path)
         os.replace(part, path)
     except BaseException as error:
-        _remove(part)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(refusal(OSError(error.errno, "", str(path)))) from error
+        with contextlib.suppress(OSError):  # else this would hide the error
+            _remove(part)
+        if isinstance(error, OSError):
+            if error.filename == str(part):
+                error.filename = str(path)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise UserError(refusal(OSError(error.errno, "", str(path)))) from error
         raise
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fsr_fer.common.distributed import barrier, is_first, share
-from fsr_fer.common.files import PART_SUFFIX, replacing
+from fsr_fer.common.files import part_of, replacing
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.features.packing import pack, triangle_size
 from fsr_fer.models.covpool import FeatureExtractor, standardise
@@ -40,7 +40,7 @@ def write_features(
         features = extractor(standardise(few))
         return pack(features) if symmetric else features
 
-    part = path.with_name(path.name + PART_SUFFIX)
+    part = part_of(path)
     with replacing(path) if is_first() else contextlib.nullcontext():
         if is_first():
             np.lib.format.open_memmap(part, "w+", dtype, shape)  # a header, and room for all rows
