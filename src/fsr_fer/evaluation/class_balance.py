@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fsr_fer.common.settings import NotNegativeFloat
-
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionSettings:
     """``class_balance`` times the log class shares is subtracted from all logits (equation 9).
 
-    With probabilities that are calibrated 0 gets most faces right, 1 the best mean over classes.
+    With probabilities that are calibrated 0 gets most faces right, 1 the best mean over classes;
+    a method that was trained with a class balance gets most faces right below 0.
     """
 
-    class_balance: NotNegativeFloat
+    class_balance: float
 
 
 def log_class_shares(labels: np.ndarray, classes: int) -> np.ndarray:
