@@ -7,12 +7,16 @@ import pytest
 from fsr_fer.common.files import replacing, write_text
 
 
+def fail_half_way(part: Path) -> None:
+    part.write_text("half")
+    raise ValueError("half way")
+
+
 def test_a_file_is_replaced_whole_and_nothing_else_is_touched(tmp_path: Path) -> None:
     (tmp_path / "a.csv.part").write_text("the user's own")
     write_text(tmp_path / "a.csv", "new")
     with pytest.raises(ValueError, match="half way"), replacing(tmp_path / "a.csv") as part:
-        part.write_text("half")
-        raise ValueError("half way")
+        fail_half_way(part)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a.csv": "new",
         "a.csv.part": "the user's own",
