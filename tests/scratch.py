@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -44,6 +45,7 @@ class Scratch:
         own = {
             "FSR_FER_DEVICE": "cpu",
             "HOME": str(self.home),
+            "PATH": f"{self.root / '.venv/bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(self.root / "src"),
         }
         return own_environment() | own
@@ -82,8 +84,11 @@ class Scratch:
         path.write_text(yaml.safe_dump(values, sort_keys=False, width=10_000))
 
 
-def clone(folder: Path, cache: Path) -> Scratch:
-    """What lies in this repository, committed or not, cloned, with every profile made tiny."""
+def clone(folder: Path, cache: Path, python: Path) -> Scratch:
+    """What lies in this repository, committed or not, cloned, with every profile made tiny.
+
+    ``python`` stands in for the one of its environment.
+    """
     made = Scratch(folder / "fsr-fer", folder / "home")
     made.home.mkdir(parents=True)
     shell(folder, "git", "clone", "--quiet", str(ROOT), str(made.root))
@@ -94,7 +99,7 @@ def clone(folder: Path, cache: Path) -> Scratch:
             (made.root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, made.root / name)
     _make_tiny(made.root)
-    _lend_the_environment(made.root)
+    _lend_the_environment(made.root, python)
     made.must(
         "git config --global user.name Reader\n"
         "git config --global user.email reader@example.org\n"
@@ -154,10 +159,13 @@ def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
         body["deps"] = [dep for dep in body.get("deps", []) if not unwanted.search(dep)]
 
 
-def _lend_the_environment(root: Path) -> None:
+def _lend_the_environment(root: Path, python: Path) -> None:
     """Give `make` the environment that this test runs in instead of installing one."""
-    (root / ".venv").mkdir()
-    for name in ("bin", "lib", "pyvenv.cfg"):
+    (root / ".venv/bin").mkdir(parents=True)
+    for file in (Path(sys.prefix) / "bin").iterdir():
+        own = python if file.name == "python" else file
+        (root / ".venv/bin" / file.name).symlink_to(own)
+    for name in ("lib", "pyvenv.cfg"):
         if (Path(sys.prefix) / name).exists():
             (root / ".venv" / name).symlink_to(Path(sys.prefix) / name)
     (root / ".venv/ready").touch()

@@ -20,6 +20,7 @@ import yaml
 from fsr_fer import cli
 from tests.pages import MARKERS, PAGES, ROOT, SHELL, anchors, blocks, links, prose, spans
 from tests.scratch import MINUTES, Scratch, clone, lend_faces
+from tests.stage_server import stage_server
 
 RUN_PAGES = [
     page
@@ -39,20 +40,20 @@ def typed(
 ) -> Iterator[dict[Path, Future[str]]]:
     """The outcome of typing each page that was asked for, some pages at a time."""
     folder = tmp_path_factory.mktemp("docs")
-    finished = clone(folder / "finished", folder / "cache")
-    # A commit with results behind the last one, for what looks back.
-    finished.must(
-        "make repro\ngit add --all\ngit commit --quiet --message Results\n"
-        "dvc commit --quiet\ndvc exp save --quiet --name kept\ngit diff --exit-code\n"
-        "git commit --quiet --allow-empty --message Later\n"
-    )
-    lend_faces(finished.root / "data/raw/small", finished.root)
-    wanted = {
-        item.callspec.params["page"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.name.startswith("test_a_reader_can_type")
-    }
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with stage_server(folder / "server") as python, ThreadPoolExecutor(AT_A_TIME) as pool:
+        finished = clone(folder / "finished", folder / "cache", python)
+        # A commit with results behind the last one, for what looks back.
+        finished.must(
+            "make repro\ngit add --all\ngit commit --quiet --message Results\n"
+            "dvc commit --quiet\ndvc exp save --quiet --name kept\ngit diff --exit-code\n"
+            "git commit --quiet --allow-empty --message Later\n"
+        )
+        lend_faces(finished.root / "data/raw/small", finished.root)
+        wanted = {
+            item.callspec.params["page"]
+            for item in request.session.items
+            if isinstance(item, pytest.Function) and item.name.startswith("test_a_reader_can_type")
+        }
         yield {
             page: pool.submit(type_page, page, finished.copy(folder / page.stem))
             for page in RUN_PAGES

@@ -21,6 +21,7 @@ from fsr_fer.pipeline import run_stage
 from fsr_fer.pipeline.stage import Stage, _stamps
 from tests import ROOT
 from tests.pipeline.provenance.conftest import own_environment, shell
+from tests.stage_server import stage_server
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 FSR_VARIANTS, FINETUNED, METHODS = (
@@ -72,9 +73,11 @@ def workspace(folder: Path) -> Path:
     return folder
 
 
-def run_python(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    folder: Path, *command: str, python: str | Path = sys.executable
+) -> subprocess.CompletedProcess[str]:
     environment = own_environment() | {"FSR_FER_DEVICE": "cpu"}
-    words = [sys.executable, *command]
+    words = [str(python), *command]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
 
 
@@ -90,10 +93,11 @@ def run_all(folder: Path) -> None:
         *[("sr_faces",), *each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
         *[*each("evaluate", *METHODS), ("cost",), ("pack",), ("report",)],
     ]
-    server = ROOT / "tests/pipeline/forks.py"
-    done = run_python(folder, str(server), *map(" ".join, commands))
-    assert done.returncode == 0, done.stderr
-    assert "%|" not in done.stderr  # off a terminal: no progress bars in a log
+    with stage_server(folder.parent / "server") as python:
+        for script, *items in commands:
+            done = run_python(folder, "-m", f"stages.{script}", *items, python=python)
+            assert done.returncode == 0, done.stderr
+            assert "%|" not in done.stderr  # off a terminal: no progress bars in a log
 
 
 @pytest.fixture
