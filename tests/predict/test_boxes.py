@@ -93,8 +93,10 @@ def test_a_later_line_without_a_box_ends_nothing(tmp_path: Path) -> None:
 
 def test_a_picture_without_a_face_has_no_boxes(tmp_path: Path) -> None:
     empty, part = read(tmp_path / "b.csv", "image,x,y,w,h\na,,, ,\nb,1,2,3,4\nb,,,,\n")
-    (null,) = read(tmp_path / "b.jsonl", '{"image": "a", "box": null}\n')
-    assert empty.boxes == null.boxes == ()
+    nulls = '"x": null, "y": null, "w": null, "h": null'  # as pandas writes them
+    for keys in ('"box": null', '"xywh": null', nulls, f'"box": {{{nulls}}}'):
+        (null,) = read(tmp_path / "b.jsonl", f'{{"image": "a", {keys}}}\n')
+        assert empty.boxes == null.boxes == (), keys
     assert part.boxes is not None  # one row a line: the second says what is wrong
     assert (part.boxes[0], math.isnan(part.boxes[1].x)) == (BOX, True)
 

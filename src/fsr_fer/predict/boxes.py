@@ -138,6 +138,8 @@ def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | No
     if chosen is None:
         raise _unnamed(where)
     numbers, own = chosen
+    if not numbers or numbers == [None] * 4:  # as empty cells in CSV
+        return None
     return box_of(numbers, own) if isinstance(numbers, list) and len(numbers) == 4 else NO_BOX
 
 
