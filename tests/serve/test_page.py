@@ -154,6 +154,22 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     assert page.locator("#note").inner_text() == ""
 
 
+def test_no_square_is_larger_than_the_service_reads(open_page, model_file: Path) -> None:
+    with serving(load(model_file), pixels=100_000) as one:
+        page = open_page(port=one.port)
+        drop(page, encoded(Image.new("RGB", (300, 240), "red")))  # which leaves 28,000 pixels
+        wait_for(page, "#note", "Drag a square over one")
+        wait_for(page, "#faces", "1: red 100 %; 167 pixels")
+        page.get_by_role("button", name="larger").click()
+        assert page.evaluate("boxes[0][2]") == 167
+        box = page.locator("#picture").bounding_box()
+        page.mouse.move(box["x"] + 9, box["y"] + 9)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 9, box["y"] + box["height"] - 9)
+        page.mouse.up()
+        assert page.evaluate("boxes[0][2]") == 167
+
+
 def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> None:
     page = open_page()
     drop(page, b"no picture")

@@ -299,7 +299,8 @@ async function showExample(address) {
 }
 
 function middleSquare({ width, height }) {
-  const side = Math.round(Math.min(width, height) * (stream ? 0.6 : 1));
+  const share = Math.round(Math.min(width, height) * (stream ? 0.6 : 1));
+  const side = Math.min(share, largestSide({ width, height }));
   return [Math.round((width - side) / 2), Math.round((height - side) / 2), side, side];
 }
 
@@ -348,6 +349,12 @@ function stopWebcam() {
 
 // ---- The square over a face, by pointer and by keys -----------------------------------------
 
+/** The largest square that the service reads beside a picture, which counts as well. */
+function largestSide({ width, height }) {
+  const left = about.limits.pixels - width * height;
+  return Math.min(Math.max(width, height), Math.floor(Math.sqrt(left)));
+}
+
 function setSquare(x, y, side) {
   const whole = Math.round(side);
   boxes = [[Math.round(x), Math.round(y), whole, whole]];
@@ -358,7 +365,7 @@ function setSquare(x, y, side) {
 function grow(factor) {
   if (!boxes || !picture.image) return;
   const [x, y, side] = boxes[0];
-  const wanted = Math.min(Math.max(about.smallest_pixels, side * factor), Math.max(picture.width, picture.height));
+  const wanted = Math.min(Math.max(about.smallest_pixels, side * factor), largestSide(picture));
   setSquare(x + (side - wanted) / 2, y + (side - wanted) / 2, wanted);
 }
 
@@ -402,7 +409,8 @@ function listenToPointer() {
     if (!start) return;
     const [[x, y], [endX, endY]] = [start, pointAt(event)];
     start = null;
-    const side = Math.max(Math.abs(endX - x), Math.abs(endY - y));
+    const drawn = Math.max(Math.abs(endX - x), Math.abs(endY - y));
+    const side = Math.min(drawn, largestSide(picture));
     if (side >= about.smallest_pixels && side > picture.width / 50) {
       setSquare(endX < x ? x - side : x, endY < y ? y - side : y, side);
       return;
