@@ -154,6 +154,15 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     assert page.locator("#note").inner_text() == ""
 
 
+def test_keys_move_the_square_that_was_read_of_a_face(open_page) -> None:
+    page = open_page()
+    # Of a box of 40 x 90 it is the square of 60 round (30, 65); a step is a twelfth of its side.
+    page.evaluate("rows = [{ status: 'ok', box: { x: 10, y: 20, width: 40, height: 90 } }]")
+    for key, square in (("ArrowRight", [5, 35, 60, 60]), ("+", [2, 32, 66, 66])):
+        page.locator("#picture").press(key)
+        assert page.evaluate("boxes") == [square]
+
+
 def test_no_square_is_larger_than_the_service_reads(open_page, model_file: Path) -> None:
     with serving(load(model_file), pixels=100_000) as one:
         page = open_page(port=one.port)

@@ -369,6 +369,12 @@ function grow(factor) {
   setSquare(x + (side - wanted) / 2, y + (side - wanted) / 2, wanted);
 }
 
+/** The square that is read of a face: it has the area and the middle of its box. */
+function squareOf({ x, y, width, height }) {
+  const side = Math.sqrt(width * height);
+  return [x + (width - side) / 2, y + (height - side) / 2, side, side];
+}
+
 function pointAt(event) {
   const room = $("picture").getBoundingClientRect();
   const border = 2;
@@ -383,7 +389,7 @@ function squareKeys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own
   event.preventDefault();
   const own = rows[chosen]?.box;
-  boxes ??= own ? [[own.x, own.y, own.width, own.height]] : [middleSquare(picture)];
+  boxes ??= [own ? squareOf(own) : middleSquare(picture)];
   if (event.key in factors) {
     grow(factors[event.key]);
     return;
