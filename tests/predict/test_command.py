@@ -1,5 +1,6 @@
 """``fsr-fer predict`` as a user types it: sources, rows, files, resuming, mistakes."""
 
+import fcntl
 import io
 import itertools
 import json
@@ -188,6 +189,17 @@ def test_resuming_with_something_else_is_refused_and_loses_nothing(
         assert message in refused(predict(*words, "--resume"))
     refused(run("predict", "--model", other, "faces", "--output", "out.csv", "--resume"))
     assert {path.name: path.read_bytes() for path in here.glob("*.[cj]s*")} == before
+
+
+def test_two_runs_do_not_write_one_file(faces: Path, here: Path, predict: Predict) -> None:
+    words = ("faces", "--output", "out.csv", "--resume")
+    assert predict(*words)[0] == 0
+    before = (here / "out.csv").read_bytes()
+    with open("out.csv", "a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as a run does that is not at its end
+        assert "--output out.csv: another run writes it" in refused(predict(*words))
+    assert predict(*words)[0] == 0
+    assert (here / "out.csv").read_bytes() == before
 
 
 def test_progress_on_a_terminal_leaves_nothing_behind(

@@ -1,6 +1,7 @@
 """``fsr-fer predict``: pictures in, a line for each face out."""
 
 import contextlib
+import fcntl
 import io
 import itertools
 import math
@@ -259,6 +260,12 @@ def _open(output: Path | None, lines: Lines, size: int) -> TextIO:
             stream.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
     else:
         stream = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+        except BlockingIOError:
+            raise UserError(f"--output {output}: another run writes it; wait for its end") from None
+        except OSError:  # some file systems of clusters know no locks
+            pass
         stream.truncate(size)
     if size == 0:
         stream.write(lines.header())
