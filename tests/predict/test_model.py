@@ -61,7 +61,8 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
     assert (face.label, face.box) == ("red", Box(30, 40, 20, 20))
     with pytest.raises(ValueError, match="box_form"):
         model.predict("scene.png", boxes=corners)
-    for wrong in ([(30, 40, 20, 20)], [[(30, 40)]], [3]):
+    keyed = {"x": 30, "y": 40, "width": 20, "height": 20}  # as to_dict has a box
+    for wrong in ([(30, 40, 20, 20)], [[(30, 40)]], [3], [[keyed]], [["1234"]]):
         with pytest.raises(ValueError, match="boxes of source 1 are"):
             list(model.predict("scene.png", boxes=wrong, box_form="xywh"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="boxes end after 1, sources go on"):

@@ -353,7 +353,8 @@ def _pictures(
 
 def _boxes(given: Any, form: str, number: int) -> tuple[Box, ...]:
     try:
-        boxes = [tuple(box) for box in given]
+        # What has keys, or letters, would give these in the place of numbers.
+        boxes = [() if isinstance(box, Mapping | str) else tuple(box) for box in given]
     except TypeError:
         boxes = [()]
     if any(len(box) != 4 for box in boxes):
