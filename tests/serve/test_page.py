@@ -10,7 +10,7 @@ from PIL import Image
 from fsr_fer.predict.model import load
 from tests.browser import chromium  # noqa: F401
 from tests.data.raw_faces import encoded
-from tests.predict.conftest import GREEN, RED, scene
+from tests.predict.conftest import GREEN, RED, paint, scene
 from tests.predict.models import probabilities
 from tests.serve.client import Client, picture
 from tests.serve.conftest import serving
@@ -152,6 +152,18 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     page.locator("#size").fill("14")
     wait_for(page, "#expected", "66 of 100")
     assert page.locator("#note").inner_text() == ""
+
+
+def test_a_file_is_read_once_whatever_becomes_of_it(open_page, tmp_path: Path) -> None:
+    page = open_page()
+    page.locator("#file").set_input_files(paint(tmp_path / "green.png", GREEN, 100))
+    wait_for(page, "#label", "green")
+    paint(tmp_path / "green.png", RED, 90)
+    page.locator("#picture").press("-")
+    wait_for(page, "#faces", "1: green 100 %; 91 pixels")
+    assert page.locator("#note").inner_text() == ""
+    page.evaluate("show({ size: 9, arrayBuffer: () => Promise.reject(Error()) }, 'folder')")
+    wait_for(page, "#note.bad", "The picture cannot be read: it is gone, or it is a folder.")
 
 
 def test_keys_move_the_square_that_was_read_of_a_face(open_page) -> None:

@@ -273,15 +273,22 @@ function draw(shown) {
 
 // ---- Pictures: files, what is dropped or pasted, the webcam ---------------------------------
 
-async function show(blob, name) {
+async function show(file, name) {
   stopWebcam();
   const number = ++shows;
-  if (blob.size > about.limits.bytes * 0.99) {
+  if (file.size > about.limits.bytes * 0.99) {
     say(`The picture has more than ${Math.floor(about.limits.bytes / 2 ** 20)} MB.`, true);
     return;
   }
-  const image = await createImageBitmap(blob).catch(() => null);
+  // A file that is changed on the disk could not be sent again with another square.
+  const bytes = await file.arrayBuffer().catch(() => null);
+  const blob = bytes && new Blob([bytes], { type: file.type });
+  const image = blob && (await createImageBitmap(blob).catch(() => null));
   if (number !== shows) return;
+  if (!blob) {
+    say("The picture cannot be read: it is gone, or it is a folder.", true);
+    return;
+  }
   const { width, height } = image ?? { width: 320, height: 240 };
   picture = { blob, name, image, width, height };
   [rows, chosen, boxes] = [[], 0, null];
