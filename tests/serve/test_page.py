@@ -319,6 +319,23 @@ def test_a_square_is_of_its_own_picture(open_page, tmp_path: Path) -> None:
     assert page.evaluate("window.squares") == ["[[0,0,260,260]]"]
 
 
+def test_the_webcam_has_no_square_of_the_picture_before(open_page, tmp_path: Path) -> None:
+    page = open_page()
+    scene(tmp_path / "scene.png")
+    for shown in ("stream !== null", "picture.name === 'webcam'"):  # before its first frame, after
+        waiting: list[Any] = []
+        page.route("**/predict", partial(keep, waiting), times=1)
+        with page.expect_request("**/predict"):
+            drop(page, (tmp_path / "scene.png").read_bytes())
+        page.get_by_role("button", name="Use the webcam").click()
+        pause = "await new Promise((done) => setTimeout(done, 5))"
+        page.evaluate(f"async () => {{ while (!({shown})) {pause}; }}")
+        waiting[0].continue_()
+        wait_for(page, "#faces", " pixels")
+        assert page.evaluate("boxes") == [[176, 96, 288, 288]]  # 0.6 of 480, in the middle
+        page.get_by_role("button", name="Turn the webcam off").click()
+
+
 def test_a_name_on_the_picture_hides_no_other(open_page) -> None:
     page = open_page()
     texts = page.evaluate("""() => {

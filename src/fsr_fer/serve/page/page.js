@@ -63,7 +63,7 @@ const readPicture = latest(async () => {
   const now = picture;
   const number = shows;
   let found = await ask(now.blob, now.name, Number($("size").max), boxes);
-  if (now !== picture && !stream) return; // another one came
+  if (now !== picture) return; // another one came
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
   if (!boxes && now.image && found.every((row) => row.status === "no_face")) {
     boxes = [middleSquare(now)];
@@ -73,7 +73,7 @@ const readPicture = latest(async () => {
     note = stream ? "" : ANOTHER;
     if (!now.image) note = `The browser cannot show this picture. ${note}`;
   }
-  if (now !== picture && !stream) return; // another one came
+  if (now !== picture) return; // another one came
   rows = found;
   chosen = Math.min(chosen, rows.length - 1);
   if (rows[chosen].status !== "ok") chosen = Math.max(0, rows.findIndex((row) => row.status === "ok"));
@@ -324,6 +324,7 @@ async function startWebcam() {
   }
   const ours = stream; // the next click may open another
   shows += 1;
+  picture = { ...picture }; // what is still being read of the last one is not shown
   [rows, chosen, boxes] = [[], 0, null];
   $("webcam").textContent = "Turn the webcam off";
   $("webcam").setAttribute("aria-pressed", "true");
