@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -311,6 +312,19 @@ def test_memory_does_not_grow(client: Client) -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 500_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "open_to_others"),
+    [("LOCALHOST", False), ("127.0.1.1", False), ("0.0.0.0", True)],
+)
+def test_other_machines_are_warned_of_where_they_can_ask(
+    run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch, host: str, open_to_others: bool
+) -> None:
+    server = SimpleNamespace(run=lambda sockets: None)
+    monkeypatch.setattr("fsr_fer.serve.server.server_of", lambda app: server)
+    code, _, err = run("serve", "--model", model_file, "--host", host, "--port", 0)
+    assert (code, "other machines can ask" in err) == (0, open_to_others)
 
 
 def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_file: Path) -> None:

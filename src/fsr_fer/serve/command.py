@@ -1,6 +1,7 @@
 """``fsr-fer serve``: the service and its page on this machine."""
 
 import importlib.util
+import ipaddress
 import socket
 import warnings
 from pathlib import Path
@@ -48,7 +49,6 @@ def serve_command(
 
     from fsr_fer.predict.model import load
     from fsr_fer.serve.app import build_app
-    from fsr_fer.serve.guard import LOCAL
     from fsr_fer.serve.server import server_of
 
     app = build_app(load(model), host, comparison=None if model else COMPARISON)
@@ -56,7 +56,8 @@ def serve_command(
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends it)")
-        if host not in LOCAL:
+        # A name of this machine may be one that it alone knows, as 127.0.1.1 on Debian.
+        if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
             typer.echo("note: other machines can ask, without a password", err=True)
         try:
             server_of(app).run(sockets=[listening])
