@@ -290,6 +290,13 @@ def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
         return count;
     }""")
     assert opened == 3
+    page.evaluate("""async () => {
+        const started = startWebcam();
+        shows += 1;  // another picture, before the reader allows the webcam
+        await started;
+    }""")
+    assert not page.evaluate(live)
+    assert page.evaluate("stream") is None
     assert page.locator("#webcam").inner_text() == "Use the webcam"
 
 

@@ -314,15 +314,21 @@ function middleSquare({ width, height }) {
 async function startWebcam() {
   if (starting) return;
   starting = true;
+  const number = shows;
+  let ours; // the next click may open another
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
+    ours = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 } });
   } catch (error) {
     say(`The webcam cannot be used: ${error.message}`, true);
     return;
   } finally {
     starting = false;
   }
-  const ours = stream; // the next click may open another
+  stream = ours;
+  if (number !== shows) { // a picture came while the browser asked
+    stopWebcam();
+    return;
+  }
   shows += 1;
   picture = { ...picture }; // what is still being read of the last one is not shown
   [rows, chosen, boxes] = [[], 0, null];
