@@ -81,6 +81,8 @@ def test_of_fewer_train_faces_each_class_keeps_its_share(csv_folder: Path, tmp_p
     assert len(whole.rows("test")) == len(three.rows("test")) == len(two.rows("test")) == 6
     left_out = json.loads((tmp_path / "two/left_out.json").read_text())
     assert left_out == {"beyond dataset.train_share": 6}
+    with pytest.raises(UserError, match=r"18 problems, .* label 'happy' is not a label"):
+        build("csv", csv_folder, tmp_path / "none", train_share=0.5, class_names=("a", "b"))
 
 
 def people(labels: Sequence[int], subjects: Sequence[str]) -> list[Face]:

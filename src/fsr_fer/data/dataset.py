@@ -151,7 +151,7 @@ def fewer_train_faces(faces: Sequence[Face], share: float, seed: int) -> list[in
     """
     generator = np.random.default_rng(seed)
     left: list[int] = []
-    for label in range(1 + max(face.label for face in faces)):
+    for label in sorted({face.label for face in faces}):
         train = [p for p, face in enumerate(faces) if (face.split, face.label) == ("train", label)]
         left += generator.permutation(train).tolist()[max(2, round(share * len(train))) :]
     return sorted(set(range(len(faces))) - set(left))
