@@ -165,3 +165,6 @@ def test_several_sources_make_one_dataset(
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="none has no folder of a source: synthetic, rafdb"):
         build("several", tmp_path / "none", tmp_path / "nothing")
+    (tmp_path / "raw/images.zip").touch()  # of a time when the profile had one source
+    with pytest.raises(UserError, match=r"images\.zip is of an import of one source, which data"):
+        build("several", tmp_path / "raw", tmp_path / "nothing")

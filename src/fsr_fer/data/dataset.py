@@ -23,7 +23,7 @@ from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, class_position
 from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
 from fsr_fer.data.settings import DatasetSettings, SourceName
-from fsr_fer.data.sources import open_source
+from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source
 from fsr_fer.data.votes import VOTES
 
 
@@ -48,6 +48,12 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
         places = {settings.source: root}
     else:
         places = {kind: root / kind for kind in kinds if (root / kind).is_dir()}
+        for file in (IMAGES_ZIP, RAFDB_ZIP):
+            if (root / file).exists():
+                raise UserError(
+                    f"{root / file} is of an import of one source, which dataset.source: several "
+                    f"does not read; remove {root} and {root}.dvc, then import each source again"
+                )
     if not places:
         raise UserError(f"{root} has no folder of a source: {', '.join(kinds)}; `fsr-fer import`")
     sources = [
