@@ -12,7 +12,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.data.dataset import hold_out, without_duplicates
 from fsr_fer.data.listing import Face
 from fsr_fer.data.manifest import pixel_sha256, read_manifest
-from tests.data.raw_faces import CLASSES, build, face_pixels
+from tests.data.raw_faces import CLASSES, build, encoded, face_pixels
 
 
 def test_rows_hold_the_faces_they_name(csv_folder: Path, tmp_path: Path) -> None:
@@ -168,3 +168,22 @@ def test_several_sources_make_one_dataset(
     (tmp_path / "raw/images.zip").touch()  # of a time when the profile had one source
     with pytest.raises(UserError, match=r"images\.zip is of an import of one source, which data"):
         build("several", tmp_path / "raw", tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_who_is_in_two_sources_is_held_out_in_both(
+    first: int, csv_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/csv").symlink_to(csv_folder)
+    for number in range(50, 62):  # four people, of whom some are in the table too
+        folder = tmp_path / f"raw/folder/train/{CLASSES[number % 3]}"
+        folder /= f"train person {first + (number - 50) // 3}"
+        folder.mkdir(parents=True)
+        (folder / "face.png").write_bytes(encoded(face_pixels(number)))
+    build("several", tmp_path / "raw", tmp_path / "both")
+    splits: dict[str, set[str]] = {}
+    for line in (tmp_path / "both/manifest.csv").read_text().splitlines()[1:]:
+        _, _, split, _, person, _ = line.split(",")
+        splits.setdefault(person, set()).add(split)
+    assert all(len(found) == 1 for found in splits.values()), splits
