@@ -387,6 +387,18 @@ def test_a_drawn_test_part(tmp_path: Path) -> None:
     assert (target / "labels.csv").read_text().startswith("image,label,split,subject\n")
 
 
+def test_a_drawn_test_part_and_persons_are_those_of_another_rule_too(tmp_path: Path) -> None:
+    target, again = tmp_path / "data/raw/mine", tmp_path / "data/raw/again"
+    run_import("fer2013", write_pictures(tmp_path / "faces", ROWS), target, test_fraction=0.5)
+    undecided = opened(target).undecided  # no majority, unknown, contempt
+    assert Counter(face.split for face in undecided) == {"train": 1, "test": 2}
+    rows = [line.split(",")[:11] for line in (target / "labels.csv").read_text().splitlines()]
+    (target / "labels.csv").write_text("\n".join(map(",".join, rows)))
+    run_import("csv", target, again, test_fraction=0.5, subject_from=r"(\d)\.png")
+    stored = open_source("csv", again, CLASSES)
+    assert {face.subject for face in stored.undecided} == {"3", "5", "6"}
+
+
 def test_damaged_files_are_one_line(tmp_path: Path) -> None:
     path = as_tar(tmp_path / "a")
     for content in (path.read_bytes()[:3000], b""):

@@ -63,7 +63,7 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
     pairs = [(source, face) for source in sources for face in source.faces]
     left_out = sum((source.left_out for source in sources), Counter[str]())
     if settings.duplicates == "drop":
-        pixels = [key for source in sources for key in pixels_of(source)]
+        pixels = [key for source in sources for key in pixels_of(source, source.faces)]
         kept, equal = without_duplicates([face for _, face in pairs], pixels)
         pairs = [pairs[position] for position in kept]
         left_out += equal
@@ -121,10 +121,10 @@ def _shares(face: Face, class_names: Sequence[str]) -> str:
     return " ".join(f"{count / sum(counts):.6g}" for count in counts)
 
 
-def pixels_of(source: Source) -> list[str]:
+def pixels_of(source: Source, faces: Sequence[Face]) -> list[str]:
     """A hash of each face's pixels, equal for equal pictures; "" if a picture cannot be read."""
     known = len(source.problems)
-    pictures = (source.read(face.file) for face in progress(source.faces, desc="comparing faces"))
+    pictures = (source.read(face.file) for face in progress(faces, desc="comparing faces"))
     pixels = ["" if read is None else pixel_sha256(to_face(read[1])) for read in pictures]
     del source.problems[known:]  # reading the pictures again finds the same problems
     return pixels

@@ -90,8 +90,9 @@ def import_faces(
     if subject_from is not None:
         _find_subjects(source, subject_from)
     if test_fraction is not None:
-        for position in hold_out(source.faces, test_fraction, seed, pixels_of(source)):
-            source.faces[position] = replace(source.faces[position], split="test")
+        for faces in (source.faces, source.undecided):  # these have labels by another rule
+            for position in hold_out(faces, test_fraction, seed, pixels_of(source, faces)):
+                faces[position] = replace(faces[position], split="test")
     if numbered_from is not None:
         numbers = enumerate(class_names, start=numbered_from)
         source.notes.append(", ".join(f"{number} = {label}" for number, label in numbers))
@@ -123,13 +124,14 @@ def _find_subjects(source: Source, pattern: str) -> None:
         raise UserError(f"--subject-from {pattern!r}: expected one group, as in '([^_]+)_'")
     if any(face.subject for face in source.faces):
         raise UserError(f"{source.table} says who is who; leave out --subject-from")
-    for position, face in enumerate(source.faces):
-        found = compiled.search(face.file.rpartition("/")[2])
-        subject = (found[1] or "").strip() if found else ""
-        if subject.casefold() in (*NOBODY, ".", ".."):
-            allowed = "a name that has one in all pictures"
-            source.problem(face.file, "subject", subject, f"is none by {pattern}", allowed)
-        source.faces[position] = replace(face, subject=subject)
+    for faces in (source.faces, source.undecided):
+        for position, face in enumerate(faces):
+            found = compiled.search(face.file.rpartition("/")[2])
+            subject = (found[1] or "").strip() if found else ""
+            if subject.casefold() in (*NOBODY, ".", ".."):
+                allowed = "a name that has one in all pictures"
+                source.problem(face.file, "subject", subject, f"is none by {pattern}", allowed)
+            faces[position] = replace(face, subject=subject)
 
 
 def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -> None:

@@ -75,8 +75,8 @@ class Source:
     ``table`` is the name of the list in messages, ``tables`` are the label files by the names under
     which an import stores them. ``doubtful`` pictures have a problem in their row; an import
     decodes them too. ``numbered_from``: labels are class numbers, counted from there. ``vote_rule``
-    turns votes into a label; ``undecided`` faces have votes, but no label by it, and ``left_out``
-    counts them and others that are not used, by reason.
+    turns votes into a label; ``undecided`` faces have votes, but no label by it (theirs is 0), and
+    ``left_out`` counts them and others that are not used, by reason.
     """
 
     name: SourceName
@@ -169,7 +169,7 @@ class Source:
             self.doubtful.append(file)
         else:
             subject = "" if subject.casefold() in NOBODY else subject
-            faces, position = (self.undecided, -1) if label is None else (self.faces, label)
+            faces, position = (self.undecided, 0) if label is None else (self.faces, label)
             faces.append(Face(identity, file, split, position, subject, votes))
 
     def read(self, file: str) -> tuple[bytes, np.ndarray] | None:
