@@ -56,6 +56,7 @@ def test_zips_of_other_tools(tmp_path: Path, class_folders: Path) -> None:
             for name in plain.pictures.names:
                 written = form.format(name.replace("/", "\\") if "\\" in form else name)
                 packed.writestr(written, plain.pictures.read(name))
+            packed.writestr(form.format("train\\happy\\nobody\\"), b"")  # a folder
         source = open_source("folder", path, CLASSES)
         assert source.problems == []
         assert [face.id for face in source.faces] == [face.id for face in plain.faces]
@@ -106,6 +107,11 @@ def test_files_that_systems_leave_and_names_that_are_no_text(class_folders: Path
         file.write(encoded(face_pixels(8)))
     expected = f"{class_folders}: entry 'train/happy/\\\\xe9.png' is no name in UTF-8"
     assert found("folder", class_folders) == [expected]
+    path = class_folders.with_suffix(".tar")
+    with tarfile.open(path, "w") as packed:
+        packed.add(class_folders, ".")
+    expected = f"{path}: entry './train/happy/\\\\xe9.png' is no name in UTF-8"
+    assert found("folder", path) == [expected]
 
 
 def test_a_name_is_found_in_either_unicode_form(csv_folder: Path, tmp_path: Path) -> None:

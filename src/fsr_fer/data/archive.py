@@ -51,7 +51,7 @@ class FolderFiles:
         named = (str(path / name) for name in only or () if (path / name).is_file())
         for file in _files_below(path, frozenset()) if only is None else named:
             name = Path(file).relative_to(path)
-            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            shown = _as_utf8(str(name))
             if shown == str(name):
                 found.append(name.as_posix())
             else:
@@ -116,7 +116,7 @@ class ZipFiles:
                     name = name.encode("cp437").decode()
             # As some tools write them: "./train/1.png", on Windows with backslashes.
             name = PurePosixPath(name.replace("\\", "/")).as_posix()
-            if info.is_dir() or _is_within_junk(name):
+            if info.filename.endswith(("/", "\\")) or _is_within_junk(name):
                 continue
             if escapes(name):
                 self.refused[info.filename] = "leads out of the zip"
@@ -184,18 +184,21 @@ def _open_tar(path: Path) -> ZipFiles:
             for member in tar:
                 if _is_within_junk(member.name):
                     continue
+                shown = _as_utf8(member.name)
                 try:
                     content = tar.extractfile(member)
                 except KeyError:
-                    refused[member.name] = f"links to {member.linkname}, which is not in the tar"
+                    refused[shown] = f"links to {member.linkname}, which is not in the tar"
                     continue
-                if content and member.name in packed.NameToInfo:
-                    refused[member.name] = "is in the tar twice"
+                if content and shown != member.name:
+                    refused[shown] = "is no name in UTF-8"
+                elif content and member.name in packed.NameToInfo:
+                    refused[shown] = "is in the tar twice"
                 elif content:
                     with packed.open(member.name, "w", force_zip64=True) as target:
                         shutil.copyfileobj(content, target, 2**20)
                 elif member.issym():
-                    refused[member.name] = f"links to the folder {member.linkname}; pack its files"
+                    refused[shown] = f"links to the folder {member.linkname}; pack its files"
     except UNREADABLE as error:
         reason = str(error).partition(":\n")[0]  # what each compression says follows
         raise UserError(f"{path} is not a tar file, or a damaged one: {reason}") from error
@@ -223,6 +226,11 @@ class ZipWriter(zipfile.ZipFile):
         info.create_system = 3  # Unix on every system
         info.external_attr = 0o644 << 16
         self.writestr(info, data)
+
+
+def _as_utf8(name: str) -> str:
+    """A name of the system's, with the bytes that are no UTF-8 written out in hexadecimal."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _files_below(folder: Path | str, above: frozenset[str]) -> Iterator[str]:
