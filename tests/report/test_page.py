@@ -192,13 +192,17 @@ def test_names_in_pictures_are_drawn_in_a_font_that_has_them(capsys):
 
 def test_faces_that_were_enlarged_are_said_to_be(inputs, parsed, tmp_path):
     enlarged = "FER2013's faces have 48 pixels: at full size they are upsampled, and x2"
-    other_part = "The test faces are those of its validation part, PublicTest"
+    other_part = "FER2013's test faces are those of its validation part, PublicTest"
     assert enlarged not in parsed.text
     # The test faces of an import with --test PublicTest come from the folder of that part.
-    for folder in ("FER2013Test", "FER2013Valid"):
+    for source, folder in (
+        ("fer2013", "FER2013Test"),
+        ("fer2013", "FER2013Valid"),
+        ("several", "fer2013/FER2013Valid"),
+    ):
         ids = tuple(f"{folder}/{identity}" for identity in inputs.manifest.ids)
         manifest = replace(inputs.manifest, ids=ids)
-        run = write(replace(inputs, source="fer2013", manifest=manifest), tmp_path)
+        run = write(replace(inputs, source=source, manifest=manifest), tmp_path)
         text = Collector(run.page).text
-        assert enlarged in text
-        assert (other_part in text) == (folder == "FER2013Valid")
+        assert (enlarged in text) == (source == "fer2013")
+        assert (other_part in text) == folder.endswith("FER2013Valid")

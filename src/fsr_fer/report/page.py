@@ -27,7 +27,8 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
     manifest = inputs.manifest
     num_classes = len(manifest.class_names)
     parts = {split: part for part, split in PARTS.items()}  # of FER2013
-    first_test = manifest.ids[manifest.rows("test")[0]]
+    tested = [manifest.ids[row] for row in manifest.rows("test")]
+    tested_parts = {part for part in PARTS if any(f"{FOLDERS[part]}/" in i for i in tested)}
     environment = Environment(
         loader=PackageLoader("fsr_fer.report"),
         autoescape=True,
@@ -59,7 +60,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
             for split in SPLITS
         },
         parts=parts,
-        tested_on_validation=f"{FOLDERS[parts['validation']]}/" in first_test,
+        tested_on_validation=tested_parts == {parts["validation"]},
         settings=flat(inputs.settings),
         paper=paper_rows(),
         paper_sizes=SIZES,
