@@ -28,7 +28,8 @@ def test_packed_pictures_come_back(tmp_path: Path) -> None:
     drawn = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)
     for name, picture in zip(("b.png", "a.png"), drawn, strict=True):
         (folder / name).write_bytes(encoded(picture))
-    (folder / "notes.txt").write_text("no picture")
+    for name in ("notes.txt", "._a.png"):
+        (folder / name).write_text("no picture")
     pack_pictures(str(folder), tmp_path / "packed")
     opened = open_pictures(tmp_path / "packed")
     table = (tmp_path / "packed/pictures.csv").read_text()

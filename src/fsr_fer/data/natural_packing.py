@@ -48,7 +48,8 @@ def _files_of(source: str) -> list[Path]:
         raise UserError(
             f"natural.pictures is {source!r}; allowed: {SCIKIT_IMAGE}, or a folder that is there"
         )
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    found = folder.glob("[!.]*")  # "._0801.png" is what macOS leaves beside a picture
+    files = sorted(file for file in found if file.suffix.lower() in SUFFIXES)
     if len(files) < 2:
         raise UserError(f"{folder} holds {len(files)} pictures; two are needed, one to validate on")
     return files
