@@ -229,6 +229,7 @@ def test_who_is_on_a_picture_is_found_in_its_name(
         ("[^_]+", "expected one group"),
         (r"S(\d+)_001", "6 problems"),
         ("(x?)", "9 problems"),
+        (r"(\.p)ng", "10 problems"),  # one person leaves no test split
     ):
         options["subject_from"] = pattern
         with pytest.raises(UserError, match=message):

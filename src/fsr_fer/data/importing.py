@@ -128,7 +128,7 @@ def _find_subjects(source: Source, pattern: str) -> None:
         for position, face in enumerate(faces):
             found = compiled.search(face.file.rpartition("/")[2])
             subject = (found[1] or "").strip() if found else ""
-            if subject.casefold() in (*NOBODY, ".", ".."):
+            if subject.casefold() in NOBODY or subject.startswith("."):  # a hidden folder
                 allowed = "a name that has one in all pictures"
                 source.problem(face.file, "subject", subject, f"is none by {pattern}", allowed)
             faces[position] = replace(face, subject=subject)
