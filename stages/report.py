@@ -17,7 +17,7 @@ def main(stage: Stage) -> None:
     """Write ``metrics/<profile>/*`` and ``data/<profile>/report/``."""
     paths, class_names = stage.paths, stage.class_names
     files = {name: paths.predictions(name) for name in stage.methods}
-    imported = read_imported(stage.profile, class_names, paths.manifest, list(files))
+    imported = read_imported(stage.profile, class_names, stage.scales, paths.manifest, list(files))
     inputs = ReportInputs(
         profile=stage.profile,
         source=stage.settings(DatasetSettings).source,

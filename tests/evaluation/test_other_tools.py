@@ -158,20 +158,33 @@ def test_the_stored_form_names_each_face_by_its_pixels(stored: Path):
 
 def test_all_tools_of_a_profile_are_read(stored: Path):
     (stored.parent / "again.csv").write_bytes(stored.read_bytes())
-    assert list(read_imported("tiny", CLASSES, Path("manifest.csv"), ["ours"])) == ["again", "tool"]
-    assert read_imported("other", CLASSES, Path("manifest.csv"), []) == {}
+    assert list(read_imported("tiny", CLASSES, SCALES, Path("manifest.csv"), ["ours"])) == [
+        "again",
+        "tool",
+    ]
+    assert read_imported("other", CLASSES, SCALES, Path("manifest.csv"), []) == {}
+
+
+def test_sizes_that_the_profile_has_no_more_count_nothing(stored: Path):
+    table, _ = read("id,size,fear,anger\nb,x2,1,0\nc/d,x2,1,0\nb,x8,0,1\nc/d,x8,0,1\n")
+    replace(table, hashes=("1", "2")).write(stored)
+    found = read_imported("tiny", CLASSES, (3, 8), Path("manifest.csv"), [])["tool"]
+    assert named(found) == {"x8": ["anger", "anger"]}
+    assert list(found.confidence) == ["x8"]
+    with pytest.raises(UserError, match=r"tool\.csv has none of the sizes hr, x3; import it anew"):
+        read_imported("tiny", CLASSES, (3,), Path("manifest.csv"), [])
 
 
 @pytest.mark.parametrize("change", [(b",,1\n", b",,3\n"), (b"test,fear", b"test,anger")])
 def test_predictions_for_other_faces_count_nothing(stored: Path, change: tuple[bytes, bytes]):
     Path("manifest.csv").write_bytes(LISTED.replace(*change))
     with pytest.raises(UserError, match=r"tool\.csv is of other test faces than manifest\.csv"):
-        read_imported("tiny", CLASSES, Path("manifest.csv"), [])
+        read_imported("tiny", CLASSES, SCALES, Path("manifest.csv"), [])
 
 
 def test_a_name_of_ours_and_a_damaged_or_missing_file_are_refused(stored: Path):
     with pytest.raises(UserError, match=r"tool\.csv is called like a method of params\.yaml"):
-        read_imported("tiny", CLASSES, Path("manifest.csv"), ["tool"])
+        read_imported("tiny", CLASSES, SCALES, Path("manifest.csv"), ["tool"])
     for content, message in (
         ("id,size,label\nb,hr,fear\n", "was not written by `fsr-fer predictions import`"),
         ("", "was not written by"),
@@ -180,7 +193,7 @@ def test_a_name_of_ours_and_a_damaged_or_missing_file_are_refused(stored: Path):
     ):
         stored.write_text(content)
         with pytest.raises(UserError, match=rf"tool\.csv.* {message}"):
-            read_imported("tiny", CLASSES, Path("manifest.csv"), [])
+            read_imported("tiny", CLASSES, SCALES, Path("manifest.csv"), [])
     stored.rename(f"{stored}.dvc")
     with pytest.raises(UserError, match=r"tool\.csv is not here: `dvc checkout` or `dvc pull`"):
-        read_imported("tiny", CLASSES, Path("manifest.csv"), [])
+        read_imported("tiny", CLASSES, SCALES, Path("manifest.csv"), [])

@@ -6,10 +6,11 @@ The hash tells whether the test faces are still those that the tool was given.
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.evaluation.predictions import HASH, Face, PredictionTable, parse_predictions
+from fsr_fer.evaluation.predictions import HASH, HR, Face, PredictionTable, parse_predictions
 
 IMPORTED = Path("data/raw/predictions")  # a folder for each profile
 
@@ -26,16 +27,21 @@ def given_faces(manifest: bytes) -> list[Face]:
 
 
 def read_imported(
-    profile: str, class_names: tuple[str, ...], manifest: Path, methods: Sequence[str]
+    profile: str,
+    class_names: tuple[str, ...],
+    scales: Sequence[int],
+    manifest: Path,
+    methods: Sequence[str],
 ) -> dict[str, PredictionTable]:
-    """The predictions of all tools that were imported for a profile, by name.
+    """The predictions of all tools that were imported for a profile, by name, at its sizes.
 
     Raises:
         UserError: a file is damaged, is tracked but missing, has the name of one of our
-            ``methods``, or is for other faces than those of the manifest.
+            ``methods``, is for other faces than those of the manifest, or has none of the sizes.
     """
     faces = given_faces(manifest.read_bytes())
     mend = "import it anew, or delete it with its .dvc file"
+    sizes = [HR, *(f"x{scale}" for scale in scales)]
     found = {}
     folder = IMPORTED / profile
     tracked = {path.with_suffix("") for path in folder.glob("*.csv.dvc")}
@@ -52,7 +58,15 @@ def read_imported(
             raise UserError(
                 f"{path} was not written by `fsr-fer predictions import`; import it again"
             )
-        table = found[path.stem] = parse_predictions(content, path, class_names)
+        table = parse_predictions(content, path, class_names)
         if table.faces != faces:
             raise UserError(f"{path} is of other test faces than {manifest}; {mend}")
+        # It was imported for the scales of its day; of these some may be gone.
+        predicted, confidence = (
+            {size: columns[size] for size in sizes if size in columns}
+            for columns in (table.predicted, table.confidence)
+        )
+        if not predicted:
+            raise UserError(f"{path} has none of the sizes {', '.join(sizes)}; {mend}")
+        found[path.stem] = replace(table, predicted=predicted, confidence=confidence)
     return found
