@@ -383,3 +383,13 @@ def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) ->
     assert (last["mean"], convergence["results"]["iterations"]) == (72.25, 100)
     values = ["seed=2", "losses.gan_weight=0.0"]
     assert ablations["runs"]["no-gan-2"] == {"revision": "d2", "values": values}
+
+
+def test_without_one_of_the_two_variants_there_is_no_convergence_to_compare(tmp_path: Path) -> None:
+    runs: dict[Any, Any] = {}
+    for seed, said in ((1, "ab"), (2, "aa")):
+        run = runs[Experiment(f"seed-{seed}", seed, ())] = Run("c", predictions(fsr_plain=said))
+        run.lock = {"evaluate@fsr_plain": None}
+    (path,) = studies._write_results(tmp_path, TWO_CLASSES, runs)
+    scores = json.loads(path.read_text())["results"]["scores"]["total_accuracy"]
+    assert scores["fsr_plain"]["x2"]["values"] == [50, 100]

@@ -355,7 +355,7 @@ def _write_results(
     results = {study or "seeds": seeds.summarise(by_method, scales, confidence)}
     if ablations:
         results[f"{study}_ablations" if study else "ablations"] = ablations
-    if study is None:
+    if study is None and {f"fsr_{variant}" for variant in convergence.VARIANTS} <= by_method.keys():
         results["convergence"] = _convergence(runs, by_method, params, confidence)
     made_by = {
         run.name: {"revision": revision.commit, "values": list(run.values)}
