@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fsr_fer.report.face_grids import CELL, LEFT, TOP, ZOOM, example_rows, font_of, restored_grid
-from fsr_fer.report.page import in_units
+from fsr_fer.report.page import in_times, in_units
 from tests.report.conftest import build_inputs, save, write
 
 
@@ -128,10 +128,22 @@ def test_restored_faces_are_those_of_the_same_test_face(inputs):
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(7, "7"), (1320000, "1.32 M"), (46.3e6, "46.3 M"), (123e9, "123 G"), (2.5e12, "2.50 T")],
+    [
+        (7, "7"),
+        (999_499, "999 k"),
+        (999_500, "1.00 M"),
+        (1320000, "1.32 M"),
+        (46.3e6, "46.3 M"),
+        (123e9, "123 G"),
+        (2.5e12, "2.50 T"),
+    ],
 )
 def test_counts_have_three_digits_and_a_unit(number, text):
     assert in_units(number) == text
+
+
+def test_ratios_are_never_in_e_notation():
+    assert [in_times(ratio) for ratio in (1, 1.046, 999.4, 2386.9)] == ["1", "1.05", "999", "2,387"]
 
 
 def test_pictures_and_tables_have_a_description(parsed):

@@ -40,6 +40,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         "method": method_name,
         "signed": signed,
         "units": in_units,
+        "times": in_times,
         "size_title": inputs.title,
         "interval": lambda e: f"{e.low:.1f}–{e.high:.1f}",
         "signed_interval": lambda e: f"{signed(e.low)} to {signed(e.high)}",
@@ -84,9 +85,14 @@ def signed(value: float) -> str:
 def in_units(number: float) -> str:
     """A count with three digits and its unit: "1.15 M"."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
+        if number >= 0.9995 * size:  # which three digits round up to it
             return f"{number / size:#.3g}".rstrip(".") + f" {unit}"
     return f"{number:.0f}"
+
+
+def in_times(ratio: float) -> str:
+    """How many times as much, with three digits or more: "1.05", "2,387"."""
+    return f"{ratio:.3g}" if ratio < 999.5 else f"{ratio:,.0f}"
 
 
 def inline_svg(pictures: Mapping[str, bytes], filename: str) -> Markup:
