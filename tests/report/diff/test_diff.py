@@ -223,12 +223,18 @@ def test_a_cache_elsewhere_is_found_and_if_damaged_gives_no_verdict(
     assert "No verdict on noise" in run("diff")[1]
 
 
-def test_other_sizes_or_faces_are_not_compared_one_by_one(based: Project, run: Run) -> None:
-    based.reproduce({name: {"hr": 20, "x2": 30, "x4": 50} for name in BASE})
+def test_sizes_that_both_have_and_equal_faces_are_compared_one_by_one(
+    based: Project, run: Run
+) -> None:
+    based.reproduce({name: {"hr": 60, "x2": 30, "x4": 50} for name in BASE})
     code, out, err = run("diff", "--fail-below")
-    assert "No verdict on noise: the sizes differ." in out
+    assert "bicubic: worse at full size.\n" in out
     assert code == 1
     assert "bicubic, x8: no result any more" in err
+    cells = as_json(run)["table"]["bicubic"]
+    # Three methods have 40 faces worse at full size, and the same at x2: six tests.
+    assert cells["hr"]["p_value"] == pytest.approx(6 * 2 / 2**40)
+    assert [cells[size]["p_value"] for size in ("x2", "x4", "x8", "mean")] == [1, None, None, None]
     based.reproduce(changed(x8=60), faces="b")
     out = run("diff")[1]
     assert "No verdict on noise: the test faces differ." in out
