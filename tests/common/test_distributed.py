@@ -69,7 +69,7 @@ def test_too_many_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
     distributed.require_one_process()
     among(monkeypatch, 0, 3)
     distributed.require_enough(3)
-    with pytest.raises(UserError, match="3 processes cannot share batches of 2 faces"):
+    with pytest.raises(UserError, match="3 processes cannot share 2 faces"):
         distributed.require_enough(2)
     with pytest.raises(UserError, match="runs in one process"):
         distributed.require_one_process()

@@ -73,3 +73,11 @@ def test_a_training_worse_than_guessing_is_stopped_though_all_is_finite(tmp_path
         recorded(training(epochs=3, **wild), checkpoint)
     _, progress = checkpoint.load()
     assert progress["done"] == 1
+
+
+def test_each_process_must_have_a_face_to_validate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    settings = sections.pretrain(batch_size=8)
+    with pytest.raises(UserError, match="3 processes cannot share 2 faces; use at most 2"):
+        recorded(lambda run: train_extractor(faces(24), faces(2), settings, 3, run))

@@ -55,11 +55,9 @@ def total(count: int) -> int:
 
 
 def require_enough(faces: int) -> None:
-    """Raise UserError if there are more processes than ``faces`` in a batch."""
+    """Raise UserError if there are more processes than ``faces``, of a batch or for validation."""
     if world_size() > faces:
-        raise UserError(
-            f"{world_size()} processes cannot share batches of {faces} faces; use at most {faces}"
-        )
+        raise UserError(f"{world_size()} processes cannot share {faces} faces; use at most {faces}")
 
 
 def require_one_process() -> None:

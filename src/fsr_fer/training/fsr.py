@@ -228,9 +228,10 @@ def train_fsr(
     Runs of one seed start from the same weights and see the same faces in the same order.
 
     Raises:
-        UserError: the training diverged, or there are more processes than faces in a batch.
+        UserError: the training diverged, or there are more processes than faces in a batch or for
+            validation.
     """
-    require_enough(settings.batch_size)
+    require_enough(min(settings.batch_size, len(validation)))
     trainer = FsrTrainer(settings, variant, classifier, run.seed, run.device)
     schedule = Schedule(settings.l2_iterations + settings.iterations, settings.validation_every)
 

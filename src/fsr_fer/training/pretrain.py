@@ -17,8 +17,8 @@ from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.settings import AugmentSettings, PretrainSettings
 
-HOPELESS = 3.0
-"""A cross-entropy above this many times that of a uniform guess counts as divergence."""
+HOPELESS = 4.0
+"""A cross-entropy that is this far above that of a uniform guess counts as divergence."""
 
 
 class CenterLoss(nn.Module):
@@ -135,10 +135,11 @@ def train_extractor(
     """Train CovPoolFER and return it as it was at the epoch best on the validation faces.
 
     Raises:
-        UserError: the training diverged, or there are more processes than faces in a batch.
+        UserError: the training diverged, or there are more processes than faces in a batch or for
+            validation.
     """
     batch_size = min(settings.batch_size, len(train))
-    require_enough(batch_size)
+    require_enough(min(batch_size, len(validation)))
     trainer = ExtractorTrainer(settings, num_classes, run.seed, run.device)
     network, optimizer = trainer.network, trainer.optimizer
     batches = len(train) // batch_size
@@ -165,7 +166,7 @@ def train_extractor(
 
     def validate(means: dict[str, float]) -> dict[str, float]:
         cross_entropy, guess = means["train/cross_entropy"], math.log(num_classes)
-        if cross_entropy > HOPELESS * guess:
+        if cross_entropy > guess + HOPELESS:
             raise FloatingPointError(
                 f"train/cross_entropy = {cross_entropy:.3g} on average, a guess has {guess:.3g}"
             )

@@ -85,7 +85,7 @@ def train_sr(
 
     def train_step(iteration: int) -> dict[str, Tensor]:
         halvings = iteration // settings.learning_rate_halving
-        optimizer.learning_rate = settings.learning_rate / 2**halvings
+        optimizer.learning_rate = settings.learning_rate * 0.5**halvings
         pairs = source.draw(stream(run.seed, run.name, iteration), settings.batch_size)
         full = as_values(pairs.full.to(run.device))
         restored = network(as_values(pairs.small.to(run.device)), full.shape[-1])
