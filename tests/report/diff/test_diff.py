@@ -223,6 +223,20 @@ def test_a_cache_elsewhere_is_found_and_if_damaged_gives_no_verdict(
     assert "No verdict on noise" in run("diff")[1]
 
 
+def test_predictions_here_that_are_of_another_commit_judge_nothing(
+    based: Project, run: Run
+) -> None:
+    based.reproduce(changed(x8=120))
+    worse = based.commit("worse")
+    based.reproduce(BASE)
+    based.git("checkout", "-q", "--force", worse)  # DVC's files stay those of the base
+    code, out, err = run("diff", "HEAD~1", "--fail-below")
+    told = "No verdict on noise: predictions of fsr_reweighted in workspace are of other results;"
+    assert told in out
+    assert code == 1
+    assert "x8: fell by 15.00 points to 40.00 %, allowed 3 (not tested for noise)" in err
+
+
 def test_sizes_that_both_have_and_equal_faces_are_compared_one_by_one(
     based: Project, run: Run
 ) -> None:

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from fsr_fer.evaluation.predictions import HR, MEAN, by_size
-from fsr_fer.evaluation.statistics import discordant, holm, mcnemar_exact, sign_flip, times_correct
+from fsr_fer.evaluation.statistics import (
+    discordant,
+    holm,
+    mcnemar_exact,
+    sign_flip,
+    times_correct,
+    total_accuracy,
+)
 from fsr_fer.pipeline.profiles import flat
 from fsr_fer.report.diff.results import Results
 
@@ -94,6 +101,11 @@ def _obstacle(before: Results, after: Results) -> str | None:
                 f"predictions or faces of {title} are not in DVC's cache; `dvc fetch -A` brings "
                 "them, where there is a remote"
             )
+        for name, table in results.predictions.items():  # `git checkout` changes Git's files alone
+            for column, predicted in table.predicted.items():
+                share = round(total_accuracy(table.labels, predicted), 3)
+                if results.accuracy[name].get(column, share) != share:
+                    return f"predictions of {name} in {title} are of other results; `dvc checkout`"
     if before.class_names != after.class_names:
         return "the classes differ"
     if before.test_faces != after.test_faces:
