@@ -32,8 +32,9 @@ trap clean EXIT
 # The numbers committed at BASE may come from another machine, so it is reproduced here. Stages that
 # the change leaves alone then come from the cache for the head, and differ in nothing. Its own code
 # reads its params: the installed package is the head's.
+cache=$(dvc cache dir)
 reproduce_base() {
-  cd "$scratch/base" && dvc config --local cache.dir "$here/.dvc/cache" &&
+  cd "$scratch/base" && dvc config --local cache.dir "$cache" &&
     PYTHONPATH="$scratch/base/src" fsr-fer repro >"$out/base.log" 2>&1 && git add --all &&
     git -c user.name=review -c user.email=review@localhost -c commit.gpgsign=false \
       commit --quiet --no-verify --allow-empty --message "$(git log -1 --format=%s), reproduced"
@@ -65,6 +66,7 @@ fi
     printf '\n</details>\n'
   done
 } >>"$out/comment.md"
-cp -r data/*/report "$out/" 2>/dev/null || true
+profile=$(python -c 'import json; print(json.load(open("settings.json"))["profile"])')
+cp -r "data/$profile/report" "$out/"
 cat "$out/gate.log" >&2
 exit "$code"

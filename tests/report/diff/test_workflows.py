@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests import ROOT
-from tests.pipeline.provenance.conftest import shell
+from tests.pipeline.provenance.conftest import commit, init, own_environment, shell
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 SCRIPTS = sorted((ROOT / ".github/scripts").glob("*.sh"))
@@ -80,6 +80,42 @@ def test_the_review_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None
     with pytest.raises(AssertionError, match="was not made by this script"):
         shell(ROOT, "bash", ".github/scripts/review.sh", "HEAD", str(tmp_path))
     assert (tmp_path / "mine.txt").read_text() == "kept"
+
+
+FSR_FER = """#!/bin/sh
+# What the base and the head run: a page of the selected profile, in the cache that DVC has.
+[ "$1" = diff ] && { echo compared; exit; }
+dvc cache dir >>"$SEEN"
+echo '{"profile": "small"}' >settings.json
+mkdir -p data/small/report && echo small >data/small/report/index.html
+"""
+
+
+def test_the_review_takes_the_cache_and_the_profile_that_are_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, programs, seen = (tmp_path / name for name in ("project", "bin", "seen"))
+    shutil.copytree(ROOT / ".github/scripts", root / ".github/scripts")
+    init(root)
+    (root / ".gitignore").write_text("/build/\n/data/\n/settings.json\n")
+    commit(root, "base")
+    shell(root, "dvc", "config", "--local", "cache.dir", "../shared")
+    page = root / "data/another/report/index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("another")  # of a profile that was selected before
+    programs.mkdir()
+    (programs / "fsr-fer").write_text(FSR_FER)
+    (programs / "fsr-fer").chmod(0o755)
+    monkeypatch.setenv("SEEN", str(seen))
+    path = f"{programs}{os.pathsep}{own_environment()['PATH']}"
+    subprocess.run(
+        ["bash", ".github/scripts/review.sh", "HEAD"],
+        cwd=root,
+        env={**own_environment(), "PATH": path},
+        check=True,
+    )
+    assert seen.read_text().split() == [str(tmp_path / "shared")] * 2
+    assert (root / "build/review/report/index.html").read_text() == "small\n"
 
 
 GH = r"""#!/usr/bin/env python3
