@@ -83,23 +83,28 @@ def test_the_review_removes_nothing_that_it_did_not_make(tmp_path: Path) -> None
 
 
 FSR_FER = """#!/bin/sh
-# What the base and the head run: a page of the selected profile, in the cache that DVC has.
+# What the base and the head run: a page of the selected profile.
 [ "$1" = diff ] && { echo compared; exit; }
 dvc cache dir >>"$SEEN"
+cat data/raw/own/face.txt >>"$SEEN" || exit 1
 echo '{"profile": "small"}' >settings.json
 mkdir -p data/small/report && echo small >data/small/report/index.html
 """
 
 
-def test_the_review_takes_the_cache_and_the_profile_that_are_set(
+def test_the_review_takes_the_cache_the_faces_and_the_profile_of_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, programs, seen = (tmp_path / name for name in ("project", "bin", "seen"))
     shutil.copytree(ROOT / ".github/scripts", root / ".github/scripts")
     init(root)
-    (root / ".gitignore").write_text("/build/\n/data/\n/settings.json\n")
-    commit(root, "base")
+    (root / ".gitignore").write_text("/build/\n/data/small/\n/data/another/\n/settings.json\n")
     shell(root, "dvc", "config", "--local", "cache.dir", "../shared")
+    face = root / "data/raw/own/face.txt"
+    face.parent.mkdir(parents=True)
+    face.write_text("face\n")
+    shell(root, "dvc", "add", "-q", str(face.parent))
+    commit(root, "base")
     page = root / "data/another/report/index.html"
     page.parent.mkdir(parents=True)
     page.write_text("another")  # of a profile that was selected before
@@ -114,7 +119,7 @@ def test_the_review_takes_the_cache_and_the_profile_that_are_set(
         env={**own_environment(), "PATH": path},
         check=True,
     )
-    assert seen.read_text().split() == [str(tmp_path / "shared")] * 2
+    assert seen.read_text().split() == [str(tmp_path / "shared"), "face"] * 2
     assert (root / "build/review/report/index.html").read_text() == "small\n"
 
 
