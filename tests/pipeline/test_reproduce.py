@@ -50,7 +50,10 @@ def test_what_reads_the_same_outputs_again_is_not_started(
     ("profile", "said"),
     [
         ("small", None),
-        ("ferplus", r"ferplus has no faces; .*`fsr-fer import fer2013 PATH --profile ferplus`"),
+        (
+            "ferplus",
+            r"ferplus has no faces here; .*`fsr-fer import fer2013 PATH --profile ferplus`",
+        ),
         ("real_faces", r"`fsr-fer import \.\.\. PATH --profile real_faces`"),
         ("mine", r"no stage draws the faces of profile mine; add mine to the list of synthesize"),
     ],
@@ -69,6 +72,9 @@ def test_a_profile_without_faces_is_refused_before_anything_runs(
     with pytest.raises(UserError, match=said):
         require_faces(tmp_path, params)
     (tmp_path / f"data/raw/{profile}").mkdir(parents=True)
+    (tmp_path / f"data/raw/{profile}.dvc").touch()  # of a clone that has not pulled them
+    with pytest.raises(UserError, match=r"mine|with `dvc checkout`, `dvc pull` or `fsr-fer"):
+        require_faces(tmp_path, params)
     (tmp_path / f"data/raw/{profile}/labels.csv").touch()
     require_faces(tmp_path, params)
 

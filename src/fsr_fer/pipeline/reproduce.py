@@ -77,12 +77,12 @@ def reproduce(root: Path, jobs: int | None) -> None:
 
 
 def require_faces(root: Path, params: Values) -> None:
-    """UserError if the selected profile has no faces, with the command that imports them."""
+    """UserError if the selected profile has no faces here, with the command that brings them."""
     profile = params["profile"]
     folder = f"data/raw/{profile}"
     drawn = any(folder in node["outs"] for node in graph_of(root).values())
     there = any(path.is_file() for path in (root / folder).rglob("*"))
-    if drawn or there or (root / f"{folder}.dvc").exists():
+    if drawn or there:
         return
     source = profile_values(params, profile)["dataset"]["source"]
     if source == "synthetic":
@@ -91,9 +91,10 @@ def require_faces(root: Path, params: Values) -> None:
             f"synthesize in {PIPELINE_FILE}, or name a source that is imported"
         )
     kind = source if source != "several" else "..."
+    kept = "`dvc checkout`, `dvc pull` or " if (root / f"{folder}.dvc").exists() else ""
     raise UserError(
-        f"profile {profile} has no faces; bring them with "
-        f"`fsr-fer import {kind} PATH --profile {profile}`"
+        f"profile {profile} has no faces here; bring them with "
+        f"{kept}`fsr-fer import {kind} PATH --profile {profile}`"
     )
 
 
