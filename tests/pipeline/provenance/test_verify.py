@@ -117,6 +117,18 @@ def test_findings_say_what_where_and_what_it_means(pipeline: Path) -> None:
     ]
 
 
+def test_what_a_stage_that_is_gone_has_left_where_others_read(pipeline: Path) -> None:
+    edit(pipeline, "params.yaml", "scales: [2, 3]", "scales: [2]")
+    shell(pipeline, "dvc", "repro", "-q")
+    assert findings(pipeline) == [
+        "data/tiny/small/x3.csv is of no stage, so other clones lack it, and data/tiny/small is "
+        "read with it: delete it, then `dvc repro`"
+    ]
+    Path("data/tiny/small/x3.csv").unlink()
+    shell(pipeline, "dvc", "repro", "-q")
+    assert findings(pipeline) == []
+
+
 def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:
     (pipeline / "data/raw/one.txt").write_text("won")
     assert findings(pipeline) == [

@@ -15,7 +15,7 @@ from fsr_fer.pipeline.params import explaining
 from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, PARAMS_FILE, SETTINGS_FILE
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import record_of
-from fsr_fer.pipeline.provenance.revision import Revision, some
+from fsr_fer.pipeline.provenance.revision import Revision, holds, some
 
 Stages = Mapping[str, Mapping[str, Any]]
 
@@ -45,7 +45,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
                     if name in ran and Path(f"{name}.json").exists():
                         del ran[name]
                         findings += check(root)
-                findings += _status(ran, lock)
+                findings += [*_status(ran, lock), *_left(repo, ran)]
                 runs = Path(repo.stage_cache.cache_dir)
         except DvcException as error:
             raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
@@ -110,6 +110,20 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
             yield f"{path} changed since {some(read[path])} read it"
     for (file, key, old, new), names in params.items():
         yield f"{file}: {key} is {new}; {some(names)} ran with {old}"
+
+
+def _left(repo: Any, stages: Mapping[str, Any]) -> Iterator[str]:
+    """Files of no stage, in folders of several stages' outputs that another one reads."""
+    outs = {out.fs_path for stage in stages.values() for out in stage.outs}
+    deps = {dep.fs_path: dep for stage in stages.values() for dep in stage.deps}
+    for folder in sorted(deps.keys() - outs):
+        if any(holds(folder, out) for out in outs):
+            for file in repo.dvcignore.find(deps[folder].fs, folder):
+                if Path(file).name != ".gitignore" and not any(holds(out, file) for out in outs):
+                    yield (
+                        f"{os.path.relpath(file)} is of no stage, so other clones lack it, and "
+                        f"{os.path.relpath(folder)} is read with it: delete it, then `dvc repro`"
+                    )
 
 
 def _is_here(path: Path) -> bool:
