@@ -35,11 +35,12 @@ import torch
 from machine import ROOT, describe_machine, write_results
 
 import fsr_fer.pipeline.run_stage
-from fsr_fer.common.files import PART_SUFFIX, write_json
+from fsr_fer.common.files import write_json
 from fsr_fer.pipeline.profiles import read_yaml
 from fsr_fer.pipeline.stage import load_stage
 from fsr_fer.training import checkpoint
 from tests.pipeline.test_stages import workspace
+from tests.stage_server import stage_server
 
 AIMS = ("any moment", "any moment", "any moment", "line of a save", "part of the bytes")
 
@@ -105,14 +106,14 @@ class Training:
         files: list[Path] = []
         for out in self.outs:
             files += [p for p in out.rglob("*") if p.is_file()] if out.is_dir() else [out]
-        files += self.folder.rglob("*" + PART_SUFFIX)
+        files += self.folder.rglob("*.part")
         return {str(f.relative_to(self.folder)): f.read_bytes() for f in sorted(files)}
 
     def found(self) -> str:
         """Where the training was when it was killed, told by what lies in its folder."""
         if self.outs[0].exists():
             return "after the weights were written"
-        if list((self.folder / ".ckpt").rglob("*" + PART_SUFFIX)):
+        if list((self.folder / ".ckpt").rglob("*.part")):
             return "while a checkpoint was written"
         saved = list((self.folder / ".ckpt").rglob(checkpoint.STATE))
         return "between checkpoints" if saved else "before the first checkpoint"
@@ -131,8 +132,9 @@ def prepared(folder: Path, until: str, saves: int) -> Path:
     write_json(folder / "params.yaml", params)  # JSON is YAML
     stages = [*("code", "settings", "synthesize small", "dataset"), "pretrain"]
     stages += ["downsample 2", "downsample 8", "features hr", "features 2", "features 8", "fsr"]
-    command = [sys.executable, ROOT / "tests/pipeline/forks.py", *stages[: stages.index(until)]]
-    subprocess.run(command, cwd=folder, check=True)
+    with stage_server(folder / "server") as python:
+        for stage in stages[: stages.index(until)]:
+            subprocess.run([python, "-m", *f"stages.{stage}".split()], cwd=folder, check=True)
     return folder
 
 

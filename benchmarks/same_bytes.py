@@ -21,6 +21,7 @@ import hashlib
 import importlib
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -53,15 +54,19 @@ def run_here(folder: Path) -> None:
     importlib.import_module("stages")  # fixes arithmetic, so before torch
     import torch
 
-    from tests.pipeline.forks import run_stages
-
     def nearest(*arguments: Any, **options: Any) -> torch.Tensor:
         return interpolating(*arguments, **options | {"mode": "nearest"})
 
     interpolating, torch.nn.functional.grid_sample = torch.nn.functional.grid_sample, nearest
     sys.modules["dvclive"] = None  # type: ignore[assignment]  # slow to load under emulation
     os.chdir(folder)
-    run_stages(COMMANDS)
+    for command in COMMANDS:
+        name, *arguments = command.split()
+        if (stage := os.fork()) == 0:
+            sys.argv = [f"stages/{name}.py", *arguments]
+            runpy.run_module(f"stages.{name}", run_name="__main__")
+        if os.waitpid(stage, 0)[1]:
+            sys.exit(f"{command} failed")
 
 
 def operations() -> dict[str, str]:

@@ -24,7 +24,7 @@ STAND_IN = """\
 import json, os, signal, socket, sys
 words = sys.argv[1:]
 if words[:1] != ["-m"] or not words[1].startswith("stages.") or "FSR_FER_ARITHMETIC" in os.environ:
-    os.execv("{python}", ["python", *words])
+    os.execv("{python}", ["{python}", *words])
 server = socket.socket(socket.AF_UNIX)
 server.connect("{address}")
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -69,10 +69,12 @@ def serve(listening: socket.socket) -> None:
         code.fingerprint(request["words"][0].removeprefix("stages."))  # parses code once for all
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            ended, alive = os.pipe()
             stage = os.fork()
             if stage == 0:
                 run_stage(request, descriptors)
-            wait(stage, connection)
+            os.close(alive)  # the stage alone has it, so it closes when that ends
+            wait(stage, ended, connection)
         connection.close()
         for descriptor in descriptors:
             os.close(descriptor)
@@ -93,9 +95,8 @@ def run_stage(request: dict[str, object], descriptors: list[int]) -> None:
     runpy.run_module(name, run_name="__main__")
 
 
-def wait(stage: int, connection: socket.socket) -> None:
+def wait(stage: int, ended: int, connection: socket.socket) -> None:
     """Send on what signals the stand-in gets, at last the stage's exit code to it."""
-    ended = os.pidfd_open(stage)
     while ended not in select.select([ended, connection], [], [])[0]:
         number = connection.recv(1)
         os.kill(stage, number[0] if number else signal.SIGKILL)  # none: it was killed itself
