@@ -170,14 +170,16 @@ def test_several_sources_make_one_dataset(
         build("several", tmp_path / "raw", tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("own_split", [False, True])
 @pytest.mark.parametrize("first", range(4))
 def test_who_is_in_two_sources_is_held_out_in_both(
-    first: int, csv_folder: Path, tmp_path: Path
+    first: int, own_split: bool, csv_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/csv").symlink_to(csv_folder)
     for number in range(50, 62):  # four people, of whom some are in the table too
-        folder = tmp_path / f"raw/folder/train/{CLASSES[number % 3]}"
+        split = "val" if own_split and number < 53 else "train"  # the first of the four
+        folder = tmp_path / f"raw/folder/{split}/{CLASSES[number % 3]}"
         folder /= f"train person {first + (number - 50) // 3}"
         folder.mkdir(parents=True)
         (folder / "face.png").write_bytes(encoded(face_pixels(number)))

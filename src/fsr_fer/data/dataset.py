@@ -85,7 +85,7 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
                 hashes.append(pixel_sha256(pixels_read))
         for source in sources:
             source.raise_problems(listing, f"{root} cannot be used")
-    splits, held = [face.split for _, face in pairs], set[str]()
+    splits = [face.split for _, face in pairs]
     for source in sources:
         if any(of is source and face.split == "validation" for of, face in pairs):
             continue
@@ -93,9 +93,10 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
         faces, pixels = [pairs[row][1] for row in train], [hashes[row] for row in train]
         for position in hold_out(faces, settings.validation_fraction, seed, pixels):
             splits[train[position]] = "validation"
-            held |= {faces[position].subject} - {""}
-    for number, (_, face) in enumerate(pairs):  # held out in one source is held out in all
-        if face.subject in held and splits[number] == "train":
+    people = [face.subject for _, face in pairs]
+    held = {one for one, split in zip(people, splits, strict=True) if split == "validation"} - {""}
+    for number, person in enumerate(people):  # held out in one source is held out in all
+        if person in held and splits[number] == "train":
             splits[number] = "validation"
     voted = any(face.votes for _, face in pairs)
     rows = []
