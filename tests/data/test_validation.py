@@ -75,6 +75,8 @@ def test_good_faces_pass_every_check(dataset: Path, tmp_path: Path) -> None:
     assert validation.counts.to_numpy().tolist() == [[3, 1, 2]] * 3
     write_report(validation, tmp_path / "page", "mine")
     assert "3 no majority." in (tmp_path / "page/index.html").read_text()
+    (dataset / "left_out.json").write_text('{"beyond dataset.train_share": 8}')
+    assert failures(validate(dataset, replace(SETTINGS, train_faces=20))) == {}
 
 
 def test_each_fault_is_named_by_its_check_alone(dataset: Path) -> None:

@@ -21,7 +21,7 @@ from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.images import to_face
 from fsr_fer.data.listing import Face, Source, class_position
-from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
+from fsr_fer.data.manifest import BEYOND_SHARE, COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
 from fsr_fer.data.settings import DatasetSettings, SourceName
 from fsr_fer.data.sources import IMAGES_ZIP, RAFDB_ZIP, open_source
 from fsr_fer.data.votes import VOTES
@@ -71,7 +71,7 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
         left_out += equal
     if settings.train_share < 1:
         kept = fewer_train_faces([face for _, face in pairs], settings.train_share, seed)
-        left_out["beyond dataset.train_share"] += len(pairs) - len(kept)
+        left_out[BEYOND_SHARE] += len(pairs) - len(kept)
         pairs = [pairs[position] for position in kept]
     pairs.sort(key=lambda pair: SPLITS.index(pair[1].split))  # a stable sort
     hashes = []

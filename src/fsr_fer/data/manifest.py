@@ -17,6 +17,8 @@ SHARES = "votes"
 """One more column where faces have votes: each class's share of them, in the classes' order."""
 LEFT_OUT = "left_out.json"
 """Beside the manifest where faces of the source are no part of it: how many, by reason."""
+BEYOND_SHARE = "beyond dataset.train_share"
+"""The reason of train faces that are left out on purpose."""
 
 
 @dataclass(frozen=True, kw_only=True)

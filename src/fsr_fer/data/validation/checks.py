@@ -4,7 +4,7 @@ Great Expectations checks a table of the manifest and of every face's pixels.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import read_json
 from fsr_fer.common.progress import progress
 from fsr_fer.common.settings import FULL_SIZE
-from fsr_fer.data.manifest import COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
+from fsr_fer.data.manifest import BEYOND_SHARE, COLUMNS, LEFT_OUT, SHARES, SPLITS, pixel_sha256
 from fsr_fer.data.settings import ValidateSettings
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when it is imported
@@ -80,6 +80,7 @@ def validate_dataset(
             f"{directory}: manifest.csv has the columns {', '.join(faces)}, expected "
             f"{', '.join(COLUMNS)}; run the dataset stage again"
         )
+    left_out = read_json(directory / LEFT_OUT)
     columns = Check("columns", f"The manifest has the columns {', '.join(COLUMNS)}.", [])
     _add_pixel_columns(faces, images)
     counts = pd.crosstab(faces["label"], faces["split"])
@@ -87,10 +88,10 @@ def validate_dataset(
     subjects = faces["subject"][faces["subject"] != ""].nunique()
     of_faces = _check_faces(faces, settings.minimum_contrast, class_names, subjects > 0)
     return Validation(
-        checks=[columns, *of_faces, *_check_counts(counts, settings)],
+        checks=[columns, *of_faces, *_check_counts(counts, left_out, settings)],
         images=images,
         counts=counts,
-        left_out=read_json(directory / LEFT_OUT),
+        left_out=left_out,
         subjects=subjects,
         lowest_contrast=float(faces["contrast"].min()),
     )
@@ -179,7 +180,9 @@ def _unless_shares(text: str, classes: int) -> str | None:
     return None if right else text
 
 
-def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[Check]:
+def _check_counts(
+    counts: pd.DataFrame, left_out: Mapping[str, int], settings: ValidateSettings
+) -> Iterator[Check]:
     """Whether there are enough faces; what fails is a class in a split, or a split."""
     lowest = settings.minimum_per_class
     too_few = [
@@ -191,8 +194,9 @@ def _check_counts(counts: pd.DataFrame, settings: ValidateSettings) -> Iterator[
     words = f"Each class has {lowest:,} faces or more in each split."
     yield Check("faces_per_class", words, too_few)
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
+    train += left_out.get(BEYOND_SHARE, 0)
     for split, found, wanted, note in (
-        ("train", train, settings.train_faces, " (its validation part included)"),
+        ("train", train, settings.train_faces, " (validation and left out ones included)"),
         ("test", test, settings.test_faces, ""),
     ):
         if wanted:
