@@ -22,6 +22,9 @@ class PackSettings:
             falling = pixels == sorted(set(pixels), reverse=True)
             require(in_range and falling, key, pixels, "falling numbers from 100 to 4")
         require(len(self.sizes) >= 3, "sizes", list(self.sizes), "three sizes or more")
+        degraded = list(self.degraded_sizes)
+        calibrated = set(degraded) <= set(self.sizes)
+        require(calibrated, "degraded_sizes", degraded, "some of sizes, where it is calibrated")
 
 
 @dataclass(frozen=True, kw_only=True)
