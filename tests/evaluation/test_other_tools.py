@@ -57,7 +57,10 @@ def test_probabilities_are_shared_out_among_our_classes():
 
 
 def test_of_equal_probabilities_the_first_class_counts():
-    table, _ = read("id,size,fear,anger\nb,hr,0.2,0.2\nc/d,hr,0,1e-9\n")
+    table, notes = read("id,size,fear,anger\nb,hr,0.2,0.2\nc/d,hr,0,1e-9\n")
+    assert notes[0] == "rows whose probabilities do not add up to 1, scaled to it: 2"
+    _, notes = read("id,size,fear,anger\nb,hr,20,20\nc/d,hr,4,96\n")
+    assert notes[0] == "rows whose probabilities do not add up to 100, scaled to it: 1"
     assert named(table) == {"hr": ["fear", "anger"]}
     assert table.confidence["hr"].tolist() == [0.5, 1.0]
 

@@ -206,6 +206,9 @@ def _shares(
             f"line {rows[sums.argmax()][0]}: the probabilities add up to {largest:.4g}; expected "
             "1, or 100 in percent"
         )
+    whole = 1 if largest <= 1.05 else 100
+    if not others and (few := int((sums < 0.95 * whole).sum())):
+        notes.append(f"rows whose probabilities do not add up to {whole}, scaled to it: {few:,}")
     if others:
         notes.append(f"columns that are no class here, left out: {', '.join(map(repr, others))}")
     if absent := [name for k, name in enumerate(class_names) if k not in ours.values()]:
