@@ -114,6 +114,7 @@ def test_a_picture_without_a_face_has_no_boxes(tmp_path: Path) -> None:
         ("b.csv", "image,x,y,w,h,image\n", None, "line 1 has two columns image"),
         ("b.csv", "image,bbox,,,\n", "xywh", "do not name the form"),
         ("b.csv", "image,frame,a,b,c,d\n", "xywh", "do not name the form"),
+        ("b.csv", "image,score,a,b,c,d\n", "xywh", "do not name the form"),
         ("b.csv", "image,x,y\na,1,2\n", None, "do not name the form"),
         ("b.csv", "", None, "line 1 is no header"),
         ("b.csv", "a.png,1,2,3,4\n", None, "line 1 is no header"),

@@ -28,6 +28,8 @@ FORMS = {
     ("left", "top", "right", "bottom"): "xyxy",
 }
 PICTURE_COLUMNS = ("image", "source")
+BESIDE = {"", "frame", "score", "confidence", "label"}
+"""Columns that are no number of a box; they may stand after its four."""
 NO_BOX = Box(*[math.nan] * 4)
 T = TypeVar("T")
 
@@ -88,7 +90,7 @@ def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
             first = header.index(name) + 1
             chosen = tuple(header[first : first + 4]), form
         columns, own = chosen or ((), "")
-        if len(columns) != 4 or "" in columns or "frame" in columns:
+        if len(columns) != 4 or not BESIDE.isdisjoint(columns):
             raise _unnamed(where)
         for column in (name, *columns):
             if header.count(column) > 1:
