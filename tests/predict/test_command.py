@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from fsr_fer.predict import command
 from fsr_fer.predict.model import Model
 from tests.conftest import Run, refused
 from tests.predict.conftest import BLUE, GREEN, GREY, RED, Predict, json_rows, paint, rows_of, scene
@@ -286,7 +287,9 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         assert picture.getpixel((30 * 4.8 + 1, 50 * 4.8)) == (0, 150, 60)
 
 
-def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict) -> None:
+def test_exit_codes_and_mistakes(
+    faces: Path, here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert predict("no.png")[0] == 0
     code, out, err = predict("no.png", "faces/b.png", "--strict")
     assert code == 1
@@ -321,6 +324,11 @@ def test_exit_codes_and_mistakes(faces: Path, here: Path, predict: Predict) -> N
         assert message in refused(predict(*words)), words
     assert not (here / "o.txt").exists()
     assert not (here / "new").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            command, "_open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
+        )
+        assert "full: o.csv could not be" in refused(predict("faces", "--output", "o.csv"))
     assert predict("faces", "--output", "o.json")[0] == 0
     assert json.loads((here / "o.json").read_text().splitlines()[0])["label"] == "green"
     assert predict("faces", "--output", "o.txt")[0] == 0

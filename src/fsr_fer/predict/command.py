@@ -171,7 +171,7 @@ def predict_command(
     stream = _open(output, lines, done.size)
     progress = _Progress(done, live=sys.stderr.isatty() and not stream.isatty())
     owned = contextlib.nullcontext() if output is None else stream
-    with owned, warnings.catch_warnings():
+    with _naming(output), owned, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         try:
             for rows in reader.read(pictures, choices, finished):
@@ -188,6 +188,16 @@ def predict_command(
     progress.finish()
     if strict and progress.failed:
         raise UserError(f"{progress.failed:,} of {progress.rows:,} rows are not ok (--strict)")
+
+
+@contextlib.contextmanager
+def _naming(output: Path | None) -> Iterator[None]:
+    """Writing to a full disk names no file, and closing what was not written fails once more."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or output
+        raise
 
 
 def _part(shard: str | None) -> tuple[int, int]:
