@@ -1,5 +1,6 @@
 """The page in a real browser: faces made smaller, files, squares, webcam, keyboard, phones."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def open_page(chromium, client: Client):  # noqa: F811
         page.on("console", lambda message: page.log.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: page.log.append(f"error: {error}"))
         page.goto(f"http://127.0.0.1:{port}/")
-        wait_for(page, "#expected", "of 100")  # the first drawn face is read
+        wait_for(page, "#probability", "probable")  # the first drawn face is read
         return page
 
     yield open_it
@@ -92,6 +93,15 @@ def test_the_plain_network_stands_beside_the_model_where_it_was_measured(
         page.locator("#size").fill("12")
         wait_for(page, "#pixels", "12 pixels")
         page.locator("#comparison", has_not_text="plain").wait_for(state="attached")
+
+
+def test_nothing_is_said_of_an_accuracy_that_was_not_measured(open_page, model_file: Path) -> None:
+    model = load(model_file)
+    model.card = replace(model.card, pixels=(), accuracy=())
+    with serving(model) as one:
+        page = open_page(port=one.port)
+        assert page.locator("#expected").inner_text() == ""
+        assert not page.locator("#curve").is_visible()
 
 
 def test_bars_are_the_probabilities(open_page) -> None:

@@ -117,7 +117,7 @@ function showReading(read) {
   $("label").textContent = none ? "no result" : read.label;
   $("probability").textContent = none ? "" : `${percent(read.probability)} probable`;
   $("doubt").hidden = none || !read.uncertain;
-  $("expected").textContent = none
+  $("expected").textContent = none || read.expected_accuracy === null
     ? ""
     : `It predicts ${Math.round(100 * read.expected_accuracy)} of 100 test faces of this size correctly.`;
   $("comparison").textContent = none ? "" : comparisonAt(read.pixels);
@@ -168,6 +168,7 @@ function comparisonAt(pixels) {
 }
 
 function drawCurve(pixels) {
+  if ($("measured").hidden) return;
   const width = $("curve").clientWidth;
   const height = $("curve").clientHeight;
   const [least, most] = [Number($("size").min), Number($("size").max)];
@@ -494,6 +495,7 @@ async function start() {
   about = await (await request("model")).json();
   $("size").min = Math.max(8, about.smallest_pixels);
   $("grey").hidden = !about.comparison;
+  $("measured").hidden = !about.expected_accuracy.pixels.length;
   $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
   $("bars").replaceChildren(...about.class_names.map((name) => {
     const item = document.createElement("li");
