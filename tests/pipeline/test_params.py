@@ -96,6 +96,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.orthogonal_updates.epochs", 0, r"epochs is 0; allowed: above 0"),
+        ("pack.degraded_sizes", [24], r"degraded_sizes is \[24\]; allowed: some of sizes, where"),
         ("pack.method", "bicubic", r"method is 'bicubic'; allowed: one of mixed_resolution, ortho"),
         ("profiles.paper.pack", {"method": "orthogonal_updates"}, r"pack\.method cannot differ"),
         ("distill.teachers", ["mixed_resolution"], r"allowed: two of finetune"),
