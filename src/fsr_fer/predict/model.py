@@ -69,7 +69,8 @@ class Model:
     """Predicts expressions; ``fsr_fer.load`` returns one. Several threads may share it.
 
     On one machine a face's prediction is bit-identical in a batch of any size and with any number
-    of threads: each run computes on one thread, and faces of a batch do not interact.
+    of threads: each run computes on one thread, and faces of a batch do not interact. A method of
+    the pipeline, which torch runs, may differ in the last digits.
     """
 
     def __init__(self, card: Card, network: Network, detector: Detector | None = None) -> None:
@@ -113,6 +114,7 @@ class Model:
             TypeError: a source is none of these, or an array that is not uint8.
             ValueError: an array without ``channels``, boxes without ``box_form``, no list of them
                 for each source, or an option out of its range.
+            UserError: the model gives something that is no probability.
         """
         if (boxes is not None or box_form is not None) and box_form not in ("xywh", "xyxy"):
             raise ValueError(f'box_form is {box_form!r}; boxes need "xywh" or "xyxy"')
@@ -286,7 +288,7 @@ def load(
     Raises:
         UserError: file or method is missing, or the file is damaged or no model of this project.
     """
-    if path is not None and re.fullmatch(r"\w+", os.fspath(path)) and not os.path.isfile(path):
+    if path is not None and re.fullmatch(r"[\w-]+", os.fspath(path)) and not os.path.isfile(path):
         # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.
         try:
             from fsr_fer.pipeline.method_model import load_method_model
