@@ -348,7 +348,7 @@ def _check() -> dict[str, Any]:
 @app.command("repro", rich_help_panel=RUN)
 def repro_command(
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Stages at a time [default: one a core, or GPU].")
+        int | None, typer.Option(min=1, help="Stages at a time [default: one a core; GPU: 1].")
     ] = None,
 ) -> None:
     """Run what has changed, independent stages in parallel, and print the main table.
@@ -475,10 +475,10 @@ def diff_command(
     profile: Annotated[
         str | None, typer.Option(help="Profile to compare [default: the later one's].")
     ] = None,
-    markdown: Annotated[bool, typer.Option("--md", help="For a pull request.")] = False,
+    markdown: Annotated[bool, typer.Option("--md", help="Markdown, for a pull request.")] = False,
     as_json: Json = False,
     fail_below: Annotated[
-        bool, typer.Option("--fail-below", help="Exit with 1 if `review` forbids it.")
+        bool, typer.Option("--fail-below", help="Exit with 1 if a fall is beyond `review`.")
     ] = False,
 ) -> None:
     """Show what a change does to the results, and whether it is noise.
@@ -507,7 +507,7 @@ def studies_command(
         bool, typer.Option("--dry-run", help="Print how many are missing and how long they take.")
     ] = False,
     method: Annotated[
-        list[str] | None, typer.Option(help="Compare only the methods named so.")
+        list[str] | None, typer.Option(help="A method to compare; repeat it for more.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=2, help="With --method: how many seeds.")] = None,
     variant: Annotated[

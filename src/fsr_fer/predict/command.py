@@ -100,7 +100,7 @@ def predict_command(
     ] = None,
     min_probability: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Below it is uncertain [default: the model's limit]."),
+        typer.Option(min=0, max=1, help="Lower ones are uncertain [default: the model's limit]."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces at a time.")] = 64,
     shard: Annotated[
