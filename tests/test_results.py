@@ -184,7 +184,8 @@ def test_the_lead_without_a_class_balance() -> None:
     ]
     total, by_class, whole = leads
     page = " ".join(PAGE.split())
-    assert f"leads the baseline by {total.removeprefix('+').replace(' ', ' in total ', 1)}" in page
+    lead = total.removeprefix("+").replace(" ", " in total ", 1)
+    assert f"leads `mixed_resolution` by {lead}" in page
     assert f"not shown ({by_class})" in page
     assert f"{whole.removeprefix('+').replace(' ', ' above by class ', 1)}" in page
     assert f"has {found['scores']['total_accuracy']['bicubic']['hr']['mean']:.1f} at its" in page
