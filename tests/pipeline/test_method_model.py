@@ -87,8 +87,11 @@ def test_the_command_reads_a_method_with_its_accuracy(project: Path, run: Run) -
     (project / "metrics/small/accuracy_by_scale.csv").write_text(
         "row,scale,pixels,accuracy,low,high\nbicubic,1,100,9,9,9\n"
         "mixed_resolution,1,100,80,0,0\nmixed_resolution,2,50,60,0,0\n"
+        "mixed_resolution,20,5,30,0,0\n"
     )
     assert json.loads(run(*words, "jsonl")[1])["expected_accuracy"] == 0.7  # half-way
+    Image.fromarray(face).resize((5, 5)).save("face.png")  # as small as those of x20
+    assert json.loads(run(*words, "jsonl")[1])["expected_accuracy"] == 0.3
 
 
 def test_mistakes_are_one_line(
@@ -101,7 +104,6 @@ def test_mistakes_are_one_line(
     for words, message in (
         (["rcan"], f"'rcan' is no model file, and in the profile small it needs restored faces; "
                    f"{rows}, mixed_resolution"),
-        (["nothing"], "'nothing' is no model file, and in the profile small it is no method;"),
         (["my-method"], "'my-method' is no model file, and in the profile small it is no method;"),
         (["orthogonal_updates"], "finetune/orthogonal_updates.safetensors is not there"),
         (["bicubic", "--profile", "none"], "has no profile 'none'; it has small, "),

@@ -56,7 +56,7 @@ def load_method_model(
     card = Card(
         name=f"{profile}/{name}",
         class_names=method.network.class_names,
-        smallest_pixels=SMALLEST_FACE,
+        smallest_pixels=int(min((SMALLEST_FACE, *pixels))),
         uncertain_below=0.0,
         pixels=pixels,
         accuracy=accuracy,
