@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fsr_fer.report.face_grids import CELL, LEFT, TOP, ZOOM, example_rows, font_of, restored_grid
-from fsr_fer.report.page import in_times, in_units
+from fsr_fer.report.page import in_times, in_units, signed
 from tests.report.conftest import build_inputs, save, write
 
 
@@ -68,7 +68,9 @@ def test_page_says_what_was_read_and_set_and_names_are_escaped(written, parsed):
 
 
 def test_a_single_method_called_like_a_formula_is_reported_without_comparison(tmp_path):
-    page = write(build_inputs(tmp_path, percent={r"$\foo$": (90, 80, 50)}), tmp_path).page
+    inputs = build_inputs(tmp_path, percent={r"$\foo$": (90, 80)}, scales=(2,))
+    page = write(inputs, tmp_path).page
+    assert inputs.title("mean") == "mean of x2"
     assert r">$\foo$</text>" in page
     text = Collector(page).text
     assert r"Only $\foo$ was run" in text
@@ -163,6 +165,16 @@ def test_answer_names_the_best_method_its_gain_cost_and_how_certain_that_is(pars
     numbers = r"\+15\.5\+[\d.]+to\+[\d.]+92\.0M2×"
     assert re.search(r"meanx2–x8fsr_plain81\.0[\d.]+–[\d.]+" + numbers, squeezed)
     assert re.search(r"x250pxbicubicand1more81\.0", squeezed)
+
+
+def test_answer_names_all_that_are_equally_good(tmp_path):
+    equal = {"bicubic": (90, 80, 50), "fsr_plain": (90, 50, 80), "rcan": (90, 80, 47)}
+    text = Collector(write(build_inputs(tmp_path, percent=equal), tmp_path).page).text
+    # 34 and 21 of 42 faces right, in this order or the other: 55 of 84.
+    assert "bicubic, fsr_plain are the most accurate over all sizes: 65.5 % correct" in text
+    assert "fsr_plain may be as good" not in text
+    assert "rcan may be as good: a lead of +1.2 (+0.0 to +" in text  # 34 and 20: 54 of 84
+    assert [signed(value) for value in (-0.0, 0.0, -2.04)] == ["+0.0", "+0.0", "−2.0"]
 
 
 def test_every_number_says_the_command_that_traces_it(written, written_full):

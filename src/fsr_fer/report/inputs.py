@@ -61,7 +61,8 @@ class ReportInputs:
     def title(self, size: str) -> str:
         """A size as the report names it: "x8, 13 px"."""
         if size == MEAN:
-            return f"mean of {self.scale_names[0]}–{self.scale_names[-1]}"
+            first, last = self.scale_names[0], self.scale_names[-1]
+            return f"mean of {first}" + f"–{last}" * (first != last)
         return f"{'HR' if size == HR else size}, {small_side(self.factors[size])} px"
 
     @property

@@ -79,7 +79,7 @@ def method_name(name: str) -> Markup:
 
 def signed(value: float) -> str:
     """A difference in points with one decimal and always a sign (a true minus)."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{value + 0:+.1f}".replace("-", "−")  # + 0: a negative zero would have a minus
 
 
 def in_units(number: float) -> str:
