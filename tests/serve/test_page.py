@@ -104,6 +104,17 @@ def test_nothing_is_said_of_an_accuracy_that_was_not_measured(open_page, model_f
         assert not page.locator("#curve").is_visible()
 
 
+def test_the_curve_begins_at_the_smallest_face_that_the_model_reads(
+    open_page, model_file: Path
+) -> None:
+    model = load(model_file)
+    model.card = replace(model.card, smallest_pixels=50)
+    with serving(model) as one:
+        page = open_page(port=one.port)
+        texts = page.locator("#curve text").all_text_contents()
+    assert texts == ["100 % correct", "50 %", "50 pixels", "75", "100"]
+
+
 def test_bars_are_the_probabilities(open_page) -> None:
     page = open_page()
     drop(page, picture((140, 128, 110), side=100))

@@ -197,7 +197,7 @@ function drawCurve(pixels) {
   add("polyline", { points: line });
   add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % correct");
   add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
-  for (const size of [least, 25, 50, 75, most]) {
+  for (const size of [least, ...[25, 50, 75].filter((size) => size > least), most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
     const at = size === least ? 0 : size === most ? width : x(size);
     add("text", { x: at, y: height - 3, "text-anchor": anchor }, size === least ? `${size} pixels` : size);
