@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.report.face_grids import CELL, LEFT, TOP, ZOOM, example_rows, font_of, restored_grid
+from fsr_fer.report.face_grids import (
+    CELL,
+    LEFT,
+    TOP,
+    ZOOM,
+    example_rows,
+    font_of,
+    restored_grid,
+    sizes_grid,
+)
 from fsr_fer.report.page import in_times, in_units, signed
 from tests.report.conftest import build_inputs, save, write
 
@@ -107,6 +116,17 @@ def test_faces_are_shown_in_true_size_pixel_by_pixel(written):
             face = np.load(written.inputs.data / f"{name}.npy")[row]
             np.testing.assert_array_equal(shown(picture, 2 * number, column, len(face)), face)
     assert f'width="{picture.width // 2}"' in written.page
+
+
+def test_long_names_of_classes_do_not_cover_faces(tmp_path):
+    inputs = build_inputs(tmp_path, class_names=("surprise beyond all measure", "neutral"))
+    picture = Image.open(io.BytesIO(sizes_grid(inputs)))
+    # In column 0 the face of 100 pixels begins where three columns are left.
+    face = np.load(inputs.data / "dataset/images.npy")[example_rows(inputs)[0]]
+    box = picture.crop((picture.width - 3 * ZOOM * CELL, ZOOM * TOP, picture.width, picture.height))
+    np.testing.assert_array_equal(np.asarray(box)[: 100 * ZOOM : ZOOM, : 100 * ZOOM : ZOOM], face)
+    names = np.asarray(picture.crop((0, 0, picture.width - 3 * ZOOM * CELL, picture.height)))
+    assert (names[:, -ZOOM:] == 255).all()  # the longest one ends before
 
 
 def test_example_faces_are_test_faces_of_the_classes_in_turn(written):

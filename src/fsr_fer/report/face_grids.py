@@ -104,7 +104,10 @@ def _upsampled(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
 
 def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:
     """A PNG of titled lines of faces, uint8 [h, w, 3] up to 100 x 100; None is a dash."""
-    size = (ZOOM * (LEFT + CELL * len(heads)), ZOOM * (TOP + CELL * len(lines)))
+    words = [(font_of(title), word) for title, _ in lines for word in title.splitlines()]
+    longest = max(font.getlength(word) for font, word in words)  # a class may have a long name
+    left = max(LEFT, int(longest / ZOOM) + 10)
+    size = (ZOOM * (left + CELL * len(heads)), ZOOM * (TOP + CELL * len(lines)))
     picture = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(picture)
 
@@ -112,11 +115,11 @@ def _grid(heads: Sequence[str], lines: Sequence[Line]) -> bytes:
         draw.text((x * ZOOM, y * ZOOM), text, "black", font_of(text), anchor)
 
     for column, head in enumerate(heads):
-        write(LEFT + column * CELL + FULL_SIZE / 2, TOP - 8, head, "ms")
+        write(left + column * CELL + FULL_SIZE / 2, TOP - 8, head, "ms")
     for number, (title, faces) in enumerate(lines):
         bottom = TOP + number * CELL + FULL_SIZE
         for column, face in enumerate(faces):
-            middle = LEFT + column * CELL + FULL_SIZE // 2
+            middle = left + column * CELL + FULL_SIZE // 2
             if face is None:
                 write(middle, bottom - FULL_SIZE / 2, "–", "ms")
             else:
