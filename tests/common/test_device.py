@@ -13,10 +13,15 @@ from fsr_fer.common.errors import UserError
 def test_each_process_of_torchrun_takes_a_gpu_of_its_own_unless_one_is_named_by_number(
     monkeypatch: pytest.MonkeyPatch, name: str, chosen: str
 ) -> None:
-    tried = []
+    tried = list[torch.device]()
+
+    def empty(size: int, device: torch.device) -> torch.Tensor:
+        tried.append(device)
+        return torch.ones(size)
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch, "empty", lambda size, device: tried.append(device))
+    monkeypatch.setattr(torch, "empty", empty)
     monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda on: None)
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     monkeypatch.setenv("LOCAL_RANK", "3")
@@ -24,11 +29,12 @@ def test_each_process_of_torchrun_takes_a_gpu_of_its_own_unless_one_is_named_by_
     assert tried == [torch.device(chosen)]
 
 
+@pytest.mark.parametrize("name", ["abacus", "meta", "hpu"])  # of torch are the last two
 def test_a_device_that_is_not_here_is_called_as_the_user_did(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    with pytest.raises(UserError, match=r"^device abacus cannot be used here"):
-        choose_device("abacus")
-    monkeypatch.setenv(VARIABLE, "abacus")
-    with pytest.raises(UserError, match=r"^FSR_FER_DEVICE=abacus cannot be used here"):
+    with pytest.raises(UserError, match=rf"^device {name} cannot be used here"):
+        choose_device(name)
+    monkeypatch.setenv(VARIABLE, name)
+    with pytest.raises(UserError, match=rf"^FSR_FER_DEVICE={name} cannot be used here"):
         choose_device()

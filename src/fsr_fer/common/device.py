@@ -31,8 +31,8 @@ def choose_device(name: str | None = None) -> torch.device:
         name = f"cuda:{rank % torch.cuda.device_count()}"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=device).item()  # read back: `meta` keeps no values
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{said} cannot be used here ({reason}); use auto, cpu, cuda or cuda:N"
