@@ -66,6 +66,8 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("reweight.sigma", 1.0, r"reweight\.sigma is 1\.0; allowed: above 1"),
         ("reweight.sigma", "high", r"reweight\.sigma is 'high'; allowed: a number"),
         ("reweight.sigma", float("nan"), r"reweight\.sigma is nan; allowed: a number"),
+        ("fsr.learning_rate", 1e31, r"learning_rate is 1e\+31; allowed: a number up to 1e\+30"),
+        ("fsr.learning_rate", 10**400, r"learning_rate is 10+; allowed: a number up to"),
         ("reweight.sigm", 1.5, r"reweight\.sigm is not a known key; known: sigma, r,"),
         ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),

@@ -1,7 +1,6 @@
 """Typed settings of params.yaml: a dataclass per section, each field with its allowed range."""
 
 import itertools
-import math
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -15,6 +14,8 @@ T = TypeVar("T")
 MINIMUM_LR_PIXELS = 4
 FULL_SIZE = 100
 """Height and width of a full-size face in pixels (paper, section 4.1)."""
+LARGEST = 1e30
+"""Of a setting: torch refuses what float32 does not hold, 3.4e38, products included."""
 
 
 class SettingsError(UserError):
@@ -119,7 +120,7 @@ def _convert(kind: Any, value: Any, key: str) -> Any:
         return tuple(_convert(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        require(number and math.isfinite(value), key, value, "a number")
+        require(number and abs(value) <= LARGEST, key, value, f"a number up to {LARGEST:g}")
         return float(value)
     names = {int: "a whole number", bool: "true or false", str: "a text"}
     require(type(value) is kind, key, value, names[kind])
