@@ -36,6 +36,19 @@ def test_side_by_side_and_one_by_one_end_with_the_same_lock(
         reproduce(Path(), jobs=None)
 
 
+@pytest.mark.parametrize("arithmetic", ["", "native"])
+def test_a_device_that_is_not_here_is_said_before_a_stage_begins(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch, arithmetic: str
+) -> None:
+    edit(pipeline, "params.yaml", "seed: 7", "seed: 8")
+    before = (pipeline / "dvc.lock").read_bytes()
+    monkeypatch.setenv("FSR_FER_ARITHMETIC", arithmetic)
+    monkeypatch.setenv("FSR_FER_DEVICE", "abacus")
+    with pytest.raises(UserError, match="FSR_FER_DEVICE=abacus cannot be used here"):
+        reproduce(Path(), jobs=2)
+    assert (pipeline / "dvc.lock").read_bytes() == before
+
+
 def test_what_reads_the_same_outputs_again_is_not_started(
     pipeline: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
