@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from fsr_fer.data.natural import open_pictures
-from fsr_fer.data.settings import NaturalSettings
 from fsr_fer.data.super_resolution_pairs import Patches
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
@@ -27,15 +26,15 @@ def main(stage: Stage) -> None:
     key = stage.item
     kind, _, scale = key.partition("_x")
     training = stage.settings(SuperResolutionSettings, f"sr.{kind}_training")
-    natural = stage.settings(NaturalSettings)
+    pixels = stage.value(f"natural.{kind}_patch_pixels")
     pictures = open_pictures(stage.paths.data / "natural")
     settings: RcanSettings | MetaSrSettings
     if scale:
         settings = stage.settings(RcanSettings, "sr.rcan")
-        patches = Patches(pictures, (int(scale),), natural.rcan_patch_pixels, stage.seed)
+        patches = Patches(pictures, (int(scale),), pixels, stage.seed)
     else:
         settings = stage.settings(MetaSrSettings, "sr.meta_sr")
-        patches = Patches(pictures, META_SR_FACTORS, natural.meta_sr_patch_pixels, stage.seed)
+        patches = Patches(pictures, META_SR_FACTORS, pixels, stage.seed)
     with training_run(stage, f"sr {key}") as run:
         if stage.value("sr.weights") == "imported":
             network = load_network(IMPORTED / f"{key}.safetensors", Rcan, MetaSr)

@@ -46,7 +46,8 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     read |= {"seed"} if "training_run(" in text else set()
     read |= {"method_names"} if "methods" in read else set()
     read |= {"dataset.class_names"} & {f"dataset.{a}" for a in re.findall(r"stage\.(\w+)", text)}
-    read |= set(re.findall(r"stage\.value\(\"([^\"]+)\"\)", text))
+    values = re.findall(r"stage\.value\(f?\"([^\"]+)\"\)", text)
+    read |= {value.replace("{kind}", "${item}") for value in values}
     entries = {
         "distill": "${distill.teachers[1]}",
         "sr": "${item}",
@@ -67,6 +68,12 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         needed |= set(declared(name, "settings.json")) - {"dataset.class_names"}
         needed -= {"dataset.class_names"}
     assert set(declared(name, "settings.json")) == needed
+
+
+def test_patches_of_one_network_train_no_other_again() -> None:
+    natural = [key for key in declared("sr", "settings.json") if key.startswith("natural")]
+    assert natural == ["natural.${item}_patch_pixels"]
+    assert declared("natural", "settings.json") == ["natural.pictures"]
 
 
 def test_stages_scripts_and_nodes_share_their_names() -> None:
