@@ -112,6 +112,19 @@ def test_a_choice_that_makes_no_study_is_one_line(choice: dict[str, Any], messag
         experiments_of(ROOT, PARAMS, **choice)
 
 
+def test_two_studies_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Their experiments would replace each other."""
+    joined = PARAMS | {"methods": {**PARAMS["methods"], "rcan-bicubic": {}}}
+    with pytest.raises(UserError, match=r"called as rcan-bicubic is: rcan-bicubic; rename that"):
+        experiments_of(ROOT, joined, ["rcan", "bicubic"])
+    assert len(experiments_of(ROOT, joined, ["rcan-bicubic"])) == 5
+    content = yaml.safe_load((ROOT / "studies.yaml").read_text())
+    content["ablations"] = {"fsr-l2": {"method": "fsr_l2", "values": ["losses.penalty_k=1.0"]}}
+    (tmp_path / "studies.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"called as fsr-l2 is: fsr-l2; rename that"):
+        experiments_of(tmp_path, PARAMS, ["fsr_l2"], ablations=True)
+
+
 def test_an_ablation_of_a_method_that_is_gone_is_named() -> None:
     fewer = {name: own for name, own in PARAMS["methods"].items() if name != "fsr_plain"}
     with pytest.raises(UserError, match=r"studies\.yaml: ablations\.no-gan: no method fsr_plain"):

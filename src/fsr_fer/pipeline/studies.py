@@ -154,6 +154,11 @@ def experiments_of(
     profile = params["profile"].replace("_", "-")
     study = "_".join(filter(None, (variant, *methods))) or None
     of_seeds = (study or "seed").replace("_", "-")
+    taken = {name.replace("_", "-"): name for name in (*params["methods"], *changed)}
+    if of_seeds in taken and [*filter(None, (variant, *methods))] != [taken[of_seeds]]:
+        raise UserError(
+            f"the study would be called as {taken[of_seeds]} is: {of_seeds}; rename that"
+        )
     found = []
     for seed in studies["seeds"][:seeds]:
         own = f"seed={seed}"
