@@ -100,13 +100,14 @@ def test_faces_are_made_small_as_the_downsample_stage_and_the_test_do_it() -> No
 
 
 @pytest.mark.parametrize("votes", [None, [[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]] * 4])
-def test_cross_entropy_of_labels_or_votes_with_balanced_classes(votes: Any) -> None:
+def test_cross_entropy_of_smoothed_labels_or_votes_with_balanced_classes(votes: Any) -> None:
     """Balance adds the log share to the logits in training alone."""
     shares = (0.7, 0.2, 0.1)
-    balanced = trainer(shares, class_balance=0.5)
+    balanced = trainer(shares, class_balance=0.5, label_smoothing=0.1)
     small, labels, _ = batch()
     targets = None if votes is None else torch.tensor(votes)
     wanted = functional.one_hot(labels, 3) if targets is None else targets
+    wanted = 0.9 * wanted + 0.1 / 3
     adjusted = logits_of(balanced, small) + 0.5 * torch.tensor(shares).log()
     expected = -(wanted * adjusted.log_softmax(dim=1)).sum(dim=1).mean()
     values = balanced.train_step(small, labels, targets)
@@ -231,6 +232,47 @@ def test_training_learns_and_another_repeat_is_another_training() -> None:
     assert records[-1][1]["train/cross_entropy"] < 0.8 * records[0][1]["train/cross_entropy"]
     first, second = (recorded(training(epochs=1, repeat=repeat))[0] for repeat in (0, 1))
     assert not torch.equal(first["classifier.logits.weight"], second["classifier.logits.weight"])
+
+
+def test_each_step_is_given_a_batch_of_the_train_faces_and_its_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = []
+
+    def watched(self: FinetuneTrainer, *parts: Tensor) -> dict[str, Tensor]:
+        assert self.log_shares.exp().tolist() == pytest.approx([0.5, 0.375, 0.125])
+        steps.append((self.optimizer.learning_rate, parts))
+        return {}
+
+    monkeypatch.setattr(FinetuneTrainer, "train_step", watched)
+    images, votes = faces(24).images, np.random.default_rng(1).dirichlet([1.0] * 3, 24)
+    train = LabelledFaces(images, np.arange(24), np.repeat([0, 1, 2], [12, 9, 3]), votes)
+    settings = sections.finetune(
+        epochs=1,
+        soft_targets=True,
+        learning_rate=0.4,
+        final_learning_rate=0.0,
+        augment=sections.augment(
+            rotation_degrees=0.0, flip=False, zoom=0.0, shift_pixels=0.0, hidden_share=0.0
+        ),
+        sizes=sections.sizes(full_size_share=0.0, any_size_share=0.0),
+        teacher=replace(TAUGHT, fades_at_pixels=50),
+    )
+    run = Run("finetune", 7, CPU)
+    finetune(network(), train, faces(6), settings, sections.downsample(), (8,), run)
+    assert [rate for rate, _ in steps] == pytest.approx([0.4, 0.3, 0.1])  # 0.2 (1 + cos(k pi / 3))
+    small, labels, targets, full, weights = (
+        torch.cat(parts) for parts in zip(*(parts for _, parts in steps), strict=True)
+    )
+    known = standardise(torch.from_numpy(images))
+    order = (full[:, None] - known).abs().flatten(2).amax(dim=2).argmin(dim=1)
+    assert sorted(order.tolist()) == list(range(24)) != order.tolist()
+    assert torch.equal(full, known[order])
+    restored = degrade(images, torch.full((24,), 8), sections.downsample())
+    assert torch.equal(small, standardise(torch.from_numpy(restored))[order])
+    assert labels.tolist() == train.labels[order].tolist()
+    assert np.array_equal(targets, votes[order])
+    assert weights.tolist() == [0.75] * 24  # 12.5 of 50 pixels
 
 
 def test_validation_means_are_over_the_scales_without_full_size() -> None:

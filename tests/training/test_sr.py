@@ -4,17 +4,20 @@ import math
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fsr_fer.common.random_streams import stream
 from fsr_fer.data.super_resolution_pairs import Pairs, Patches
+from fsr_fer.models.image_tensors import as_values
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import save_network
 from fsr_fer.training.fit import Run
+from fsr_fer.training.optimizer import TensorFlowAdam
 from fsr_fer.training.settings import SuperResolutionSettings
 from fsr_fer.training.sr import (
     META_SR_FACTORS,
@@ -24,7 +27,7 @@ from fsr_fer.training.sr import (
     train_sr,
 )
 from tests.data.test_natural import pictures
-from tests.training.recording import check_that_it_resumes
+from tests.training.recording import check_that_it_resumes, recorded
 
 CPU = torch.device("cpu")
 
@@ -75,6 +78,29 @@ def test_rcan_learns() -> None:
     trained = train_sr(network, source, longer, Run("sr", 3, CPU))
     assert mean_psnr(trained, held, CPU) > before + 6
     assert not trained.training
+
+
+def test_the_loss_is_the_mean_absolute_error_and_the_rate_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates = []
+    original = TensorFlowAdam.step
+
+    def watched(self: TensorFlowAdam) -> None:
+        rates.append(self.learning_rate)
+        original(self)
+
+    monkeypatch.setattr(TensorFlowAdam, "step", watched)
+    network = new_network("rcan_x2", RcanSettings(groups=1, blocks=1, filters=8, reduction=4), 1)
+    source = Patches(pictures(), (2,), 8, seed=1)
+    pairs = source.draw(stream(7, "test", 0), 4)
+    with torch.no_grad():
+        restored = network(as_values(pairs.small), 16)
+    error = np.abs(restored.numpy() - as_values(pairs.full).numpy()).mean()
+    every = settings(validation_every=1)
+    _, records = recorded(lambda run: train_sr(network, source, every, run))
+    assert records[0][1]["train/l1"] == pytest.approx(float(error), rel=1e-5)
+    assert rates == [0.01] * 4 + [0.005] * 2
 
 
 def test_meta_sr_is_trained_again_from_where_it_was(tmp_path: Path) -> None:
