@@ -44,15 +44,20 @@ def test_pictures_that_are_too_small_are_told() -> None:
 
 def test_whole_faces_are_made_small_as_the_test_faces_are() -> None:
     source = WholeFaces(faces(20), faces(6), (3, 8), sections.downsample())
-    sides = set()
+    train, sides, mirrored = faces(20).images, set(), []
     for number in range(10):
         pairs = source.draw(stream(number), 3)
+        for face in pairs.full.numpy():
+            same, other = ((train == f).all(axis=(1, 2, 3)).any() for f in (face, face[:, ::-1]))
+            assert same != other
+            mirrored.append(other)
         scale = {34: 3, 13: 8}[pairs.small.shape[1]]
         expected = downsample(pairs.full.numpy(), scale, sections.downsample())
         assert np.array_equal(pairs.small, expected)
         sides.add(pairs.small.shape[1])
         assert pairs.full.shape == (3, 100, 100, 3)
     assert sides == {34, 13}
+    assert 8 <= sum(mirrored) <= 22  # half of 30
     held = source.held_out(stream(0), 6)
     originals = faces(6).images
     for pairs in held:

@@ -2,15 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 
 from fsr_fer.evaluation.packing import (
+    bicubic,
     degradations,
     expected_accuracy,
     fit_temperature,
+    logits_of,
     measured,
     probabilities,
     temperature,
 )
+from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.resize import imresize
+from tests import sections
 
 
 def test_the_temperature_by_size_and_predicted_class_by_hand() -> None:
@@ -31,6 +37,21 @@ def test_the_temperature_by_size_and_predicted_class_by_hand() -> None:
         np.testing.assert_allclose(temperature(coefficients, pixels), found / 2, rtol=2e-3)
     shares = probabilities(np.array(third), coefficients, 25)
     np.testing.assert_allclose(shares, [[0.8, 0.2, 0], [0.4, 0.6, 0]], atol=1e-3)
+
+
+def test_logits_are_the_mean_over_a_small_face_and_its_mirror_image() -> None:
+    torch.manual_seed(1)
+    network = CovPoolFER(sections.extractor(batch_norm_momentum=1.0), 3)
+    faces = np.random.default_rng(1).integers(0, 256, (3, 100, 100, 3), dtype=np.uint8)
+    network(standardise(torch.from_numpy(faces)))  # statistics of these faces
+    network.eval()
+    found = logits_of(network, faces, np.array([2, 0]), 20, bicubic, torch.device("cpu"), "")
+    small = imresize(imresize(faces[[2, 0]], output_shape=(20, 20)), output_shape=(100, 100))
+    with torch.inference_mode():
+        _, logits = network(standardise(torch.from_numpy(small)))
+        _, mirrored = network(standardise(torch.from_numpy(small[:, :, ::-1].copy())))
+    assert not torch.allclose(logits, mirrored, rtol=1e-2)
+    np.testing.assert_allclose(found, (logits + mirrored) / 2, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_measured_by_hand() -> None:

@@ -128,6 +128,12 @@ def test_calibration_error_worked_out_by_hand():
     assert error == pytest.approx(100 * abs(1.31 / 2 - 0.5))
 
 
+def test_no_calibration_error_is_below_zero():
+    # One of two right, both said with 0.5: the error is 0, a resample's 0 or 50.
+    faces = np.zeros(2, np.int64), np.array([0, 1]), np.array([0.5, 0.5])
+    assert calibration_interval(*faces, bins=1, **SETTINGS) == (0, 0)
+
+
 @pytest.mark.parametrize("excess", [0.03, 0.1])
 def test_calibration_intervals_hold_the_error_of_the_population(excess):
     """Percentiles of the resamples all but never hold the first one: they lie above it."""

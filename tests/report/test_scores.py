@@ -99,7 +99,19 @@ def test_methods_are_compared_with_mixed_resolution_where_it_is(inputs):
     assert other.value == pytest.approx(-100 * 13 / 42)
     assert other.p_value == pytest.approx(8 * mcnemar_exact(13, 0))
     assert other.significant
+    assert to_mixed["bicubic"]["mean"].high < 0
+    assert to_mixed["bicubic"]["mean"].significant
     assert list(to_bicubic) == ["fsr_plain", "rcan", "mixed_resolution"]
+
+
+def test_where_there_is_a_p_value_it_decides_and_not_the_interval(inputs):
+    methods = {name: inputs.methods[name] for name in ("bicubic", "rcan")}
+    tables = compute_scores(replace(inputs, methods=methods)).differences["bicubic"]
+    total, by_class = (tables[score]["rcan"]["x8"] for score in tables)
+    assert (total.method_only, total.reference_only) == (5, 0)
+    assert total.p_value == pytest.approx(2 * 2 / 2**5)  # two sizes, both sides
+    assert min(total.low, by_class.low) > 0
+    assert (total.significant, by_class.significant) == (False, True)
 
 
 def test_a_lead_that_may_be_chance_is_told(inputs):
