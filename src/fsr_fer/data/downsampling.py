@@ -16,8 +16,8 @@ BATCH = 64
 def restore(images: Image, scale: int, settings: DownsampleSettings) -> Image:
     """Small faces back to full size, uint8 [B, h, w, 3] -> [B, 100, 100, 3], array or tensor.
 
-    "resize" stretches to 100x100 as the paper's bicubic row does; "crop" enlarges by the factor
-    and cuts the top left, which undoes ``downsample``'s geometry exactly.
+    "resize" stretches to 100x100, as the paper's Meta-SR does (of bicubic it does not say); "crop"
+    enlarges by the factor and cuts the top left, which undoes ``downsample``'s geometry exactly.
     """
     if settings.restore == "resize":
         return imresize(images, output_shape=(FULL_SIZE, FULL_SIZE), boundary=settings.boundary)

@@ -203,7 +203,7 @@ class FsrTrainer:
 def draw_batch(
     pairs: FeaturePairs, settings: FsrSettings, seed: int, iteration: int, device: torch.device
 ) -> Batch:
-    """Faces in epochs without repetition; the scale of each at random (paper, section 4.2)."""
+    """Faces in epochs without repetition, each at a random scale, which the paper leaves open."""
     size, steps = settings.batch_size, settings.discriminator_steps
     generator = stream(seed, "fsr", "batch", iteration)
     faces = endless_batch(len(pairs), seed, "fsr", iteration, size)
