@@ -61,8 +61,7 @@ class Row(NamedTuple):
 def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> None:
     """List the faces; ``test_part`` is taken for test where PrivateTest is missing.
 
-    Raises:
-        UserError: nothing of FER2013 is there, it has no test part, or two tables do not agree.
+    UserError if nothing of FER2013 is there, it has no test part, or two tables do not agree.
     """
     files = source.pictures
     pictures: dict[tuple[str, str], str] = {}

@@ -50,9 +50,7 @@ def decode_picture(data: bytes) -> np.ndarray:
 
     The EXIF orientation is applied, CMYK is converted without a colour profile, transparent pixels
     are put on white, 16-bit grey is scaled from 0..65535. Of an animation the first picture counts.
-
-    Raises:
-        PictureError: the bytes are empty, truncated, no picture, or in an unknown value range.
+    PictureError if the bytes are empty, truncated, no picture, or in an unknown value range.
     """
     if not data:
         raise PictureError("is empty (0 bytes)")

@@ -64,11 +64,9 @@ def import_faces(
     The checks apply to the faces that the stage ``dataset`` will use by ``votes`` and
     ``duplicates``; all are stored, so that another rule needs no new import. With
     ``one_of_several`` classes may be missing, since other sources have them. Without ``is_import``
-    ``target`` is not an import, and even ``force`` does not replace it.
-
-    Raises:
-        UserError: something is wrong with the data (all of it is listed in ``problems_file``), or
-            ``target`` holds another import and ``force`` is false. ``target`` is then untouched.
+    ``target`` is not an import, and even ``force`` does not replace it. UserError if something is
+    wrong with the data (all of it is listed in ``problems_file``), or ``target`` holds another
+    import and ``force`` is false. ``target`` is then untouched.
     """
     has_splits = test_fraction is None
     as_read = has_splits and numbered_from is None and subject_from is None

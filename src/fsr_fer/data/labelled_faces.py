@@ -46,8 +46,7 @@ def open_faces_of(
 ) -> tuple[LabelledFaces, LabelledFaces]:
     """The train and the validation faces of a dataset, read when needed.
 
-    Raises:
-        UserError: images.npy is damaged, or a label is none of ``class_names``.
+    UserError if images.npy is damaged, or a label is none of ``class_names``.
     """
     images = open_faces(dataset / "images.npy")
     manifest = read_manifest(dataset / "manifest.csv", class_names)

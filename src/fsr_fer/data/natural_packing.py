@@ -25,8 +25,7 @@ PHOTOGRAPHS = (
 def pack_pictures(source: str, directory: Path) -> None:
     """Write the pictures of scikit-image, or of a folder, into ``directory``.
 
-    Raises:
-        UserError: the folder is missing or holds no pictures, or one of them cannot be read.
+    UserError if the folder is missing or holds no pictures, or one of them cannot be read.
     """
     files = _files_of(source)
     shapes = [_decoded(file).shape[:2] for file in files]

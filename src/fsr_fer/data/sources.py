@@ -56,10 +56,8 @@ def open_source(
 
     ``numbered_from``: a CSV or folders give classes as numbers, counted from there. Without
     ``has_splits`` they have no splits: every face is a train face. ``vote_rule`` turns votes into
-    labels; ``test_part`` of FER2013 replaces a missing test part.
-
-    Raises:
-        UserError: ``path`` is missing, empty, no folder or archive, or no source of this kind.
+    labels; ``test_part`` of FER2013 replaces a missing test part. UserError if ``path`` is missing,
+    empty, no folder or archive, or no source of this kind.
     """
     table = CSV_TABLE
     if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():

@@ -39,10 +39,8 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
 
     Frames of a video have one number as long as they ascend, so that it is decoded once.
 
-    Names are relative to ``folder``. An invalid line becomes a picture with a problem.
-
-    Raises:
-        UserError: the file cannot be read, or the form of its boxes is unknown.
+    Names are relative to ``folder``. An invalid line becomes a picture with a problem. UserError if
+    the file cannot be read, or the form of its boxes is unknown.
     """
     kinds = {".csv": _csv_lines, ".jsonl": _json_lines, ".json": _json_lines}
     suffix = os.path.splitext(path)[1].lower()
@@ -153,8 +151,7 @@ def _named(names: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
 def _chosen(found: Sequence[tuple[T, str]], form: str | None, where: str) -> tuple[T, str] | None:
     """The only box that was found with its form, or the only one of ``form``; None if none was.
 
-    Raises:
-        UserError: several were found and not one of them is of ``form``, or the one is of another.
+    UserError if several were found and not one of them is of ``form``, or the one is of another.
     """
     if len(found) > 1:
         found = [pair for pair in found if pair[1] == form]

@@ -46,9 +46,7 @@ def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
 
     Its side, in whole pixels, is the root of the box's area, plus ``margin`` times that on each
     side. Outside the picture edge pixels are repeated. Without a box it is the central square.
-
-    Raises:
-        BoxError: the box has no size or is far too large, lies outside, or is not finite.
+    BoxError if the box has no size or is far too large, lies outside, or is not finite.
     """
     if box is None:
         return middle_square(rgb)

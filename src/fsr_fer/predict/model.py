@@ -241,8 +241,7 @@ class Model:
     def probabilities(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         """Class probabilities [N, K] of uint8 RGB [N, 100, 100, 3] and float32 [N].
 
-        Raises:
-            UserError: the model gives something that is no probability.
+        UserError if the model gives something that is no probability.
         """
         probabilities = self._network(faces, pixels)
         shape = (len(faces), len(self.class_names))

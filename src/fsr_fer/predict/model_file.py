@@ -43,8 +43,7 @@ class Card:
 def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
     """A model's description, and the session that runs it on one thread.
 
-    Raises:
-        UserError: the file cannot be read, is damaged, or is no model of this project.
+    UserError if the file cannot be read, is damaged, or is no model of this project.
     """
     try:
         content = file.read_bytes()

@@ -130,10 +130,7 @@ def read_done(path: Path, lines: Lines) -> Done:
     """What a stopped run has written.
 
     Its last picture is to be read again, for its rows may not all be there; so is a line that was
-    cut off.
-
-    Raises:
-        UserError: the file is of another form, or its rows are of other classes.
+    cut off. UserError if the file is of another form, or its rows are of other classes.
     """
     header = lines.header().encode("utf-8", ESCAPES)
     at, rows, failed = len(header), 0, 0

@@ -24,12 +24,10 @@ def find_pictures(sources: Iterable[str], drawn: Path | None = None) -> Iterator
     """Every picture of the sources, numbered from 1; no list is held whole.
 
     A source is a file, a folder (its pictures and videos, and its folders'), a glob, ``-`` for a
-    picture on standard input, or ``@FILE`` for a list, which has a path on each line. The order
-    is the same on every machine. What cannot be found is a picture with a problem. What lies in
-    the folder ``drawn``, where predictions are drawn on pictures, is left out.
-
-    Raises:
-        UserError: a list cannot be read.
+    picture on standard input, or ``@FILE`` for a list, which has a path on each line. The order is
+    the same on every machine. What cannot be found is a picture with a problem. What lies in the
+    folder ``drawn``, where predictions are drawn on pictures, is left out. UserError if a list
+    cannot be read.
     """
     found = (picture for source in sources for picture in _source(source, drawn))
     for number, (name, content, problem) in enumerate(found, 1):

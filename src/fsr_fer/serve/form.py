@@ -55,10 +55,8 @@ async def read_form(
     """Pictures of a request, and its ``pixels`` and ``min_face``, or None.
 
     ``pixels``, from ``smallest`` to 100, is the side to which every face is also downsampled,
-    ``min_face`` that of the smallest face to detect in pictures without boxes.
-
-    Raises:
-        Refused: it is no such form, or is larger than it may be.
+    ``min_face`` that of the smallest face to detect in pictures without boxes. Refused if it is no
+    such form, or is larger than it may be.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(415, "expected a form, multipart/form-data, with the files as pictures")

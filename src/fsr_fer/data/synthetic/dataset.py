@@ -42,11 +42,9 @@ def synthesize(
     ``EmoLabel/list_patition_label.txt`` (name and label, 1 to 7), ``EmoLabel/subject.txt`` (name
     and person; our addition, since here everybody is known) and ``Image/aligned.zip`` with
     ``aligned/<name>_aligned.jpg``, 100x100 RGB. Classes are of equal size (within one face), nobody
-    is in both splits, and the same arguments give the same bytes.
-
-    Raises:
-        UserError: ``class_names`` are not RAF-DB's seven in order, a split cannot hold one face
-            of each class, or the seed is negative.
+    is in both splits, and the same arguments give the same bytes. UserError if ``class_names`` are
+    not RAF-DB's seven in order, a split cannot hold one face of each class, or the seed is
+    negative.
     """
     _check(settings, class_names, seed)
     counts: dict[Split, int] = {"train": settings.train_faces, "test": settings.test_faces}

@@ -16,10 +16,8 @@ def review(
 ) -> tuple[Comparison, list[str] | None]:
     """Compare ``REV`` with the workspace, or ``A..B`` (an empty side is HEAD).
 
-    With ``gate`` the reasons why the change should not pass come too.
-
-    Raises:
-        UserError: a revision is unknown, or neither has results of the profile.
+    With ``gate`` the reasons why the change should not pass come too. UserError if a revision is
+    unknown, or neither has results of the profile.
     """
     before, dots, after = revisions.partition("..")
     first = find_revision(root, before or "HEAD")

@@ -10,10 +10,8 @@ from fsr_fer.report.diff.results import Results
 def breaches(comparison: Comparison, results: Results) -> list[str]:
     """Each reason why the change to these ``results`` should not pass; none if it may.
 
-    Results that are missing, or are not of this code and these params, are reasons too.
-
-    Raises:
-        UserError: params.yaml of the results has no limits, or a wrong one.
+    Results that are missing, or are not of this code and these params, are reasons too. UserError
+    if params.yaml of the results has no limits, or a wrong one.
     """
     where = f"params.yaml of {results.revision.title}: review"
     limits = build(ReviewSettings, results.values.get("review"), where)
