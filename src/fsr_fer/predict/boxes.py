@@ -82,14 +82,11 @@ def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
             raise UserError(
                 f"{path}: line 1 is no header with a column image (or source) and commas between"
             )
-        where = f"{path}: the columns"
-        chosen = _chosen(_named(header), form, where)
-        if chosen is None and form:
-            first = header.index(name) + 1
-            chosen = tuple(header[first : first + 4]), form
-        columns, own = chosen or ((), "")
-        if len(columns) != 4 or not BESIDE.isdisjoint(columns):
-            raise _unnamed(where)
+        found: list[tuple[Sequence[str], str]] = [*_named(header)]
+        beside = header[header.index(name) + 1 :][:4]
+        if form and not found and len(beside) == 4 and BESIDE.isdisjoint(beside):
+            found.append((beside, form))
+        columns, own = _chosen(found, form, f"{path}: the columns")
         for column in (name, *columns):
             if header.count(column) > 1:
                 raise UserError(f"{path}: line 1 has two columns {column}")
@@ -134,10 +131,7 @@ def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | No
         found.append((inner, form))
     elif "box" in said and not inner and not found:
         return None  # null, as for a picture without a face
-    chosen = _chosen(found, form, where)
-    if chosen is None:
-        raise _unnamed(where)
-    numbers, own = chosen
+    numbers, own = _chosen(found, form, where)
     if not numbers or numbers == [None] * 4:  # as empty cells in CSV
         return None
     return box_of(numbers, own) if isinstance(numbers, list) and len(numbers) == 4 else NO_BOX
@@ -148,17 +142,21 @@ def _named(names: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
     return [(columns, form) for columns, form in FORMS.items() if set(columns) <= set(names)]
 
 
-def _chosen(found: Sequence[tuple[T, str]], form: str | None, where: str) -> tuple[T, str] | None:
-    """The only box that was found with its form, or the only one of ``form``; None if none was.
+def _chosen(found: Sequence[tuple[T, str]], form: str | None, where: str) -> tuple[T, str]:
+    """The only box that was found with its form, or the only one of ``form``.
 
-    UserError if several were found and not one of them is of ``form``, or the one is of another.
+    UserError if none was found, several and not one of them of ``form``, or one of another form.
     """
+    if not found:
+        known = " or ".join(",".join(columns) for columns in FORMS)
+        raise UserError(
+            f"{where} do not name the form of a box; expected {known}; or --box-form, with four "
+            "numbers in the columns after image or in the key box"
+        )
     if len(found) > 1:
         found = [pair for pair in found if pair[1] == form]
         if len(found) != 1:
             raise UserError(f"{where} name more than one box; leave one, or add --box-form")
-    if not found:
-        return None
     if form and found[0][1] != form:
         raise UserError(f"{where} say {found[0][1]}, --box-form says {form}")
     return found[0]
@@ -176,11 +174,3 @@ def _line(number: int, name: object, box: Box | None, frame: object) -> Picture:
         return replace(picture, frame=int(found[1]))
     problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
     return Picture(number=number, source=name, problem=problem)
-
-
-def _unnamed(where: str) -> UserError:
-    known = " or ".join(",".join(columns) for columns in FORMS)
-    return UserError(
-        f"{where} do not name the form of a box; expected {known}; or --box-form, with four "
-        "numbers in the columns after image or in the key box"
-    )
