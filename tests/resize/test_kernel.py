@@ -8,12 +8,16 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fsr_fer.resize import kernel
+from fsr_fer.resize import imresize, kernel
+from fsr_fer.resize.weights import Axis
 from tests.resize.reference import random_image, reference_resize
 
 COMPILER = shlex.split(sysconfig.get_config_var("CC") or "cc")
@@ -54,6 +58,23 @@ def test_lifted_out_and_compiled_for_any_processor(folder: Path, flags: tuple[st
         result = resize.imresize(images, **arguments)
         for image, of_image in zip(images, result, strict=True):
             np.testing.assert_array_equal(of_image, reference_resize(image, **arguments))
+
+
+def test_what_c_points_into_lives_as_long_as_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in a thread whose pass another one has just put into the cache."""
+    make, made = kernel._held.__wrapped__, list[weakref.ref[np.ndarray]]()
+
+    def uncached(axis: Axis) -> Any:
+        held = make(axis)
+        made.extend(map(weakref.ref, held[1]))
+        return held
+
+    alive: list[bool] = []
+    library = SimpleNamespace(resize=lambda *_: alive.extend(ref() is not None for ref in made))
+    monkeypatch.setattr(kernel, "_held", uncached)
+    monkeypatch.setattr(kernel, "library", lambda: library)
+    imresize(random_image(1, 20, 20, 3), output_shape=(100, 100))
+    assert alive == [True] * 6  # indices and weights, as float32 and float64, of rows and columns
 
 
 STALE = "int resize(void) { return 0; }\n"
