@@ -189,12 +189,11 @@ def import_command(
     root = tracking.find_root()
     name, values = _profile_for(source, profile, root / "params.yaml")
     dataset = values["dataset"]
-    top = root / "data" / "raw" / name
     several = dataset["source"] == "several"
-    target = top / source if several else top
-    tracked = top.with_name(f"{name}.dvc")
+    folder = f"data/raw/{name}"
+    file, place = f"{folder}.dvc", f"{folder}/{source}" if several else folder
+    top, target, tracked = root / folder, root / place, root / file
     if tracked.exists() and not top.exists() and (several or not force):
-        file = tracked.relative_to(root).as_posix()
         others = f"remove {file} to import all sources anew" if several else "--force imports these"
         raise UserError(
             f"{file} has faces that are not here: `dvc pull {file}` brings them, where they were "
@@ -229,12 +228,10 @@ def import_command(
     total = sum(summary.faces.values())
     splits = ", ".join(f"{split} {count:,}" for split, count in summary.faces.items())
     people = f" of {summary.subjects:,} known people" if summary.subjects else ""
-    folder = top.relative_to(root).as_posix()
-    place = target.relative_to(root).as_posix()
     typer.echo(f"imported {total:,} faces{people} into {place} ({splits})")
     for note in summary.notes:
         typer.echo(f"note: {note}")
-    typer.echo(f"next: git add {folder}.dvc data/raw/.gitignore")
+    typer.echo(f"next: git add {file} data/raw/.gitignore")
     typer.echo(f"      dvc exp run -S profile={name}")
     typer.echo(f"  or  write `profile: {name}` in params.yaml and run `make repro`")
 
