@@ -29,7 +29,9 @@ def serve_command(
     ] = "127.0.0.1",
     model: Annotated[
         Path | None,
-        typer.Option(help="An .onnx file by fsr-fer [default: the shipped one]."),
+        typer.Option(
+            help="An .onnx file by fsr-fer, or a method of the pipeline [default: the shipped one]."
+        ),
     ] = None,
 ) -> None:
     """Predict over HTTP, with a web page to try it: a picture, or the webcam.

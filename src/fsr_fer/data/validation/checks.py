@@ -136,7 +136,7 @@ def _check_faces(
     def none(column: str, words: str) -> Any:
         return gxe.ExpectColumnValuesToBeNull(column=column, description=words)
 
-    blank = f"No face is blank: its contrast is {lowest:g} grey levels or more."
+    blank = f"No face is blank: its contrast is {lowest:g} grey levels or more"
     expectations = {
         "labels": in_set("label", class_names, f"Each label is one of {', '.join(class_names)}."),
         "splits": in_set("split", SPLITS, f"Each split is one of {', '.join(SPLITS)}."),
@@ -145,7 +145,7 @@ def _check_faces(
         "dtype": in_set("dtype", ["uint8"], "Pixels are whole numbers from 0 to 255."),
         "pixels": in_set("pixels", ["same"], "The pixels are those the manifest was written for."),
         "contrast": gxe.ExpectColumnValuesToBeBetween(
-            column="contrast", min_value=lowest, description=blank
+            column="contrast", min_value=lowest, description=f"{blank} (validate.minimum_contrast)."
         ),
         "duplicates": none("splits_of_picture", "No picture is in more than one split."),
         "labels_of_pictures": none("labels_of_picture", "No picture has two labels."),
@@ -191,14 +191,23 @@ def _check_counts(
         for label, found in counts[split].items()
         if found < lowest
     ]
-    words = f"Each class has {lowest:,} faces or more in each split."
+    words = f"Each class has {lowest:,} faces or more in each split (validate.minimum_per_class)."
     yield Check("faces_per_class", words, too_few)
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
     train += left_out.get(BEYOND_SHARE, 0)
     for split, found, wanted, note in (
-        ("train", train, settings.train_faces, " (validation and left out ones included)"),
+        (
+            "train",
+            train,
+            settings.train_faces,
+            ", validation and what train_share leaves out included",
+        ),
         ("test", test, settings.test_faces, ""),
     ):
         if wanted:
             wrong = [Offender(None, split, str(found))] if found != wanted else []
-            yield Check(f"{split}_faces", f"There are {wanted:,} {split} faces{note}.", wrong)
+            yield Check(
+                f"{split}_faces",
+                f"There are {wanted:,} {split} faces{note} (validate.{split}_faces).",
+                wrong,
+            )
