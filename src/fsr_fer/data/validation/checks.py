@@ -196,12 +196,7 @@ def _check_counts(
     train, test = counts[["train", "validation"]].to_numpy().sum(), counts["test"].sum()
     train += left_out.get(BEYOND_SHARE, 0)
     for split, found, wanted, note in (
-        (
-            "train",
-            train,
-            settings.train_faces,
-            ", validation and what train_share leaves out included",
-        ),
+        ("train", train, settings.train_faces, ", all but those of test"),
         ("test", test, settings.test_faces, ""),
     ):
         if wanted:
