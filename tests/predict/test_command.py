@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,8 @@ from PIL import Image
 
 from fsr_fer.predict import command
 from fsr_fer.predict.model import Model
+from fsr_fer.predict.output import Lines
+from fsr_fer.predict.results import Prediction
 from tests.conftest import Run, refused
 from tests.predict.conftest import BLUE, GREEN, GREY, RED, Predict, json_rows, paint, rows_of, scene
 from tests.predict.models import colour_model, save
@@ -45,6 +48,14 @@ def test_a_folder_as_a_table(faces: Path, predict: Predict) -> None:
     assert out.splitlines()[4].endswith("0.33      0.90  uncertain; green 0.33, blue 0.33")
     assert err.startswith("4 faces in ")
     assert err.endswith("; 1 uncertain\n")
+
+
+def test_columns_of_a_table_fit_the_longest_class() -> None:
+    lines = Lines("table", ["red", "a" * 20])
+    row = Prediction(input=1, source="a.png", status="ok", pixels=9, label="red", probability=1.0)
+    for label in ("red", "a" * 20):
+        line = lines.line(replace(row, label=label))
+        assert line.index("1.00") + 4 == lines.header().index("probability") + 11
 
 
 def test_every_kind_of_source(

@@ -32,6 +32,7 @@ class Lines:
 
     def __init__(self, format: Format, class_names: Sequence[str]) -> None:
         self.format = format
+        self._label_width = max(12, *map(len, class_names))
         self._columns = (
             *FIRST,
             *Box._fields,
@@ -45,14 +46,15 @@ class Lines:
         if self.format == "jsonl":
             return ""
         if self.format == "table":
-            return _table_line("source", "pixels", "label", "probability", "expected", "note")
+            words = ("source", "pixels", "label", "probability", "expected", "note")
+            return _table_line(self._label_width, *words)
         return _csv_line(self._columns)
 
     def line(self, row: Prediction) -> str:
         """One prediction; never more than one line, whatever the picture is called."""
         if self.format == "jsonl":
             return json.dumps(row.to_dict(), ensure_ascii=False).translate(LINE_ENDS) + "\n"
-        return self._csv(row) if self.format == "csv" else _table(row)
+        return self._csv(row) if self.format == "csv" else _table(row, self._label_width)
 
     def _csv(self, row: Prediction) -> str:
         said = row.to_dict()
@@ -70,7 +72,7 @@ def _csv_line(cells: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def _table(row: Prediction) -> str:
+def _table(row: Prediction, label_width: int) -> str:
     source, where = _one_line(row.source), ""
     if row.frame is not None:
         where += f" frame {row.frame}" + ("" if row.seconds is None else f", {row.seconds:.2f} s")
@@ -82,7 +84,8 @@ def _table(row: Prediction) -> str:
     source += where
     if row.label is None:
         pixels = "-" if row.pixels is None else str(row.pixels)
-        return _table_line(source, pixels, "-", "-", "-", f"{row.status}: {row.message}")
+        said = f"{row.status}: {row.message}"
+        return _table_line(label_width, source, pixels, "-", "-", "-", said)
     others = [
         f"{name} {p:.2f}"
         for name, p in row.probabilities.items()
@@ -91,12 +94,14 @@ def _table(row: Prediction) -> str:
     note = "; ".join(filter(None, ["uncertain" * bool(row.uncertain), ", ".join(others)]))
     expected = "-" if row.expected_accuracy is None else f"{row.expected_accuracy:.2f}"
     probability = f"{row.probability:.2f}"
-    return _table_line(source, str(row.pixels), row.label, probability, expected, note)
+    cells = (source, str(row.pixels), row.label, probability, expected, note)
+    return _table_line(label_width, *cells)
 
 
-def _table_line(source: str, *cells: str) -> str:
-    pixels, label, probability, expected, note = cells
-    line = f"{source:{SOURCE_WIDTH}}  {pixels:>6}  {label:12}  {probability:>11}  {expected:>8}"
+def _table_line(label_width: int, *cells: str) -> str:
+    source, pixels, label, probability, expected, note = cells
+    line = f"{source:{SOURCE_WIDTH}}  {pixels:>6}  {label:{label_width}}"
+    line += f"  {probability:>11}  {expected:>8}"
     return f"{line}  {note}".rstrip() + "\n"
 
 
