@@ -68,6 +68,18 @@ def test_onnxruntime_gives_what_torch_gives(settings: dict[str, object], tmp_pat
         one = probabilities(logits[row : row + 1].double().numpy(), CARD["temperature"], pixels)
         np.testing.assert_allclose(shares[row], one[0], atol=1e-5)
 
+    # To the bit the same alone and among 53 others, at every size.
+    sizes = np.arange(8, 61, dtype=np.float32)
+    many = {"faces": np.resize(faces.numpy()[:4], (53, 100, 100, 3)), "pixels": sizes}
+    (together,) = session.run(["probabilities"], many)
+    alone = [
+        session.run(
+            ["probabilities"], {name: values[row : row + 1] for name, values in many.items()}
+        )
+        for row in range(53)
+    ]
+    np.testing.assert_array_equal(together, np.concatenate([one[0] for one in alone]))
+
     model = onnx.load_from_string(content)
     assert {
         (node.domain, entry.version) for node in model.graph.node for entry in model.opset_import

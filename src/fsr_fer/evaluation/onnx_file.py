@@ -17,7 +17,7 @@ from torch import Tensor
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.settings import FULL_SIZE
-from fsr_fer.evaluation.packing import CENTRE_PIXELS
+from fsr_fer.evaluation.packing import temperature as temperature_of
 from fsr_fer.models.covpool import CovPoolFER, folded
 from fsr_fer.models.weights import HEADER, PACKED, load_network
 from fsr_fer.predict.model_file import FORMAT
@@ -100,15 +100,19 @@ def _model(
     embedding = graph.add("ReduceMean", pairs, [0], keepdims=0, name="embedding")
     logits = graph.linear(embedding, classifier.logits.weight, classifier.logits.bias)
 
-    # evaluation/packing.py: temperature, of sizes that it was fitted for
-    b, c = (np.float32(coefficient) for coefficient in temperature["size"])
-    classes = np.array(temperature["classes"], np.float32)
-    a = graph.add("Gather", classes, graph.add("ArgMax", logits, axis=1, keepdims=0))
-    sizes = np.array(metadata["expected_accuracy"]["pixels"], np.float32)
-    pixels = graph.add("Clip", "pixels", sizes.min(), sizes.max())
-    u = graph.add("Log", graph.add("Div", pixels, np.float32(CENTRE_PIXELS)))
-    exponent = graph.add("Add", graph.add("Mul", graph.add("Add", graph.add("Mul", u, c), b), u), a)
-    divisor = graph.add("Unsqueeze", graph.add("Exp", exponent), [1])
+    # evaluation/packing.py: temperature, of each whole size that it was fitted for. A table, since
+    # onnxruntime's Log depends on a face's place in its batch, in the last bit.
+    sizes = [int(size) for size in metadata["expected_accuracy"]["pixels"]]
+    smallest, largest = min(sizes), max(sizes)
+    table = [temperature_of(temperature, size) for size in range(smallest, largest + 1)]
+    divisors = np.array(table, np.float32).ravel()
+    pixels = graph.add("Clip", "pixels", np.float32(smallest), np.float32(largest))
+    pixels = graph.add("Round", pixels)
+    row = graph.add("Sub", graph.add("Cast", pixels, to=TensorProto.INT64), np.int64(smallest))
+    label = graph.add("ArgMax", logits, axis=1, keepdims=0)
+    place = graph.add("Add", graph.add("Mul", row, np.int64(len(network.class_names))), label)
+    divisor = graph.add("Gather", divisors, place)
+    divisor = graph.add("Unsqueeze", divisor, [1])
     graph.add("Softmax", graph.add("Div", logits, divisor), axis=1, name="probabilities")
 
     def tensor(name: str, *shape: int, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
