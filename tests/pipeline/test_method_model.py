@@ -104,6 +104,7 @@ def test_mistakes_are_one_line(
     for words, message in (
         (["rcan"], f"'rcan' is no model file, and in the profile small it needs restored faces; "
                    f"{rows}, mixed_resolution"),
+        (["nothing"], "'nothing' is no model file, and in the profile small it is no method;"),
         (["my-method"], "'my-method' is no model file, and in the profile small it is no method;"),
         (["orthogonal_updates"], "finetune/orthogonal_updates.safetensors is not there"),
         (["bicubic", "--profile", "none"], "has no profile 'none'; it has small, "),
