@@ -54,6 +54,8 @@ def reproduce(root: Path, jobs: int | None) -> None:
     confirms that everything is done. UserError if a stage failed (its output is on stderr), DVC
     cannot read the project, or another process runs it.
     """
+    from fsr_fer.common.device import choose_device
+
     with exclusive(root / ".runs" / "repro", "the pipeline"):
         recover(root)
         graph = graph_of(root)
@@ -68,8 +70,8 @@ def reproduce(root: Path, jobs: int | None) -> None:
             print("Data and pipelines are up to date.")
             return
         before = last_runs(root)
-        own = default_jobs()  # asked in any case: it says if FSR_FER_DEVICE cannot be used
-        places = jobs or own
+        choose_device()  # says before a stage begins if FSR_FER_DEVICE cannot be used
+        places = jobs or default_jobs()
         if places > 1:
             _run_side_by_side(inputs, changed, before, root, places)
         _repro(*(["--quiet"] if places > 1 else []))
@@ -103,7 +105,7 @@ def default_jobs() -> int:
     """One process per core; a single one if each uses all cores, or a GPU."""
     from fsr_fer.common.device import choose_device
 
-    if choose_device().type != "cpu" or not is_pinned():
+    if not is_pinned() or choose_device().type != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -152,10 +152,11 @@ def experiments_of(
     if ablations and not changed:
         raise UserError(f"{STUDIES_FILE} has no ablation of {', '.join(methods)}")
     profile = params["profile"].replace("_", "-")
-    study = "_".join(filter(None, (variant, *methods))) or None
+    parts = [*filter(None, (variant, *methods))]
+    study = "_".join(parts) or None
     of_seeds = (study or "seed").replace("_", "-")
     taken = {name.replace("_", "-"): name for name in (*params["methods"], *changed)}
-    if of_seeds in taken and [*filter(None, (variant, *methods))] != [taken[of_seeds]]:
+    if of_seeds in taken and parts != [taken[of_seeds]]:
         raise UserError(
             f"the study would be called as {taken[of_seeds]} is: {of_seeds}; rename that"
         )
