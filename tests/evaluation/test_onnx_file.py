@@ -68,7 +68,7 @@ def test_onnxruntime_gives_what_torch_gives(settings: dict[str, object], tmp_pat
         one = probabilities(logits[row : row + 1].double().numpy(), CARD["temperature"], pixels)
         np.testing.assert_allclose(shares[row], one[0], atol=1e-5)
 
-    # To the bit the same alone and among 53 others, at every size.
+    # To the bit the same alone and among 52 others, at every size.
     sizes = np.arange(8, 61, dtype=np.float32)
     many = {"faces": np.resize(faces.numpy()[:4], (53, 100, 100, 3)), "pixels": sizes}
     (together,) = session.run(["probabilities"], many)
