@@ -66,15 +66,19 @@ def serve(listening: socket.socket) -> None:
         connection = listening.accept()[0]
         size, descriptors, *_ = socket.recv_fds(connection, 4, 3)
         request = json.loads(connection.recv(int.from_bytes(size), socket.MSG_WAITALL))
-        code.fingerprint(request["words"][0].removeprefix("stages."))  # parses code once for all
+        stage = request["words"][0].removeprefix("stages.")
+        code.fingerprint(stage)  # parses code once for all
+        if stage == "validate":  # seconds, so not for those that run other stages alone
+            os.environ["GX_ANALYTICS_ENABLED"] = "false"
+            importlib.import_module("great_expectations")
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             ended, alive = os.pipe()
-            stage = os.fork()
-            if stage == 0:
+            process = os.fork()
+            if process == 0:
                 run_stage(request, descriptors)
             os.close(alive)  # the stage alone has it, so it closes when that ends
-            wait(stage, ended, connection)
+            wait(process, ended, connection)
         connection.close()
         for descriptor in descriptors:
             os.close(descriptor)
@@ -95,12 +99,12 @@ def run_stage(request: dict[str, object], descriptors: list[int]) -> None:
     runpy.run_module(name, run_name="__main__")
 
 
-def wait(stage: int, ended: int, connection: socket.socket) -> None:
+def wait(process: int, ended: int, connection: socket.socket) -> None:
     """Send on what signals the stand-in gets, at last the stage's exit code to it."""
     while ended not in select.select([ended, connection], [], [])[0]:
         number = connection.recv(1)
-        os.kill(stage, number[0] if number else signal.SIGKILL)  # none: it was killed itself
-    status = os.waitstatus_to_exitcode(os.waitpid(stage, 0)[1])
+        os.kill(process, number[0] if number else signal.SIGKILL)  # none: it was killed itself
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     with contextlib.suppress(BrokenPipeError):
         connection.send(bytes([status % 256]))
     os._exit(0)
