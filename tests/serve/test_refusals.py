@@ -159,6 +159,12 @@ def test_what_runs_when_the_service_is_ended_is_told_so(
         (form([FACE])[:-15], KIND, 400, "the form is cut off"),
         (form([FACE, FACE])[:150], KIND, 400, "the form is cut off"),
         (b"", KIND, 400, "the form is cut off"),
+        (
+            form([FACE]),
+            f"{KIND}; charset=undefined",
+            400,
+            "cannot be read in its charset; expected",
+        ),
     ],
 )
 def test_what_is_no_form_is_told_so(

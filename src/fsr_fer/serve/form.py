@@ -74,6 +74,8 @@ async def read_form(
             many = f"more than {limits.pictures} pictures; send several requests"
             raise Refused(413, many) from None
         raise Refused(400, f"the form cannot be read: {error.message}") from None
+    except UnicodeError:  # of encodings that are not like others, such as punycode
+        raise Refused(400, "the form cannot be read in its charset; expected UTF-8") from None
     if not parser.ended:
         raise Refused(400, "the form is cut off: its last boundary is missing")
     pictures: list[Picture] = []
