@@ -143,9 +143,11 @@ def test_what_runs_when_the_service_is_ended_is_told_so(
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
         with serving(load(model_file)) as one:
-            asked = pool.submit(one.predict, FACE)
+            asked, waiting = pool.submit(one.predict, FACE), one.half_open()
             assert search[0].wait(60)
         assert asked.result() == (503, {"error": "the service was ended"})
+        with waiting:
+            assert waiting.recv(2000).startswith(b"HTTP/1.1 503 ")
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -49,8 +49,9 @@ class Guard:
 
         async def send_after_body(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # A client that is still sending would not see the answer.
-                with contextlib.suppress(TimeoutError):
+                # A client that is still sending would not see the answer. Cancelled it is at the
+                # service's end.
+                with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                     async with asyncio.timeout(DRAIN_SECONDS):
                         while not ended:
                             await receive_body()
