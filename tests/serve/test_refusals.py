@@ -340,6 +340,8 @@ def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_fi
     assert (code, out) == (1, "")
     assert err.startswith(f"fsr-fer: cannot listen on 127.0.0.1, port {client.port}: Address")
     assert err.count("\n") == 1
-    code, _, err = run("serve", "--model", model_file, "--host", "no.such.host.invalid")
-    assert (code, err.count("\n")) == (1, 1)
-    assert err.endswith("; an address of this machine: --host 127.0.0.1\n")
+    assert err.endswith("; another port: --port 8001\n")
+    for host in ("no.such.host.invalid", "192.0.2.1", "a..b"):  # no name, nobody's, no name at all
+        code, _, err = run("serve", "--model", model_file, "--host", host)
+        assert (code, err.count("\n")) == (1, 1)
+        assert err.endswith("; an address of this machine: --host 127.0.0.1\n")

@@ -1,5 +1,6 @@
 """``fsr-fer serve``: the service and its page on this machine."""
 
+import errno
 import importlib.util
 import ipaddress
 import socket
@@ -73,7 +74,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
         said = getattr(error, "strerror", None) or str(error)
-        hint = "another port: --port 8001"
-        if isinstance(error, socket.gaierror | UnicodeError):
-            hint = "an address of this machine: --host 127.0.0.1"
+        hint = "an address of this machine: --host 127.0.0.1"
+        if getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
+            hint = "another port: --port 8001"
         raise UserError(f"cannot listen on {host}, port {port}: {said}; {hint}") from None
