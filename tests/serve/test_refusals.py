@@ -278,7 +278,7 @@ def test_pages_of_other_sites_are_refused(
 def test_the_host_that_was_given_is_ours(host: str, asked: str, ours: bool) -> None:
     async def nothing(*_: object) -> None: ...
 
-    assert Guard(nothing, host)._is_ours(asked) == ours
+    assert Guard(nothing, [host])._is_ours(asked) == ours
 
 
 def test_nothing_is_written_and_nothing_logged(
@@ -323,16 +323,28 @@ def test_memory_does_not_grow(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "open_to_others"),
-    [("LOCALHOST", False), ("127.0.1.1", False), ("0.0.0.0", True)],
+    ("host", "address", "open_to_others"),
+    [
+        ("LOCALHOST", "LOCALHOST", False),
+        ("127.0.1.1", "127.0.1.1", False),
+        ("0.0.0.0", "0.0.0.0", True),
+        ("0", "0.0.0.0", True),  # which a browser makes of it
+    ],
 )
 def test_other_machines_are_warned_of_where_they_can_ask(
-    run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch, host: str, open_to_others: bool
+    run: Run,
+    model_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    address: str,
+    open_to_others: bool,
 ) -> None:
+    apps = []
     server = SimpleNamespace(run=lambda sockets: None)
-    monkeypatch.setattr("fsr_fer.serve.server.server_of", lambda app: server)
+    monkeypatch.setattr("fsr_fer.serve.server.server_of", lambda app: apps.append(app) or server)
     code, _, err = run("serve", "--model", model_file, "--host", host, "--port", 0)
     assert (code, "other machines can ask" in err) == (0, open_to_others)
+    assert address in apps[0].user_middleware[0].kwargs["hosts"]
 
 
 def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_file: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -39,11 +39,11 @@ MOST_THREADS = 4
 
 def build_app(
     model: Model,
-    host: str = "127.0.0.1",
+    hosts: Iterable[str] = (),
     limits: Limits | None = None,
     comparison: Mapping[str, list[float]] | None = None,
 ) -> Starlette:
-    """The service of a model; ``host`` is the allowed host name besides localhost.
+    """The service of a model; ``hosts`` are its names besides localhost.
 
     ``comparison``: accuracies of the model and of a plain network, as in ``COMPARISON``, if known.
     """
@@ -69,7 +69,7 @@ def build_app(
         responses[path] = Response((PAGE / name).read_bytes(), media_type=kind)
     routes = [Route(path, one, methods=["GET"]) for path, one in responses.items()]
     routes.append(Route("/predict", _Service(model, limits).predict, methods=["POST"]))
-    guard, handlers = Middleware(Guard, host=host), {HTTPException: _refuse}
+    guard, handlers = Middleware(Guard, hosts=hosts), {HTTPException: _refuse}
     app = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     app.router.redirect_slashes = False  # its answer to /predict/ would be empty
     return app

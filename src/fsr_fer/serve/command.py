@@ -54,13 +54,15 @@ def serve_command(
     from fsr_fer.serve.app import build_app
     from fsr_fer.serve.server import server_of
 
-    app = build_app(load(model), host, comparison=None if model else COMPARISON)
+    loaded = load(model)
     with _listen(host, port) as listening, warnings.catch_warnings():
+        address = listening.getsockname()[0]
+        app = build_app(loaded, (host, address), comparison=None if model else COMPARISON)
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends it)")
         # A name of this machine may be one that it alone knows, as 127.0.1.1 on Debian.
-        if not ipaddress.ip_address(listening.getsockname()[0]).is_loopback:
+        if not ipaddress.ip_address(address).is_loopback:
             typer.echo("note: other machines can ask, without a password", err=True)
         try:
             server_of(app).run(sockets=[listening])

@@ -8,6 +8,7 @@ rebinding) looks like our own page, but for the name in ``Host``.
 import asyncio
 import contextlib
 import ipaddress
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,9 +35,9 @@ DRAIN_SECONDS = 2
 class Guard:
     """Refuses what other sites' pages ask, and adds the headers that keep them out."""
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
         self._app = app
-        self._host = host.lower()
+        self._hosts = LOCAL.union(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ended = False
@@ -82,9 +83,9 @@ class Guard:
     def _is_ours(self, host: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            if name in LOCAL or name == self._host:
+            if name in self._hosts:
                 return True
             ipaddress.ip_address(name)  # no name, so nobody's name was made to lead here
         except ValueError:
             return False
-        return self._host in EVERYWHERE
+        return not self._hosts.isdisjoint(EVERYWHERE)
