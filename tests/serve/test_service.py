@@ -6,6 +6,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import jsonschema
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from PIL import Image
 
 from fsr_fer import imresize, load
+from fsr_fer.common.errors import UserError
+from fsr_fer.serve import app
 from fsr_fer.serve.app import FILES
 from fsr_fer.serve.command import COMPARISON
 from tests.data.raw_faces import encoded
@@ -109,19 +112,29 @@ def test_the_plain_network_beside_the_shipped_model_is_what_was_measured() -> No
     assert [packed[str(size)]["faces"] for size in COMPARISON["pixels"]] == [3161] * 7
 
 
-def test_answers_are_as_the_openapi_document_says(client: Client) -> None:
+def test_answers_are_as_the_openapi_document_says(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = json.loads(client.ask("GET", "/openapi.json")[1])
     assert set(document["paths"]) == {"/predict", "/model", "/health"}
-    answers = document["paths"]["/predict"]["post"]["responses"]
 
-    def check(status: int, said: object) -> None:
-        schema = answers[str(status)]["content"]["application/json"]["schema"]
+    def check(status: int, said: object, path: str = "/predict") -> None:
+        (operation,) = document["paths"][path].values()
+        schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]
         jsonschema.validate(said, schema | {"components": document["components"]})
 
     check(*client.predict(("pictures", picture(RED))))
     check(*client.predict(("pictures", picture(RED)), ("boxes", "[[0,0,9,9]]"), ("pixels", "8")))
     check(*client.predict(("pictures", b"no picture"), ("pixels", "8")))
     check(*client.predict())
+    for path in ("/model", "/health"):
+        for host in ("localhost", "evil.example"):
+            status, content, _ = client.ask("GET", path, Host=host)
+            check(status, json.loads(content), path)
+    monkeypatch.setattr(app, "answer", Mock(side_effect=UserError("a damaged model")))
+    answer = client.predict(("pictures", picture(RED)))
+    assert answer == (500, {"error": "a damaged model"})
+    check(*answer)
 
 
 def test_the_page_asks_for_nothing_elsewhere(client: Client) -> None:

@@ -9,6 +9,7 @@ from fsr_fer.predict.model_file import Card
 from fsr_fer.predict.results import SMALLEST_FACE, Box
 from fsr_fer.serve.form import FIELDS, LARGEST_MIN_FACE, Limits
 
+ERROR = {"$ref": "#/components/schemas/Error"}
 NUMBER = {"type": ["number", "null"]}
 REFUSALS = {
     "400": "The form cannot be read.",
@@ -18,6 +19,7 @@ REFUSALS = {
     "415": "It is no form.",
     "422": "The form has something that makes no sense.",
     "429": "Too many requests at a time.",
+    "500": "The model is damaged.",
     "503": "The service was ended meanwhile.",
 }
 
@@ -72,8 +74,7 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
     }
     rows = {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
     answers = {"200": _answer("A row for each face.", _object({"predictions": rows}))}
-    error = {"$ref": "#/components/schemas/Error"}
-    answers |= {status: _answer(text, error) for status, text in REFUSALS.items()}
+    answers |= {status: _answer(text, ERROR) for status, text in REFUSALS.items()}
     return {
         "summary": "Predict the expressions of faces.",
         "requestBody": {
@@ -123,4 +124,5 @@ def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _get(summary: str) -> dict[str, Any]:
-    return {"summary": summary, "responses": {"200": _answer(summary, {"type": "object"})}}
+    answers = {"200": _answer(summary, {"type": "object"}), "403": _answer(REFUSALS["403"], ERROR)}
+    return {"summary": summary, "responses": answers}
