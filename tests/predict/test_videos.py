@@ -205,6 +205,9 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
     content = (here / "whole.mp4").read_bytes()
     (here / "half.mp4").write_bytes(content[: len(content) // 2])
     (here / "empty.mp4").write_bytes(b"")
+    film("codec.avi", colours(2), "mpeg4")
+    codec = (here / "codec.avi").read_bytes().replace(b"FMP4", b"XXXX")
+    (here / "codec.avi").write_bytes(codec)
     (here / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n")
     (here / "concat.mkv").write_text("ffconcat version 1.0\nfile whole.mp4\n")
     with av.open("sound.mp4", "w") as container:
@@ -220,7 +223,8 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
         "empty.mp4": "is empty",
         "list.mp4": "no video that can be read",
         "concat.mkv": "no video that can be read",
-        "sound.mp4": "holds no video",
+        "sound.mp4": "holds no video that can be decoded",
+        "codec.avi": "holds no video that can be decoded",
         "pipe.mp4": "is a pipe",
         "no.mov": "No such file",
         "http://127.0.0.1:9/a.mp4": "No such file",

@@ -106,9 +106,9 @@ def _frames(video: Picture) -> Iterator[tuple[int, Picture]]:
 
 def _decoded(container: Any, damaged: type[Exception]) -> Iterator[tuple[int, float | None, Any]]:
     stream = container.streams.best("video")
-    if stream is None:
-        raise PictureError("holds no video")
-    context = stream.codec_context
+    context = stream and stream.codec_context
+    if context is None:  # no stream, or FFmpeg has no decoder for it
+        raise PictureError("holds no video that can be decoded")
     if context.width * context.height > images.MOST_PIXELS:
         raise PictureError(f"has more than {images.MOST_PIXELS:,} pixels; no more are read")
     context.options = {"max_pixels": str(images.MOST_PIXELS)}  # frames may become larger later
