@@ -105,6 +105,7 @@ def test_the_review_takes_the_cache_the_faces_and_the_profile_of_here(
     face.write_text("face\n")
     shell(root, "dvc", "add", "-q", str(face.parent))
     commit(root, "base")
+    shell(root, "dvc", "install")  # hooks: in a new worktree they find no cache and fail
     page = root / "data/another/report/index.html"
     page.parent.mkdir(parents=True)
     page.write_text("another")  # of a profile that was selected before
