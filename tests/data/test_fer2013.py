@@ -275,6 +275,10 @@ def test_faults_of_votes_are_named_with_their_row(tmp_path: Path) -> None:
     edit_line(table, 3, "Test,fer0000000.png,0,0,0,0,0,0,0,0,0,0")
     with pytest.raises(UserError, match=r"fer2013new\.csv:3: Usage 'Test' is none of Training, Pu"):
         opened(tmp_path)
+    for name in ("../fer0000000.png", ".fer0000000.png"):  # with a table of pixels: its picture's
+        edit_line(table, 3, f"Training,{name}{',0' * 10}")
+        with pytest.raises(UserError, match=rf"new\.csv:3: Image name '{name}' is no name of a fi"):
+            opened(tmp_path)
     edit_line(table, 3, "Training,fer0000000.png")
     with pytest.raises(UserError, match=r"new\.csv:3 has 2 fields, expected Usage, a name, ten v"):
         opened(tmp_path)

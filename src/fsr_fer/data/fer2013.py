@@ -154,6 +154,8 @@ def _voted(files: Files, table: str, part: str = "") -> list[Voted]:
         usage, image = (part, row[0]) if part else row[:2]
         if usage not in PARTS:
             raise UserError(f"{where}: Usage {usage!r} is none of {', '.join(PARTS)}")
+        if image != PurePosixPath(image).name or image.startswith("."):
+            raise UserError(f"{where}: Image name {image!r} is no name of a file without folders")
         rows.append(Voted(where, usage, image, row[-len(VOTES) :]))
     return rows
 
