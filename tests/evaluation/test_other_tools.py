@@ -34,7 +34,7 @@ def named(table: PredictionTable) -> dict[str, list[str]]:
 
 
 def test_labels_in_any_order_and_spelling_of_class_and_size():
-    text = "Size,ID,label\n13,c/d,Happy\n\n100, b ,fearful\nX8,b,angry\nhr,c/d,anger\n"
+    text = "Size,ID,label\n13,c/d,Happy\n\n100, b ,fearful\nX8,b,angry\nhr,c/d,anger\n,,\n"
     table, notes = read(text)
     assert (table.ids, table.labels.tolist()) == (("b", "c/d"), [0, 2])
     assert named(table) == {"hr": ["fear", "anger"], "x8": ["anger", "happiness"]}

@@ -97,7 +97,7 @@ def _rows(content: bytes) -> tuple[list[str], Rows]:
             raise UserError(f"its first line is {','.join(header)[:80]!r}; {expected}")
         if twice := [column for column in header if header.count(column) > 1]:
             raise UserError(f"column {twice[0]!r} is there {header.count(twice[0])} times")
-        for cells in filter(None, reader):
+        for cells in filter(any, reader):
             line = reader.line_num
             if len(cells) != len(header):
                 raise UserError(f"line {line} has {len(cells)} cells, the first line {len(header)}")
