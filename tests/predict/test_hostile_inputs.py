@@ -204,6 +204,7 @@ BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "0,-9,9,9": "outside the picture",
     "-1e300,0,9,9": "outside the picture",
     "0,0,601,9": "more than 2 times",
+    "0,0,9,481": "more than 2 times",
     "0,0,1e-300,1e-300": "1 pixels; the model reads faces from 8",
     "nan,0,9,9": "not four finite numbers",
     "0,0,inf,9": "not four finite numbers",

@@ -11,7 +11,7 @@ from fsr_fer.predict.results import Box
 LARGEST_CROP = 200
 """Pixels; a larger picture is taken for a scene, in which faces are looked for."""
 LARGEST_BOX = 2
-"""Times the picture's longer side; a larger box is a mistake."""
+"""Times the picture's width or height; a larger box is a mistake."""
 
 
 class BoxError(ValueError):
@@ -57,7 +57,7 @@ def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
     height, width, _ = rgb.shape
     if box.x >= width or box.y >= height or box.x + box.width <= 0 or box.y + box.height <= 0:
         raise BoxError(f"the box lies outside the picture of {width} x {height} pixels")
-    if max(box.width, box.height) > LARGEST_BOX * max(width, height):
+    if box.width > LARGEST_BOX * width or box.height > LARGEST_BOX * height:
         raise BoxError(
             f"the box of {box.width:g} x {box.height:g} pixels is more than {LARGEST_BOX} times "
             f"the picture of {width} x {height}"
