@@ -188,6 +188,7 @@ def test_resuming_with_something_else_is_refused_and_loses_nothing(
     (here / "mine.csv").write_text("my,own\n1,2\n")
     (here / "mine.jsonl").write_text("{}\n")
     (here / "deep.jsonl").write_text("[" * 100_000 + "\n")
+    (here / "large.jsonl").write_text('{"input": 1e999, "source": "", "frame": null}\n')
     (here / "one_line.jsonl").write_text('{"input of mine": 1}')
     before = {path.name: path.read_bytes() for path in here.glob("*.[cj]s*")}
     for words, message in (
@@ -196,6 +197,7 @@ def test_resuming_with_something_else_is_refused_and_loses_nothing(
         (["faces", "--output", "mine.csv"], "not written by this command"),
         (["faces", "--output", "mine.jsonl"], "at byte 0 is no row"),
         (["faces", "--output", "deep.jsonl"], "at byte 0 is no row"),
+        (["faces", "--output", "large.jsonl"], "at byte 0 is no row"),
         (["faces", "--output", "one_line.jsonl"], "not written by this command"),
     ):
         assert message in refused(predict(*words, "--resume"))

@@ -163,7 +163,7 @@ def read_done(path: Path, lines: Lines) -> Done:
                 frame = None if said["frame"] in (None, "") else int(said["frame"])
                 place = Place(int(said["input"]), str(said["source"]), frame)
                 wrong = said["status"] != "ok"
-            except (ValueError, KeyError, TypeError, RecursionError, csv.Error):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error):
                 raise UserError(
                     f"{path} cannot be gone on with: the line at byte {at:,} is no row of "
                     "predictions"
