@@ -238,17 +238,20 @@ def test_metadata_that_cannot_be_are_named(
 
 
 def test_what_is_no_model_of_this_project_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError, match=r"m\.onnx: the model cannot be read: No such file"):
         load(tmp_path / "m.onnx")
-    for name, message in (
-        ("m.onnx", "is no ONNX"),
-        ("m.safetensors", "`fsr-fer export` writes an"),
+    damaged = colour_model().SerializeToString().replace(b"Softmax", b"Softma\xff")
+    for name, content, message in (
+        ("m.onnx", bytes(100), "is no ONNX"),
+        ("m.onnx", damaged, "is no ONNX"),
+        ("m.safetensors", bytes(100), "`fsr-fer export` writes an"),
     ):
-        (tmp_path / name).write_bytes(bytes(100))
+        (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=message):
             load(tmp_path / name)
+    assert capsys.readouterr().out == ""
     model = colour_model()
     del model.metadata_props[:]
     with pytest.raises(UserError, match=r"not one of fsr-fer"):
