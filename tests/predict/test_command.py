@@ -316,6 +316,7 @@ def test_exit_codes_and_mistakes(
     (here / "boxes.csv").write_text("image,x,y,w,h\n")
     (here / "noise.csv").write_bytes(bytes(range(256)) * 9)
     (here / "folder.csv").mkdir()
+    os.mkfifo("pipe.csv")
     for words, message in (
         (["@no.txt"], "the list no.txt cannot be read: No such file"),
         (["@"], "the list @ cannot be read"),
@@ -327,6 +328,8 @@ def test_exit_codes_and_mistakes(
         (["faces", "--model", "faces"], "'faces' is no model file"),
         (["faces", "--output", "faces"], "exists"),
         (["faces", "--output", "/dev/full"], "exists"),
+        (["faces", "--output", "/dev/null", "--format", "csv"], "/dev/null exists; another name"),
+        (["faces", "--output", "pipe.csv", "--resume"], "pipe.csv exists; another name keeps it"),
         (["faces", "--output", "no/out.csv"], "there is no folder no"),
         (["faces", "--output", "o.txt", "--resume"], "a table cannot be read back"),
         (["faces/b.png", "--boxes", "boxes.csv"], "--boxes names the pictures itself"),

@@ -254,8 +254,9 @@ def _done(output: Path | None, lines: Lines, resume: bool) -> Done:
         return Done(None, 0)
     if not output.parent.is_dir():
         raise UserError(f"--output {output}: there is no folder {output.parent}")
-    if output.exists() and not resume:
-        again = "" if lines.format == "table" else "--resume goes on with it, "
+    file = output.is_file()  # a pipe would be waited for
+    if output.exists() and not (file and resume):
+        again = "--resume goes on with it, " if file and lines.format != "table" else ""
         raise UserError(f"{output} exists; {again}another name keeps it")
     if resume and lines.format == "table":
         raise UserError("--resume goes on with csv and jsonl; a table cannot be read back")
