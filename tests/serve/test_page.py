@@ -296,6 +296,10 @@ def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
     page.get_by_role("button", name="Turn the webcam off").click()
     wait_for(page, "#note", "The webcam is off")
     assert not page.evaluate(live)
+    page.get_by_role("button", name="Use the webcam").click()
+    wait_for(page, "#note", "Hold your face")
+    page.evaluate("stream.getTracks()[0].stop()")  # as if it was unplugged
+    wait_for(page, "#webcam", "Use the webcam")
     opened = page.evaluate("""async () => {
         const devices = navigator.mediaDevices;
         const open = devices.getUserMedia.bind(devices);

@@ -339,7 +339,7 @@ async function startWebcam() {
   video.srcObject = stream;
   await video.play().catch(() => {}); // it may be turned off before it plays
   const frame = document.createElement("canvas");
-  while (stream === ours) {
+  while (stream === ours && ours.active) {
     [frame.width, frame.height] = [video.videoWidth, video.videoHeight];
     frame.getContext("2d").drawImage(video, 0, 0);
     const blob = await new Promise((done) => frame.toBlob(done, "image/png"));
@@ -349,6 +349,7 @@ async function startWebcam() {
     await readPicture();
     await new Promise((done) => setTimeout(done, 100));
   }
+  if (stream === ours) stopWebcam(); // it was unplugged
 }
 
 function stopWebcam() {
