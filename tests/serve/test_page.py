@@ -217,6 +217,7 @@ def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> 
     drop(page, b"no picture")
     wait_for(page, "#note.bad", "The picture is not a picture in a format that can be read")
     assert page.locator("#label").inner_text() == "no result"
+    assert not page.locator("#face").is_visible()  # it has no picture
     drop(page, picture(GREEN, side=60))
     wait_for(page, "#label", "green")
     drop(page, encoded(Image.new("1", (6000, 6000))))
@@ -400,6 +401,15 @@ def test_keys_alone_reach_everything(open_page) -> None:
 
 def test_nothing_is_wider_than_the_screen(open_page) -> None:
     page = open_page()
-    for width in (320, 390, 768, 1280):
+    page.evaluate("document.getElementById('label').textContent = 'happiness'")
+    for width in (320, 390, 768, 961, 1280):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator("#label").bounding_box()["height"] < 40  # one line
+
+
+def test_without_javascript_it_says_so(chromium, client: Client) -> None:  # noqa: F811
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(f"http://127.0.0.1:{client.port}/")
+    wait_for(page, "noscript p", "This page needs JavaScript.")
+    page.context.close()
