@@ -265,6 +265,35 @@ def test_what_is_dropped_and_no_file_is_told_so_whatever_is_answered_afterwards(
         wait_for(page, "#note.bad", "That is no file.")
 
 
+def test_the_last_choice_counts_though_a_drawn_face_comes_late(open_page) -> None:
+    page = open_page()
+    choose = """async bytes => {
+        const chosen = new File([Uint8Array.from(bytes)], "");
+        await Promise.all([showExample("examples/2.png"), show(chosen, "chosen")]);
+    }"""
+    page.evaluate(choose, list(picture(GREEN, side=100)))
+    assert page.evaluate("picture.name") == "chosen"
+
+
+def test_what_is_transparent_is_white_as_for_the_model(open_page) -> None:
+    page = open_page()
+    drop(page, encoded(Image.new("RGBA", (300, 240), (255, 0, 0, 0))))
+    wait_for(page, "#note", "No face was found")
+    first = "[...document.getElementById('picture').getContext('2d').getImageData(9, 9, 1, 1).data]"
+    assert page.evaluate(first) == [255, 255, 255, 255]
+
+
+def test_a_long_picture_is_reached_up_to_its_end(open_page) -> None:
+    page = open_page()
+    ends = page.evaluate("""() => {
+        picture = { ...picture, width: 9, height: 2000 };
+        draw(picture);  // 2.16 x 480, of which a screen shows 2 x 480
+        const { right, bottom } = document.getElementById("picture").getBoundingClientRect();
+        return pointAt({ clientX: right - 2, clientY: bottom - 2 });
+    }""")
+    assert ends == pytest.approx([9, 2000])
+
+
 def reply(answer: dict[str, Any] | None, route: Any) -> None:
     route.fulfill(**answer) if answer else route.abort()
 

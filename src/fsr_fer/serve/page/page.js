@@ -247,6 +247,8 @@ function draw(shown) {
   canvas.height = Math.round(shown.height * factor);
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = factor < 1;
+  context.fillStyle = "#fff"; // on which the service puts what is transparent
+  if (shown.image) context.fillRect(0, 0, canvas.width, canvas.height);
   if (shown.image) context.drawImage(shown.image, 0, 0, canvas.width, canvas.height);
   context.font = "600 15px system-ui, sans-serif";
   const drawn = !shown.image ? [] : rows.map((row, number) => ({ row, number })).filter(({ row }) => row.status === "ok" && row.box);
@@ -302,8 +304,9 @@ async function show(file, name) {
 }
 
 async function showExample(address) {
-  const response = await request(address);
-  await show(await response.blob(), "drawn face");
+  const number = ++shows;
+  const blob = await (await request(address)).blob();
+  if (number === shows) await show(blob, "drawn face");
 }
 
 function middleSquare({ width, height }) {
@@ -394,8 +397,9 @@ function squareOf({ x, y, width, height }) {
 function pointAt(event) {
   const room = $("picture").getBoundingClientRect();
   const border = 2;
-  const factor = picture.width / (room.width - 2 * border);
-  return [(event.clientX - room.left - border) * factor, (event.clientY - room.top - border) * factor];
+  const x = (event.clientX - room.left - border) / (room.width - 2 * border);
+  const y = (event.clientY - room.top - border) / (room.height - 2 * border);
+  return [x * picture.width, y * picture.height];
 }
 
 function squareKeys(event) {
