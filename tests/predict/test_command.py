@@ -292,6 +292,10 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         assert f"--annotate faces: {source} lies in it" in predict(*words)[2]
     code, _, err = predict("faces", "--annotate", "/proc/drawn")
     assert (code, "--annotate /proc/drawn: cannot be made" in err) == (1, True)
+    (here / "full").mkdir()
+    (here / "full/000001-b.png").symlink_to("/dev/full")
+    words = ("faces/b.png", "--annotate", "full", "--output", "o.csv", "--resume")
+    assert "the disk is full: full could not be written" in refused(predict(*words))
     (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")
     assert predict("--boxes", "boxes.csv", "--annotate", "boxes")[0] == 0
     with Image.open("boxes/000001-scene.png") as picture:

@@ -167,7 +167,7 @@ def predict_command(
         from fsr_fer.predict.annotate import save
 
         _prepare_folder(annotate, resume, [] if boxes else given)
-        finished = partial(save, annotate)
+        finished = _naming(annotate)(partial(save, annotate))
     stream = _open(output, lines, done.size)
     progress = _Progress(done, live=sys.stderr.isatty() and not stream.isatty())
     owned = contextlib.nullcontext() if output is None else stream
@@ -191,12 +191,12 @@ def predict_command(
 
 
 @contextlib.contextmanager
-def _naming(output: Path | None) -> Iterator[None]:
+def _naming(target: Path | None) -> Iterator[None]:
     """Writing to a full disk names no file, and closing what was not written fails once more."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or output
+        error.filename = error.filename or target
         raise
 
 
