@@ -133,10 +133,12 @@ def test_folders_and_rows_of_rafdbs_mirror_must_agree(rafdb: Path, tmp_path: Pat
     (data / "train/2/train_00001_aligned.jpg").rename(data / "train/3/train_00001_aligned.jpg")
     (data / "test/1/test_00000_aligned.jpg").rename(data / "train/1/test_00000_aligned.jpg")
     edit_line(mirror / "train_labels.csv", 2, "train_00000_aligned.jpg")
+    edit_line(mirror / "train_labels.csv", 4, "train_00 002_aligned.jpg,3")
     assert problems(open_source("rafdb", mirror, CLASSES)) == [
         "train_labels.csv:2: line 'train_00000.jpg' has 1 field",
         "DATASET/train/3/train_00001_aligned.jpg: folder 'train/3' is not what its row says, "
         "train/2",
+        "train_labels.csv:4: line 'train_00 002_aligned.jpg 3' has 3 fields",
         "DATASET/train/1/test_00000_aligned.jpg: folder 'train/1' is not what its row says, test/1",
     ]
     (mirror / "test_labels.csv").unlink()

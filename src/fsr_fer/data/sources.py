@@ -195,7 +195,7 @@ def _mirror_rows(source: Source) -> list[tuple[str, list[str]]]:
     for path in found:
         table = PurePosixPath(path).name
         for number, line in lines(files, path):
-            words = [word for word in cells(line, f"{table}:{number}") if word]
+            words = " ".join(cells(line, f"{table}:{number}")).split()
             if words and [word.casefold() for word in words] != ["image", "label"]:
                 words[0] = re.sub(r"_aligned(?=\.\w+$)", "", words[0])
                 rows.append((f"{table}:{number}", words))
