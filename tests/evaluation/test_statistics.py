@@ -113,6 +113,12 @@ def test_paired_bootstrap_knows_that_the_faces_are_the_same():
     assert gain == pytest.approx((5 - half, 5 + half), abs=0.4)
 
 
+def test_a_class_that_nobody_predicts_is_resampled_too():
+    # Two faces, one right: both draws are wrong, or both are right, in a quarter of cases each.
+    faces = np.array([0, 1]), np.array([0, 0])
+    assert bootstrap_interval(*faces, score="total_accuracy", **SETTINGS) == (0, 100)
+
+
 def test_calibration_error_worked_out_by_hand():
     confidence = np.array([0.9, 0.8, 0.4, 0.5])  # 0.5 still belongs to the lower of two bins
     faces = np.zeros(4, np.int64), np.array([0, 1, 0, 1]), confidence
@@ -126,6 +132,10 @@ def test_calibration_error_worked_out_by_hand():
     # 0.7 * 10 is 7.000000000000001; with 0.61 it shares the bin from 0.6 to 0.7.
     error = expected_calibration_error(*(f[:2] for f in faces[:2]), np.array([0.7, 0.61]), bins=10)
     assert error == pytest.approx(100 * abs(1.31 / 2 - 0.5))
+    one = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    assert expected_calibration_error(*one, np.zeros(1), bins=2) == 100.0  # 0 is in the first bin
+    interval = calibration_interval(*one, np.array([0.75]), bins=2, **SETTINGS)
+    assert interval == pytest.approx((25, 25))  # each resample is the sample
 
 
 def test_no_calibration_error_is_below_zero():
