@@ -43,8 +43,9 @@ def resolve_graph(root: Path, pipeline: bytes, params: bytes) -> Graph:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, PIPELINE_FILE).write_bytes(pipeline)
         Path(folder, PARAMS_FILE).write_bytes(params)
+        Path(folder, ".dvc").mkdir()  # else DVC reads the project that TMPDIR may lie in
         try:
-            with Repo(folder, uninitialized=True) as repo:
+            with Repo(folder, config={"core": {"no_scm": True}}) as repo:
                 stages = {stage.name: _declared(stage) for stage in repo.index.stages}
         except (DvcException, TypeError) as error:  # TypeError: a value where it wants a list
             said = " ".join(str(error).split()).replace(f"{os.path.relpath(folder)}/", "")

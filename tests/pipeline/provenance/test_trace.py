@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from fsr_fer.pipeline.provenance.revision import Revision, find_revision
 from fsr_fer.pipeline.provenance.trace import as_text, trace
 from fsr_fer.pipeline.stage import Stage
 from tests.conftest import Run, refused
-from tests.pipeline.provenance.conftest import shell
+from tests.pipeline.provenance.conftest import edit, shell
 from tests.pipeline.provenance.mutations import read, write
 
 
@@ -62,6 +63,14 @@ def test_a_path_counts_from_the_current_folder_and_from_the_top(
     monkeypatch.chdir(finished / "data")
     for words in ("tiny/report/figure.svg", "data/tiny/report/figure.svg"):
         assert traced(finished, words)["path"] == "data/tiny/report/figure.svg"
+
+
+def test_a_temporary_folder_in_the_project_is_not_taken_for_it(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(pipeline))  # as by TMPDIR
+    edit(pipeline, "params.yaml", "scales: [2, 3]", "scales: [2]")
+    assert names(traced(pipeline, "shrink")) == ["prepare", "check", "shrink@2"]
 
 
 def test_a_stage_that_left_dvc_yaml_is_left_out(pipeline: Path) -> None:
