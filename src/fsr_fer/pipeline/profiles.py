@@ -41,14 +41,14 @@ def parse_yaml(content: bytes, name: str) -> Values:
         for number, line in enumerate(text.splitlines(), 1):
             if re.match(r"(<{7}|={7}|>{7})( |$)", line):
                 raise UserError(f"{name}: line {number}: a merge left conflict markers; resolve it")
-            if re.match(r"\s*<<\s*:", line):  # `dvc exp run -S` would lose what they bring
+            if re.match(r"[^#]*<<\s*:", line):  # `dvc exp run -S` would lose what they bring
                 raise UserError(f"{name}: line {number}: merge keys (<<) are not read")
         values = YAML(typ="safe").load(text)
         _require_text_keys(values, name)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise UserError(f"{name} cannot be read: line {line}: {error.problem}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, LookupError) as error:  # 2020-13-01 is no date
         raise UserError(f"{name} cannot be read: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise UserError(f"{name} cannot be read: it is nested too deep") from None
