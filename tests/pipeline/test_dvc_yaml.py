@@ -5,12 +5,14 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from fsr_fer.pipeline.code_fingerprint import fingerprints
+from fsr_fer.pipeline import code_fingerprint
+from fsr_fer.pipeline.code_fingerprint import fingerprints, require_own_code
 from fsr_fer.pipeline.params import read_params
 from fsr_fer.pipeline.profiles import effective_values
 from tests import ROOT
@@ -154,6 +156,18 @@ def test_code_changes_the_stages_that_reach_it_and_no_others(code: Path) -> None
     assert changed_by("stages/cost.py", "write_json(", "(write_json)(1 and ") == {"cost"}
     kernel = changed_by("src/fsr_fer/resize/kernel.c", "double", "float")
     assert {"downsample", "dataset", "features"} <= kernel < everything
+
+
+def test_a_stage_that_loads_another_script_is_stopped(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ModuleType("stages.cost")
+    other.__file__ = str(code / "stages/cost.py")
+    loaded = SimpleNamespace(modules={"stages.cost": other})
+    monkeypatch.setattr(code_fingerprint, "sys", loaded)
+    require_own_code("cost")
+    with pytest.raises(AssertionError, match=r"report loaded stages\.cost unnoticed"):
+        require_own_code("report")
 
 
 def test_the_core_imports_torch_numpy_and_safetensors_only() -> None:

@@ -54,7 +54,7 @@ def require_own_code(stage: str) -> None:
     known = {path.resolve() for path in reached(stage)}
     for name, module in sys.modules.items():
         path = Path(getattr(module, "__file__", None) or "")
-        if name.partition(".")[0] == PACKAGE and path.suffix == ".py":
+        if name.partition(".")[0] in (PACKAGE, STAGES.name) and path.suffix == ".py":
             assert path.resolve() in known, f"{stage} loaded {name} unnoticed"
 
 
