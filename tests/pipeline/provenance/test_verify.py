@@ -75,6 +75,13 @@ def test_results_newer_than_head_are_a_note(pipeline: Path) -> None:
     assert forged.startswith("dvc.lock: what it says of train@sharp, predict@sharp is neither in")
 
 
+def test_a_number_in_another_form_is_the_same(pipeline: Path) -> None:
+    edit(pipeline, "params.yaml", "sigma: 1.5e-1", "sigma: 2.0")
+    shell(pipeline, "dvc", "repro", "-q")
+    edit(pipeline, "params.yaml", "sigma: 2.0", "sigma: 2")
+    assert findings(pipeline) == []
+
+
 def test_a_stage_that_dvc_keeps_no_run_of_needs_its_record(pipeline: Path) -> None:
     """An output that is neither in the cache nor a metric turns DVC's run cache off."""
     edit(pipeline, "params.yaml", "seed: 7", "seed: 8")

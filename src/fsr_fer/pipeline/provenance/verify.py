@@ -194,8 +194,8 @@ def _identity(entry: Mapping[str, Any]) -> str:
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Dotted keys whose values differ, with both as text."""
-    old = {key: json.dumps(value) for key, value in flat(before).items()}
-    new = {key: json.dumps(value) for key, value in flat(after).items()}
+    old, new = flat(before), flat(after)
     for key in {**old, **new}:
-        if old.get(key) != new.get(key):
-            yield key, old.get(key, "not there"), new.get(key, "not there")
+        if old.get(key, ...) != new.get(key, ...):  # 2 is 2.0, as for DVC
+            first, second = (json.dumps(v[key]) if key in v else "not there" for v in (old, new))
+            yield key, first, second
