@@ -189,6 +189,16 @@ def test_a_forged_result_is_seen_until_it_is_committed_and_then_by_replay(pipeli
     assert same == {"data/tiny/report": True, "metrics/tiny/accuracy.json": False}
 
 
+def test_a_committed_entry_without_a_hash_is_refused(pipeline: Path) -> None:
+    lock = read(pipeline, "dvc.lock")
+    (metric,) = [o for o in lock["stages"]["report"]["outs"] if o["path"].endswith(".json")]
+    del metric["md5"]
+    write(pipeline, "dvc.lock", lock)
+    commit(pipeline, "any number will do")
+    with pytest.raises(UserError, match=r"dvc\.lock of workspace is not whole"):
+        findings(pipeline)
+
+
 def test_a_replay_of_all_gives_the_same_bytes_and_leaves_the_workspace(pipeline: Path) -> None:
     names = Revision(pipeline).lock  # the first to look caches what DVC makes of dvc.yaml
     before = shell(pipeline, "git", "status", "--porcelain", "--ignored")

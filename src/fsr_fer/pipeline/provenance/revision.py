@@ -59,7 +59,7 @@ class Revision:
         try:
             stages: dict[str, dict[str, Any]] = parse_yaml(content, LOCK_FILE.name)["stages"]
             entries = [e for s in stages.values() for e in s.get("deps", []) + s.get("outs", [])]
-            whole = all("path" in entry and None not in entry.values() for entry in entries)
+            whole = all(e["path"] and e["md5"] and None not in e.values() for e in entries)
         except (UserError, AttributeError, KeyError, TypeError) as error:
             if "conflict" in str(error):  # both sides' results are in it
                 raise
