@@ -197,6 +197,7 @@ def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
 BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "30,40,20,20": "red",
     "30,40,0,20": "both must be above 0",
+    "30,40,20,0": "both must be above 0",
     "30,40,20,-20": "both must be above 0",
     "300,0,9,9": "outside the picture",
     "0,240,9,9": "outside the picture",

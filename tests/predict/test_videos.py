@@ -128,6 +128,7 @@ def test_boxes_name_frames(here: Path, predict: Predict, model: Model) -> None:
     (here / "in.csv").write_text(
         "image,frame,x,y,w,h\na.mov,1,0,0,20,20\na.mov,2.0,0,0,10,10\na.mov,2,5,5,10,10\n"
         "a.mov,9,0,0,20,20\na.mov,4,0,0,20,20\na.mov,,0,0,20,20\na.mov,-1,0,0,20,20\n"
+        "no.mov,3,0,0,20,20\n"
     )
     assert predict("--boxes", "in.csv", "--output", "first.csv")[0] == 0
     rows = rows_of((here / "first.csv").read_text())
@@ -135,6 +136,7 @@ def test_boxes_name_frames(here: Path, predict: Predict, model: Model) -> None:
         "1 1 green", "1 2 blue", "1 2 blue", "1 9 the video ends before this frame", "2 4 green",
         "3  is a video; boxes in it need their frame",
         "4  line 8 has the frame '-1'; expected a number from 0",
+        "5 3 cannot be read: No such file or directory",
     ]  # fmt: skip
     (here / "again.csv").write_text("".join((here / "first.csv").open().readlines()[:6]))
     assert predict("--boxes", "again.csv", "--output", "second.jsonl")[0] == 0
@@ -208,6 +210,9 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
     film("codec.avi", colours(2), "mpeg4")
     codec = (here / "codec.avi").read_bytes().replace(b"FMP4", b"XXXX")
     (here / "codec.avi").write_bytes(codec)
+    film("start.ts", colours(1), "mpeg4")
+    start = (here / "start.ts").read_bytes()
+    (here / "start.ts").write_bytes(start[: len(start) * 9 // 10])
     (here / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n")
     (here / "concat.mkv").write_text("ffconcat version 1.0\nfile whole.mp4\n")
     with av.open("sound.mp4", "w") as container:
@@ -225,6 +230,7 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
         "concat.mkv": "no video that can be read",
         "sound.mp4": "holds no video that can be decoded",
         "codec.avi": "holds no video that can be decoded",
+        "start.ts": "has no frames",
         "pipe.mp4": "is a pipe",
         "no.mov": "No such file",
         "http://127.0.0.1:9/a.mp4": "No such file",
@@ -255,7 +261,7 @@ def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
     monkeypatch.setattr("fsr_fer.data.images.MOST_PIXELS", 60_000)
     *rows, last = model.predict("grows.ts", every=1, faces="crops")
     assert [row.pixels for row in rows] == [16] * 40
-    assert last.message.startswith("is damaged or cut off near frame 40")
+    assert last.message == "is damaged or cut off near frame 40, 3.90 s"
     monkeypatch.setattr("fsr_fer.data.images.MOST_PIXELS", 399)
     (row,) = model.predict("a.mov")
     assert (row.status, row.message) == (
