@@ -1,17 +1,21 @@
 """What is not answered: every limit, hostile uploads, other sites; and that the rest goes on."""
 
 import contextlib
+import errno
 import gc
 import json
 import socket
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -19,7 +23,10 @@ from starlette import formparsers
 
 from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict.model import load
+from fsr_fer.predict.pictures import Picture
 from fsr_fer.serve import app
+from fsr_fer.serve.answer import answer
+from fsr_fer.serve.form import Limits
 from fsr_fer.serve.guard import Guard
 from fsr_fer.serve.server import InTime
 from tests.conftest import Run
@@ -30,6 +37,7 @@ from tests.serve.conftest import serving
 
 FACE = ("pictures", picture(RED))
 WIDE = ("pictures", encoded(np.zeros((200, 300, 3), np.uint8)))
+LARGE = ("pictures", encoded(np.zeros((1001, 2000, 3), np.uint8)))
 NOISE = bytes(range(256))
 
 
@@ -62,6 +70,8 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("boxes", "[" * 20_000)], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "1e1")], 422, "pixels must be one whole number from 8 to 100"),
+        ([FACE, ("boxes", "[[0,0,null,9],[0,0,40,41]]")], 413, "the boxes are too large"),
+        ([FACE, ("pixels", "9" * 5000)], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),
         ([FACE, ("min_face", "7")], 422, "min_face must be one whole number from 8 to 1000"),
         ([FACE, ("boxes", "[]"), ("min_face", "9")], 422, "min_face is for pictures without boxes"),
@@ -83,6 +93,7 @@ def test_a_request_that_asks_too_much_is_told_so(
         ([WIDE, WIDE], "smaller pictures, min_face=18, or boxes of the faces"),
         ([WIDE, WIDE, ("min_face", "17")], "faces of 17 pixels in 120,000 pixels would take too"),
         ([WIDE, WIDE, ("min_face", "18")], ""),
+        ([LARGE], "faces of 20 pixels in 2,002,000 pixels would take too long"),
         ([WIDE, WIDE, ("boxes", "null"), ("boxes", "[]"), ("min_face", "13")], ""),
         ([WIDE, WIDE, ("boxes", "[]"), ("boxes", "[]")], ""),
         ([("pictures", picture(RED, 200))] * 4, ""),  # crops, which nobody searches
@@ -105,7 +116,23 @@ def test_more_faces_than_can_be_read_are_told_so(model_file: Path) -> None:
         status, said = one.predict(("pictures", encoded(rgb)), ("min_face", "40"))
         assert status == 413
         assert said["error"].startswith("2 faces were found; at most 1 are read in one request")
-        assert one.predict(("pictures", encoded(rgb[:, :205])), ("min_face", "40"))[0] == 200
+        half = ("pictures", encoded(rgb[:, :205]))
+        assert one.predict(half, ("min_face", "40"))[0] == 200
+        assert one.predict(half, half, ("min_face", "40"))[0] == 413
+
+
+def test_the_margin_round_a_box_counts(model_file: Path) -> None:
+    model = load(model_file)
+    model.card = replace(model.card, margin=0.5)
+    with serving(model, pixels=2000) as one:  # 400, and four times a box
+        assert one.predict(FACE, ("boxes", "[[0,0,20,20]]"))[0] == 200
+        assert one.predict(FACE, ("boxes", "[[0,0,20,21]]"))[0] == 413
+
+
+def test_a_face_detection_can_be_ended(model_file: Path) -> None:
+    wide = Picture(number=1, source="", content=WIDE[1])
+    with pytest.raises(TimeoutError):
+        answer(load(model_file), [wide], None, None, Limits(), Mock(side_effect=TimeoutError))
 
 
 @pytest.fixture
@@ -193,12 +220,28 @@ def test_a_name_in_any_encoding_is_answered(client: Client) -> None:
     kind = f"{KIND.replace('m', 'M')}; charset=unicode_escape"
     status, content, _ = client.ask("POST", "/predict", body, Content_Type=kind)
     assert (status, json.loads(content)["predictions"][0]["label"]) == (200, "red")
+    _, content, _ = client.ask(
+        "POST", "/predict", body.replace(b"\\ud800\xff.png", b""), Content_Type=KIND
+    )
+    assert json.loads(content)["predictions"][0]["source"] == "picture 1"
+
+
+def test_what_is_repeated_of_a_request_is_short(client: Client) -> None:
+    long = "x" * 999
+    for content in (
+        client.ask("GET", f"/{long}")[1],
+        client.ask("GET", "/", Host=long)[1],
+        json.dumps(client.predict((long, b""))[1]),
+    ):
+        assert "xxx" in str(content)
+        assert len(content) < 220
 
 
 def test_too_many_at_a_time_are_told_so_and_others_go_on(small: Client) -> None:
     waiting = [small.half_open(), small.half_open()]
     answers = [small.predict(FACE) for _ in range(20)]
     assert answers[-1] == (429, {"error": "2 requests are being answered; try again soon"})
+    assert small.ask("POST", "/predict")[2]["retry-after"] == "1"
     assert small.ask("GET", "/health")[0] == 200
     for connection in waiting:
         connection.close()
@@ -248,6 +291,7 @@ def test_late_clients_block_nobody_and_are_not_waited_for(
         ({"Origin": "http://127.0.0.1:1"}, True),
         ({"Origin": "null"}, True),
         ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}, True),
+        ({"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"}, True),  # another port
         ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}, True),  # a form's POST
         ({"Host": "evil.example:PORT", "Origin": "http://evil.example:PORT"}, True),  # rebinding
         ({"Host": "192.168.0.7"}, True),
@@ -267,7 +311,7 @@ def test_pages_of_other_sites_are_refused(
 @pytest.mark.parametrize(
     ("host", "asked", "ours"),
     [
-        ("box.example", "BOX.example:8000", True),
+        ("Box.example", "BOX.example:8000", True),
         ("box.example", "other.example", False),
         ("0.0.0.0", "192.168.0.7:8000", True),
         ("0.0.0.0", "evil.example", False),
@@ -335,19 +379,34 @@ def test_other_machines_are_warned_of_where_they_can_ask(
     run: Run,
     model_file: Path,
     monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
     host: str,
     address: str,
     open_to_others: bool,
 ) -> None:
     apps = []
-    server = SimpleNamespace(run=lambda sockets: None)
+    damaged = ("a damaged picture", UserWarning, "", 1, "PIL.Image")
+    server = SimpleNamespace(run=lambda sockets: warnings.warn_explicit(*damaged))
     monkeypatch.setattr("fsr_fer.serve.server.server_of", lambda app: apps.append(app) or server)
     code, _, err = run("serve", "--model", model_file, "--host", host, "--port", 0)
     assert (code, "other machines can ask" in err) == (0, open_to_others)
     assert address in apps[0].user_middleware[0].kwargs["hosts"]
+    assert not recwarn.list
+    assert json.loads(apps[0].routes[0].endpoint.body)["comparison"] is None  # of another model
 
 
-def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_file: Path) -> None:
+def test_ctrl_c_ends_it_in_silence(
+    run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = SimpleNamespace(run=Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("fsr_fer.serve.server.server_of", lambda app: server)
+    code, _, err = run("serve", "--model", model_file, "--port", 0)
+    assert (code, err) == (130, "")
+
+
+def test_mistakes_of_the_command_are_one_line(
+    run: Run, client: Client, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, out, err = run("serve", "--model", model_file, "--port", client.port)
     assert (code, out) == (1, "")
     assert err.startswith(f"fsr-fer: cannot listen on 127.0.0.1, port {client.port}: Address")
@@ -357,3 +416,7 @@ def test_mistakes_of_the_command_are_one_line(run: Run, client: Client, model_fi
         code, _, err = run("serve", "--model", model_file, "--host", host)
         assert (code, err.count("\n")) == (1, 1)
         assert err.endswith("; an address of this machine: --host 127.0.0.1\n")
+    forbidden = Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr(socket, "create_server", forbidden)
+    _, _, err = run("serve", "--model", model_file, "--port", 80)
+    assert err.endswith("Permission denied; another port: --port 8001\n")

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -96,6 +97,8 @@ def test_what_is_told_of_the_model(client: Client) -> None:
     status, content, _ = client.ask("GET", "/model")
     said = json.loads(content)
     assert status == 200
+    named = {"name": "colours", "version": metadata.version("fsr-fer"), "licence": "MIT"}
+    assert named.items() <= said.items()
     assert said["class_names"] == ["red", "green", "blue"]
     assert said["expected_accuracy"] == {"pixels": [10, 20], "accuracy": [0.5, 0.9]}
     assert said["comparison"] is None
@@ -141,8 +144,16 @@ def test_the_page_asks_for_nothing_elsewhere(client: Client) -> None:
     for path, (_, kind) in FILES.items():
         status, content, headers = client.ask("GET", path)
         assert (status, headers["content-type"].partition(";")[0]) == (200, kind)
-        assert "default-src 'none'" in headers["content-security-policy"]
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none';")
+        assert policy.endswith("base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+        for name in ("cross-origin-resource-policy", "cross-origin-opener-policy"):
+            assert headers[name] == "same-origin"
+        assert headers["permissions-policy"] == "camera=(self), microphone=(), geolocation=()"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
         if kind.startswith("text/"):
             named = re.findall(r"\w+://[\w./-]*", content.decode())
             assert set(named) <= {"http://www.w3.org/2000/svg"}

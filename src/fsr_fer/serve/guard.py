@@ -45,7 +45,7 @@ class Guard:
         async def receive_body() -> Message:
             nonlocal ended
             message = await receive()
-            ended = message["type"] != "http.request" or not message.get("more_body", False)
+            ended = not message.get("more_body", False)
             return message
 
         async def send_after_body(message: Message) -> None:
@@ -74,7 +74,7 @@ class Guard:
             )
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
         if site is None:
-            foreign = origin is not None and origin.partition("://")[2].lower() != host.lower()
+            foreign = origin is not None and origin.partition("://")[2] != host
         else:  # the browser's own word, whatever Host a proxy before us has put in
             opened = method == "GET" and headers.get("sec-fetch-mode") == "navigate"  # a link to us
             foreign = site in ("cross-site", "same-site") and not opened

@@ -31,7 +31,6 @@ class InTime(H11Protocol):
         now = self.cycle, at_work, unread
         if now == self._before and (unread or not at_work):
             self.transport.abort()
-            return
         self._before = now
         self._timer = self.loop.call_later(self.seconds, self._check)
 
