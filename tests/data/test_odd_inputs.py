@@ -86,7 +86,7 @@ def test_links_in_a_tar(tmp_path: Path, class_folders: Path) -> None:
     for name, to in (("a", "0.png"), ("b", "/gone.png"), (".venv", "/usr/bin/python")):
         (happy / f"{name}.png").symlink_to(to)
     (class_folders / "more").symlink_to("train")
-    path = tmp_path / "faces.tar"
+    path = tmp_path / "faces.TAR"
     with tarfile.open(path, "w") as packed:
         packed.add(class_folders, ".")
         packed.add(happy / "1.png", "./train/happy/1.png")

@@ -295,7 +295,7 @@ def test_names_and_numbers_of_classes() -> None:
         ("3", ("2", "0", "1"), 0, None),
         ("-1", ("a", "b"), 0, None),
         ("²", ("a", "b", "c"), 0, None),
-        ("A", ("a", "b"), 0, 0),
+        (" A ", ("a", "b"), 0, 0),
         ("B", ("a", "b", "B"), 0, 2),
         ("7", tuple("abcdefg"), 1, 6),
         ("0", tuple("abcdefg"), 1, None),

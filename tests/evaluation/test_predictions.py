@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.evaluation.predictions import PredictionTable, common_sizes, parse_predictions
+from fsr_fer.evaluation.predictions import (
+    PredictionTable,
+    by_size,
+    common_sizes,
+    parse_predictions,
+)
 
 NAMES = ("happiness", 'odd, "name"', "neutral")
 
@@ -59,3 +64,4 @@ def test_the_mean_needs_every_scale_and_not_full_size():
 
     assert common_sizes([table("x2", "x4")], (2, 4)) == ["x2", "x4", "mean"]
     assert common_sizes([table("hr", "x2", "x4"), table("hr", "x4")], (2, 4)) == ["hr", "x4"]
+    assert by_size({"mean", "x10", "x2", "hr"}) == ["hr", "x2", "x10", "mean"]
