@@ -46,6 +46,7 @@ def test_tables_come_back_with_confidence_in_three_decimals(tmp_path):
         (b"id,hr\na,neutral\n", "no predictions as `dvc repro` writes them ('label')"),
         (b"id,label,hr,hr.confidence\na,neutral,neutral,high\n", "'high'"),
         (b"id,label,hr\na,neutral\n", "no predictions"),
+        (b"id,label,hr\na,neutral,neutral\nb,neutral\n", "no predictions"),
         (b"id,label,hr\na,neutral,anger\n", "classes ['anger'] are none of"),
         (b"\xff\xfe\x00id", "utf-8"),
     ],
