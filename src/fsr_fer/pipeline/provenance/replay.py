@@ -34,7 +34,7 @@ def replay(root: Path, name: str) -> dict[str, bool]:
     tracked = git_bytes(root, "ls-files", "-z")
     if tracked is None:
         raise UserError("a replay copies the files that Git tracks, and this is no Git repository")
-    files = [path for path in tracked.decode().split("\0") if Path(path).is_file()]
+    files = [path for path in os.fsdecode(tracked).split("\0") if Path(path).is_file()]
     inputs = [*entry.get("params", {}), *(dep["path"] for dep in entry.get("deps", []))]
     with tempfile.TemporaryDirectory(prefix="fsr-fer-replay-") as folder:
         scratch = Path(folder)
