@@ -78,21 +78,26 @@ KEYS = (*COMMON, *SECTIONS, *LISTED)
 def read_params(path: Path = PARAMS_FILE) -> Values:
     """Read params.yaml and check it for every profile; UserError if something in it is wrong."""
     params = read_yaml(path)
-    try:
-        check_params(params)
-    except SettingsError as error:
-        raise UserError(f"{path.name}: {error}") from None
+    _require_right({path.name: params})
     return params
 
 
 @contextlib.contextmanager
-def explaining(path: Path) -> Iterator[None]:
-    """For code that reads params.yaml unchecked: on an error, report what is wrong with it."""
+def explaining(files: Mapping[str, Values]) -> Iterator[None]:
+    """For code that reads unchecked params, by name: on an error, report what is wrong in them."""
     try:
         yield
     except (AttributeError, KeyError, TypeError):
-        read_params(path)
+        _require_right(files)
         raise
+
+
+def _require_right(files: Mapping[str, Values]) -> None:
+    for name, params in files.items():
+        try:
+            check_params(params)
+        except SettingsError as error:
+            raise UserError(f"{name}: {error}") from None
 
 
 def selected_profile(root: Path, wanted: str | None = None) -> tuple[str, Values]:

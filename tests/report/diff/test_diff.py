@@ -111,7 +111,11 @@ def test_a_profiles_own_limits_and_level_count(based: Project, run: Run) -> None
 def test_params_half_edited_are_one_line(based: Project, run: Run, edit: dict[str, Any]) -> None:
     based.params |= edit
     based.write_params()
-    assert refused(run("diff")).startswith("fsr-fer: params.yaml")
+    assert refused(run("diff")).startswith("fsr-fer: params.yaml of workspace: ")
+    based.git("commit", "-q", "-a", "-m", "half edited")
+    based.git("checkout", "-q", "HEAD~1", "params.yaml")
+    assert re.fullmatch(r"(fsr-fer: params\.yaml of HEAD \(.*\n)?", run("diff")[2])
+    assert refused(run("diff", "HEAD~1..HEAD")).startswith("fsr-fer: params.yaml of HEAD (")
 
 
 def test_markdown_for_a_pull_request_keeps_what_others_wrote_as_text(

@@ -74,8 +74,9 @@ def _code(root: Path) -> Iterator[str]:
 
 def _settings(root: Path) -> Iterator[str]:
     """settings.json, made again: values of other profiles do not count."""
-    with explaining(PARAMS_FILE):
-        now = effective_values(read_yaml(PARAMS_FILE))
+    params = read_yaml(PARAMS_FILE)
+    with explaining({PARAMS_FILE.name: params}):
+        now = effective_values(params)
     for key, old, new in _changes(Revision(root).values(SETTINGS_FILE.name), now):
         yield f"{key} is {new}; {SETTINGS_FILE} has {old}: `dvc repro`"
 

@@ -22,8 +22,9 @@ def review(
     before, dots, after = revisions.partition("..")
     first = find_revision(root, before or "HEAD")
     last = find_revision(root, after or "HEAD") if dots else Revision(root)
-    with explaining(root / PARAMS_FILE):
-        params = last.values("params.yaml")
+    params = last.values(PARAMS_FILE.name)
+    sides = {last: params, first: first.values(PARAMS_FILE.name)}
+    with explaining({f"{PARAMS_FILE} of {side.title}": own for side, own in sides.items() if own}):
         profiles = params.get("profiles", {})
         name = profile or str(params.get("profile"))
         if name not in profiles:
