@@ -123,6 +123,7 @@ def test_bars_are_the_probabilities(open_page) -> None:
     texts = " ".join(page.locator("#bars").inner_text().split())
     assert texts == f"red {red} green {green} blue {blue}"
     page.locator("#doubt").wait_for()  # below 0.55
+    wait_for(page, "#faces", "uncertain; 100 pixels")
     shares = page.locator("#bars i").evaluate_all(
         "nodes => nodes.map(n => n.offsetWidth / n.parentElement.offsetWidth)"
     )
@@ -194,6 +195,20 @@ def test_keys_move_the_square_that_was_read_of_a_face(open_page) -> None:
     for key, square in (("ArrowRight", [5, 35, 60, 60]), ("+", [2, 32, 66, 66])):
         page.locator("#picture").press(key)
         assert page.evaluate("boxes") == [square]
+    page.locator("#picture").press("Control+ArrowLeft")  # the browser's own
+    assert page.evaluate("boxes") == [square]
+
+
+def test_what_is_pasted_is_read(open_page) -> None:
+    page = open_page()
+    paste = """bytes => {
+        const clipboardData = new DataTransfer();
+        clipboardData.items.add(new File([Uint8Array.from(bytes)], "pasted.png"));
+        dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+    }"""
+    page.evaluate(paste, list(picture(GREEN, side=120)))
+    wait_for(page, "#label", "green")
+    wait_for(page, "#own", "At its own 120 pixels: green, 100 %.")
 
 
 def test_no_square_is_larger_than_the_service_reads(open_page, model_file: Path) -> None:
@@ -226,7 +241,8 @@ def test_what_is_wrong_with_a_file_is_said_and_nothing_else_shown(open_page) -> 
     assert page.locator("#faces li").count() == 0
     # A picture that the browser cannot show has no square.
     drop(page, encoded(Image.new("RGB", (400, 300), "grey"), "TIFF"), "grey.tiff")
-    wait_for(page, "#faces", "1: no_face")
+    wait_for(page, "#faces .bad", "1: no_face")
+    assert page.locator("#faces input").is_disabled()
     page.locator("#picture").click()
     page.locator("#picture").press("ArrowLeft")
     assert page.locator("#square").is_hidden()
@@ -314,6 +330,12 @@ def test_who_does_not_answer_is_told_so_and_nothing_old_stands_there(open_page) 
     wait_for(page, "#expected", "66 of 100")
     wait_for(page, "#note", "Drop another picture here, or paste one.")
     assert page.locator("#note.bad").count() == 0
+    page.route("**/examples/2.png", partial(reply, None))
+    page.get_by_role("button", name="Second drawn face").click()
+    wait_for(page, "#note.bad", "The service does not answer; is it running?")
+    page.route("**/model", partial(reply, None))
+    page.reload()
+    wait_for(page, "#note.bad", "The service does not answer; is it running?")
 
 
 def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
@@ -323,8 +345,10 @@ def test_the_webcam_is_off_until_asked_for_and_off_again(open_page) -> None:
     page.get_by_role("button", name="Use the webcam").click()
     wait_for(page, "#faces", "288 pixels")  # 0.6 of a picture of 480
     assert page.evaluate(live)
+    assert page.locator("#webcam").get_attribute("aria-pressed") == "true"
     page.get_by_role("button", name="Turn the webcam off").click()
     wait_for(page, "#note", "The webcam is off")
+    assert page.locator("#webcam").get_attribute("aria-pressed") == "false"
     assert not page.evaluate(live)
     page.get_by_role("button", name="Use the webcam").click()
     wait_for(page, "#note", "Hold your face")

@@ -417,7 +417,7 @@ function squareKeys(event) {
   const [x, y, side] = boxes[0];
   const [right, down] = steps[event.key];
   const inside = (value, most) => Math.min(Math.max(value, -side / 2), most - side / 2);
-  const far = Math.max(1, side / 12);
+  const far = side / 12;
   setSquare(inside(x + right * far, picture.width), inside(y + down * far, picture.height), side);
 }
 
