@@ -90,10 +90,11 @@ def run_stage(request: dict[str, object], descriptors: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    if not os.path.samefile("src", ROOT / "src"):  # a clone, which has code of its own
-        for module in [m for m in sys.modules if m.partition(".")[0] in ("fsr_fer", "stages")]:
-            del sys.modules[module]
-        sys.path[:0] = [os.getcwd(), os.path.abspath("src")]
+    sys.path[:0] = [os.getcwd(), os.path.abspath("src")]
+    # The folder's own code; a clone has all of it, others link to src.
+    own = ["stages"] if os.path.samefile("src", ROOT / "src") else ["stages", "fsr_fer"]
+    for module in [module for module in sys.modules if module.partition(".")[0] in own]:
+        del sys.modules[module]
     name, *arguments = request["words"]
     sys.argv = [f"{name.replace('.', '/')}.py", *arguments]
     runpy.run_module(name, run_name="__main__")
