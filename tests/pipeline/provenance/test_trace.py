@@ -63,6 +63,21 @@ def test_a_path_counts_from_the_current_folder_and_from_the_top(
     monkeypatch.chdir(finished / "data")
     for words in ("tiny/report/figure.svg", "data/tiny/report/figure.svg"):
         assert traced(finished, words)["path"] == "data/tiny/report/figure.svg"
+        assert traced(finished, words)["readers"] == []
+    assert traced(finished, "raw")["readers"] == ["prepare"]  # no stage writes it
+
+
+def test_the_modules_of_a_stages_code_are_named_from_a_subfolder_too(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("stages/__init__.py").touch()
+    lock = read(pipeline, "dvc.lock")
+    lock["stages"]["report"]["params"]["code.json"] = {"report": "0123"}
+    write(pipeline, "dvc.lock", lock)
+    monkeypatch.chdir("data")
+    code = traced(pipeline, "report")["stages"][-1]["code"]
+    files = ["stages/__init__.py", "stages/report.py"]
+    assert code == {"fingerprint": "0123", "files": files}
 
 
 def test_a_temporary_folder_in_the_project_is_not_taken_for_it(
