@@ -149,7 +149,7 @@ def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> 
 
 
 def test_yaml_is_that_of_version_1_2() -> None:
-    assert parse_yaml(b"a: [0666, 2e-4, yes]", "") == {"a": [666, 2e-4, "yes"]}
+    assert parse_yaml(b"a: [0666, 2e-4, yes]  # <<: too", "") == {"a": [666, 2e-4, "yes"]}
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,8 @@ def test_yaml_is_that_of_version_1_2() -> None:
         ("a: [1\nb: 2", "cannot be read"),
         ("seed: 1\nseed: 2\n", 'line 2: found duplicate key "seed"'),
         ("seed: 1\n<<<<<<< HEAD\n", "line 2: a merge left conflict markers"),
+        ("=======\nseed: 2\n>>>>>>> main\n", "line 1: a merge left conflict markers"),
+        ("seed: 2\n>>>>>>> main\n", "line 2: a merge left conflict markers"),
         ("a: &x {b: 1}\nc:\n  <<: *x\n", "line 3: merge keys"),
         ("a: &x {b: 1}\nc: {<<: *x}\n", "line 2: merge keys"),
         ("a: 2020-13-01\n", "cannot be read: month must be in 1..12"),
