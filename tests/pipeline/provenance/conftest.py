@@ -149,6 +149,13 @@ def shell(root: Path, *words: str) -> str:
     return done.stdout
 
 
+def words_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return ""
+
+
 def interrupt(root: Path, program: str, begun: str) -> None:
     """Run a program and Ctrl-C it once a process below it has ``begun`` in its words: all end."""
     # In the background Python ignores Ctrl-C.
@@ -162,7 +169,7 @@ def interrupt(root: Path, program: str, begun: str) -> None:
         start_new_session=True,
     )
     whole = psutil.Process(started.pid)
-    while not any(begun in " ".join(child.cmdline()) for child in whole.children(True)):
+    while not any(begun in words_of(child) for child in whole.children(True)):
         assert started.poll() is None
         time.sleep(0.1)
     children = whole.children(recursive=True)
