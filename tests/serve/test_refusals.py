@@ -70,6 +70,7 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("boxes", "[" * 20_000)], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "1e1")], 422, "pixels must be one whole number from 8 to 100"),
+        ([FACE, ("pixels", "\u0661\u0663")], 422, "pixels must be one whole number"),  # 13
         ([FACE, ("boxes", "[[0,0,null,9],[0,0,40,41]]")], 413, "the boxes are too large"),
         ([FACE, ("pixels", "9" * 5000)], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),

@@ -93,6 +93,7 @@ async def read_form(
             # A name may be told in any encoding; what no JSON can hold is replaced.
             called = called.encode("utf-8", "replace").decode()
             pictures.append(Picture(number=number, source=called, content=value.file.read()))
+            await value.close()
         else:
             texts[name].append(value)
     if not pictures:
@@ -148,7 +149,7 @@ def _number(name: str, texts: list[str], least: int, most: int) -> int | None:
     if not texts:
         return None
     (text, *more) = texts
-    value = int(text) if text.isdecimal() and len(text) < 5 else 0
+    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
     if more or not least <= value <= most:
         raise Refused(422, f"{name} must be one whole number from {least} to {most}")
     return value
