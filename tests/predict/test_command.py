@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from fsr_fer.predict import command
+from fsr_fer.predict.annotate import annotate
 from fsr_fer.predict.model import Model
 from fsr_fer.predict.output import Lines
 from fsr_fer.predict.results import Prediction
@@ -302,6 +304,11 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
         assert picture.size[0] == 1440  # 4.8 times as large, for 20 pixels are 96
         assert picture.getpixel((40 * 4.8, 50 * 4.8)) == RED
         assert picture.getpixel((30 * 4.8 + 1, 50 * 4.8)) == (0, 150, 60)
+
+
+def test_an_endless_strip_is_drawn_shrunk() -> None:
+    row = Prediction(input=1, source="a.png", status="no_face", message="none")
+    assert annotate(np.zeros((40_000, 2, 3), np.uint8), [row]).height == 20_000 + 22  # and a line
 
 
 def test_exit_codes_and_mistakes(

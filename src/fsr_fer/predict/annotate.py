@@ -12,7 +12,8 @@ from fsr_fer.predict.results import Prediction
 
 SMALLEST_DRAWN = 96
 """Pixels: a picture is enlarged until its smallest face has them, as far as ``LARGEST_DRAWN``."""
-LARGEST_DRAWN = 2000
+LARGEST_DRAWN, LONGEST_DRAWN = 2000, 20_000
+"""A picture that is longer than the second is shrunk: beside it the text is as high as it is."""
 TEXT_SIZE, LARGEST_TEXT = 16, 64
 TEXT_SHARE = 60
 """Text is this part of a large picture's shorter side, to be read when the whole is seen."""
@@ -25,7 +26,8 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     height, width, _ = rgb.shape
     smallest = min((row.pixels for row in rows if row.pixels and row.label), default=height)
     factor = max(1.0, min(SMALLEST_DRAWN / smallest, LARGEST_DRAWN / max(height, width)))
-    drawn_width, drawn_height = round(width * factor), round(height * factor)
+    factor = min(factor, LONGEST_DRAWN / max(height, width))
+    drawn_width, drawn_height = (max(1, round(side * factor)) for side in (width, height))
     text_size = min(max(min(drawn_width, drawn_height) // TEXT_SHARE, TEXT_SIZE), LARGEST_TEXT)
     font = ImageFont.load_default(text_size)
     lines = [_line(row) for row in rows]
