@@ -66,6 +66,8 @@ def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
     side = max(1, math.floor(exact + 0.5))
     left = math.floor(box.x + box.width / 2 - side / 2 + 0.5)
     top = math.floor(box.y + box.height / 2 - side / 2 + 0.5)
+    if not (-side < left < width and -side < top < height):  # of a narrow box near the edge
+        raise BoxError(f"its square of {side} pixels lies outside the picture")
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
     return rgb[rows[:, None], columns]
