@@ -117,6 +117,9 @@ def test_grey_levels_in_another_form_are_refused() -> None:
         changed = content[: at + 8] + value.to_bytes(2, "little") + content[at + 10 :]
         with pytest.raises(PictureError, match=message):
             decode_picture(changed)
+    signed = encoded(np.full((4, 4), 32767, np.uint16), "TIFF", tiffinfo={339: 2})
+    with pytest.raises(PictureError, match="of 16 bits, signed"):
+        decode_picture(signed)
 
 
 def test_a_picture_with_too_many_pixels_says_so() -> None:

@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.resize import imresize
@@ -149,12 +149,14 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
 def _scaled_grey(picture: Image.Image) -> np.ndarray:
     """Grey values of more than 8 bits as uint8 [H, W]: 0..65535 or 0.0..1.0 to 0..255.
 
-    Refused are a TIFF of 12 bits, whose white would be dark here, and one whose white is 0.
+    Refused are a TIFF of 12 bits or of 15 and a sign, whose white would be dark here, and one whose
+    white is 0.
     """
     tags = getattr(picture, "tag_v2", {})
     bits, white = tags.get(BITSPERSAMPLE, (16,))[0], tags.get(PHOTOMETRIC_INTERPRETATION, 1)
-    if bits not in (16, 32) or white == 0:
-        form = "whose white is 0" if white == 0 else f"of {bits} bits"
+    signed = bits == 16 and tags.get(SAMPLEFORMAT, (1,))[0] == 2
+    if bits not in (16, 32) or signed or white == 0:
+        form = "whose white is 0" if white == 0 else f"of {bits} bits" + ", signed" * signed
         raise PictureError(f"is a TIFF of grey levels {form}, which are not read")
     values = np.asarray(picture)
     if not np.isfinite(values).all():
