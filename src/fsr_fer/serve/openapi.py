@@ -36,6 +36,7 @@ def describe(card: Card, limits: Limits) -> dict[str, Any]:
                 "For research and teaching. Nothing is stored."
             ),
         },
+        "servers": [{"url": "."}],  # where this document lies, also behind a proxy's prefix
         "paths": {
             "/predict": {"post": _predict(card, limits)},
             "/model": {"get": _get("The model, its expected accuracy by size, and the limits.")},
