@@ -164,6 +164,19 @@ def test_a_search_that_takes_too_long_is_told_so_and_ended(
         assert search[1].wait(60)
 
 
+def test_a_search_whose_client_leaves_is_ended(
+    model_file: Path, search: tuple[threading.Event, threading.Event]
+) -> None:
+    with serving(load(model_file), seconds=600) as one:
+        body = form([FACE])
+        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", one.port)) as connection:
+            connection.sendall(head.encode() + body)
+            assert search[0].wait(60)
+        assert search[1].wait(60)
+
+
 def test_what_runs_when_the_service_is_ended_is_told_so(
     model_file: Path,
     search: tuple[threading.Event, threading.Event],

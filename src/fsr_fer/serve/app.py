@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -99,7 +99,7 @@ class _Service:
             async with asyncio.timeout(limits.seconds):
                 asked = await read_form(request, limits, self._model.card.smallest_pixels)
                 work = partial(answer, self._model, *asked, limits, check)
-                rows = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                rows = await self._while_there(request, work)
         except TimeoutError:
             late = "received" if asked is None else "answered"
             raise Refused(
@@ -117,6 +117,19 @@ class _Service:
             over.set()  # ends a face detection that is still running
             self._running -= 1
         return JSONResponse({"predictions": rows})
+
+    async def _while_there(self, request: Request, work: Callable[[], Any]) -> Any:
+        """What ``work`` gives, in a thread; ClientDisconnect if the client leaves before."""
+        answered = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        left = asyncio.ensure_future(request.receive())  # the body was read: nothing else comes
+        try:
+            await asyncio.wait({answered, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not answered.done():
+                raise ClientDisconnect
+            return answered.result()
+        finally:
+            left.cancel()
+            answered.cancel()  # if it has not begun
 
 
 async def _refuse(request: Request, error: Any) -> Response:
