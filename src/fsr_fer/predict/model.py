@@ -160,7 +160,7 @@ class Model:
             pool.shutdown(cancel_futures=True)
 
     def _read_batch(
-        self, pictures: list[Picture], choices: Choices, finished: Finished | None
+        self, pictures: Iterable[Picture], choices: Choices, finished: Finished | None
     ) -> list[list[Prediction]]:
         results: list[list[Prediction]] = []
         todo: list[_Face] = []
@@ -365,14 +365,22 @@ def _boxes(given: Any, form: str, number: int) -> tuple[Box, ...]:
     return tuple(box_of(box, form) for box in boxes)
 
 
-def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[list[Picture]]:
+def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[Iterable[Picture]]:
     batch: list[Picture] = []
-    for picture in pictures:
-        batch.append(picture)
-        held = not isinstance(picture.content, str)
-        few = held or (faces != "crops" and picture.boxes is None)
-        if len(batch) >= (min(size, SEARCHED) if few else size):
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    failed: list[Exception] = []
+    try:
+        for picture in pictures:
+            batch.append(picture)
+            held = not isinstance(picture.content, str)
+            few = held or (faces != "crops" and picture.boxes is None)
+            if len(batch) >= (min(size, SEARCHED) if few else size):
+                yield batch
+                batch = []
+    except Exception as error:
+        failed.append(error)
+    yield batch
+    yield map(_raise, failed)  # behind the rows of what stands before it
+
+
+def _raise(error: Exception) -> Picture:
+    raise error
