@@ -19,7 +19,7 @@ from fsr_fer.predict import command
 from fsr_fer.predict.annotate import annotate
 from fsr_fer.predict.model import Model
 from fsr_fer.predict.output import Lines
-from fsr_fer.predict.results import Prediction
+from fsr_fer.predict.results import Box, Prediction
 from tests.conftest import Run, refused
 from tests.predict.conftest import BLUE, GREEN, GREY, RED, Predict, json_rows, paint, rows_of, scene
 from tests.predict.models import colour_model, save
@@ -303,12 +303,21 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
     with Image.open("boxes/000001-scene.png") as picture:
         assert picture.size[0] == 1440  # 4.8 times as large, for 20 pixels are 96
         assert picture.getpixel((40 * 4.8, 50 * 4.8)) == RED
-        assert picture.getpixel((30 * 4.8 + 1, 50 * 4.8)) == (0, 150, 60)
+        assert picture.getpixel((30 * 4.8 - 1, 50 * 4.8)) == (0, 150, 60)
 
 
 def test_an_endless_strip_is_drawn_shrunk() -> None:
     row = Prediction(input=1, source="a.png", status="no_face", message="none")
     assert annotate(np.zeros((40_000, 2, 3), np.uint8), [row]).height == 20_000 + 22  # and a line
+
+
+def test_the_name_of_a_face_at_the_right_edge_is_whole() -> None:
+    row = Prediction(input=1, source="a.png", status="ok", pixels=96, label="fear", probability=1.0)
+    black, white = np.zeros((240, 300, 3), np.uint8), []
+    for left in (100, 290):
+        drawn = np.asarray(annotate(black, [replace(row, box=Box(left, 100, 96, 96))]))
+        white.append((drawn == 255).all(axis=2).sum())
+    assert white[0] == white[1]
 
 
 def test_exit_codes_and_mistakes(

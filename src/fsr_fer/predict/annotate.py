@@ -45,11 +45,14 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     for number, (row, colour) in enumerate(zip(rows, colours, strict=True), 1):
         if row.box is None or row.status == "bad_box":
             continue
-        left, top = row.box.x * factor, row.box.y * factor
-        right, bottom = left + row.box.width * factor, top + row.box.height * factor
-        draw.rectangle((left, top, right, bottom), outline=colour, width=text_size // 5)
-        where = (max(left, 4), max(top - line_height, 0))
+        line = text_size // 5  # round the box, for it may be wider than a face
+        left, top = row.box.x * factor - line, row.box.y * factor - line
+        right = left + row.box.width * factor + 2 * line
+        bottom = top + row.box.height * factor + 2 * line
+        draw.rectangle((left, top, right, bottom), outline=colour, width=line)
         name = f"{number}: {row.label or row.status}"
+        most = full_width - font.getlength(name) - line
+        where = (max(min(left, most), 4), max(top - line_height, 0))
         draw.text(where, name, "white", font, stroke_width=text_size // 8, stroke_fill="black")
     for at, (text, colour) in enumerate(lines):
         top = drawn_height + at * line_height
