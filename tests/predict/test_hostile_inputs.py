@@ -182,6 +182,18 @@ def test_any_name_is_one_row(here: Path, predict: Predict) -> None:
             assert (here / file_name).read_bytes().count(b"\n") == 2, source
 
 
+def test_photographs_that_cannot_be_read_have_a_row_in_a_folder(
+    here: Path, predict: Predict
+) -> None:
+    paint(here / "in/a.png", RED)
+    (here / "in/IMG_1.HEIC").write_bytes(FILES["phone.jpg"][0])
+    rows = json_rows(predict, "in")
+    assert [(row["source"], row["status"]) for row in rows] == [
+        ("in/IMG_1.HEIC", "unreadable"),
+        ("in/a.png", "ok"),
+    ]
+
+
 def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
     paint(here / "good.png", RED)
     os.mkdir("folder.jpg")

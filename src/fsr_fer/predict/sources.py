@@ -16,6 +16,8 @@ from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
 STDIN = "-"
+UNREAD = (".heic", ".heif", ".avif")
+"""Photographs of phones: none can be read, and in a folder none is passed over in silence."""
 Found = tuple[str, str | bytes, str]
 """A picture's name, its content or path, and a problem if there is one."""
 
@@ -94,7 +96,7 @@ def _below(folder: str, drawn: Path | None, above: tuple[str, ...] = ()) -> Iter
             continue
         if is_folder and not _lies_in(path, drawn):
             yield from _below(path, drawn, (*above, real))
-        elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS):
+        elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS + UNREAD):
             yield path, path, ""
 
 
