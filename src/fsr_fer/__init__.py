@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fsr_fer.predict.model import load
+    from fsr_fer.predict.results import Prediction
     from fsr_fer.resize import imresize
 
-__all__ = ["imresize", "load"]
+__all__ = ["Prediction", "imresize", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +23,8 @@ def __getattr__(name: str) -> Any:
         from fsr_fer.predict.model import load
 
         return load
+    if name == "Prediction":
+        from fsr_fer.predict.results import Prediction
+
+        return Prediction
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,9 @@
 """The ONNX file computes what the network does, and says what is in it."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +18,8 @@ from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.weights import save_network
 from tests.sections import extractor
 
-CARD = {
+POOLED: dict[str, Any] = {"pool_after": (1, 3), "pooling": "mean", "bimap_dim": 4}
+CARD: dict[str, Any] = {
     "name": "tiny",
     "temperature": {"classes": [0.2, -0.5, 0.9], "size": [-0.3, 0.1]},
     "uncertain_below": 0.6,
@@ -47,8 +50,7 @@ def packed(path: Path, **settings: object) -> CovPoolFER:
     ],
 )
 def test_onnxruntime_gives_what_torch_gives(settings: dict[str, object], tmp_path: Path) -> None:
-    small = {"pool_after": (1, 3), "pooling": "mean", "bimap_dim": 4}
-    network = packed(tmp_path / "packed.safetensors", **settings, **small)
+    network = packed(tmp_path / "packed.safetensors", **settings, **POOLED)
     write_onnx(tmp_path / "packed.safetensors", tmp_path / "model.onnx", "research")
     write_onnx(tmp_path / "packed.safetensors", tmp_path / "again.onnx", "research")
     content = (tmp_path / "model.onnx").read_bytes()
@@ -88,6 +90,8 @@ def test_onnxruntime_gives_what_torch_gives(settings: dict[str, object], tmp_pat
     assert said["class_names"] == ["a", "b", "c"]
     assert said["expected_accuracy"] == CARD["expected_accuracy"]
     assert said["licence"] == "research"
+    assert said["temperature"] == CARD["temperature"]
+    assert model.producer_version == version("fsr-fer")
 
 
 def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fsr_fer import load
+from fsr_fer import imresize, load
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.downsampling import downsample
 from fsr_fer.data.face_stream import Faces
@@ -18,11 +18,13 @@ from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.data.synthetic.dataset import CLASS_NAMES, synthetic_face
 from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method
+from fsr_fer.evaluation.onnx_file import write_onnx
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.weights import save_network
 from tests import ROOT, sections
 from tests.conftest import Run, refused
+from tests.evaluation.test_onnx_file import CARD, POOLED, packed
 
 RESIZE = DownsampleSettings(form="scale", boundary="symmetric", restore="resize")
 
@@ -92,6 +94,40 @@ def test_the_command_reads_a_method_with_its_accuracy(project: Path, run: Run) -
     assert json.loads(run(*words, "jsonl")[1])["expected_accuracy"] == 0.7  # half-way
     Image.fromarray(face).resize((5, 5)).save("face.png")  # as small as those of x20
     assert json.loads(run(*words, "jsonl")[1])["expected_accuracy"] == 0.3
+
+
+def test_a_packed_network_predicts_what_its_exported_file_does(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(tmp_path / "mean.safetensors", widths=(4, 6, 8, 16), **POOLED)
+    write_onnx(tmp_path / "mean.safetensors", tmp_path / "mean.onnx", "none")
+    rgb = np.stack([synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(2)])
+    faces = [*rgb, *imresize(rgb, output_shape=(20, 20)), *imresize(rgb, output_shape=(9, 9))]
+    both = [
+        list(load(tmp_path / name).predict(faces, channels="rgb"))
+        for name in ("mean.safetensors", "mean.onnx")
+    ]
+    for ours, exported in zip(*both, strict=True):
+        assert (ours.label, ours.pixels) == (exported.label, exported.pixels)
+        assert ours.uncertain == exported.uncertain
+        assert ours.expected_accuracy == exported.expected_accuracy
+        assert ours.probabilities == pytest.approx(exported.probabilities, abs=1e-5)
+    packed(tmp_path / "covariance.safetensors")  # which no .onnx can hold
+    face = faces[0]
+    (read,) = load(tmp_path / "covariance.safetensors", device="cpu").predict(face, channels="rgb")
+    assert read.expected_accuracy == CARD["expected_accuracy"]["accuracy"][1]
+    network = CovPoolFER(sections.extractor(), 2)
+    network.class_names = ("a", "b")
+    save_network(tmp_path / "plain.safetensors", network)
+    for words, message in (
+        (["no.safetensors"], "no.safetensors is not a readable safetensors file: No such file"),
+        ([tmp_path / "plain.safetensors"], "is no packed model, or an old one; `dvc repro pack`"),
+        (["a.safetensors", "--profile", "small"], "are for a method of the pipeline"),
+    ):
+        assert message in refused(run("predict", "face.png", "--model", *map(str, words)))
+    monkeypatch.setitem(sys.modules, "fsr_fer.pipeline.method_model", None)
+    with pytest.raises(UserError, match=r"a.safetensors is a packed network, which needs fsr_fer"):
+        load("a.safetensors")
 
 
 def test_mistakes_are_one_line(

@@ -19,7 +19,6 @@ METADATA: dict[str, Any] = {
     "smallest_pixels": 8,
     "uncertain_below": 0.55,
     "expected_accuracy": {"pixels": [10, 20], "accuracy": [0.5, 0.9]},
-    "margin": 0.0,
     "licence": "MIT",
     "provenance": {},
 }

@@ -238,6 +238,16 @@ def test_progress_on_a_terminal_leaves_nothing_behind(
     assert err.rpartition(clear)[2] == said
 
 
+def test_a_log_gets_a_line_a_minute(
+    faces: Path, here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.chain([0, 61, 61, 62], itertools.repeat(63))
+    clock = SimpleNamespace(monotonic=lambda: next(seconds))
+    monkeypatch.setattr("fsr_fer.predict.command.time", clock)
+    err = predict("faces/a.PNG", "faces/b.png", "--output", "out.csv")[2]
+    assert err == "1 face in 61.0 s, 0 per second\n2 faces in 63.0 s, 0 per second\n"
+
+
 def test_linked_folders_are_read_and_links_in_a_circle_are_not(
     faces: Path, here: Path, predict: Predict
 ) -> None:
@@ -318,6 +328,19 @@ def test_the_name_of_a_face_at_the_right_edge_is_whole() -> None:
         drawn = np.asarray(annotate(black, [replace(row, box=Box(left, 100, 96, 96))]))
         white.append((drawn == 255).all(axis=2).sum())
     assert white[0] == white[1]
+
+
+def test_names_of_faces_too_close_together_for_them_are_numbers() -> None:
+    row = Prediction(input=1, source="a.png", pixels=20, label="fear", probability=1.0)
+    black, same = np.zeros((300, 300, 3), np.uint8), []
+    for right in (10, 250):
+        drawn = [
+            np.asarray(annotate(black, [replace(row, box=Box(x, 99, 20, 20), label=label)
+                                        for x in (0, right)]))
+            for label in ("fear", "neutral")
+        ]  # fmt: skip
+        same.append((drawn[0][:1440] == drawn[1][:1440]).all())  # enlarged 4.8 times, without lines
+    assert same == [True, False]
 
 
 def test_exit_codes_and_mistakes(

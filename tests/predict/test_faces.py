@@ -13,26 +13,20 @@ PICTURE = np.repeat((10 * np.arange(6)[:, None] + np.arange(8))[:, :, None], 3, 
 
 
 @pytest.mark.parametrize(
-    ("box", "margin", "expected"),
+    ("box", "expected"),
     [
-        (Box(2, 1, 2, 2), 0, [[12, 13], [22, 23]]),
+        (Box(2, 1, 2, 2), [[12, 13], [22, 23]]),
         # 1 x 4 pixels have the area of 2 x 2; the middle is (3.5, 3), so columns 2.5 to 4.5: 3, 4.
-        (Box(3, 1, 1, 4), 0, [[23, 24], [33, 34]]),
-        # A quarter of 4 pixels is 1: from 4 to 6, one more to each side.
-        (
-            Box(2, 1, 4, 4),
-            0.25,
-            [[10 * row + column for column in range(1, 7)] for row in range(6)],
-        ),
+        (Box(3, 1, 1, 4), [[23, 24], [33, 34]]),
         # Outside the picture its edge is repeated.
-        (Box(-1, -1, 3, 3), 0, [[0, 0, 1], [0, 0, 1], [10, 10, 11]]),
-        (Box(6, 4, 3, 3), 0, [[46, 47, 47], [56, 57, 57], [56, 57, 57]]),
+        (Box(-1, -1, 3, 3), [[0, 0, 1], [0, 0, 1], [10, 10, 11]]),
+        (Box(6, 4, 3, 3), [[46, 47, 47], [56, 57, 57], [56, 57, 57]]),
     ],
 )
 def test_a_square_of_the_area_of_a_box_is_cut_round_its_middle(
-    box: Box, margin: float, expected: list[list[int]]
+    box: Box, expected: list[list[int]]
 ) -> None:
-    assert cut_square(PICTURE, box, margin)[:, :, 0].tolist() == expected
+    assert cut_square(PICTURE, box)[:, :, 0].tolist() == expected
 
 
 def test_forms_of_a_box() -> None:

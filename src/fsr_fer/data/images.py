@@ -81,6 +81,16 @@ def decode_picture(data: bytes) -> np.ndarray:
         raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
+def rgb_of(picture: Image.Image) -> np.ndarray:
+    """An opened picture as upright RGB, uint8 [H, W, 3]; PictureError if it cannot be had."""
+    try:
+        return _to_rgb(_upright(picture))
+    except (PictureError, MemoryError):
+        raise
+    except Exception as error:  # as in decode_picture
+        raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
 def _scans(data: bytes) -> int:
     """Scans of a JPEG's first picture; bytes in previews and behind its end are none."""
     at, found = 2, 0

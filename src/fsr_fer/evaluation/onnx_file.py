@@ -5,21 +5,21 @@ Standard operators of opset 18 alone; normalisations are folded into the convolu
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from safetensors import safe_open
 from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.evaluation.packing import read_packed
 from fsr_fer.evaluation.packing import temperature as temperature_of
 from fsr_fer.models.covpool import CovPoolFER, folded
-from fsr_fer.models.weights import HEADER, PACKED, load_network
 from fsr_fer.predict.model_file import FORMAT
 
 OPSET, IR_VERSION = 18, 10
@@ -36,25 +36,20 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
         UserError: ``packed`` is missing or no packed model, or the network has a layer that ONNX
             does not have.
     """
-    network = load_network(packed, CovPoolFER)
-    with safe_open(packed, framework="pt") as file:
-        card = json.loads(file.metadata()[HEADER]).get(PACKED)
-    if card is None or isinstance(card["temperature"], list):  # a list: of an older release
-        raise UserError(f"{packed} is no packed model, or an old one; `dvc repro pack` makes one")
+    network, card = read_packed(packed)
     if network.settings.pooling != "mean":
         raise UserError(
             f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
             "pretrain.extractor.pooling: mean"
         )
-    temperature, inputs = card.pop("temperature"), card.pop("inputs")
     metadata = card | {
         "format": FORMAT,
         "class_names": list(network.class_names),
-        "margin": 0.0,
         "licence": licence,
-        "provenance": inputs,
+        "provenance": card["inputs"],
     }
-    model = _model(network, temperature, metadata)
+    del metadata["inputs"]
+    model = _model(network, card["temperature"], metadata)
     onnx.checker.check_model(model, full_check=True)
     with replacing(target) as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
@@ -129,6 +124,7 @@ def _model(
     )
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(made_of, opset_imports=[opset], producer_name="fsr-fer")
+    model.producer_version = version("fsr-fer")
     model.ir_version = IR_VERSION
     helper.set_model_props(model, {"fsr_fer": json.dumps(metadata, sort_keys=True)})
     return model

@@ -6,14 +6,18 @@ factor for each class, fitted on validation faces. The predicted class stays the
 reported is measured on test faces.
 """
 
+import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from scipy.special import log_softmax, softmax
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.degradations import add, blur, brighten, jpeg, shrink
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
@@ -23,6 +27,7 @@ from fsr_fer.evaluation.statistics import (
     total_accuracy,
 )
 from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.weights import HEADER, PACKED, load_network
 from fsr_fer.resize import imresize
 
 CENTRE_PIXELS = 25
@@ -116,6 +121,26 @@ def degradations(seed: int) -> dict[str, Change]:
     }
 
 
+def read_packed(path: Path) -> tuple[CovPoolFER, dict[str, Any]]:
+    """The network that the stage ``pack`` left in ``path``, and what the file says of it.
+
+    UserError if it is missing or no packed network.
+    """
+    network = load_network(path, CovPoolFER)
+    with safe_open(path, framework="pt") as file:
+        card = json.loads(file.metadata()[HEADER]).get(PACKED)
+    if card is None or isinstance(card["temperature"], list):  # a list: of an older release
+        raise UserError(f"{path} is no packed model, or an old one; `dvc repro pack` makes one")
+    return network, card
+
+
+def mirrored_logits(network: CovPoolFER, faces: torch.Tensor) -> torch.Tensor:
+    """Logits [B, K] of standardised faces [B, 3, H, W]: the mean over each and its mirror image."""
+    _, logits = network(faces)
+    _, mirrored = network(faces.flip(3))
+    return torch.as_tensor((logits + mirrored) / 2)
+
+
 def logits_of(
     network: CovPoolFER,
     images: np.ndarray,
@@ -127,16 +152,14 @@ def logits_of(
 ) -> np.ndarray:
     """Logits, float64 [N, K], of these faces downsampled by ``change`` and resized to full size.
 
-    They are the mean over a face and its mirror image.
+    They are ``mirrored_logits``.
     """
     network.to(device)
 
     def compute(faces: torch.Tensor) -> torch.Tensor:
         small = change(faces.cpu().numpy(), pixels)
         values = standardise(torch.from_numpy(bicubic(small, FULL_SIZE)).to(device))
-        _, logits = network(values)
-        _, mirrored = network(values.flip(3))
-        return torch.as_tensor((logits + mirrored) / 2)
+        return mirrored_logits(network, values)
 
     batches = batches_of(len(rows), batch_size(device, cpu=32, gpu=256))
     made = torch.cat(list(computed(Faces(images, rows), batches, compute, device, desc)))

@@ -1,4 +1,4 @@
-"""A method of a profile as a model that predicts pictures, as ``fsr_fer.load`` returns it."""
+"""What torch runs as a model that predicts pictures, as ``fsr_fer.load`` returns it."""
 
 import csv
 from pathlib import Path
@@ -11,6 +11,8 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import Method, load_method
+from fsr_fer.evaluation.packing import mirrored_logits, probabilities, read_packed
+from fsr_fer.models.covpool import standardise
 from fsr_fer.pipeline.dvc_tracking import find_root
 from fsr_fer.pipeline.params import selected_profile
 from fsr_fer.pipeline.paths import Paths
@@ -18,6 +20,8 @@ from fsr_fer.predict.detector import Detector
 from fsr_fer.predict.model import Model
 from fsr_fer.predict.model_file import Card
 from fsr_fer.predict.results import SMALLEST_FACE
+
+LICENCE = "that of the faces it was trained on"
 
 
 def load_method_model(
@@ -52,6 +56,7 @@ def load_method_model(
             f"params.yaml has profile: {profile}"
         )
     method = load_method(settings, root / paths.models)
+    torch.set_num_threads(1)
     pixels, accuracy = _measured(root / paths.metrics / "accuracy_by_scale.csv", name)
     card = Card(
         name=f"{profile}/{name}",
@@ -60,15 +65,49 @@ def load_method_model(
         uncertain_below=0.0,
         pixels=pixels,
         accuracy=accuracy,
-        margin=0.0,
-        licence="that of the faces it was trained on",
+        licence=LICENCE,
     )
     return Model(card, _Network(method, choose_device(device)), detector)
 
 
+def load_packed(path: Path, device: str | None, detector: Detector | None) -> Model:
+    """The calibrated network that the stage ``pack`` left in the file ``path``.
+
+    It predicts what the file that ``fsr-fer export`` writes would. As a side effect torch computes
+    on one thread per calling thread. UserError if the file is missing or no packed network.
+    """
+    network, said = read_packed(path)
+    torch.set_num_threads(1)
+    pixels, accuracy = (tuple(said["expected_accuracy"][key]) for key in ("pixels", "accuracy"))
+    card = Card(
+        name=said["name"],
+        class_names=network.class_names,
+        smallest_pixels=said["smallest_pixels"],
+        uncertain_below=said["uncertain_below"],
+        pixels=pixels,
+        accuracy=accuracy,
+        licence=LICENCE,
+    )
+    chosen = choose_device(device)
+    network.to(chosen)
+
+    @torch.inference_mode()
+    def probabilities_of(faces: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        images = standardise(torch.from_numpy(faces).to(chosen))
+        logits = mirrored_logits(network, images).cpu().to(torch.float64).numpy()
+        sides = sides.clip(min(pixels), max(pixels))
+        return np.concatenate(
+            [
+                probabilities(logits[[row]], said["temperature"], side)
+                for row, side in enumerate(sides)
+            ]
+        )
+
+    return Model(card, probabilities_of, detector)
+
+
 class _Network:
     def __init__(self, method: Method, device: torch.device) -> None:
-        torch.set_num_threads(1)
         self._method, self._device = method, device
         method.to(device)
 

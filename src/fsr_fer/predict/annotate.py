@@ -42,17 +42,32 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     enlarged = Image.fromarray(rgb).resize((drawn_width, drawn_height), Image.Resampling.BICUBIC)
     canvas.paste(enlarged)
     draw = ImageDraw.Draw(canvas)
-    for number, (row, colour) in enumerate(zip(rows, colours, strict=True), 1):
-        if row.box is None or row.status == "bad_box":
-            continue
-        line = text_size // 5  # round the box, for it may be wider than a face
-        left, top = row.box.x * factor - line, row.box.y * factor - line
-        right = left + row.box.width * factor + 2 * line
-        bottom = top + row.box.height * factor + 2 * line
-        draw.rectangle((left, top, right, bottom), outline=colour, width=line)
+    line = text_size // 5  # round the box, for it may be wider than a face
+    framed = {
+        number: (
+            row.box.x * factor - line,
+            row.box.y * factor - line,
+            (row.box.x + row.box.width) * factor + line,
+            (row.box.y + row.box.height) * factor + line,
+        )
+        for number, row in enumerate(rows, 1)
+        if row.box is not None and row.status != "bad_box"
+    }
+    for number, frame in framed.items():
+        draw.rectangle(frame, outline=colours[number - 1], width=line)
+    for number, (left, top, _, _) in framed.items():
+        row = rows[number - 1]
         name = f"{number}: {row.label or row.status}"
-        most = full_width - font.getlength(name) - line
-        where = (max(min(left, most), 4), max(top - line_height, 0))
+        wide, high = font.getlength(name) + line, max(top - line_height, 0)
+        others = (frame for other, frame in framed.items() if other != number)
+        # Faces stand too close together for names: the numbers are enough, each has its line.
+        if any(
+            x < left + wide and left < x2 and y - line_height < top and high < y2
+            for x, y, x2, y2 in others
+        ):
+            name = str(number)
+            wide = font.getlength(name) + line
+        where = (max(min(left, full_width - wide), 4), high)
         draw.text(where, name, "white", font, stroke_width=text_size // 8, stroke_fill="black")
     for at, (text, colour) in enumerate(lines):
         top = drawn_height + at * line_height

@@ -41,11 +41,11 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
+def cut_square(rgb: np.ndarray, box: Box | None) -> np.ndarray:
     """Cut the square round a box's middle out of a picture [H, W, 3]: [side, side, 3].
 
-    Its side, in whole pixels, is the root of the box's area, plus ``margin`` times that on each
-    side. Outside the picture edge pixels are repeated. Without a box it is the central square.
+    Its side, in whole pixels, is the root of the box's area. Outside the picture edge pixels are
+    repeated. Without a box it is the central square.
     BoxError if the box has no size or is far too large, lies outside, or is not finite.
     """
     if box is None:
@@ -62,8 +62,7 @@ def cut_square(rgb: np.ndarray, box: Box | None, margin: float) -> np.ndarray:
             f"the box of {box.width:g} x {box.height:g} pixels is more than {LARGEST_BOX} times "
             f"the picture of {width} x {height}"
         )
-    exact = math.sqrt(box.width * box.height) * (1 + 2 * margin)
-    side = max(1, math.floor(exact + 0.5))
+    side = max(1, math.floor(math.sqrt(box.width * box.height) + 0.5))
     left = math.floor(box.x + box.width / 2 - side / 2 + 0.5)
     top = math.floor(box.y + box.height / 2 - side / 2 + 0.5)
     if not (-side < left < width and -side < top < height):  # of a narrow box near the edge

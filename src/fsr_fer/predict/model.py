@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from PIL import Image
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.data import images
 from fsr_fer.data.images import PictureError, to_face
 from fsr_fer.predict.detector import Detector, default_min_face
 from fsr_fer.predict.faces import BoxError, box_of, cut_square, is_crop
@@ -29,7 +32,7 @@ MOST_THREADS = 8
 SEARCHED = 4
 """Pictures a thread gets at a time where they may have to be searched, a second each, or are no
 files: arrays and frames of a video are held decoded."""
-Source = str | os.PathLike[str] | bytes | np.ndarray
+Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 Boxes = Sequence[Sequence[float]] | np.ndarray
 _MISSING = object()
 _Face = tuple[list[Prediction], int, np.ndarray]
@@ -78,6 +81,9 @@ class Model:
         self._network = network
         self._detector = detector
 
+    def __repr__(self) -> str:
+        return f"<Model {self.card.name}: {', '.join(self.class_names)}>"
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """The expressions, in the order of the probabilities."""
@@ -99,13 +105,13 @@ class Model:
     ) -> Iterator[Prediction]:
         """Predict the faces of pictures, one after the other, as the iterator is consumed.
 
-        A source is the path of a picture or a video, the bytes of a picture, or an array, uint8
-        [H, W, 3] in ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` has for each source a
-        list of boxes, in pixels of the upright picture and in ``box_form``, or None; for a video
-        {frame: list}. Otherwise each ``every``-th frame of a video is used. Without boxes ``faces``
-        decides whether a picture is one face (``crops``) or faces are detected in it (``detect``),
-        from ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto`` detects them
-        in pictures wider or higher than 200 pixels.
+        A source is the path of a picture or a video, the bytes of a picture, Pillow's Image, or an
+        array, uint8 [H, W, 3] in ``channels`` rgb or bgr, or [H, W] in gray. ``boxes`` has for each
+        source a list of boxes, in pixels of the upright picture and in ``box_form``, or None; for a
+        video {frame: list}. Otherwise each ``every``-th frame of a video is used. Without boxes
+        ``faces`` decides whether a picture is one face (``crops``) or faces are detected in it
+        (``detect``), from ``min_face`` pixels (10, or 20 in pictures above 2 megapixels); ``auto``
+        detects them in pictures wider or higher than 200 pixels.
         ``min_probability`` replaces the model's limit below which a prediction is uncertain;
         ``top_k`` keeps the most probable classes. Every source gives one prediction or more; a
         picture that cannot be read gives one with ``status`` "unreadable".
@@ -206,7 +212,7 @@ class Model:
             least = choices.min_face or default_min_face(width, height)
             message = (
                 f"none of {least} pixels or more was found; if one face fills the picture, "
-                "read it as a crop or give its box"
+                "set faces to crops, or give its box"
             )
             faces = [  # another detector may have NumPy's numbers, which JSON does not know
                 replace(
@@ -219,7 +225,7 @@ class Model:
     def _cut(self, rgb: np.ndarray, row: Prediction) -> tuple[Prediction, np.ndarray | None]:
         """The face that a row is about, uint8 [100, 100, 3], resized once from its own pixels."""
         try:
-            square = cut_square(rgb, row.box, self.card.margin)
+            square = cut_square(rgb, row.box)
         except BoxError as error:
             return replace(row, status="bad_box", message=str(error)), None
         side = len(square)
@@ -287,16 +293,23 @@ def load(
     Raises:
         UserError: file or method is missing, or the file is damaged or no model of this project.
     """
-    if path is not None and re.fullmatch(r"[\w-]+", os.fspath(path)) and not os.path.isfile(path):
-        # Only where a row is asked for, for it needs what `pip install fsr-fer` does not bring.
+    name = "" if path is None else os.fspath(path)
+    packed = name.endswith(".safetensors")
+    if packed or (re.fullmatch(r"[\w-]+", name) and not os.path.isfile(name)):
+        # Only where it is asked for, for it needs what `pip install fsr-fer` does not bring.
         try:
-            from fsr_fer.pipeline.method_model import load_method_model
+            from fsr_fer.pipeline.method_model import load_method_model, load_packed
         except ModuleNotFoundError as error:
+            what = (
+                "a packed network, which" if packed else "no model file; a method of the pipeline"
+            )
             raise UserError(
-                f"{path} is no model file; a method of the pipeline needs {error.name}: "
-                "pip install 'fsr-fer[pipeline]'"
+                f"{name} is {what} needs {error.name}: pip install 'fsr-fer[pipeline]'"
             ) from None
-        return load_method_model(os.fspath(path), profile, device, detector)
+        if not packed:
+            return load_method_model(name, profile, device, detector)
+        if not profile:
+            return load_packed(Path(name), device, detector)
     if profile or device:
         raise UserError(
             "a profile and a device are for a method of the pipeline, such as mixed_resolution; "
@@ -322,7 +335,7 @@ def _pictures(
         pairs = itertools.zip_longest(sources, boxes, fillvalue=_MISSING)
     for number, (source, given) in enumerate(pairs, 1):
         name: str
-        content: str | bytes | np.ndarray
+        content: str | bytes | np.ndarray | Callable[[], np.ndarray]
         if source is _MISSING:
             raise ValueError(f"sources end after {number - 1}, boxes go on")
         if given is _MISSING:
@@ -331,12 +344,14 @@ def _pictures(
             name, content = f"array {number}", rgb_of(source, channels, f"source {number}")
         elif isinstance(source, bytes):
             name, content = f"bytes {number}", source
+        elif isinstance(source, Image.Image):
+            name, content = f"image {number}", partial(images.rgb_of, source)
         elif isinstance(source, (str, os.PathLike)):
             name = content = os.fspath(source)
         else:
             raise TypeError(
                 f"source {number} is of type {type(source).__name__}; expected a path, the bytes "
-                "of a picture, or a uint8 array"
+                "of a picture, Pillow's Image, or a uint8 array"
             )
         by_frame: dict[Any, Any] = {None: given}
         if isinstance(given, Mapping):
@@ -360,7 +375,8 @@ def _boxes(given: Any, form: str, number: int) -> tuple[Box, ...]:
         boxes = [()]
     if any(len(box) != 4 for box in boxes):
         raise ValueError(
-            f"boxes of source {number} are {given!r}; expected a list with four numbers for a face"
+            f"boxes of source {number} are {given!r}; expected a list with four numbers for each "
+            "of its faces, [(30, 40, 20, 20)], and boxes a list of such lists"
         )
     return tuple(box_of(box, form) for box in boxes)
 

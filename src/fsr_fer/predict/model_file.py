@@ -3,7 +3,8 @@
 Inputs are ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], the side of each face
 in its own picture. Outputs are ``probabilities``, float32 [N, K], calibrated, and ``embedding``,
 float32 [N, E]. The metadata ``fsr_fer`` is JSON: the fields of ``Card``, where ``pixels`` and
-``accuracy`` lie in ``expected_accuracy``, and ``format``, the version of all this.
+``accuracy`` lie in ``expected_accuracy``, ``temperature``, by which the graph calibrates, the
+hashes of what it was trained on, and ``format``, the version of all this.
 """
 
 import itertools
@@ -32,7 +33,6 @@ class Card:
     uncertain_below: float
     pixels: tuple[float, ...]
     accuracy: tuple[float, ...]
-    margin: float
     licence: str
 
     def expected_accuracy(self, pixels: int) -> float:
@@ -53,8 +53,6 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
         session = session_of(content)
     except Exception as error:  # onnxruntime has a class of its own for each kind of damage
         said = str(error).strip().partition("\n")[0]
-        if file.suffix == ".safetensors":
-            said = "`fsr-fer export` writes an .onnx of a packed network"
         raise UserError(f"{file} is no ONNX model, or a damaged one: {said}") from None
     try:
         text = session.get_modelmeta().custom_metadata_map.get("fsr_fer")
@@ -94,7 +92,6 @@ def _card(said: Any) -> Card:
         uncertain_below=float(said["uncertain_below"]),
         pixels=tuple(map(float, curve["pixels"])),
         accuracy=tuple(map(float, curve["accuracy"])),
-        margin=float(said["margin"]),
         licence=str(said["licence"]),
     )
     rising = all(a < b for a, b in itertools.pairwise((0.0, *card.pixels, math.inf)))
@@ -102,8 +99,8 @@ def _card(said: Any) -> Card:
         raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
     if not all(0 <= share <= 1 for share in (*card.accuracy, card.uncertain_below)):
         raise ValueError("accuracies and uncertain_below must be from 0 to 1")
-    if not (0 <= card.margin < 10 and card.smallest_pixels >= 1):
-        raise ValueError("margin must be 0 or more, smallest_pixels 1 or more")
+    if card.smallest_pixels < 1:
+        raise ValueError("smallest_pixels must be 1 or more")
     return card
 
 
