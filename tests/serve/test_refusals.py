@@ -11,7 +11,6 @@ import tracemalloc
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +21,7 @@ import pytest
 from starlette import formparsers
 
 from fsr_fer.data.synthetic.dataset import synthetic_face
-from fsr_fer.predict.model import load
+from fsr_fer.predict.model import Choices, load
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.serve import app
 from fsr_fer.serve.answer import answer
@@ -75,6 +74,12 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("pixels", "9" * 5000)], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),
         ([FACE, ("min_face", "7")], 422, "min_face must be one whole number from 8 to 1000"),
+        (
+            [FACE, ("faces", "some")],
+            422,
+            "faces is 'some'; expected",
+        ),
+        ([FACE, ("faces", "auto"), ("faces", "crops")], 422, "faces must be one of auto, crops"),
         ([FACE, ("boxes", "[]"), ("min_face", "9")], 422, "min_face is for pictures without boxes"),
     ],
 )
@@ -122,18 +127,10 @@ def test_more_faces_than_can_be_read_are_told_so(model_file: Path) -> None:
         assert one.predict(half, half, ("min_face", "40"))[0] == 413
 
 
-def test_the_margin_round_a_box_counts(model_file: Path) -> None:
-    model = load(model_file)
-    model.card = replace(model.card, margin=0.5)
-    with serving(model, pixels=2000) as one:  # 400, and four times a box
-        assert one.predict(FACE, ("boxes", "[[0,0,20,20]]"))[0] == 200
-        assert one.predict(FACE, ("boxes", "[[0,0,20,21]]"))[0] == 413
-
-
 def test_a_face_detection_can_be_ended(model_file: Path) -> None:
     wide = Picture(number=1, source="", content=WIDE[1])
     with pytest.raises(TimeoutError):
-        answer(load(model_file), [wide], None, None, Limits(), Mock(side_effect=TimeoutError))
+        answer(load(model_file), [wide], Choices(), None, Limits(), Mock(side_effect=TimeoutError))
 
 
 @pytest.fixture

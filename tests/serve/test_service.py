@@ -75,6 +75,15 @@ def test_faces_are_looked_for_from_min_face(client: Client) -> None:
     assert "none of 33 pixels or more was found" in said["predictions"][0]["message"]
 
 
+def test_faces_says_how_pictures_are_read(client: Client) -> None:
+    for rgb in (np.full((300, 300, 3), RED, np.uint8), np.full((90, 90, 3), RED, np.uint8)):
+        large = len(rgb) > 200
+        for faces, crop in (("crops", True), ("detect", False), ("auto", not large)):
+            _, said = client.predict(("pictures", encoded(rgb)), ("faces", faces))
+            (row,) = said["predictions"]
+            assert (row["status"], row["label"]) == (("ok", "red") if crop else ("no_face", None))
+
+
 def test_one_bad_picture_has_its_row_and_is_not_made_smaller(client: Client) -> None:
     parts = [("pictures", picture(RED)[:40]), ("pictures", picture(BLUE)), ("pixels", "13")]
     status, said = client.predict(*parts)
@@ -101,7 +110,8 @@ def test_what_is_told_of_the_model(client: Client) -> None:
     assert named.items() <= said.items()
     assert said["class_names"] == ["red", "green", "blue"]
     assert said["expected_accuracy"] == {"pixels": [10, 20], "accuracy": [0.5, 0.9]}
-    assert said["comparison"] is None
+    assert said["comparison"] is said["model_card"] is None
+    assert client.ask("GET", "/card")[0] == 404
     assert json.loads(client.ask("GET", "/health")[1]) == {"status": "ok"}
 
 

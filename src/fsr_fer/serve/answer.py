@@ -25,8 +25,8 @@ SHRUNK_KEYS = ("pixels", "label", "probability", "uncertain", "expected_accuracy
 def answer(
     model: Model,
     pictures: list[Picture],
+    choices: Choices,
     pixels: int | None,
-    min_face: int | None,
     limits: Limits,
     check: Callable[[], None],
 ) -> list[dict[str, Any]]:
@@ -44,13 +44,13 @@ def answer(
         total += width * height
         what = f"picture {picture.number}, {width:,} x {height:,} pixels, is too large"
         _check(total, limits, what)
-        if picture.boxes is None and not is_crop(width, height):
-            searched.append((width * height, min_face or default_min_face(width, height)))
+        crop = choices.faces == "crops" or (choices.faces == "auto" and is_crop(width, height))
+        if picture.boxes is None and not crop:
+            least = choices.min_face or default_min_face(width, height)
+            searched.append((width * height, least))
     _check_search(searched, limits)
-    margin = model.card.margin
-    cut = (1 + 2 * margin) ** 2  # the area that is cut for a box of area 1
     for box in (box for picture in pictures for box in picture.boxes or ()):
-        total += max(0.0, box.width * box.height * cut)  # 0 for NaN too: no box, which has its row
+        total += max(0.0, box.width * box.height)  # 0 for NaN too: no box, which has its row
         _check(total, limits, "the boxes are too large")
     pixels_of: dict[int, np.ndarray] = {}
 
@@ -58,12 +58,12 @@ def answer(
         pixels_of[rows[0].input] = rgb
 
     model = Model(model.card, model.probabilities, _Detector(check, limits.faces))
-    read = model.read(pictures, Choices(min_face=min_face), keep if pixels else None)
+    read = model.read(pictures, choices, keep if pixels else None)
     rows = [row for one in read for row in one]
     said = [row.to_dict() for row in rows]
     if pixels:
         good = [row for row in rows if row.status == "ok"]
-        squares = [cut_square(pixels_of[row.input], row.box, margin) for row in good]
+        squares = [cut_square(pixels_of[row.input], row.box) for row in good]
         downsampled = _downsampled(model, squares, pixels)
         for one in said:
             one["downsampled"] = next(downsampled) if one["status"] == "ok" else None

@@ -42,10 +42,12 @@ def build_app(
     hosts: Iterable[str] = (),
     limits: Limits | None = None,
     comparison: Mapping[str, list[float]] | None = None,
+    model_card: bytes | None = None,
 ) -> Starlette:
     """The service of a model; ``hosts`` are its names besides localhost.
 
     ``comparison``: accuracies of the model and of a plain network, as in ``COMPARISON``, if known.
+    ``model_card``: Markdown about the model, to which the page then links.
     """
     limits, card = limits or Limits(), model.card
     about = {
@@ -58,6 +60,7 @@ def build_app(
         "licence": card.licence,
         "limits": asdict(limits),
         "comparison": comparison,
+        "model_card": "card" if model_card else None,
     }
     fixed = {
         "/model": about,
@@ -67,6 +70,8 @@ def build_app(
     responses: dict[str, Response] = {path: JSONResponse(said) for path, said in fixed.items()}
     for path, (name, kind) in FILES.items():
         responses[path] = Response((PAGE / name).read_bytes(), media_type=kind)
+    if model_card:
+        responses["/card"] = Response(model_card, media_type="text/plain")
     routes = [Route(path, one, methods=["GET"]) for path, one in responses.items()]
     routes.append(Route("/predict", _Service(model, limits).predict, methods=["POST"]))
     guard, handlers = Middleware(Guard, hosts=hosts), {HTTPException: _refuse}

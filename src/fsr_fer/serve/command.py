@@ -5,8 +5,9 @@ import importlib.util
 import ipaddress
 import socket
 import warnings
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +32,8 @@ def serve_command(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="An .onnx file by fsr-fer, or a method of the pipeline [default: the shipped one]."
+            help="An .onnx file by fsr-fer, a packed network, or a method of the pipeline "
+            "[default: the shipped one]."
         ),
     ] = None,
 ) -> None:
@@ -57,7 +59,10 @@ def serve_command(
     loaded = load(model)
     with _listen(host, port) as listening, warnings.catch_warnings():
         address = listening.getsockname()[0]
-        app = build_app(loaded, (host, address), comparison=None if model else COMPARISON)
+        known: dict[str, Any] = (
+            {} if model else {"comparison": COMPARISON, "model_card": _model_card()}
+        )
+        app = build_app(loaded, (host, address), **known)
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends it)")
@@ -68,6 +73,12 @@ def serve_command(
             server_of(app).run(sockets=[listening])
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
+
+
+def _model_card() -> bytes | None:
+    """The shipped model's card, which is installed as one of the licences."""
+    files = metadata.files("fsr-fer") or []
+    return next((file.read_binary() for file in files if file.name == "model-card.md"), None)
 
 
 def _listen(host: str, port: int) -> socket.socket:

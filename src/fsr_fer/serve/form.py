@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -11,10 +12,11 @@ from starlette.requests import Request
 
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.faces import box_of
+from fsr_fer.predict.model import Choices
 from fsr_fer.predict.pictures import Picture
 from fsr_fer.predict.results import SMALLEST_FACE, Box
 
-FIELDS = ("pictures", "boxes", "pixels", "min_face")
+FIELDS = ("pictures", "boxes", "faces", "pixels", "min_face")
 LARGEST_MIN_FACE = 1000
 
 
@@ -51,12 +53,11 @@ class _Parser(MultiPartParser):
 
 async def read_form(
     request: Request, limits: Limits, smallest: int
-) -> tuple[list[Picture], int | None, int | None]:
-    """Pictures of a request, and its ``pixels`` and ``min_face``, or None.
+) -> tuple[list[Picture], Choices, int | None]:
+    """Pictures of a request, how their faces are found, and its ``pixels``, or None.
 
-    ``pixels``, from ``smallest`` to 100, is the side to which every face is also downsampled,
-    ``min_face`` that of the smallest face to detect in pictures without boxes. Refused if it is no
-    such form, or is larger than it may be.
+    ``pixels``, from ``smallest`` to 100, is the side to which every face is also downsampled.
+    Refused if it is no such form, or is larger than it may be.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(415, "expected a form, multipart/form-data, with the files as pictures")
@@ -64,7 +65,7 @@ async def read_form(
         request.headers,
         _limited(request, limits.bytes),
         max_files=limits.pictures,
-        max_fields=limits.pictures + 2,
+        max_fields=limits.pictures + 3,
     )
     parser.spool_max_size = limits.bytes + 1  # in memory: no picture touches a disk
     try:
@@ -102,9 +103,16 @@ async def read_form(
     min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
     if min_face and None not in boxes:
         raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
+    if len(texts["faces"]) > 1:
+        raise Refused(422, "faces must be one of auto, crops and detect, for all pictures")
+    try:
+        faces: Any = (texts["faces"] or ["auto"])[0]  # which Choices checks
+        choices = Choices(faces=faces, min_face=min_face)
+    except ValueError as error:
+        raise Refused(422, str(error)) from None
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
     pictures = [replace(one, boxes=own) for one, own in zip(pictures, boxes, strict=True)]
-    return pictures, pixels, min_face
+    return pictures, choices, pixels
 
 
 async def _limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:

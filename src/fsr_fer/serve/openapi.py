@@ -60,6 +60,10 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
             "items": {"type": "string", "examples": ["[[30, 40, 20, 20]]", "null"]},
             "description": "For each picture a JSON list of [x, y, width, height], or null.",
         },
+        "faces": {
+            "enum": ["auto", "crops", "detect"],
+            "description": "crops: each picture is one face; auto: those up to 200 pixels are.",
+        },
         "pixels": {
             "type": "integer",
             "minimum": card.smallest_pixels,

@@ -164,7 +164,7 @@ function comparisonAt(pixels) {
   const { pixels: sizes, model, plain } = about.comparison ?? { pixels: [Infinity] };
   if (pixels < sizes[0]) return "";
   const [ours, theirs] = [model, plain].map((one) => Math.round(100 * between(sizes, one, pixels)));
-  return `Of those from FER+: ${ours}, a plain network ${theirs}.`;
+  return `Of those from FER+ it predicts ${ours}; a network trained on full-size faces alone ${theirs}.`;
 }
 
 function drawCurve(pixels) {
@@ -501,7 +501,16 @@ async function start() {
   $("size").min = Math.max(8, about.smallest_pixels);
   $("grey").hidden = !about.comparison;
   $("measured").hidden = !about.expected_accuracy.pixels.length;
-  $("model").textContent = `Model: ${about.name}; licence: ${about.licence}.`;
+  $("model").textContent = `Model: ${about.name}. `;
+  if (about.model_card) {
+    const link = document.createElement("a");
+    [link.href, link.textContent] = [about.model_card, "Its accuracy by size and class"];
+    $("model").append(link, ".");
+  }
+  $("licence").textContent = `Licence of the weights: ${about.licence}.`;
+  if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
+    $("privacy").textContent = `Pictures go to ${location.hostname}, where nothing is stored.`;
+  }
   $("bars").replaceChildren(...about.class_names.map((name) => {
     const item = document.createElement("li");
     const [title, bar, share] = ["span", "span", "span"].map((kind) => document.createElement(kind));
