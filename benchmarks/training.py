@@ -28,7 +28,7 @@ from fsr_fer.common.settings import build
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.settings import ExtractorSettings
 from fsr_fer.training.fsr import Batch, FsrTrainer
-from fsr_fer.training.settings import (
+from fsr_fer.training.settings.fsr import (
     FsrSettings,
     FsrVariantSettings,
     LossSettings,

@@ -9,7 +9,8 @@ from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.distillation import Ensemble
 from fsr_fer.training.finetune import finetune
-from fsr_fer.training.settings import DistillSettings, FinetuneSettings
+from fsr_fer.training.settings.distillation import DistillSettings
+from fsr_fer.training.settings.finetuning import FinetuneSettings
 
 
 def main(stage: Stage) -> None:

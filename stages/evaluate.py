@@ -3,7 +3,7 @@
 from fsr_fer.common.device import choose_device
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DownsampleSettings
-from fsr_fer.evaluation.class_balance import PredictionSettings
+from fsr_fer.evaluation.class_balance import EvaluateSettings
 from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
@@ -24,7 +24,7 @@ def main(stage: Stage) -> None:
         stage.settings(DownsampleSettings),
     )
     method = load_method(settings, stage.paths.models)
-    balance = stage.settings(PredictionSettings)
+    balance = stage.settings(EvaluateSettings)
     predictions = predict_test_faces(name, method, faces, manifest, balance, choose_device())
     predictions.write(stage.paths.predictions(name))
 

@@ -8,7 +8,7 @@ from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.finetune import finetune
-from fsr_fer.training.settings import FinetuneSettings
+from fsr_fer.training.settings.finetuning import FinetuneSettings
 
 
 def main(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.fsr import train_fsr
-from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
+from fsr_fer.training.settings.fsr import FsrSettings, FsrVariantSettings
 
 
 def main(stage: Stage) -> None:

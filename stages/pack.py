@@ -9,6 +9,7 @@ from fsr_fer.common.device import choose_device
 from fsr_fer.common.files import write_json
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DatasetSettings
+from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.packing import (
     bicubic,
     degradations,
@@ -28,8 +29,9 @@ from fsr_fer.pipeline.stage import Stage
 def main(stage: Stage) -> None:
     """Write ``models/<profile>/packed.safetensors`` and ``metrics/<profile>/packed.json``."""
     settings = stage.settings(PackSettings)
-    row = stage.methods[settings.method]  # one extractor: params.yaml is checked for that
-    network, device = load_network(stage.paths.network(row.model), CovPoolFER), choose_device()
+    method = stage.settings(MethodSettings, f"methods.{settings.method}")
+    # One extractor: params.yaml is checked for that.
+    network, device = load_network(stage.paths.network(method.model), CovPoolFER), choose_device()
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     images = open_faces(stage.paths.images)
     held_out, test = manifest.rows("validation"), manifest.rows("test")

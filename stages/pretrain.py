@@ -7,7 +7,7 @@ from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.training.pretrain import train_extractor
-from fsr_fer.training.settings import PretrainSettings
+from fsr_fer.training.settings.pretraining import PretrainSettings
 
 
 def main(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DatasetSettings, DownsampleSettings
 from fsr_fer.evaluation.imported import read_imported
 from fsr_fer.evaluation.predictions import parse_predictions
-from fsr_fer.evaluation.settings import EvaluateSettings, ReportSettings
+from fsr_fer.evaluation.settings import ReportSettings
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.stage import Stage
 from fsr_fer.report.inputs import ReportInputs, read_fidelity
@@ -31,8 +31,7 @@ def main(stage: Stage) -> None:
         imported=tuple(imported),
         data=paths.data,
         downsample=stage.settings(DownsampleSettings),
-        evaluate=stage.settings(EvaluateSettings),
-        example_faces=stage.settings(ReportSettings).example_faces,
+        report=stage.settings(ReportSettings),
         seed=stage.seed,
         settings=stage.values,
         cost=json.loads((paths.metrics / "cost.json").read_bytes()),

@@ -11,7 +11,7 @@ from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage
-from fsr_fer.training.settings import SuperResolutionSettings
+from fsr_fer.training.settings.sr import SuperResolutionSettings
 from fsr_fer.training.sr import META_SR_FACTORS, new_network, record_psnr, train_sr
 
 IMPORTED = Path("data/raw/weights")

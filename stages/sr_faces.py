@@ -8,7 +8,7 @@ from fsr_fer.models.weights import save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
 from fsr_fer.pipeline.stage import Stage
-from fsr_fer.training.settings import SuperResolutionSettings
+from fsr_fer.training.settings.sr import SuperResolutionSettings
 from fsr_fer.training.sr import network_to_retrain, new_network, train_sr
 
 KEY = "meta_sr_retrained"

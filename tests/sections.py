@@ -9,13 +9,9 @@ from functools import partial
 from fsr_fer.common.settings import build
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.pipeline.profiles import profile_values, read_yaml
-from fsr_fer.training.settings import (
-    FinetuneSettings,
-    FsrSettings,
-    LossSettings,
-    PretrainSettings,
-    ReweightSettings,
-)
+from fsr_fer.training.settings.finetuning import FinetuneSettings
+from fsr_fer.training.settings.fsr import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings.pretraining import PretrainSettings
 from tests import ROOT
 
 _VALUES = profile_values(read_yaml(ROOT / "params.yaml"), "small")

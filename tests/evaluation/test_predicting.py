@@ -11,7 +11,7 @@ import torch
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.manifest import Manifest
-from fsr_fer.evaluation.class_balance import PredictionSettings
+from fsr_fer.evaluation.class_balance import EvaluateSettings
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predicting import open_test_faces, predict_test_faces
 from fsr_fer.evaluation.predictions import PredictionTable
@@ -65,7 +65,7 @@ def predict(data: Path, network: CovPoolFER) -> Predict:
     ) -> PredictionTable:
         opened = open_test_faces(data / "images.npy", data / folder, SCALES, TEST, SMALL)
         method = Method(network=network, generator=generator)
-        balance = PredictionSettings(class_balance=class_balance)
+        balance = EvaluateSettings(class_balance=class_balance)
         return predict_test_faces("mine", method, opened, manifest, balance, torch.device("cpu"))
 
     return predict_faces

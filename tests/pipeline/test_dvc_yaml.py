@@ -52,13 +52,14 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     read |= {value.replace("{kind}", "${item}") for value in values}
     entries = {
         "distill": "${distill.teachers[1]}",
+        "pack": "${pack.method}",
         "sr": "${item}",
         "sr_faces": "meta_sr_retrained",
     }
     for kind, section in re.findall(r"stage\.settings\((\w+)(?:, f?\"([^\"]+)\")?\)", text):
         plain = re.sub("([a-z])([A-Z])", r"\1_\2", kind.removesuffix("Settings")).lower()
         entry = entries.get(name, "${key}")
-        read.add(re.sub(r"\{\w+\}", entry, section) if section else plain)
+        read.add(re.sub(r"\{[\w.]+\}", entry, section) if section else plain)
     if name == "sr":  # each network reads its own section
         read = {re.sub(r"^sr\.(rcan|meta_sr)$", "sr.${item}", key) for key in read}
     needed = {"synthesize.${item}" if "synthesize." in key else key for key in read}
@@ -154,6 +155,9 @@ def test_code_changes_the_stages_that_reach_it_and_no_others(code: Path) -> None
     assert changed_by(settings, "FULL_SIZE = 100", "FULL_SIZE = 101") == everything
     assert changed_by(losses, "import torch\n", "import torch\n\nX = 1\n") == {"fsr"}
     assert changed_by("stages/cost.py", "write_json(", "(write_json)(1 and ") == {"cost"}
+    own = "src/fsr_fer/training/settings/finetuning.py"  # a field of a training repeats no other
+    changed = changed_by(own, "    epochs: PositiveInt", "    years: PositiveInt")
+    assert changed == {"settings", "finetune", "distill"}
     kernel = changed_by("src/fsr_fer/resize/kernel.c", "double", "float")
     assert {"downsample", "dataset", "features"} <= kernel < everything
 

@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -22,7 +23,9 @@ from fsr_fer.pipeline.profiles import (
     read_yaml,
 )
 from fsr_fer.pipeline.stage import load_stage
-from fsr_fer.training.settings import FinetuneSettings, FsrVariantSettings, PretrainSettings
+from fsr_fer.training.settings.finetuning import FinetuneSettings
+from fsr_fer.training.settings.fsr import FsrVariantSettings
+from fsr_fer.training.settings.pretraining import PretrainSettings
 from tests import ROOT
 
 
@@ -69,7 +72,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("fsr.learning_rate", 1e31, r"learning_rate is 1e\+31; allowed: a number up to 1e\+30"),
         ("fsr.learning_rate", 10**400, r"learning_rate is 10+; allowed: a number up to"),
         ("reweight.sigm", 1.5, r"reweight\.sigm is not a known key; known: sigma, r,"),
-        ("evaluate.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
+        ("report.confidence", 95, r"confidence is 95\.0; allowed: 0\.5 to below 1"),
         ("review.only_beyond_noise", 1, r"only_beyond_noise is 1; allowed: true or false"),
         ("pretrain.extractor.widths", [8], r"pool_after is \[1, 2, 4\]; allowed: at most 1"),
         ("pretrain.extractor.pool_after", [1, 2, 3, 4, 5, 6], r"halvings that leave 2 pixels"),
@@ -195,6 +198,21 @@ def test_a_profiles_own_values_replace_common_ones(params: dict[str, Any]) -> No
     assert values["fsr"]["l2_iterations"] == 40_000  # its own
     assert values["pretrain"]["epochs"] == 800  # paper's
     assert values["fsr"]["generator"]["growth"] == 16  # the default's
+
+
+def leaves(values: dict[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, *above, key)
+        else:
+            yield (*above, key), value
+
+
+def test_no_profile_repeats_a_value_that_it_has_anyway(params: dict[str, Any]) -> None:
+    default, profiles = dict(leaves(params)), params["profiles"]
+    for name, own in profiles.items():
+        base = default | dict(leaves(profiles.get(own.get("based_on"), {})))
+        assert [path for path, value in leaves(own) if base.get(path) == value] == [], name
 
 
 def test_an_edit_that_the_profile_replaces_is_named(params: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ SR_NETWORKS = ("rcan_x2", "rcan_x3", "rcan_x4", "rcan_x8", "meta_sr")
 def tiny(params: dict[str, Any]) -> None:
     """Make ``small`` a run of seconds: few faces, one epoch, a handful of iterations."""
     params["scales"] = [2, 8]
-    params["evaluate"]["resamples"] = 100
+    params["report"]["resamples"] = 100
     params["synthesize"] = {"train_faces": 56, "test_faces": 14, "faces_per_subject": 7}
     params["validate"]["minimum_per_class"] = 1
     params["pretrain"]["extractor"] |= {

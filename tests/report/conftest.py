@@ -15,7 +15,7 @@ import pytest
 
 from fsr_fer.data.manifest import SPLITS, Manifest
 from fsr_fer.evaluation.predictions import PredictionTable
-from fsr_fer.evaluation.settings import EvaluateSettings
+from fsr_fer.evaluation.settings import ReportSettings
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.writing import write_report
 from tests import sections
@@ -113,9 +113,8 @@ def build_inputs(
         manifest=manifest,
         data=folder,
         downsample=sections.downsample(),
-        evaluate=EvaluateSettings(confidence=0.95, resamples=300, calibration_bins=15),
+        report=ReportSettings(confidence=0.95, resamples=300, calibration_bins=15, example_faces=4),
         settings={"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
-        example_faces=4,
         seed=3,
     )
     return replace(inputs, **changes)

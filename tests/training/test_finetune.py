@@ -30,7 +30,8 @@ from fsr_fer.training.finetune import (
     validate,
 )
 from fsr_fer.training.fit import Run
-from fsr_fer.training.settings import DistillSettings, SizesSettings
+from fsr_fer.training.settings.distillation import DistillSettings
+from fsr_fer.training.settings.finetuning import SizesSettings
 from tests import sections
 from tests.training.recording import check_that_it_resumes, recorded
 from tests.training.test_pretrain import faces

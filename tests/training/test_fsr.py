@@ -17,7 +17,7 @@ from fsr_fer.models.covpool import CovPoolFER, ExpressionClassifier
 from fsr_fer.models.generator import Generator
 from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, FsrTrainer, train_fsr
-from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
+from fsr_fer.training.settings.fsr import FsrSettings, FsrVariantSettings
 from tests import sections
 from tests.training.recording import check_that_it_resumes
 

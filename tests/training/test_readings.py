@@ -27,7 +27,8 @@ from fsr_fer.training.fit import Run
 from fsr_fer.training.fsr import Batch, FsrTrainer, draw_batch, train_fsr
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
 from fsr_fer.training.pretrain import ExtractorTrainer
-from fsr_fer.training.settings import FsrSettings, LossSettings, PretrainSettings, ReweightSettings
+from fsr_fer.training.settings.fsr import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings.pretraining import PretrainSettings
 from tests import ROOT, sections
 from tests.training.golden import float64
 from tests.training.test_fsr import batch, classifier, step, variant

@@ -18,7 +18,7 @@ from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import save_network
 from fsr_fer.training.fit import Run
 from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.settings import SuperResolutionSettings
+from fsr_fer.training.settings.sr import SuperResolutionSettings
 from fsr_fer.training.sr import (
     META_SR_FACTORS,
     mean_psnr,

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionSettings:
+class EvaluateSettings:
     """``class_balance`` times the log class shares is subtracted from all logits (equation 9).
 
     With probabilities that are calibrated 0 gets most faces right, 1 the best mean over classes;

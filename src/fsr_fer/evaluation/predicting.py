@@ -12,7 +12,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
-from fsr_fer.evaluation.class_balance import PredictionSettings, log_class_shares
+from fsr_fer.evaluation.class_balance import EvaluateSettings, log_class_shares
 from fsr_fer.evaluation.methods import Method
 from fsr_fer.evaluation.predictions import HR, PredictionTable
 
@@ -52,7 +52,7 @@ def predict_test_faces(
     method: Method,
     faces: Mapping[str, Faces],
     manifest: Manifest,
-    settings: PredictionSettings,
+    settings: EvaluateSettings,
     device: torch.device,
 ) -> PredictionTable:
     """What the method predicts for the faces that ``open_test_faces`` opened.

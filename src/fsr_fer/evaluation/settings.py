@@ -28,18 +28,12 @@ class PackSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
-    """Confidence intervals and calibration."""
+class ReportSettings:
+    """Confidence intervals, calibration, and what the report shows."""
 
     confidence: Annotated[float, Range("0.5 to below 1", lambda share: 0.5 <= share < 1)]
     resamples: Annotated[int, Range("100 or more", lambda count: count >= 100)]
     calibration_bins: Annotated[int, Range("1 to 1000", lambda bins: 1 <= bins <= 1000)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportSettings:
-    """What the report shows."""
-
     example_faces: Annotated[int, Range("1 to 12", lambda faces: 1 <= faces <= 12)]
 
 

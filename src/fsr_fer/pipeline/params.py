@@ -23,25 +23,16 @@ from fsr_fer.data.settings import (
     SynthesizeSettings,
     ValidateSettings,
 )
-from fsr_fer.evaluation.class_balance import PredictionSettings
+from fsr_fer.evaluation.class_balance import EvaluateSettings
 from fsr_fer.evaluation.method_settings import MethodSettings
-from fsr_fer.evaluation.settings import (
-    EvaluateSettings,
-    PackSettings,
-    ReportSettings,
-    ReviewSettings,
-)
+from fsr_fer.evaluation.settings import PackSettings, ReportSettings, ReviewSettings
 from fsr_fer.pipeline.paths import PARAMS_FILE
 from fsr_fer.pipeline.profiles import BASE, Values, fsr_variant, profile_values, read_yaml
-from fsr_fer.training.settings import (
-    DistillSettings,
-    FinetuneSettings,
-    FsrSettings,
-    LossSettings,
-    PretrainSettings,
-    ReweightSettings,
-    SrSettings,
-)
+from fsr_fer.training.settings.distillation import DistillSettings
+from fsr_fer.training.settings.finetuning import FinetuneSettings
+from fsr_fer.training.settings.fsr import FsrSettings, LossSettings, ReweightSettings
+from fsr_fer.training.settings.pretraining import PretrainSettings
+from fsr_fer.training.settings.sr import SrSettings
 
 COMMON = ("seed", "data_seed", "scales")
 SECTIONS: dict[str, type] = {
@@ -58,7 +49,6 @@ SECTIONS: dict[str, type] = {
     "sr": SrSettings,
     "distill": DistillSettings,
     "pack": PackSettings,
-    "prediction": PredictionSettings,
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
     "review": ReviewSettings,

@@ -345,7 +345,7 @@ def _write_results(
     root: Path, params: Mapping[str, Any], runs: Mapping[Experiment, Revision]
 ) -> list[Path]:
     profile, scales = params["profile"], params["scales"]
-    confidence = profile_values(params, profile)["evaluate"]["confidence"]
+    confidence = profile_values(params, profile)["report"]["confidence"]
     tables: dict[tuple[str | None, str], dict[int, PredictionTable]] = {}
     for run, revision in runs.items():
         for method, table in _predictions(run, revision, params).items():

@@ -36,7 +36,7 @@ def example_rows(inputs: ReportInputs) -> list[int]:
         for label in range(len(inputs.manifest.class_names))
     ]
     in_turn = (row for turn in zip_longest(*by_class) for row in turn if row is not None)
-    return [int(row) for row in islice(in_turn, inputs.example_faces)]
+    return [int(row) for row in islice(in_turn, inputs.report.example_faces)]
 
 
 def sizes_grid(inputs: ReportInputs) -> bytes:

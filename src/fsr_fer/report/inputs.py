@@ -12,7 +12,7 @@ from fsr_fer.data.downsampling import small_side
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
-from fsr_fer.evaluation.settings import EvaluateSettings
+from fsr_fer.evaluation.settings import ReportSettings
 
 SECOND_REFERENCE = "mixed_resolution"
 """The obvious baseline without super-resolution: all methods are compared with it too."""
@@ -36,8 +36,7 @@ class ReportInputs:
     methods: Mapping[str, PredictionTable]
     data: Path
     downsample: DownsampleSettings
-    evaluate: EvaluateSettings
-    example_faces: int
+    report: ReportSettings
     seed: int
     settings: Mapping[str, Any]
     cost: Mapping[str, Mapping[str, Mapping[str, int]]]

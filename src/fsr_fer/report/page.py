@@ -52,7 +52,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         sizes=inputs.sizes,
         columns=[*inputs.sizes, MEAN],
         mean=MEAN,
-        level=f"{100 * inputs.evaluate.confidence:g} %",
+        level=f"{100 * inputs.report.confidence:g} %",
         numbers={name: number for number, name in enumerate(inputs.methods)},
         styles=[style(number) for number in range(len(inputs.methods))],
         references=inputs.references if len(inputs.methods) > 1 else [],

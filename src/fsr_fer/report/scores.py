@@ -140,7 +140,7 @@ def compute_scores(inputs: ReportInputs) -> Scores:
 
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
     """How intervals are made; the seed is the run's and the size's factor."""
-    settings = inputs.evaluate
+    settings = inputs.report
     seed = (inputs.seed, inputs.factors.get(size, 0))
     return {"level": settings.confidence, "resamples": settings.resamples, "seed": seed}
 
@@ -157,7 +157,7 @@ def _estimate(inputs: ReportInputs, size: str, score: Score, *methods: Predictio
 
 def _calibration(inputs: ReportInputs, method: PredictionTable, size: str) -> Calibration:
     faces = method.labels, method.predicted[size], method.confidence[size]
-    bins = inputs.evaluate.calibration_bins
+    bins = inputs.report.calibration_bins
     interval = calibration_interval(*faces, bins=bins, **_resampling(inputs, size))
     return Calibration(
         error=Estimate(expected_calibration_error(*faces, bins=bins), *interval),
@@ -186,6 +186,6 @@ def _differences(
             row[size] = cell
     for (name, size), p_value in zip(tested, holm(list(tested.values())), strict=True):
         row = table[name]
-        significant = p_value < 1 - inputs.evaluate.confidence
+        significant = p_value < 1 - inputs.report.confidence
         row[size] = row[size]._replace(p_value=p_value, significant=significant)
     return table

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fsr_fer.common.settings import FULL_SIZE
-from fsr_fer.training.settings import AugmentSettings
+from fsr_fer.training.settings.augmentation import AugmentSettings
 
 
 @dataclass(frozen=True)

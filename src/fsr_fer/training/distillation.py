@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fsr_fer.models.covpool import CovPoolFER
-from fsr_fer.training.settings import DistillSettings
+from fsr_fer.training.settings.distillation import DistillSettings
 
 
 def divergence(

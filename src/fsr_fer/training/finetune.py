@@ -32,7 +32,11 @@ from fsr_fer.training.distillation import Ensemble, divergence
 from fsr_fer.training.fit import Run, Schedule, Stateful, accuracies, fit
 from fsr_fer.training.optimizer import Muon, TensorFlowAdam
 from fsr_fer.training.pretrain import classify, update
-from fsr_fer.training.settings import DegradationsSettings, FinetuneSettings, SizesSettings
+from fsr_fer.training.settings.finetuning import (
+    DegradationsSettings,
+    FinetuneSettings,
+    SizesSettings,
+)
 
 ADAM_EPSILON = 1e-5
 """As pretraining's in params.yaml; CovPoolFER's 0.1 is too slow for short trainings."""

@@ -16,7 +16,7 @@ from fsr_fer.models.generator import Generator
 from fsr_fer.training import losses
 from fsr_fer.training.fit import Run, Schedule, Stateful, accuracies, fit
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.settings import FsrSettings, FsrVariantSettings
+from fsr_fer.training.settings.fsr import FsrSettings, FsrVariantSettings
 
 VALIDATION_BATCH = 64
 

@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from fsr_fer.common.distributed import mean_over_all
 from fsr_fer.models.covpool import layer_weights
-from fsr_fer.training.settings import FsrSettings, PretrainSettings
+
+if TYPE_CHECKING:  # else a field of pretraining's would repeat fsr
+    from fsr_fer.training.settings.fsr import FsrSettings
+    from fsr_fer.training.settings.pretraining import PretrainSettings
 
 
 def require_finite(terms: Mapping[str, Tensor]) -> None:
@@ -175,7 +179,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return values if wide else values.mT
 
 
-def stepped_learning_rate(settings: PretrainSettings | FsrSettings, position: int) -> float:
+def stepped_learning_rate(settings: "PretrainSettings | FsrSettings", position: int) -> float:
     """The initial rate, times the factor for each milestone that ``position`` has reached."""
     reached = sum(position >= milestone for milestone in settings.learning_rate_milestones)
     return settings.learning_rate * settings.learning_rate_factor**reached

@@ -15,7 +15,8 @@ from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
 from fsr_fer.training.optimizer import TensorFlowAdam, stepped_learning_rate
-from fsr_fer.training.settings import AugmentSettings, PretrainSettings
+from fsr_fer.training.settings.augmentation import AugmentSettings
+from fsr_fer.training.settings.pretraining import PretrainSettings
 
 HOPELESS = 4.0
 """A cross-entropy that is this far above that of a uniform guess counts as divergence."""

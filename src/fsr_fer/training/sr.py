@@ -18,7 +18,7 @@ from fsr_fer.models.settings import MetaSrSettings, RcanSettings
 from fsr_fer.models.weights import load_network
 from fsr_fer.training.fit import Run, Schedule, fit
 from fsr_fer.training.optimizer import TensorFlowAdam
-from fsr_fer.training.settings import SuperResolutionSettings
+from fsr_fer.training.settings.sr import SuperResolutionSettings
 
 META_SR_FACTORS = tuple(tenths / 10 for tenths in range(11, 41))
 """What the official Meta-SR was trained for: 1.1, 1.2, ..., 4.0."""

@@ -100,14 +100,14 @@ def test_a_row_without_all_scales_adds_no_test_of_a_mean(based: Project, run: Ru
 
 def test_a_profiles_own_limits_and_level_count(based: Project, run: Run) -> None:
     own = {"review": {"largest_drop_of_mean": 50.0, "largest_drop_at_a_size": 50.0},
-           "evaluate": {"confidence": 0.99}}  # fmt: skip
+           "report": {"confidence": 0.99}}  # fmt: skip
     based.params["profiles"]["small"] = own
     based.reproduce(changed(x8=150))
     assert run("diff", "--fail-below")[0] == 0
     assert as_json(run)["level"] == 0.01
 
 
-@pytest.mark.parametrize("edit", [{"profiles": None}, {"dataset": None}, {"evaluate": 5}])
+@pytest.mark.parametrize("edit", [{"profiles": None}, {"dataset": None}, {"report": 5}])
 def test_params_half_edited_are_one_line(based: Project, run: Run, edit: dict[str, Any]) -> None:
     based.params |= edit
     based.write_params()

@@ -79,7 +79,7 @@ def compare(before: Results, after: Results) -> Comparison:
         before=before.revision.title,
         after=after.revision.title,
         profile=after.profile,
-        level=round(1 - after.values.get("evaluate", {}).get("confidence", 0.95), 10),
+        level=round(1 - after.values.get("report", {}).get("confidence", 0.95), 10),
         faces=len(after.test_faces or ()),
         table=_table(before, after, {} if untested else _tests(before, after)),
         params=tuple(c for c in params if c.name.startswith(own) or "profiles." not in c.name),
