@@ -185,7 +185,7 @@ def test_classes_of_others_are_kept_or_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["emotion,pixels,Usage", "emotion, Usage, pixels", "Usage,emotion,pixels"]
+    "header", ["emotion,pixels,Usage", "emotion, Usage, pixels", "Usage,emotion,pixels\t"]
 )
 def test_without_votes_the_emotion_counts(header: str, tmp_path: Path) -> None:
     write_pixels(tmp_path / "icml_face_data.csv", ROWS, header)
@@ -242,6 +242,8 @@ def test_faults_are_named_with_their_row(tmp_path: Path) -> None:
         (8, f"3,{whole},Test"),
         (9, f"3,{whole},Training,,,"),
         (10, f"3,{' '.join(['255'] * 2304)},Training"),
+        (11, f"3,{whole.replace('9', '1_22', 1)},Training"),
+        (12, f"3,{whole.replace('9', '٣', 1)},Training"),
     ]:
         edit_line(table, number, line)
     source = opened(tmp_path)
@@ -254,6 +256,8 @@ def test_faults_are_named_with_their_row(tmp_path: Path) -> None:
         "fer2013.csv:7: emotion 'happy' is not a label",
         "fer2013.csv:8: Usage 'Test' is no part",
         f"fer2013.csv:9: line '{'3,' + whole[:37]}' has 6 fields, the first line 3",
+        "fer2013.csv:11: pixels has the value '1_22'",
+        "fer2013.csv:12: pixels has the value '٣'",
     ]
     assert source.notes[0] == "blank pictures left out: 1 (fer2013.csv:10)"
 

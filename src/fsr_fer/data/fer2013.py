@@ -32,6 +32,7 @@ FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTes
 VOTE_TABLE = "fer2013new.csv"
 SIDE = 48
 BLANK_SHOWN = 12
+GREYS = frozenset(f"{grey:0{digits}}" for grey in range(256) for digits in (1, 2, 3))
 
 _FORMS = (
     "FER2013Train/*.png with fer2013new.csv or label.csv, or a table with the columns emotion, "
@@ -277,12 +278,9 @@ def _row(source: Source, where: str, image: str, part: str, row: dict[str, str])
     if emotion not in map(str, range(len(CLASSES))):
         allowed = f"0 to 6, standing for {', '.join(CLASSES)}"
         source.problem(where, "emotion", emotion, "is not a label", allowed)
-    problem, grey = "", b""
-    try:
-        grey = bytes(map(int, values))
-    except ValueError:
-        wrong = next(v for v in values if not (v.isdecimal() and len(v) < 4 and int(v) < 256))
-        problem = f"has the value {wrong[:20]!r}"
+    problem = ""
+    if wrong := [v for v in dict.fromkeys(values) if v not in GREYS]:
+        problem = f"has the value {wrong[0][:20]!r}"
     if len(values) != SIDE * SIDE:
         problem = f"has {len(values):,} numbers"
     if problem:
@@ -290,7 +288,7 @@ def _row(source: Source, where: str, image: str, part: str, row: dict[str, str])
         source.problem(where, "pixels", "", problem, allowed)
     if len(source.problems) > known:
         return None
-    return Row(where, part, image, int(emotion), grey)
+    return Row(where, part, image, int(emotion), bytes(map(int, values)))
 
 
 def _pairs(

@@ -1,5 +1,6 @@
 """Tables of labels: found among a source's files, read as text, line by line."""
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator
@@ -25,12 +26,10 @@ def read_table(files: Files, name: str) -> bytes:
 
 def first_cells(files: Files, name: str) -> list[str]:
     """The cells of the first line in lower case; empty if the file cannot be read."""
-    try:
-        with files.open(name) as content:
-            start = content.read(1000).decode("utf-8-sig", "replace")
-    except UNREADABLE:
-        return []
-    return [cell.strip(' "').casefold() for cell in (start.splitlines() or [""])[0].split(",")]
+    with contextlib.suppress(UserError, *UNREADABLE), files.open(name) as content:
+        start = content.read(1000).decode("utf-8-sig", "replace")
+        return [cell.casefold() for cell in cells((start.splitlines() or [""])[0], name)]
+    return []
 
 
 def lines(files: Files, name: str) -> Iterator[tuple[int, str]]:
