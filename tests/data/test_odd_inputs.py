@@ -3,8 +3,10 @@
 import os
 import shutil
 import tarfile
+import tempfile
 import unicodedata
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.data.archive import UnreadableFileError
 from fsr_fer.data.settings import SourceName
 from fsr_fer.data.sources import open_source
-from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import
+from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
 
 
 def found(name: SourceName, path: Path) -> list[str]:
@@ -63,7 +65,7 @@ def test_zips_of_other_tools(tmp_path: Path, class_folders: Path) -> None:
     with pytest.warns(match="Duplicate name"), zipfile.ZipFile(path, "a") as packed:
         packed.writestr(packed.namelist()[0], encoded(face_pixels(7)))
     (problem,) = found("folder", path)
-    assert problem.endswith("is in the zip twice")
+    assert problem.endswith("is in the archive twice")
 
 
 def test_names_in_zips_are_utf_8_though_not_marked_so(tmp_path: Path) -> None:
@@ -90,12 +92,37 @@ def test_links_in_a_tar(tmp_path: Path, class_folders: Path) -> None:
     with tarfile.open(path, "w") as packed:
         packed.add(class_folders, ".")
         packed.add(happy / "1.png", "./train/happy/1.png")
+        packed.add(happy / "1.png", "train/happy/2.png")
     assert found("folder", path) == [
+        f"{path}: entry 'train/happy/2.png' is in the archive twice",
         f"{path}: entry './more' links to the folder train; pack its files",
         f"{path}: entry './train/happy/b.png' links to /gone.png, which is not in the tar",
-        f"{path}: entry './train/happy/1.png' is in the tar twice",
+        f"{path}: entry './train/happy/1.png' is in the archive twice",
     ]
     assert len(open_source("folder", path, CLASSES).faces) == faces + 1
+
+
+def test_an_encrypted_zip_is_said_to_be_one(tmp_path: Path, csv_folder: Path) -> None:
+    path = zip_of(csv_folder, tmp_path / "faces.zip")
+    content = path.read_bytes().replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")
+    path.write_bytes(content)
+    message = r"labels\.csv cannot be read in the archive: it is encrypted; unpack it with its pass"
+    with pytest.raises(UserError, match=message):
+        open_source("csv", path, CLASSES)
+
+
+def test_a_full_disk_of_temporary_files_is_not_the_archives_fault(
+    tmp_path: Path, csv_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zip_of(csv_folder / "images", csv_folder / "images.zip")
+    nested = zip_of(csv_folder, tmp_path / "faces.zip")
+    with tarfile.open(tmp_path / "faces.tar", "w") as packed:
+        packed.add(csv_folder, ".")
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "w+b"))
+    message = f"^the disk is full: {tempfile.gettempdir()} could not be written"
+    for path in (nested, tmp_path / "faces.tar"):
+        with pytest.raises(UserError, match=message):
+            open_source("csv", path, CLASSES)
 
 
 def test_files_that_systems_leave_and_names_that_are_no_text(class_folders: Path) -> None:
@@ -174,6 +201,10 @@ def test_faces_without_splits_get_a_test_split(
     faces = open_source("csv", tmp_path / "a/raw", CLASSES).faces
     assert sorted(face.label for face in faces if face.split == "test") == [0, 0, 1, 1, 2, 2]
     folders = class_folders / "train"
+    text = table.read_text().replace("\n", ",ann\n")
+    table.write_text(text.replace("label,ann", "label,subject"))
+    with pytest.raises(UserError, match=r"'test' has no faces \(.* each person in one of them\)"):
+        run_import("csv", csv_folder, tmp_path / "c/raw", test_fraction=0.34)
     with pytest.raises(UserError, match=r"no folder called train or test; .*--test-fraction 0\.2"):
         run_import("folder", folders, tmp_path / "b/raw")
     for name in CLASSES:

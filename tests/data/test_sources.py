@@ -253,7 +253,9 @@ def test_zip_entries_that_escape_are_problems(class_folders: Path) -> None:
         for name in names:
             packed.writestr(name, b"")
     source = open_source("folder", path, CLASSES)
-    assert problems(source) == [f"{path}: entry {name!r} leads out of the zip" for name in names]
+    assert problems(source) == [
+        f"{path}: entry {name!r} leads out of the archive" for name in names
+    ]
     assert not set(names) & set(source.pictures.names)
 
 
@@ -266,7 +268,7 @@ def test_a_damaged_entry_is_no_picture(tmp_path: Path) -> None:
     path.write_bytes(content)
     source = open_source("folder", path, CLASSES)
     assert source.read("train/sad/1.png") is None
-    assert source.problems[0].problem.startswith("cannot be read in the zip")
+    assert source.problems[0].problem.startswith("cannot be read in the archive")
 
 
 def test_places_without_faces_are_user_errors(tmp_path: Path) -> None:

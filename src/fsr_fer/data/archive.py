@@ -8,6 +8,7 @@ it, each with the reason.
 from __future__ import annotations
 
 import contextlib
+import errno
 import lzma
 import os
 import re
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from fsr_fer.common.errors import UserError
+from fsr_fer.common.errors import UserError, refusal
 
 MAXIMUM_FILE_BYTES = 256 * 2**20
 """No picture of a face is larger; a zip entry that claims to be is not opened."""
@@ -31,6 +32,8 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz
 
 UTF8_NAME = 0x800
 """The flag of a zip's entry whose name is UTF-8; zipfile takes others for code page 437."""
+ENCRYPTED = 1
+"""The flag of a zip's entry that needs a password."""
 
 _JUNK = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin"}
 
@@ -119,9 +122,9 @@ class ZipFiles:
             if info.filename.endswith(("/", "\\")) or _is_within_junk(name):
                 continue
             if escapes(name):
-                self.refused[info.filename] = "leads out of the zip"
+                self.refused[info.filename] = "leads out of the archive"
             elif name in self._entries:
-                self.refused[info.filename] = "is in the zip twice"
+                self.refused[info.filename] = "is in the archive twice"
             else:
                 self._entries[name] = info
         self.names = tuple(sorted(self._entries))
@@ -131,22 +134,26 @@ class ZipFiles:
         if self._entries[name].file_size > MAXIMUM_FILE_BYTES:
             raise UnreadableFileError("is far too large for a picture")
         try:
-            return self._zip.read(self._entries[name])
+            with self.open(name) as file:
+                return file.read()
         except UNREADABLE as error:
-            raise UnreadableFileError(f"cannot be read in the zip: {error}") from error
+            raise UnreadableFileError(f"cannot be read in the archive: {error}") from error
 
     def open(self, name: str) -> IO[bytes]:
         """The content as a stream, for a table of any size."""
+        if self._entries[name].flag_bits & ENCRYPTED:
+            raise UnreadableFileError("it is encrypted; unpack it with its password first")
         return self._zip.open(self._entries[name])
 
     def open_zip(self, name: str) -> ZipFiles:
         """A zip inside this zip, through a copy on disk, in which it can seek."""
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
         try:
-            with self.open(name) as packed:
+            with temporary_copy() as copy, self.open(name) as packed:
                 shutil.copyfileobj(packed, copy, 2**20)
         except UNREADABLE as error:
-            raise UserError(f"{self.path}: {name} cannot be read in the zip: {error}") from error
+            raise UserError(
+                f"{self.path}: {name} cannot be read in the archive: {error}"
+            ) from error
         return ZipFiles(self.path / name, copy)
 
 
@@ -174,10 +181,10 @@ def is_archive(path: Path) -> bool:
 
 def _open_tar(path: Path) -> ZipFiles:
     """The files in a tar, through a zip on disk, in which one can seek."""
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
     refused: dict[str, str] = {}
     try:
         with (
+            temporary_copy() as copy,
             tarfile.open(path) as tar,
             zipfile.ZipFile(copy, "w") as packed,
         ):
@@ -193,7 +200,7 @@ def _open_tar(path: Path) -> ZipFiles:
                 if content and shown != member.name:
                     refused[shown] = "is no name in UTF-8"
                 elif content and member.name in packed.NameToInfo:
-                    refused[shown] = "is in the tar twice"
+                    refused[shown] = "is in the archive twice"
                 elif content:
                     with packed.open(member.name, "w", force_zip64=True) as target:
                         shutil.copyfileobj(content, target, 2**20)
@@ -205,6 +212,18 @@ def _open_tar(path: Path) -> ZipFiles:
     files = ZipFiles(path, copy)
     files.refused |= refused
     return files
+
+
+@contextlib.contextmanager
+def temporary_copy() -> Iterator[IO[bytes]]:
+    """A file on disk that lives as long as it is in use; UserError if that disk is full."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - a zip still reads it
+    try:
+        yield copy
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(refusal(OSError(error.errno, "", tempfile.gettempdir()))) from error
 
 
 def escapes(name: str) -> bool:

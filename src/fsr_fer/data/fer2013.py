@@ -9,7 +9,6 @@ A table of pixels is read line by line, and becomes pictures in a temporary zip.
 """
 
 import io
-import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,7 @@ from PIL import Image
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.progress import progress
-from fsr_fer.data.archive import Files, ZipFiles
+from fsr_fer.data.archive import Files, ZipFiles, temporary_copy
 from fsr_fer.data.listing import Source, class_position, rows_of
 from fsr_fer.data.tables import cells, first_cells, lines, outermost
 from fsr_fer.data.votes import VOTES
@@ -200,8 +199,7 @@ def _read_pixels(source: Source, has_splits: bool, splits: dict[str, str]) -> se
     votes = _voted(files, vote_table) if vote_table else None
     positions = [class_position(name, source.class_names, None) for name in CLASSES]
     found, blank = set(), []
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the zip
-    with zipfile.ZipFile(copy, "w") as packed:
+    with temporary_copy() as copy, zipfile.ZipFile(copy, "w") as packed:
         for row, vote in _pairs(source, _rows(source, tables), votes):
             found.add(row.part)
             if min(row.pixels) == max(row.pixels):

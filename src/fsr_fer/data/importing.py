@@ -218,7 +218,7 @@ def _check_classes(source: Source, has_splits: bool, every_class: bool) -> None:
     splits_found = {face.split for face in source.faces}
     for split in ("train", "test"):
         if split not in splits_found:
-            allowed = "train and test with faces"
+            allowed = "train and test with faces, each person in one of them"
             if has_splits and splits_found == {"train"} and source.name in ("csv", "folder"):
                 allowed += "; --test-fraction 0.2 draws a test split"
             source.problem(source.table, "split", split, "has no faces", allowed)
