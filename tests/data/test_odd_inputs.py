@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.archive import UnreadableFileError
+from fsr_fer.data.archive import MAXIMUM_FILE_BYTES, UnreadableFileError
 from fsr_fer.data.settings import SourceName
 from fsr_fer.data.sources import open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
@@ -169,7 +169,9 @@ def test_numbers_are_classes_only_where_somebody_says_from_what_they_count(
     for split in ("train", "val", "test"):
         for number, name in enumerate(("angry", "happy", "sad")):  # another order than ours
             (class_folders / split / name).rename(class_folders / split / str(number))
-    assert found("folder", class_folders)[0] == "test/0/: label '0' is not a label"
+    first = open_source("folder", class_folders, CLASSES).problems[0]
+    assert str(first) == "test/0/: label '0' is not a label"
+    assert first.allowed == "happy, sad, angry; numbers with --numbered-from"
     target = tmp_path / "a/raw"
     notes = run_import("folder", class_folders, target, numbered_from=0).notes
     assert "0 = happy, 1 = sad, 2 = angry" in notes
@@ -184,6 +186,8 @@ def test_numbers_are_classes_only_where_somebody_says_from_what_they_count(
     run_import("csv", csv_folder, tmp_path / "b/raw", numbered_from=1)
     labels = [face.label for face in open_source("csv", tmp_path / "b/raw", CLASSES).faces]
     assert labels == [number % 3 for number in range(18)]
+    table.write_text(text.replace(",1,", ",happy,").replace(",2,", ",sad,"))
+    assert open_source("csv", csv_folder, ("happy", "sad", "3")).problems == []  # a class called 3
     table.write_text(text.replace("train1.png,2,", "train1.png,sad,"))
     with pytest.raises(UserError, match=r"labels\.csv:3: label 'sad' is a name where others are"):
         run_import("csv", csv_folder, tmp_path / "c/raw", numbered_from=1)
@@ -269,14 +273,22 @@ def test_who_is_on_a_picture_is_found_in_its_name(
         run_import("csv", csv_folder, tmp_path / "b/raw", subject_from="(.)")
 
 
-def test_a_pipe_and_a_device_are_no_pictures(class_folders: Path, csv_folder: Path) -> None:
-    """Reading them would never end."""
+def test_what_cannot_be_read_as_a_file_is_no_picture(class_folders: Path, csv_folder: Path) -> None:
+    """Reading a pipe or a device would never end."""
     folder = class_folders / "train" / CLASSES[0]
     os.mkfifo(folder / "pipe.png")
     (folder / "zeros.png").symlink_to("/dev/zero")
+    (folder / "gone.png").symlink_to("nowhere")
+    with open(folder / "huge.png", "wb") as file:
+        file.truncate(MAXIMUM_FILE_BYTES + 1)
     source = open_source("folder", class_folders, CLASSES)
-    for name in ("pipe", "zeros"):
-        with pytest.raises(UnreadableFileError, match="is no regular file"):
+    for name, message in (
+        ("pipe", "is no regular file"),
+        ("zeros", "is no regular file"),
+        ("gone", "cannot be read: No such file or directory"),
+        ("huge", "is far too large for a picture"),
+    ):
+        with pytest.raises(UnreadableFileError, match=message):
             source.pictures.read(f"train/{CLASSES[0]}/{name}.png")
     os.mkfifo(class_folders / "fer2013")
     with pytest.raises(UserError, match="nothing of FER2013 in it"):

@@ -69,7 +69,7 @@ class FolderFiles:
                     raise UnreadableFileError("is far too large for a picture")
                 return file.read()
         except OSError as error:
-            raise UnreadableFileError(f"cannot be read: {error.strerror or error}") from error
+            raise UnreadableFileError(f"cannot be read: {error.strerror}") from error
 
     def open(self, name: str) -> IO[bytes]:
         """The content as a stream, for a table of any size."""
