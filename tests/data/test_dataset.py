@@ -61,8 +61,9 @@ def test_broken_faces_are_listed_and_an_earlier_dataset_stays(
     before = (directory / "images.npy").read_bytes()
     for name in ("train1.png", "test1.png"):
         (csv_folder / "images" / name).write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"cannot be used: 2 problems, listed in .*train1\.png"):
-        build("csv", csv_folder, directory)
+    for duplicates in ("refuse", "drop"):
+        with pytest.raises(UserError, match=r"cannot be used: 2 problems, listed in .*train1\.png"):
+            build("csv", csv_folder, directory, duplicates=duplicates)
     listed = (tmp_path / "out/dataset-problems.csv").read_text().splitlines()
     files = [line.split(",")[0] for line in listed]
     assert files == ["file", "images/train1.png", "images/test1.png"]
@@ -81,6 +82,8 @@ def test_of_fewer_train_faces_each_class_keeps_its_share(csv_folder: Path, tmp_p
     assert len(whole.rows("test")) == len(three.rows("test")) == len(two.rows("test")) == 6
     left_out = json.loads((tmp_path / "two/left_out.json").read_text())
     assert left_out == {"beyond dataset.train_share": 6}
+    build("csv", csv_folder, tmp_path / "two")
+    assert not (tmp_path / "two/left_out.json").exists()
     with pytest.raises(UserError, match=r"18 problems, .* label 'happy' is not a label"):
         build("csv", csv_folder, tmp_path / "none", train_share=0.5, class_names=("a", "b"))
 

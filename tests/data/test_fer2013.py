@@ -318,6 +318,11 @@ def test_a_missing_test_part_is_said_or_replaced(tmp_path: Path) -> None:
     source = opened(place, test_part="PublicTest")
     assert Counter(face.split for face in source.faces) == {"train": 5, "test": 3}
     assert "PublicTest is the test part here" in source.notes[0]
+    summary = run_import("fer2013", place, tmp_path / "data/raw/two", test_part="PublicTest")
+    assert summary.faces == {"train": 5, "test": 3}
+    (place / "FER2013Train/fer0000003.png").write_text("a face without a majority")
+    with pytest.raises(UserError, match=r"1 problem, .*fer0000003\.png: file is not a picture"):
+        run_import("fer2013", place, tmp_path / "data/raw/one", test_part="PublicTest")
     train = write_pixels(tmp_path / "one/x", [row for row in ROWS if row.part == "Training"])
     for options in ({}, {"test_part": "PublicTest"}):  # which is not there either
         with pytest.raises(UserError, match=r", the test part; --test-fraction 0\.2 draws one"):
@@ -380,6 +385,10 @@ def test_an_import_keeps_what_another_rule_needs(tmp_path: Path) -> None:
     counts = {rule: len(opened(target, vote_rule=rule).faces) for rule in RULES}
     # strict loses 1 (4 votes of 10); plurality wins 3 (5 of 10) and 5 (one vote, 9 unknown).
     assert counts == {"ferplus": 11, "strict": 10, "plurality": 13}
+    built = {rule: build("fer2013", target, tmp_path / rule, votes=rule).ids for rule in RULES}
+    assert {rule: len(ids) for rule, ids in built.items()} == counts
+    strict = run_import("fer2013", place, tmp_path / "data/raw/strict", votes="strict")
+    assert sum(strict.faces.values()) == 10
     again = tmp_path / "data/raw/again"
     run_import("fer2013", target, again)
     assert (again / "labels.csv").read_bytes() == (target / "labels.csv").read_bytes()

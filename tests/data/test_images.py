@@ -42,6 +42,10 @@ def test_float_grey_is_read_from_0_to_1_and_refused_beyond() -> None:
     assert decoded[0, :, 1].tolist() == [0, 128, 255]
     with pytest.raises(PictureError, match=r"grey values from 0\.0 to 200\.0"):
         decode_picture(encoded(values * 200, "TIFF"))
+    with pytest.raises(PictureError, match=r"grey values from -1\.0 to 0\.0"):
+        decode_picture(encoded(values - 1, "TIFF"))
+    with pytest.raises(PictureError, match="not finite"):
+        decode_picture(encoded(values * np.float32(np.nan), "TIFF"))
 
 
 def test_cmyk_becomes_the_same_colours() -> None:
@@ -57,6 +61,10 @@ def test_transparent_pixels_are_put_on_white() -> None:
         values = np.zeros((1, 3, channels), np.uint8)
         values[0, :, -1] = (0, 128, 255)
         assert decode_picture(encoded(values))[0, :, 0].tolist() == [255, 127, 0]
+        tiff = encoded(values, "TIFF")
+        extra = (338).to_bytes(2, "little") + b"\3\0\1\0\0\0"  # ExtraSamples: 2, and of pixels
+        for content in (tiff, tiff.replace(extra + b"\2", extra + b"\1")):  # that are multiplied
+            assert decode_picture(content)[0, :, 0].tolist() == [255, 127, 0]
     picture = Image.new("P", (2, 1))
     picture.putpalette([10, 20, 30, 40, 50, 60])
     picture.putdata([0, 1])
@@ -71,6 +79,11 @@ def test_a_bmp_whose_fourth_byte_is_not_in_use() -> None:
     head += struct.pack("<4I 52x", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     decoded = decode_picture(head + values.tobytes())
     np.testing.assert_array_equal(decoded, values[..., 2::-1])
+    values[1:, :, 3] = 255  # now it is, and the first row transparent
+    decoded = decode_picture(head + values.tobytes())
+    np.testing.assert_array_equal(decoded[1:], values[1:, :, 2::-1])
+    assert (decoded[0] == 255).all()
+    assert (decode_picture(encoded(np.zeros((2, 2, 4), np.uint8))) == 255).all()
 
 
 def test_exif_orientation_is_applied(rgb: np.ndarray) -> None:
@@ -98,8 +111,10 @@ def test_other_entries_of_exif_do_not_matter(rgb: np.ndarray) -> None:
 
 
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
-    grey = Image.new("L", (64, 64), 90)
-    content = encoded(grey, "JPEG", progressive=True)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    # Its data hold bytes 0xFF that are no markers, and markers without a length.
+    content = encoded(noise, "JPEG", progressive=True, restart_marker_blocks=4)
+    assert {b"\xff\0", b"\xff\xd0"} <= {content[at : at + 2] for at in range(len(content))}
     last = content.rfind(b"\xff\xda")
     scan, before = content[last:-2], content.count(b"\xff\xda")
     for more, refused in ((MOST_SCANS - before, False), (MOST_SCANS - before + 1, True)):
@@ -107,7 +122,7 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
         with pytest.raises(PictureError, match="scans") if refused else nullcontext():
             assert decode_picture(longer).shape == (64, 64, 3)
     # What lies behind the picture, of a phone's video say, is none of its scans.
-    assert decode_picture(content + b"\xff\xda\0\2" * 99).shape == (64, 64, 3)
+    assert decode_picture(content + b"\0\2" + b"\xff\xda\0\2" * 99).shape == (64, 64, 3)
 
 
 def test_grey_levels_in_another_form_are_refused() -> None:

@@ -1,5 +1,6 @@
 """Every form of source, as folder and as zip, gives the same faces; the lists' faults are named."""
 
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data import sources
+from fsr_fer.data import archive, sources
 from fsr_fer.data.listing import Source, class_position, split_named
 from fsr_fer.data.sources import RAFDB_CLASSES, open_source
 from tests.data.raw_faces import CLASSES, edit_line, encoded, face_pixels, run_import, zip_of
@@ -259,7 +260,7 @@ def test_zip_entries_that_escape_are_problems(class_folders: Path) -> None:
     assert not set(names) & set(source.pictures.names)
 
 
-def test_a_damaged_entry_is_no_picture(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "faces.zip"
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("train/sad/1.png", encoded(face_pixels(1)))
@@ -269,12 +270,18 @@ def test_a_damaged_entry_is_no_picture(tmp_path: Path) -> None:
     source = open_source("folder", path, CLASSES)
     assert source.read("train/sad/1.png") is None
     assert source.problems[0].problem.startswith("cannot be read in the archive")
+    monkeypatch.setattr(archive, "MAXIMUM_FILE_BYTES", 99)
+    assert source.read("train/sad/1.png") is None
+    assert source.problems[1].problem == "is far too large for a picture"
 
 
 def test_places_without_faces_are_user_errors(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "faces.zip").write_bytes(b"this is no zip")
+    for name in ("faces.zip", "notes"):
+        (tmp_path / name).write_bytes(b"this is no zip")
+    os.mkfifo(tmp_path / "pipe.zip")
     places = {"nowhere": "does not exist", "empty": "is empty", "faces.zip": "is not a zip file"}
+    places |= dict.fromkeys(("notes", "pipe.zip"), "is neither a folder nor a zip or tar file")
     for place, message in places.items():
         with pytest.raises(UserError, match=message):
             open_source("folder", tmp_path / place, CLASSES)

@@ -23,6 +23,8 @@ def test_patches_are_pairs_by_imresize_and_never_of_the_held_out_picture() -> No
         assert pairs.full.shape == (5, 16, 16, 3)
         assert np.array_equal(pairs.small, imresize(pairs.full.numpy(), output_shape=(8, 8)))
         seen |= {int(n) for n in pairs.full[..., 0].unique()}
+        assert torch.equal(patches.draw(stream(number), 5).full, pairs.full)
+    assert [len(pairs.full) for pairs in patches.held_out(stream(1), 9)] == [9]
     assert len(held) == 1
     assert seen == {0, 1, 2} - held
 
@@ -39,7 +41,7 @@ def test_patches_lie_all_eight_ways() -> None:
 
 def test_pictures_that_are_too_small_are_told() -> None:
     with pytest.raises(UserError, match=r"^1 natural pictures are 90 pixels .* enlarged 3 times$"):
-        Patches(pictures((90, 95), (60, 60)), (3,), 30, seed=1)
+        Patches(pictures((90, 95), (60, 99)), (2, 3), 30, seed=1)
 
 
 def test_whole_faces_are_made_small_as_the_test_faces_are() -> None:
@@ -47,6 +49,7 @@ def test_whole_faces_are_made_small_as_the_test_faces_are() -> None:
     train, sides, mirrored = faces(20).images, set(), []
     for number in range(10):
         pairs = source.draw(stream(number), 3)
+        assert torch.equal(source.draw(stream(number), 3).small, pairs.small)
         for face in pairs.full.numpy():
             same, other = ((train == f).all(axis=(1, 2, 3)).any() for f in (face, face[:, ::-1]))
             assert same != other

@@ -199,7 +199,7 @@ def _open_tar(path: Path) -> ZipFiles:
                     continue
                 if content and shown != member.name:
                     refused[shown] = "is no name in UTF-8"
-                elif content and member.name in packed.NameToInfo:
+                elif member.name in packed.NameToInfo:
                     refused[shown] = "is in the archive twice"
                 elif content:
                     with packed.open(member.name, "w", force_zip64=True) as target:

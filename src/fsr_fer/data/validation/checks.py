@@ -113,7 +113,7 @@ def _add_pixel_columns(faces: pd.DataFrame, images: np.ndarray) -> None:
 
 def contrast(face: np.ndarray) -> float:
     """Standard deviation of a face's pixels, mean over its channels, in grey levels."""
-    return float(face.std(axis=(0, 1), dtype=np.float64).mean())
+    return float(face.std(axis=(0, 1)).mean())
 
 
 def _several(keys: pd.Series, values: pd.Series) -> pd.Series:
