@@ -32,7 +32,8 @@ def git_refusal(root: Path) -> str:
 def commit_of(root: Path, name: str) -> str:
     """The commit of a branch, tag or hash; empty if there is none."""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
-    return (git_bytes(root, *words) or b"").decode().strip()
+    commit = (git_bytes(root, *words) or b"").decode().strip()
+    return "" if commit.startswith("^") else commit  # ^main: all that is not in main
 
 
 def experiments(root: Path, name: str) -> dict[str, str]:
