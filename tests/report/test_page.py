@@ -87,6 +87,12 @@ def test_a_single_method_called_like_a_formula_is_reported_without_comparison(tm
     assert "Minus" not in text
 
 
+def test_cost_is_drawn_at_the_smallest_size_that_a_method_of_ours_has(tmp_path):
+    inputs = build_inputs(tmp_path, percent={"rcan": (90, 80, None)})
+    write(inputs, tmp_path)
+    assert "x2, 50 px" in (tmp_path / "page/cost.svg").read_text()
+
+
 def test_bytes_are_the_same_whatever_the_users_matplotlibrc(inputs, written, tmp_path):
     theirs = {"savefig.bbox": "tight", "lines.linewidth": 9, "axes.unicode_minus": False}
     with mpl.rc_context(theirs):

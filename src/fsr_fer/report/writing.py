@@ -19,8 +19,9 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
     # Bands of all would hide each other: those that all are compared with, and the best.
     banded = [*inputs.references, *scores.best(MEAN)[:1]]
     priced = {name: table[name] for name in inputs.operations}
-    last = inputs.scale_names[-1]
-    panels = [size for size in (MEAN, last) if any(size in row for row in priced.values())]
+    known = {size for row in priced.values() for size in row}
+    last = [size for size in inputs.sizes if size in known][-1]
+    panels = [size for size in (MEAN, last) if size in known]
     titles = {size: inputs.title(size) for size in (*inputs.sizes, MEAN)}
     pictures = {
         "accuracy.svg": accuracy_figure(table, {s: titles[s] for s in inputs.sizes}, banded),
