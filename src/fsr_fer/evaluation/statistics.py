@@ -81,7 +81,7 @@ def expected_calibration_error(
     The mean over equal-width bins of the confidence, each closed above, of |mean confidence -
     accuracy|, weighted by faces (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
     """
-    gaps = np.bincount(*_gaps(labels, predicted, confidence, bins), minlength=bins)
+    gaps = np.bincount(*_gaps(labels, predicted, confidence, bins))
     return 100.0 * float(np.abs(gaps).sum()) / labels.size
 
 
@@ -101,12 +101,12 @@ def calibration_interval(
     again. Percentiles mirrored at the sample's error (2 e - q) make up for it.
     """
     bin_of, gaps = _gaps(labels, predicted, confidence, bins)
-    gap = np.abs(np.bincount(bin_of, gaps, minlength=bins)).sum()
+    gap = np.abs(np.bincount(bin_of, gaps)).sum()
     generator = np.random.default_rng(seed)
     resampled = np.empty(resamples)
     for i in range(resamples):
         drawn = generator.integers(labels.size, size=labels.size)
-        resampled[i] = np.abs(np.bincount(bin_of[drawn], gaps[drawn], minlength=bins)).sum()
+        resampled[i] = np.abs(np.bincount(bin_of[drawn], gaps[drawn])).sum()
     low, high = _percentiles(100.0 * (2 * gap - resampled) / labels.size, level)
     return max(0.0, low), max(0.0, high)
 
