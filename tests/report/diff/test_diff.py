@@ -61,7 +61,7 @@ def test_a_param_and_what_it_did(based: Project, run: Run) -> None:
     assert code == 0
     assert "reweight.sigma: 1.5 → 2.0" in out
     assert "iterations" not in out
-    assert re.search(r"\* not noise +\+15\.0\* +\+7\.5\*\n", out)
+    assert re.search(r"not noise\* +\+15\.0\* +\+7\.5\*\n", out)
     assert "fsr_reweighted: mean +7.5 points, p < 0.001: more than noise; better at x8." in out
     value = as_json(run)
     cell = value["table"]["fsr_reweighted"]["x8"]
@@ -130,7 +130,7 @@ def test_markdown_for_a_pull_request_keeps_what_others_wrote_as_text(
     assert "| total accuracy, % | hr | x2 | x8 | mean |" in lines
     assert "| `bicubic` | 90.0 | 85.0 | 50.0 | 67.5 |" in lines
     changed_cells = "55.0<br>40.0<br>**-15.0** | 70.0<br>62.5<br>**-7.5**"
-    assert f"| `fsr_reweighted` | 90.0 | 85.0 | {changed_cells} |" in lines
+    assert f"| `fsr_reweighted`<br><br>**not noise** | 90.0 | 85.0 | {changed_cells} |" in lines
     assert "- `reweight.sigma: 1.5 → 2.0`" in lines
     assert "<details open><summary>Gate: failed</summary>" in lines
     theirs = [line for line in lines if "everyone" in line]

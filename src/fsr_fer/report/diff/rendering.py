@@ -23,8 +23,8 @@ def as_text(comparison: Comparison, reasons: Sequence[str] | None) -> str:
 def as_markdown(comparison: Comparison, reasons: Sequence[str] | None) -> str:
     """For a pull request. Its names must not become markup: sentences are code."""
     rows = [
-        [_code(row[0][0]), *("<br>".join(map(_bold, cell)) for cell in row[1:])]
-        for row in _rows(comparison)
+        ["<br>".join(map(_bold, cell)) for cell in ([_code(name[0]), *name[1:]], *cells)]
+        for name, *cells in _rows(comparison)
     ]
     lines = [f"### {_code(_title(comparison))}", "", _table(comparison, rows, "pipe"), ""]
     lines += [f"- {_code(line)}" for line in _verdict(comparison)]
@@ -55,7 +55,7 @@ def _rows(comparison: Comparison) -> Iterator[list[list[str]]]:
     """Rows of cells: lines of before, after and difference, or one number."""
     for name, cells in comparison.table.items():
         shown = [cells.get(column, Cell()) for column in comparison.columns]
-        title = [name, "", "* not noise"] if any(map(comparison.is_clear, shown)) else [name]
+        title = [name, "", "not noise*"] if any(map(comparison.is_clear, shown)) else [name]
         yield [title, *(_lines(comparison, cell) for cell in shown)]
 
 
