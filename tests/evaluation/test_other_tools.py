@@ -34,7 +34,7 @@ def named(table: PredictionTable) -> dict[str, list[str]]:
 
 
 def test_labels_in_any_order_and_spelling_of_class_and_size():
-    text = "Size,ID,label\n13,c/d,Happy\n\n100, b ,fearful\nX8,b,angry\nhr,c/d,anger\n,,\n"
+    text = "\ufeffSize, ID ,label\n13,c/d,Happy\n\n100, b ,fearful\nX8,b,angry\nhr,c/d,anger\n,,\n"
     table, notes = read(text)
     assert (table.ids, table.labels.tolist()) == (("b", "c/d"), [0, 2])
     assert named(table) == {"hr": ["fear", "anger"], "x8": ["anger", "happiness"]}
@@ -63,6 +63,8 @@ def test_of_equal_probabilities_the_first_class_counts():
     assert notes[0] == "rows whose probabilities do not add up to 100, scaled to it: 1"
     assert named(table) == {"hr": ["fear", "anger"]}
     assert table.confidence["hr"].tolist() == [0.5, 1.0]
+    _, notes = read("id,size,fear,anger\nb,hr,1,.01\nc/d,hr,0,1\n")  # rounded
+    assert "rows whose" not in notes[0]
 
 
 def test_two_sizes_of_the_same_width_go_by_their_scale():
@@ -77,8 +79,10 @@ GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
     ("text", "message"),
     [
         ("", "its first line is ''; expected id,size,label"),
+        ("x" * 1000, "its first line is 'x{80}'; expected"),
         ("id;size;label\nb;hr;fear\n", "its first line is 'id;size;label'; expected id,size,label"),
         ("id,size\nb,hr\n", "its first line is 'id,size'"),
+        ("id,label,x\nb,fear,1\n", "its first line is 'id,label,x'"),
         ("id,size,label\n", "no rows below its first line"),
         ("id,size,label,ID\nb,hr,fear,b\n", "column 'id' is there 2 times"),
         (GOOD + "b,x2\n", "line 4 has 2 cells, the first line 3"),
@@ -95,6 +99,8 @@ GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
         ("id,size,fear\nb,hr,1\nc/d,hr,nan\n", "line 3: fear is 'nan'"),
         ("id,size,fear\nb,hr,1\nc/d,hr,\n", "line 3: fear is ''"),
         ("id,size,fear,anger\nb,hr,.5,.5\nc/d,hr,3.2,.1\n", "line 3: the .* add up to 3.3"),
+        ("id,size,fear,anger\nb,hr,.9,.2\nc/d,hr,.5,.5\n", "line 2: the .* add up to 1.1;"),
+        ("id,size,fear\nb,hr,1\nc/d,hr,inf\n", "line 3: the .* add up to inf"),
         ("id,size,fear,anger\nb,hr,90,90\nc/d,hr,1,.1\n", "line 2: the .* add up to 180"),
         ("id,size,fear,anger\nb,hr,20,9\nc/d,hr,9,8\n", "line 2: the .* add up to 29"),
         ("id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n", "line 3: all probabilities are 0"),
@@ -131,8 +137,9 @@ def test_faces_are_written_in_their_own_pixels(tmp_path: Path):
     ]
     np.testing.assert_array_equal(Image.open(folder / "hr/b.png"), full[1])
     np.testing.assert_array_equal(Image.open(folder / "x8/c/d.png"), small[2])
-    with pytest.raises(UserError, match="faces is there already; name a new folder"):
-        write_faces(folder, MANIFEST, *files)
+    for there in (folder, folder / "faces.csv"):
+        with pytest.raises(UserError, match=f"{there} is there already; name a new folder"):
+            write_faces(there, MANIFEST, *files)
 
 
 LISTED = (

@@ -187,7 +187,7 @@ def _shares(
                 value = float(row[column])
             except ValueError:
                 value = np.nan
-            if not 0 <= value <= 105:
+            if not value >= 0:  # nan too
                 raise UserError(
                     f"line {line}: {column} is {row[column]!r}; expected a probability, 0 to 1 or "
                     "percent"
