@@ -49,6 +49,7 @@ def test_tables_come_back_with_confidence_in_three_decimals(tmp_path):
         (b"id,label,hr\na,neutral,neutral\nb,neutral\n", "no predictions"),
         (b"id,label,hr\na,neutral,anger\n", "classes ['anger'] are none of"),
         (b"\xff\xfe\x00id", "utf-8"),
+        (b'id,label,hr\na,"' + b"neutral\n" * 20000, "field larger than field limit"),
     ],
 )
 def test_bad_files_are_one_line(content, message):
