@@ -62,6 +62,9 @@ def test_what_is_measured_by_hand() -> None:
     assert result["mean_class_accuracy"] == 75.0
     assert result["recall"] == {"a": 100.0, "b": 50.0}
     assert (result["certain"], result["accuracy_of_certain"]) == (75.0, 66.67)
+    with_absent = measured(labels, shares, ("a", "b", "c"), uncertain_below=0.95)
+    assert with_absent["recall"] == result["recall"]
+    assert (with_absent["certain"], with_absent["accuracy_of_certain"]) == (0.0, None)
     # each face in a bin of its own: |0.9-1|, |0.7-0|, |0.8-1|, |0.55-1| over 4
     assert result["calibration_error"] == round(100 * (0.1 + 0.7 + 0.2 + 0.45) / 4, 2)
 

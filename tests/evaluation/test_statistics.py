@@ -142,6 +142,9 @@ def test_no_calibration_error_is_below_zero():
     # One of two right, both said with 0.5: the error is 0, a resample's 0 or 50.
     faces = np.zeros(2, np.int64), np.array([0, 1]), np.array([0.5, 0.5])
     assert calibration_interval(*faces, bins=1, **SETTINGS) == (0, 0)
+    # Of a thousand each half hardly any resample's error is 0: both bounds would be below.
+    many = (column.repeat(1000) for column in faces)
+    assert calibration_interval(*many, bins=1, **SETTINGS) == (0, 0)
 
 
 @pytest.mark.parametrize("excess", [0.03, 0.1])
