@@ -53,8 +53,8 @@ FULL_PERCENT = {  # correct at full size, x2, ..., x8, about
     "fsr_plain": (83, 82, 80, 78, 75, 72, 69, 65),
     "fsr_reweighted": (83, 82, 80, 78, 76, 72, 69, 66),
     "mixed_resolution": (84, 85, 84, 83, 82, 81, 80, 79),
-    "best": (85, 86, 85, 84, 83, 82, 82, 81),
-    "best_untied": (85, 85, 85, 84, 82, 82, 81, 80),
+    "orthogonal_updates": (85, 86, 85, 84, 83, 82, 82, 81),
+    "ensemble_distillation": (85, 85, 85, 84, 82, 82, 81, 80),
 }
 
 

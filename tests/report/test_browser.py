@@ -57,6 +57,8 @@ def test_first_screen_says_which_method_by_how_much_how_certain_at_what_cost(
         box = page.locator(selector).bounding_box()
         assert 0 <= box["x"] <= width - box["width"], selector
         assert 0 <= box["y"] <= height - box["height"], selector
+    hidden = "node => node.scrollWidth - node.clientWidth"
+    assert page.locator(".best").evaluate(hidden) == 0  # the last column is the cost
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])

@@ -6,6 +6,7 @@ The templates stand in templates/, one for each section.
 import base64
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,7 +20,7 @@ from fsr_fer.report.face_grids import ZOOM
 from fsr_fer.report.figures import style
 from fsr_fer.report.inputs import ReportInputs
 from fsr_fer.report.paper import SIZES, not_comparable, paper_rows
-from fsr_fer.report.scores import Scores
+from fsr_fer.report.scores import Scores, as_good
 
 
 def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, bytes]) -> str:
@@ -48,6 +49,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
     return environment.get_template("page.html").render(
         inputs=inputs,
         scores=scores,
+        as_good=partial(as_good, inputs),
         methods=list(inputs.methods),
         sizes=inputs.sizes,
         columns=[*inputs.sizes, MEAN],

@@ -77,21 +77,6 @@ class Scores:
         values = {name: row[size].value for name, row in table.items() if size in row}
         return [name for name, value in values.items() if value == max(values.values())]
 
-    def as_good(self, name: str, size: str) -> dict[str, Difference]:
-        """Leads of this method in total accuracy that may be chance, by the other method.
-
-        Only comparisons with a reference exist: with all methods if it is one, else with those.
-        """
-        others = {
-            reference: rows["total_accuracy"].get(name, {}).get(size)
-            for reference, rows in self.differences.items()
-        }
-        for other, row in self.differences.get(name, {}).get("total_accuracy", {}).items():
-            if cell := row.get(size):
-                low, high = -cell.high, -cell.low
-                others[other] = cell._replace(value=-cell.value, low=low, high=high)
-        return {other: d for other, d in others.items() if d is not None and not d.significant}
-
 
 def compute_scores(inputs: ReportInputs) -> Scores:
     """Every number of the report; only p-values depend on the other methods."""
@@ -136,6 +121,16 @@ def compute_scores(inputs: ReportInputs) -> Scores:
         agreement=agreement,
         agreement_ceiling=ceiling,
     )
+
+
+def as_good(inputs: ReportInputs, best: str) -> dict[str, Estimate]:
+    """The best method's leads over the others, on the mean over scales, that may be chance."""
+    leads = {
+        name: _estimate(inputs, MEAN, "total_accuracy", inputs.methods[best], other)
+        for name, other in inputs.methods.items()
+        if name != best and MEAN in common_sizes([other], inputs.scales)
+    }
+    return {name: lead for name, lead in leads.items() if lead.low <= 0}
 
 
 def _resampling(inputs: ReportInputs, size: str) -> dict[str, Any]:
