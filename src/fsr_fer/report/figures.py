@@ -5,7 +5,6 @@ filter, which replaces the figures' own legends.
 """
 
 import io
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,7 +27,6 @@ SETTINGS: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#e3e3e3",
     "legend.fontsize": 8,
-    "text.parse_math": False,  # a class called $\\foo$ is drawn as it is
 }
 
 
@@ -122,8 +120,5 @@ def _svg(figure: Figure) -> bytes:
     figure.axes[0].legend(loc="best").set_gid("legend")
     content = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with warnings.catch_warnings():
-        # The browser draws the letters, in whatever font has them.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(content, format="svg", metadata=nothing)
+    figure.savefig(content, format="svg", metadata=nothing)
     return content.getvalue()
