@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test studies bench environment
+.PHONY: repro test studies bench environment moved
 
 repro: environment
 	@$(WITH_VENV) fsr-fer repro
@@ -37,11 +37,17 @@ environment:
 	  $(PYTHON) -c '$(WAIT)' $(MAKE) --silent $(READY)
 
 # The virtual environment follows pyproject.toml and constraints.txt; installing compiles the kernel.
-# Python compiles modules when they are first imported, which few of the packages' ever are.
+# Python compiles modules when they are first imported, which few of the packages' ever are. Scripts in
+# it name its folder: one that was moved or copied with the project is made anew.
+ifneq "$(shell cat $(READY) 2>/dev/null)" "$(CURDIR)"
+$(READY): moved
+endif
+moved:
+	@test ! -s $(READY) || rm -rf .venv
 $(READY): pyproject.toml constraints.txt src/fsr_fer/resize/kernel.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "installing the pinned packages into .venv (a few minutes, once)"
 	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	@pwd -P > $@

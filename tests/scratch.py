@@ -73,6 +73,7 @@ class Scratch:
         """Another clone in the same state, with a home of its own."""
         shutil.copytree(self.root, root / "fsr-fer", symlinks=True)
         shutil.copytree(self.home, root / "home")
+        is_ready(root / "fsr-fer")
         return Scratch(root / "fsr-fer", root / "home")
 
     def edit(self, instruction: str, text: str) -> None:
@@ -168,7 +169,12 @@ def _lend_the_environment(root: Path, python: Path) -> None:
     for name in ("lib", "pyvenv.cfg"):
         if (Path(sys.prefix) / name).exists():
             (root / ".venv" / name).symlink_to(Path(sys.prefix) / name)
-    (root / ".venv/ready").touch()
+    is_ready(root)
+
+
+def is_ready(root: Path) -> None:
+    """Tell `make` that the environment is that of this folder and installed."""
+    (root / ".venv/ready").write_text(f"{root.resolve()}\n")
 
 
 def lend_faces(raw: Path, root: Path) -> None:

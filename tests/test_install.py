@@ -114,3 +114,20 @@ def test_the_service_says_what_it_needs(binaries: Path) -> None:
     done = subprocess.run([binaries / "fsr-fer", "serve"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "fsr-fer: starlette is not installed: pip install 'fsr-fer[serve]'\n"
+
+
+def test_an_environment_that_was_moved_with_its_folder_is_made_anew(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    ready = tmp_path / ".venv/ready"
+    for name in ("pyproject.toml", "constraints.txt", "src/fsr_fer/resize/kernel.c", ".venv/ready"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def commands() -> str:
+        words = ("make", "--dry-run", ".venv/ready")
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).stdout
+
+    ready.write_text(f"{tmp_path.resolve()}\n")
+    assert "up to date" in commands()
+    ready.write_text("/before/it/was/moved\n")
+    assert "rm -rf .venv" in commands()
