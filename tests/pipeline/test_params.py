@@ -152,7 +152,7 @@ def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> 
 
 
 def test_yaml_is_that_of_version_1_2() -> None:
-    assert parse_yaml(b"a: [0666, 2e-4, yes]  # <<: too", "") == {"a": [666, 2e-4, "yes"]}
+    assert parse_yaml(b"a: [0666, 2e-4, yes]  # <<: *too", "") == {"a": [666, 2e-4, "yes"]}
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,9 @@ def test_yaml_is_that_of_version_1_2() -> None:
         ("seed: 1\n<<<<<<< HEAD\n", "line 2: a merge left conflict markers"),
         ("=======\nseed: 2\n>>>>>>> main\n", "line 1: a merge left conflict markers"),
         ("seed: 2\n>>>>>>> main\n", "line 2: a merge left conflict markers"),
-        ("a: &x {b: 1}\nc:\n  <<: *x\n", "line 3: merge keys"),
-        ("a: &x {b: 1}\nc: {<<: *x}\n", "line 2: merge keys"),
+        ("a: &x {b: 1}\nc:\n  <<: *x\n", "line 3: no merge keys"),
+        ("a: &x {b: 1}\nc: {<<: *x}\n", "line 2: no merge keys"),
+        ("a: &x {b: 1}\nc: *x\n", "line 2: no merge keys .* or aliases"),
         ("a: 2020-13-01\n", "cannot be read: month must be in 1..12"),
         (f"a: {'1' * 5000}\n", "cannot be read: Exceeds the limit"),
         ("a: !!bool maybe\n", "cannot be read: 'maybe'"),

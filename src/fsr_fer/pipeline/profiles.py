@@ -39,10 +39,13 @@ def parse_yaml(content: bytes, name: str) -> Values:
     try:
         text = content.decode("utf-8")
         for number, line in enumerate(text.splitlines(), 1):
-            if re.match(r"(<{7}|={7}|>{7})( |$)", line):
+            if re.match("<{7}|={7}|>{7}", line):
                 raise UserError(f"{name}: line {number}: a merge left conflict markers; resolve it")
-            if re.match(r"[^#]*<<\s*:", line):  # `dvc exp run -S` would lose what they bring
-                raise UserError(f"{name}: line {number}: merge keys (<<) are not read")
+            # `dvc exp run -S` would lose what one brings, or change what the other names as well.
+            if re.match(r"[^#]*(<<\s*:|:\s+\*)", line):
+                raise UserError(
+                    f"{name}: line {number}: no merge keys (<<) or aliases (*) are read"
+                )
         values = YAML(typ="safe").load(text)
         _require_text_keys(values, name)
     except MarkedYAMLError as error:
