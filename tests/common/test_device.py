@@ -38,3 +38,9 @@ def test_a_device_that_is_not_here_is_called_as_the_user_did(
     monkeypatch.setenv(VARIABLE, name)
     with pytest.raises(UserError, match=rf"^FSR_FER_DEVICE={name} cannot be used here"):
         choose_device()
+
+
+def test_a_typo_in_the_arithmetic_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSR_FER_ARITHMETIC", "nativ")
+    with pytest.raises(UserError, match=r"^FSR_FER_ARITHMETIC=nativ is unknown; use native or"):
+        choose_device("cpu")

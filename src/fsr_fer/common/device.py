@@ -15,11 +15,11 @@ def choose_device(name: str | None = None) -> torch.device:
     Without ``name``, FSR_FER_DEVICE decides, or auto. Of several processes of torchrun each takes a
     GPU of its own, unless one is named by number. On a GPU this also makes torch's kernels
     deterministic (the CPU's are anyway) and turns TF32 off, which is too coarse for the smallest
-    eigenvalues.
-
-    Raises:
-        UserError: the name is unknown or this machine has no such device.
+    eigenvalues. UserError if the name is unknown, this machine has no such device, or
+    FSR_FER_ARITHMETIC is unknown.
     """
+    if (arithmetic := os.environ.get("FSR_FER_ARITHMETIC", "")) not in ("", "pinned", "native"):
+        raise UserError(f"FSR_FER_ARITHMETIC={arithmetic} is unknown; use native or leave it out")
     said = f"device {name}"
     if name is None:
         name = os.environ.get(VARIABLE, "auto")
