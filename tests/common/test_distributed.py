@@ -28,7 +28,7 @@ fsr_fer.pipeline.run_stage.run_script(main)
 def test_one_mistake_ends_all_and_is_told(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(MISTAKE)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*launcher, "--nproc-per-node=2", "script.py"]
+    command = [*launcher, "--nproc-per-node=2", "--log-dir=logs", "script.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert result.stderr.count("error: this went wrong\n") == 1

@@ -152,7 +152,8 @@ def test_every_run_is_recorded_with_all_declared_outputs(finished: Path) -> None
 
 def torchrun(folder: Path, script: str, *arguments: str) -> None:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    result = run_python(folder, *launcher, "-m", f"stages.{script}", *arguments)
+    words = ["--log-dir=logs", "-m", f"stages.{script}", *arguments]
+    result = run_python(folder, *launcher, *words)
     assert result.returncode == 0, result.stderr
     assert not list((folder / ".ckpt").rglob("*.safetensors"))
 

@@ -1,6 +1,7 @@
 """The recipe of docs/predict.md for several machines, with two workers on this one."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,10 @@ def test_two_workers_give_the_rows_of_one_process(here: Path) -> None:
     paths = [f"{number % 5}.png" for number in range(220)]  # three tasks; 4.png is not there
     (here / "list.txt").write_text("\ufeff" + "\n".join(paths).replace("\n", "\n \n", 3))
     command = [sys.executable, "cluster.py", "list.txt"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    environment = os.environ | {"TMPDIR": str(here)}  # where dask leaves a folder
+    out = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment
+    ).stdout
     expected = [face.to_dict() for face in load().predict(paths)]
     assert [json.loads(line) for line in out.splitlines()] == expected
     assert expected[4]["status"] == "unreadable"

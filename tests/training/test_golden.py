@@ -24,8 +24,9 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shared")
     part_of_fsr(folder / "fsr by one", 2)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher += ["--nproc-per-node=2", f"--log-dir={folder / 'logs'}"]
     done = subprocess.run(
-        [*launcher, "--nproc-per-node=2", "-m", "tests.training.shared_batches", str(folder)],
+        [*launcher, "-m", "tests.training.shared_batches", str(folder)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
