@@ -59,6 +59,17 @@ def test_what_reads_the_same_outputs_again_is_not_started(
     shell(pipeline, "dvc", "status", "-q")  # exit code 1 if anything had changed
 
 
+def test_a_clone_with_the_cache_runs_nothing(
+    pipeline: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Of a stage with such an output DVC keeps no run.
+    edit(pipeline, "dvc.yaml", "report']\n    metrics: [", "report', ")
+    shell(pipeline, "git", "clean", "-fdxq", "data", "models")
+    reproduce(Path(), jobs=2)
+    assert capfd.readouterr().out.endswith("Data and pipelines are up to date.\n")
+    assert Path("data/tiny/report/index.html").is_file()
+
+
 @pytest.mark.parametrize(
     ("profile", "said"),
     [

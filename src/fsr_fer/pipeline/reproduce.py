@@ -147,6 +147,10 @@ def _changed(root: Path) -> set[str]:
 
     try:
         with Repo(str(root)) as repo:
+            outs = [out for out in repo.index.outs if out.hash_info and out.use_cache]
+            # Although the cache has it all, DVC would run stages again whose metrics Git keeps.
+            if missing := [out.fs_path for out in outs if not out.exists]:
+                repo.checkout(missing, allow_missing=True)
             return set(repo.status())
     except DvcException as error:
         raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
