@@ -77,7 +77,7 @@ def _model(
         values = graph.add("Conv", values, extractor.grey[None])
     if settings.input_pixels != FULL_SIZE:
         values = graph.add("MatMul", extractor.shrink, values)
-        values = graph.add("MatMul", values, extractor.shrink.mT.contiguous())
+        values = graph.add("MatMul", values, extractor.shrink.mT)
     for number, (conv, norm) in enumerate(zip(extractor.convs, extractor.norms, strict=True), 1):
         weight, shift = folded(conv, norm)
         made = graph.add("Conv", values, weight, shift, pads=[1, 1, 1, 1])

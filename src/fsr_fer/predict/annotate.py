@@ -24,7 +24,7 @@ GREEN, ORANGE, RED = (0, 150, 60), (215, 120, 0), (200, 30, 30)
 def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     """Draw the predictions of a picture, uint8 RGB [H, W, 3]: its boxes, and a line for each."""
     height, width, _ = rgb.shape
-    smallest = min((row.pixels for row in rows if row.pixels and row.label), default=height)
+    smallest = min((row.pixels for row in rows if row.pixels), default=height)
     factor = max(1.0, min(SMALLEST_DRAWN / smallest, LARGEST_DRAWN / max(height, width)))
     factor = min(factor, LONGEST_DRAWN / max(height, width))
     drawn_width, drawn_height = (max(1, round(side * factor)) for side in (width, height))
