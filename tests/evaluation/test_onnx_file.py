@@ -58,7 +58,7 @@ def test_onnxruntime_gives_what_torch_gives(settings: dict[str, object], tmp_pat
 
     faces = torch.randint(0, 256, (5, 100, 100, 3), dtype=torch.uint8)
     faces[4] = 77  # blank: the least deviation
-    sides = [100, 30, 13, 8, 4]  # the first as 60 and the last as 8: calibrated were 60 to 8
+    sides = [100, 30, 12.7, 8, 4]  # the first as 60 and the last as 8: calibrated were 60 to 8
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     inputs = {"faces": faces.numpy(), "pixels": np.array(sides, np.float32)}
     shares, embedding = session.run(["probabilities", "embedding"], inputs)

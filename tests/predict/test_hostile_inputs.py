@@ -1,11 +1,14 @@
 """What may lie in a folder of pictures: a row each, the others read, never a traceback."""
 
+import errno
 import os
 import socket
 import zlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fsr_fer.predict.model import load
@@ -182,6 +185,23 @@ def test_any_name_is_one_row(here: Path, predict: Predict) -> None:
             assert (here / file_name).read_bytes().count(b"\n") == 2, source
 
 
+def test_what_this_machine_does_not_let_us_read_has_a_row(
+    here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(here / "in/a.png", RED)
+    denied = Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    for name, error, message in (
+        ("decode_picture", Mock(side_effect=MemoryError), "is too large for this machine's memory"),
+        ("open", denied, "cannot be read: Permission denied"),
+    ):
+        monkeypatch.setattr(f"fsr_fer.predict.pictures.{name}", error, raising=False)
+        (row,) = json_rows(predict, "in/a.png")
+        assert (row["status"], row["message"]) == ("unreadable", message)
+    monkeypatch.setattr("fsr_fer.predict.sources.os.scandir", denied)
+    (row,) = json_rows(predict, "in")
+    assert (row["source"], row["message"]) == ("in", "cannot be read: Permission denied")
+
+
 def test_photographs_that_cannot_be_read_have_a_row_in_a_folder(
     here: Path, predict: Predict
 ) -> None:
@@ -258,6 +278,7 @@ def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
     rows = json_rows(predict, "--boxes", "boxes.jsonl")
     expected = ["ok"] + ["unreadable"] * 7 + ["bad_box"] * 9 + ["unreadable"] * 2 + ["ok"] * 2
     assert [row["status"] for row in rows] == expected
+    assert rows[8]["box"] == dict.fromkeys(("x", "y", "width", "height"))  # JSON knows no NaN
 
 
 def test_a_list_of_any_bytes_loses_no_line(here: Path, predict: Predict) -> None:

@@ -66,6 +66,8 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
     for wrong in ([(30, 40, 20, 20)], [[(30, 40)]], [3], [[keyed]], [["1234"]]):
         with pytest.raises(ValueError, match="boxes of source 1 are"):
             list(model.predict("scene.png", boxes=wrong, box_form="xywh"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="or of the path of a video"):
+        list(model.predict(b"", boxes=[{0: []}], box_form="xywh"))
     with pytest.raises(ValueError, match="boxes end after 1, sources go on"):
         list(model.predict(["scene.png"] * 2, boxes=corners, box_form="xyxy"))
     with pytest.raises(ValueError, match="sources end after 1, boxes go on"):
@@ -170,10 +172,12 @@ def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
     assert next(model.predict([array], channels="bgr")).label == "blue"
     (face,) = model.predict(array[:, :, 0], channels="gray")
     assert face.probability == pytest.approx(1 / 3)
+    assert next(model.predict(np.matrix(array[:, :, 0]), channels="gray")).pixels == 20
     for wrong, channels, error in (
         (array, None, ValueError),
         (array, "gray", ValueError),
         (array[:, :, :2], "rgb", ValueError),
+        (array[:, :, :, None], "rgb", ValueError),
         (array[:0], "rgb", ValueError),
         (array / 255, "rgb", TypeError),
     ):
@@ -245,6 +249,12 @@ def test_the_same_bits_in_every_batch_and_beside_another_thread() -> None:
         ({"class_names": ["a", "b"]}, "2 class_names for 3"),
         ({"class_names": ["a", "a", "b"]}, "different names"),
         ({"class_names": ["a", "b\n", "c"]}, "different names"),
+        ({"class_names": ["a"]}, "two or more"),
+        ({"class_names": ["", "b", "c"]}, "different names"),
+        ({"class_names": [1, 2, 3]}, "different names"),
+        ({"uncertain_below": 1.1}, "from 0 to 1"),
+        ({"smallest_pixels": 0}, "smallest_pixels must be 1 or more"),
+        ({"expected_accuracy": {"pixels": [10, 10], "accuracy": [0.5, 0.9]}}, "rising"),
         ({"smallest_pixels": "few"}, "few"),
         ({"expected_accuracy": {"pixels": [20, 10], "accuracy": [0.5, 0.9]}}, "rising"),
         ({"expected_accuracy": {"pixels": [10], "accuracy": []}}, "rising"),
