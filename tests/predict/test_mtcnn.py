@@ -8,6 +8,7 @@ from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict import mtcnn
 from fsr_fer.predict.detector import Detection
 from fsr_fer.predict.results import Box
+from tests import ROOT
 
 
 def test_sizes_begin_where_the_smallest_face_has_12_pixels() -> None:
@@ -82,6 +83,32 @@ def test_drawn_faces_are_found_and_noise_is_not(crowd: np.ndarray) -> None:
     (large,) = mtcnn.shipped().detect(crowd, 60)
     assert near(large, Box(30, 70, 100, 100))
     assert mtcnn.shipped().detect(crowd[180:], 20) == []
+
+
+@pytest.fixture(scope="module")
+def photograph() -> Image.Image:
+    return Image.open(ROOT / "docs/images/astronaut.jpg").convert("RGB")
+
+
+def test_the_face_of_a_photograph_is_where_the_readme_has_it(photograph: Image.Image) -> None:
+    for first, box in (
+        (0, (82.9, 54.7, 98.1, 123.6)),
+        (110, (-18.2, 51.5, 90, 128)),  # the left half of the face is outside
+    ):
+        (found,) = mtcnn.shipped().detect(np.asarray(photograph)[:, first:], 10)
+        assert found.box == pytest.approx(box, abs=1)
+
+
+def test_small_faces_are_found_in_all_tiles_and_across_their_edges(
+    photograph: Image.Image,
+) -> None:
+    small, rgb = photograph.resize((60, 60)), np.full((600, 700, 3), 120, np.uint8)
+    places = [(x, y) for x in (0, 200, 400, 640) for y in (0, 200, 400, 540)]
+    for x, y in places:
+        rgb[y : y + 60, x : x + 60] = small
+    found = mtcnn.shipped().detect(rgb, 20)  # at 420 x 360: two tiles by two
+    corners = [(one.box.x - 17, one.box.y - 11) for one in found]  # 17, 11: of the face in each
+    assert sorted((20 * round(x / 20), 20 * round(y / 20)) for x, y in corners) == places
 
 
 def test_a_search_ends_with_what_its_check_raises(crowd: np.ndarray) -> None:

@@ -187,7 +187,7 @@ def _crop(picture: Image.Image, box: np.ndarray, side: int) -> np.ndarray:
     left, top = np.floor(box[:2]).astype(int).tolist()
     right, bottom = np.ceil(box[2:]).astype(int).tolist()
     if left < 0 or top < 0 or right > picture.width or bottom > picture.height:
-        picture = picture.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+        picture = picture.crop((left, top, right, bottom))
         box = box - [left, top, left, top]
     size, within = (side, side), tuple(box.tolist())
     return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, within))
