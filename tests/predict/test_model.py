@@ -172,7 +172,7 @@ def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
     assert next(model.predict([array], channels="bgr")).label == "blue"
     (face,) = model.predict(array[:, :, 0], channels="gray")
     assert face.probability == pytest.approx(1 / 3)
-    assert next(model.predict(np.matrix(array[:, :, 0]), channels="gray")).pixels == 20
+    assert next(model.predict(np.ma.array(array[:, :, 0]), channels="gray")).pixels == 20
     for wrong, channels, error in (
         (array, None, ValueError),
         (array, "gray", ValueError),

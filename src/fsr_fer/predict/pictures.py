@@ -83,7 +83,7 @@ def rgb_of(array: np.ndarray, channels: Channels | None, name: str) -> np.ndarra
         TypeError: the array is not uint8.
         ValueError: ``channels`` is not said, or the shape is another.
     """
-    array = np.asarray(array)  # a matrix stays two-dimensional, whatever is done with it
+    array = np.asarray(array)  # neither a matrix nor a masked array
     if array.dtype != np.uint8:
         raise TypeError(f"{name} has dtype {array.dtype}; expected uint8, 0 to 255")
     if channels not in ("rgb", "bgr", "gray"):
