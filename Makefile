@@ -2,7 +2,10 @@
 # and make are enough. Both are quick when there is nothing to do.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/ready
+# What is installed, as pyproject.toml names it: tests need more than the pipeline.
+EXTRA := pipeline
+test bench: EXTRA := dev
+READY = .venv/ready-$(EXTRA)
 WITH_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: repro test studies bench environment moved
@@ -33,8 +36,8 @@ WAIT := import fcntl, os, sys; \
   fcntl.flock(makefile, fcntl.LOCK_EX); os.execvp(sys.argv[1], sys.argv[1:])
 
 environment:
-	@$(MAKE) --silent --question $(READY) 2>/dev/null || \
-	  $(PYTHON) -c '$(WAIT)' $(MAKE) --silent $(READY)
+	@$(MAKE) --silent --question EXTRA=$(EXTRA) $(READY) 2>/dev/null || \
+	  $(PYTHON) -c '$(WAIT)' $(MAKE) --silent EXTRA=$(EXTRA) $(READY)
 
 # The virtual environment follows pyproject.toml and constraints.txt; installing compiles the kernel.
 # Python compiles modules when they are first imported, which few of the packages' ever are. Scripts in
@@ -49,5 +52,5 @@ $(READY): pyproject.toml constraints.txt src/fsr_fer/resize/kernel.c
 	  { echo "error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "installing the pinned packages into .venv (a few minutes, once)"
-	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c constraints.txt -e '.[$(EXTRA)]'
 	@pwd -P > $@

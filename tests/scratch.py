@@ -174,7 +174,8 @@ def _lend_the_environment(root: Path, python: Path) -> None:
 
 def is_ready(root: Path) -> None:
     """Tell `make` that the environment is that of this folder and installed."""
-    (root / ".venv/ready").write_text(f"{root.resolve()}\n")
+    for extra in ("pipeline", "dev"):
+        (root / f".venv/ready-{extra}").write_text(f"{root.resolve()}\n")
 
 
 def lend_faces(raw: Path, root: Path) -> None:

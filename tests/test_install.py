@@ -97,6 +97,8 @@ def test_the_wheel_and_what_it_declares_predict(binaries: Path, tmp_path: Path) 
     out = subprocess.check_output([*command[:4], "clip.mp4"], cwd=tmp_path, text=True)
     assert out.count("\n") == 2
     assert "unreadable: is a video; what reads it: pip install 'fsr-fer[video]'" in out
+    said = subprocess.check_output([*command[:2], "red.png"], cwd=tmp_path, text=True)
+    assert said.splitlines()[1].split()[:2] == ["red.png", "20"]  # with the shipped model
     program = "from fsr_fer.resize import kernel; print(kernel.library() is not None)"
     out = subprocess.check_output([binaries / "python", "-c", program], text=True)
     assert out == "True\n" or not shutil.which("cc")
@@ -118,16 +120,22 @@ def test_the_service_says_what_it_needs(binaries: Path) -> None:
 
 def test_an_environment_that_was_moved_with_its_folder_is_made_anew(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    ready = tmp_path / ".venv/ready"
-    for name in ("pyproject.toml", "constraints.txt", "src/fsr_fer/resize/kernel.c", ".venv/ready"):
+    ready = tmp_path / ".venv/ready-pipeline"
+    sources = ("pyproject.toml", "constraints.txt", "src/fsr_fer/resize/kernel.c")
+    for name in (*sources, ".venv/ready-pipeline"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
 
     def commands() -> str:
-        words = ("make", "--dry-run", ".venv/ready")
+        words = ("make", "--dry-run", ".venv/ready-pipeline")
         return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).stdout
 
     ready.write_text(f"{tmp_path.resolve()}\n")
     assert "up to date" in commands()
     ready.write_text("/before/it/was/moved\n")
     assert "rm -rf .venv" in commands()
+    assert "-e '.[pipeline]'" in commands()
+    words = ("make", "--dry-run", "EXTRA=dev", ".venv/ready-dev")
+    assert (
+        "-e '.[dev]'" in subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).stdout
+    )
