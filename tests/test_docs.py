@@ -130,6 +130,32 @@ def test_the_index_names_every_page() -> None:
     assert set(PAGES) - {readme} <= listed
 
 
+@pytest.mark.parametrize(
+    "place", ["README.md", "docs/model-card.md", "src/fsr_fer/serve/page", "predict", "serve"]
+)
+def test_what_predictions_are_and_are_not_for_is_said_wherever_they_are_made(place: str) -> None:
+    path = ROOT / place
+    if path.is_file():
+        text = path.read_text()
+    elif path.is_dir():
+        text = (path / "index.html").read_text() + (path / "page.js").read_text()
+    else:
+        commands: dict[str, Any] = vars(typer.main.get_command(cli.app))["commands"]
+        text = commands[place].help or ""
+    text = re.sub(r"[\s*]+", " ", text)
+    said = [
+        "annotators named it( in a picture)?[,:] not what somebody feels",
+        "research and teaching",
+        "not for workplaces, schools, hiring, policing, borders or health",
+        r"2024/1689, art\. 5\(1\)\(f\)",
+        "whoever deploys (it|this|the model)",
+    ]
+    if place != "serve":  # whose page says it
+        said += ["model.card", "weights:|licence of the weights"]
+    for words in said:
+        assert re.search(words, text, re.IGNORECASE), words
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_commands_and_options_of_ours_exist(page: Path) -> None:
     commands: dict[str, Any] = vars(typer.main.get_command(cli.app))["commands"]

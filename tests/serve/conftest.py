@@ -18,9 +18,14 @@ from tests.serve.client import Client
 
 
 @contextmanager
-def serving(model: Model, comparison: Any = None, **limits: Any) -> Iterator[Client]:
+def serving(
+    model: Model, comparison: Any = None, model_card: bytes | None = None, **limits: Any
+) -> Iterator[Client]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = server_of(build_app(model, limits=Limits(**limits), comparison=comparison))
+        app = build_app(
+            model, limits=Limits(**limits), comparison=comparison, model_card=model_card
+        )
+        server = server_of(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

@@ -85,14 +85,35 @@ def test_the_plain_network_stands_beside_the_model_where_it_was_measured(
     comparison = {"pixels": [13, 23, 100], "model": [0.5, 0.7, 0.8], "plain": [0.2, 0.6, 0.7]}
     with serving(load(model_file), comparison) as one:
         page = open_page(port=one.port)
-        wait_for(page, "#comparison", "Of those from FER+: 80, a plain network 70.")
+        wait_for(
+            page,
+            "#comparison",
+            "FER+ it predicts 80; a network trained on full-size faces alone 70.",
+        )
         page.locator("#size").fill("18")  # in the middle between 13 and 23
-        wait_for(page, "#comparison", "Of those from FER+: 60, a plain network 40.")
+        wait_for(
+            page,
+            "#comparison",
+            "FER+ it predicts 60; a network trained on full-size faces alone 40.",
+        )
         assert page.locator("#grey").is_visible()
         assert page.locator("#curve .plain").count() == 1
         page.locator("#size").fill("12")
         wait_for(page, "#pixels", "12 pixels")
-        page.locator("#comparison", has_not_text="plain").wait_for(state="attached")
+        page.locator("#comparison", has_not_text="alone").wait_for(state="attached")
+
+
+def test_the_page_leads_to_the_model_card_and_says_where_pictures_go(
+    open_page, model_file: Path
+) -> None:
+    page = open_page()
+    assert page.locator("#privacy").inner_text().startswith("Nothing leaves this machine")
+    assert page.locator("footer a").count() == 0  # the card is the shipped model's
+    assert page.locator("#licence").inner_text() == "Licence of the weights: MIT."
+    with serving(load(model_file), model_card=b"# Model card: colours") as one:
+        page = open_page(port=one.port)
+        page.locator("footer a").click()
+        wait_for(page, "body", "# Model card: colours")
 
 
 def test_nothing_is_said_of_an_accuracy_that_was_not_measured(open_page, model_file: Path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from fsr_fer.common import arithmetic
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.output import ESCAPES, Done, Format, Lines, Place, as_recorded, read_done
 from fsr_fer.predict.results import SMALLEST_FACE, BoxForm, Faces, Prediction
@@ -129,6 +130,8 @@ def predict_command(
 
     Weights: for research and teaching only, not cleared for commercial use.
     """  # noqa: D301
+    if model:  # torch may run it, in the arithmetic of the pipeline
+        arithmetic.pin()
     from fsr_fer.predict.model import Choices, load
     from fsr_fer.predict.videos import EVERY, with_frames
 
