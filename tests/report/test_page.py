@@ -200,6 +200,18 @@ def test_answer_names_all_that_are_equally_good(tmp_path):
     assert [signed(value) for value in (-0.0, 0.0, -2.04)] == ["+0.0", "+0.0", "−2.0"]
 
 
+def test_why_the_generator_loses_is_said_where_it_does(tmp_path):
+    models = {"fsr_plain": "fsr/plain", "mixed_resolution": "finetune/mixed_resolution"}
+    for generator, loses in ((80, True), (95, False)):
+        percent = {"bicubic": (90, 80, 50), "fsr_plain": (90, generator, generator)}
+        percent["mixed_resolution"] = (90, 95, 95)
+        settings = {"methods": {name: {"model": model} for name, model in models.items()}}
+        inputs = build_inputs(tmp_path, percent=percent, settings=settings)
+        text = Collector(write(inputs, tmp_path).page).text
+        said = "fsr_plain: less accurate on the mean of x2–x8 than mixed_resolution. The classifier"
+        assert (said in text) == loses
+
+
 def test_every_number_says_the_command_that_traces_it(written, written_full):
     for run, file in ((written, "accuracy"), (written_full, "mean_class_accuracy")):
         for method, columns in run.numbers(file).items():

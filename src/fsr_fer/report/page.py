@@ -50,6 +50,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         inputs=inputs,
         scores=scores,
         as_good=partial(as_good, inputs),
+        losing=losing_generators(inputs, scores),
         methods=list(inputs.methods),
         sizes=inputs.sizes,
         columns=[*inputs.sizes, MEAN],
@@ -72,6 +73,20 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         inline_svg=inline_svg,
         inline_png=inline_png,
     )
+
+
+def losing_generators(inputs: ReportInputs, scores: Scores) -> dict[str, list[str]]:
+    """By reference that is trained on faces of all sizes: the generators with a lower mean."""
+    models = {name: own["model"] for name, own in inputs.settings.get("methods", {}).items()}
+    return {
+        reference: [
+            name
+            for name, row in scores.differences[reference]["total_accuracy"].items()
+            if models.get(name, "").startswith("fsr/") and row[MEAN].high < 0
+        ]
+        for reference in inputs.references
+        if models.get(reference, "").startswith("finetune/")
+    }
 
 
 def method_name(name: str) -> Markup:
