@@ -107,6 +107,18 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("distill.teachers", ["mixed_resolution"], r"allowed: two of finetune"),
         ("distill.teachers", ["mixed_resolution", "x"], r"teachers is 'x'; allowed: one of mixed_"),
         ("profiles.paper.distill", {"teachers": ["a", "b"]}, r"distill\.teachers cannot differ"),
+        (
+            "report.references",
+            ["bicubic", "x"],
+            r"'x'\]; allowed: methods, each once, the baseline",
+        ),
+        ("report.references", ["bicubic", "bicubic"], r"'bicubic'\]; allowed: methods, each once"),
+        (
+            "report.references",
+            ["rcan"],
+            r"references is \['rcan'\]; allowed: .* first: bicubic, rc",
+        ),
+        ("report.references", [], r"references is \[\]; allowed: methods"),
         ("pack", 3, r"pack is 3; expected a section"),
         ("fsr_variants.l2.gan", 1.0, r"fsr_variants\.l2\.gan is not a known key"),
         ("fsr_variants.l2.reweight", 1, r"l2 is .* allowed: a section in which reweight is true"),

@@ -113,7 +113,13 @@ def build_inputs(
         manifest=manifest,
         data=folder,
         downsample=sections.downsample(),
-        report=ReportSettings(confidence=0.95, resamples=300, calibration_bins=15, example_faces=4),
+        report=ReportSettings(
+            confidence=0.95,
+            resamples=300,
+            calibration_bins=15,
+            example_faces=4,
+            references=tuple(n for n in percent if n in (next(iter(percent)), "mixed_resolution")),
+        ),
         settings={"seed": 3, "reweight": {"sigma": 1.5, "detach": True}, "none": None},
         seed=3,
     )

@@ -81,10 +81,12 @@ def test_differences_are_to_the_first_method(written, score):
 def mixed_scores(inputs):
     """Those of ``inputs`` with one method more, which predicts what fsr_plain does."""
     methods = {**inputs.methods, "mixed_resolution": inputs.methods["fsr_plain"]}
-    return compute_scores(replace(inputs, methods=methods))
+    both = ("bicubic", "mixed_resolution")
+    report = replace(inputs.report, references=both)
+    return compute_scores(replace(inputs, methods=methods, report=report))
 
 
-def test_methods_are_compared_with_mixed_resolution_where_it_is(inputs):
+def test_methods_are_compared_with_each_reference(inputs):
     scores = mixed_scores(inputs)
     assert list(scores.differences) == ["bicubic", "mixed_resolution"]
     to_bicubic, to_mixed = (scores.differences[r]["total_accuracy"] for r in scores.differences)
@@ -174,6 +176,7 @@ def test_confusion_counts_every_face_once(written):
 
 
 def test_a_methods_numbers_do_not_depend_on_the_other_methods(inputs):
-    alone = replace(inputs, methods={"rcan": inputs.methods["rcan"]})
+    report = replace(inputs.report, references=("rcan",))
+    alone = replace(inputs, methods={"rcan": inputs.methods["rcan"]}, report=report)
     for score, table in compute_scores(alone).tables.items():
         assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]

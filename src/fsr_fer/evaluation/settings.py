@@ -35,6 +35,7 @@ class ReportSettings:
     resamples: Annotated[int, Range("100 or more", lambda count: count >= 100)]
     calibration_bins: Annotated[int, Range("1 to 1000", lambda bins: 1 <= bins <= 1000)]
     example_faces: Annotated[int, Range("1 to 12", lambda faces: 1 <= faces <= 12)]
+    references: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

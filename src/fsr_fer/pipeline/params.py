@@ -155,6 +155,10 @@ def _check_methods(values: Values) -> None:
         models[name] = row.model
     packable = [name for name, model in models.items() if model == f"finetune/{name}"]
     require_one_of(packable, "pack.method", values["pack"]["method"])
+    references, names = values["report"]["references"], list(values["methods"])
+    distinct = len(set(references) & set(names)) == len(references)
+    allowed = f"methods, each once, the baseline first: {', '.join(names)}"
+    require(distinct and references[:1] == names[:1], "report.references", references, allowed)
     for model in trained:
         if model not in models.values():
             raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")

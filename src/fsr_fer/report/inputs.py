@@ -14,9 +14,6 @@ from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.predictions import HR, MEAN, PredictionTable
 from fsr_fer.evaluation.settings import ReportSettings
 
-SECOND_REFERENCE = "mixed_resolution"
-"""The obvious baseline without super-resolution: all methods are compared with it too."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
@@ -67,11 +64,6 @@ class ReportInputs:
     @property
     def baseline(self) -> str:
         return next(iter(self.methods))
-
-    @property
-    def references(self) -> list[str]:
-        """The methods that all others are compared with, the baseline first."""
-        return [name for name in self.methods if name in (self.baseline, SECOND_REFERENCE)]
 
     @cached_property
     def operations(self) -> dict[str, dict[str, float]]:

@@ -58,7 +58,7 @@ def write_page(inputs: ReportInputs, scores: Scores, pictures: Mapping[str, byte
         level=f"{100 * inputs.report.confidence:g} %",
         numbers={name: number for number, name in enumerate(inputs.methods)},
         styles=[style(number) for number in range(len(inputs.methods))],
-        references=inputs.references if len(inputs.methods) > 1 else [],
+        references=list(inputs.report.references) if len(inputs.methods) > 1 else [],
         counts={
             split: np.bincount(manifest.labels[manifest.rows(split)], minlength=num_classes)
             for split in SPLITS
@@ -84,7 +84,7 @@ def losing_generators(inputs: ReportInputs, scores: Scores) -> dict[str, list[st
             for name, row in scores.differences[reference]["total_accuracy"].items()
             if models.get(name, "").startswith("fsr/") and row[MEAN].high < 0
         ]
-        for reference in inputs.references
+        for reference in inputs.report.references
         if models.get(reference, "").startswith("finetune/")
     }
 

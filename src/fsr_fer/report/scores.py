@@ -105,7 +105,7 @@ def compute_scores(inputs: ReportInputs) -> Scores:
         },
         differences={
             reference: {score: _differences(inputs, reference, score) for score in SCORES}
-            for reference in inputs.references
+            for reference in inputs.report.references
         },
         confusion={
             name: {

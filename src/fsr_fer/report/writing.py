@@ -17,7 +17,7 @@ def write_report(inputs: ReportInputs, directory: Path, metrics_directory: Path)
     scores = compute_scores(inputs)
     table = scores.tables["total_accuracy"]
     # Bands of all would hide each other: those that all are compared with, and the best.
-    banded = [*inputs.references, *scores.best(MEAN)[:1]]
+    banded = [*inputs.report.references, *scores.best(MEAN)[:1]]
     priced = {name: table[name] for name in inputs.operations}
     known = {size for row in priced.values() for size in row}
     last = [size for size in inputs.sizes if size in known][-1]
