@@ -87,7 +87,7 @@ def test_the_command_reads_a_method_with_its_accuracy(project: Path, run: Run) -
     assert run(*words, "table")[1].splitlines()[1].split()[4] == "-"
     (project / "metrics/small").mkdir(parents=True)
     (project / "metrics/small/accuracy_by_scale.csv").write_text(
-        "row,scale,pixels,accuracy,low,high\nbicubic,1,100,9,9,9\n"
+        "method,scale,pixels,accuracy,low,high\nbicubic,1,100,9,9,9\n"
         "mixed_resolution,1,100,80,0,0\nmixed_resolution,2,50,60,0,0\n"
         "mixed_resolution,20,5,30,0,0\n"
     )

@@ -127,7 +127,7 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("methods.a b", {}, r"the name is 'a b'; allowed: letters, digits, _ and - alone"),
         ("profiles.predictions", {}, r"profiles: the name is 'predictions'; .* and not pre"),
         ("finetune.orthogonal_updates.based_on", ["x"], r"based_on is \['x'\]; allowed: a name of"),
-        ("methods.fsr_l2.model", "pretrain", r"methods has no row of model fsr/l2; add one"),
+        ("methods.fsr_l2.model", "pretrain", r"methods has none of model fsr/l2; add one"),
         ("profiles.paper.scales", [2], r"profiles\.paper\.scales cannot differ from the default"),
         ("profiles.paper.fsr_variants", {"new": {"reweight": True}}, r"fsr_variants\.new is new"),
         ("reweigh", {}, r"reweigh is not a known key; known: profile, seed"),

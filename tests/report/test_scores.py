@@ -1,6 +1,7 @@
 """The metric files say what anybody computes again from the predictions."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from fsr_fer.evaluation.statistics import mcnemar_exact
 from fsr_fer.report.scores import as_good, compute_scores
+from tests import ROOT
 from tests.report.conftest import build_inputs, write
 
 
@@ -160,9 +162,11 @@ def test_accuracy_by_scale_is_the_same_table_in_long_form(written):
     lines = read_csv(written.metrics / "accuracy_by_scale.csv")
     accuracy = written.numbers("accuracy")
     assert len(lines) == 8
+    plot = json.loads((ROOT / ".dvc/plots/by_method.json").read_text())
+    assert plot["encoding"]["color"]["field"] in lines[0]
     for line in lines:
         column, pixels = {"1": ("hr", "100"), "2": ("x2", "50"), "8": ("x8", "13")}[line["scale"]]
-        assert float(line["accuracy"]) == accuracy[line["row"]][column]
+        assert float(line["accuracy"]) == accuracy[line["method"]][column]
         assert line["pixels"] == pixels
 
 

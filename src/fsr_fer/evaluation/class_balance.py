@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
-    """``class_balance`` times the log class shares is subtracted from all logits (equation 9).
+    """All logits lose ``class_balance`` times the log class shares (Menon et al., equation 9).
 
     With probabilities that are calibrated 0 gets most faces right, 1 the best mean over classes;
     a method that was trained with a class balance gets most faces right below 0.

@@ -183,8 +183,9 @@ def measured(
 ) -> dict[str, Any]:
     """Accuracy and calibration of ``shares`` (probabilities [N, K]) at one size, in percent."""
     predicted, confidence = shares.argmax(axis=1), shares.max(axis=1)
-    sure = confidence >= uncertain_below
+    certain = confidence >= uncertain_below
     right = predicted == labels
+    of_certain = round(100 * float(right[certain].mean()), 2) if certain.any() else None
     recall = {
         name: round(100 * float(right[labels == label].mean()), 2)
         for label, name in enumerate(class_names)
@@ -198,8 +199,8 @@ def measured(
         "calibration_error": round(
             expected_calibration_error(labels, predicted, confidence, bins=CALIBRATION_BINS), 2
         ),
-        "certain": round(100 * float(sure.mean()), 2),
-        "accuracy_of_certain": round(100 * float(right[sure].mean()), 2) if sure.any() else None,
+        "certain": round(100 * float(certain.mean()), 2),
+        "accuracy_of_certain": of_certain,
     }
 
 

@@ -129,6 +129,6 @@ def _measured(file: Path, name: str) -> tuple[tuple[float, ...], tuple[float, ..
     if not file.exists():
         return (), ()
     with open(file, newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row["row"] == name]
+        rows = [row for row in csv.DictReader(lines) if row["method"] == name]
     points = sorted((float(row["pixels"]), float(row["accuracy"]) / 100) for row in rows)
     return tuple(point[0] for point in points), tuple(point[1] for point in points)

@@ -161,7 +161,7 @@ def _check_methods(values: Values) -> None:
     require(distinct and references[:1] == names[:1], "report.references", references, allowed)
     for model in trained:
         if model not in models.values():
-            raise SettingsError(f"methods has no row of model {model}; add one, or leave it out")
+            raise SettingsError(f"methods has none of model {model}; add one, or leave it out")
 
 
 def _check(params: Mapping[str, Any]) -> None:

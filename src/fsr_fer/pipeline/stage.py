@@ -142,8 +142,8 @@ def load_stage(name: str) -> Stage:
         values = {key: _lookup(settings, key) for key in node["settings"] or settings}
     except KeyError as error:
         raise UserError(
-            f"{name} reads {error}, which {PARAMS_FILE} has no more; a row whose faces are "
-            f"restored goes from the list of restore in {PIPELINE_FILE} as well"
+            f"{name} reads {error}, which {PARAMS_FILE} has no more; a method whose faces "
+            f"are restored goes from the list of restore in {PIPELINE_FILE} as well"
         ) from None
     outs = tuple(map(Path, node["outs"]))
     return Stage(name, values, deps, outs, settings["profile"], code, _stamps(deps))

@@ -35,7 +35,7 @@ def write_metrics(inputs: ReportInputs, scores: Scores, directory: Path) -> None
         for size, factor in inputs.factors.items()
         if size in row
     ]
-    header = ("row", "scale", "pixels", "accuracy", "low", "high")
+    header = ("method", "scale", "pixels", "accuracy", "low", "high")
     write_csv(directory / "accuracy_by_scale.csv", header, lines)
 
 
