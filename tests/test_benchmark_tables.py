@@ -1,11 +1,18 @@
-"""The figures in docs/predict.md and docs/serve.md are those that the benchmarks measured."""
+"""The figures in the pages beside docs/results.md are those that the benchmarks measured."""
 
+import pytest
+
+from fsr_fer.report.inputs import read_fidelity
 from tests import ROOT
 from tests.model_card import SOURCES
 from tests.test_results import read, table
 
-PREDICT, SERVE, README = (
-    (ROOT / f"{name}.md").read_text() for name in ("docs/predict", "docs/serve", "README")
+PREDICT, SERVE, README, GPU, IMRESIZE, SUPER_RESOLUTION = (
+    (ROOT / f"{name}.md").read_text()
+    for name in (
+        *("docs/predict", "docs/serve", "README", "docs/gpu", "docs/imresize"),
+        "docs/super-resolution",
+    )
 )
 TOOLS = ("fsr-fer", "fer 25.10.3", "face-api 1.7.15")
 
@@ -90,7 +97,7 @@ def test_memory_of_predict() -> None:
 
 def test_hard_stops() -> None:
     found = read("benchmarks/hard_stops.json")
-    header, *rows = table("interruption", (ROOT / "docs/gpu.md").read_text())
+    header, *rows = table("interruption", GPU)
     assert header[1:] == ["runs", "failed with a one-line error", "same bytes in the end"]
     shown = {name: [int(cell) for cell in cells if cell] for name, *cells in rows}
     kinds = {
@@ -123,3 +130,60 @@ def test_the_service() -> None:
     assert says(SERVE, f"the service held {' or '.join(map(str, memory))} MiB")
     assert says(SERVE, f"Of the {found['mixed']['requests']:,} every one got the answer")
     assert found["mixed"]["wrong"] == 0
+
+
+def test_trainings_that_were_killed() -> None:
+    found = read("benchmarks/kill.json")
+    runs = [found[stage] for stage in ("pretrain", "fsr")]
+    assert {run["trainings"] for run in runs} == {100}
+    assert says(GPU, "Of 100 of each, killed at a random moment")
+    equal = sum(run["equal"] for run in runs)
+    assert says(GPU, f"**{equal} of 200 ended with the bytes of an uninterrupted training**")
+
+
+def test_the_cost_of_an_iteration() -> None:
+    found = read("benchmarks/training.json")
+    _, *rows = table("| ms", GPU)
+    assert rows
+    for (name, *cells), own in zip(rows, (found["small cpu"], found["paper cpu"]), strict=True):
+        assert name.endswith(f", batch {own['batch']}")
+        assert cells == [
+            f"{1000 * own['seconds']:,.0f}",
+            f"{own['gflop']:.{'0f' if own['gflop'] > 100 else '1f'}}",
+            f"{100 * own['share_of_arithmetic_peak']:.0f} %",
+            f"{own['gbytes']:.2g}",
+        ]
+
+
+def test_the_fidelity_of_restored_faces() -> None:
+    header, *rows = table("| x2 | x3 | x4 | x5 | x6 | x7 | x8 |\n| --- | ---:", SUPER_RESOLUTION)
+    found = read_fidelity([row[0] for row in rows[1:]], ROOT / "metrics/small/restoration")
+    assert [row[0] for row in rows] == list(found)
+    for name, *cells in rows:
+        own = {size: f"{one['psnr']:.1f} / {one['ssim']:.3f}" for size, one in found[name].items()}
+        assert cells == [own.get(size, "–") for size in header[1:]]
+
+
+@pytest.mark.parametrize(("words", "direction"), [("down | x2", "down"), ("up to 100", "up")])
+def test_the_speed_of_resizing(words: str, direction: str) -> None:
+    found = read("benchmarks/resize.json")["rows"]
+    _, *rows = table(words, IMRESIZE)
+    for name, *cells, differ in rows:
+        title = {"**imresize**": "fsr-fer imresize", "basicsr": "basicsr matlab_functions"}.get(
+            name, name
+        )
+        batch = 64 if name in ("resize-right", "basicsr") else 4096
+        own = [
+            row
+            for row in found
+            if (row["method"], row["direction"]) == (title, direction)
+            and (row["batch"], row["cores"]) == (batch, 1)
+        ]
+        assert [row["factor"] for row in own] == [2, 3, 4, 5, 6, 7, 8]
+        assert cells == [f"{row['processor_us_per_face']:.0f}" for row in own]
+        shares = [row["different_percent"] for row in own]
+        shown = f"{min(shares):.0f} to {max(shares):.0f} %" if max(shares) else ""
+        if name == "basicsr":
+            largest = [row["largest_difference"] for row in own]
+            shown += f", by {min(largest)} to {max(largest)}"
+        assert differ == shown

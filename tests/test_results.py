@@ -1,5 +1,6 @@
 """The numbers in docs/results.md are those of the files that stages and studies wrote."""
 
+import csv
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,18 @@ def test_the_tables_of_all_methods(first_words: str, path: str, methods: list[st
         assert list(cells) == ALL_SIZES
         for size, cell in cells.items():
             check(cell, accuracy[method], size)
+
+
+@pytest.mark.parametrize(
+    ("first_words", "profile"), [("method | HR", "small"), ("FER+, total accuracy", "ferplus")]
+)
+def test_the_intervals_of_the_smallest_faces(first_words: str, profile: str) -> None:
+    file = ROOT / f"metrics/{profile}/accuracy_by_scale.csv"
+    lines = csv.DictReader(file.read_text().splitlines())
+    found = {line["method"]: line for line in lines if line["scale"] == "8"}
+    for method, cells in by_size(first_words).items():
+        bounds = (f"{float(found[method][key]):.1f}" for key in ("low", "high"))
+        assert cells["x8"].partition(" ")[2] == f"[{', '.join(bounds)}]"
 
 
 def test_what_each_part_of_the_generator_is_worth() -> None:
