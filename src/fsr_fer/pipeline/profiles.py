@@ -42,7 +42,7 @@ def parse_yaml(content: bytes, name: str) -> Values:
             if re.match("<{7}|={7}|>{7}", line):
                 raise UserError(f"{name}: line {number}: a merge left conflict markers; resolve it")
             # `dvc exp run -S` would lose what one brings, or change what the other names as well.
-            if re.match(r"[^#]*(<<\s*:|:\s+\*)", line):
+            if "params.yaml" in name and re.match(r"[^#]*(<<\s*:|:\s+\*)", line):
                 raise UserError(
                     f"{name}: line {number}: no merge keys (<<) or aliases (*) are read"
                 )
