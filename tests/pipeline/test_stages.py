@@ -253,6 +253,18 @@ def test_a_stage_runs_whether_it_can_be_recorded_or_not(
     assert re.fullmatch(r"note: this run was not recorded \(.+\)\n", capsys.readouterr().err)
 
 
+def test_a_stage_that_loaded_other_code_unnoticed_is_not_recorded(
+    copy_stage: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(script: str) -> None:
+        raise AssertionError(f"{script} loaded it unnoticed")
+
+    monkeypatch.setattr(run_stage, "require_own_code", refuse)
+    with pytest.raises(AssertionError, match="loaded it unnoticed"):
+        copy_stage("")
+    assert not Path(".runs").exists()
+
+
 def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> None:
     path = folder / "params.yaml"
     params = yaml.safe_load(path.read_text())

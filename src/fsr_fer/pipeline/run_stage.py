@@ -23,9 +23,11 @@ def run_stage(main: Callable[[Stage], None]) -> NoReturn:
     """Call ``main`` with the stage that the command names and record it; see ``run_script``."""
 
     def run() -> None:
-        stage = load_stage("@".join([Path(sys.argv[0]).stem, *sys.argv[1:]]))
+        script = Path(sys.argv[0]).stem
+        stage = load_stage("@".join([script, *sys.argv[1:]]))
         main(stage)
         stage.require_unchanged()
+        require_own_code(script)
         if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first
             _record(stage)
 
