@@ -27,6 +27,7 @@ from fsr_fer.training.settings.finetuning import FinetuneSettings
 from fsr_fer.training.settings.fsr import FsrVariantSettings
 from fsr_fer.training.settings.pretraining import PretrainSettings
 from tests import ROOT
+from tests.pipeline.provenance.conftest import commit, edit, git_init, shell
 
 
 @pytest.fixture
@@ -237,6 +238,16 @@ def test_an_edit_that_the_profile_replaces_is_named(params: dict[str, Any]) -> N
     params["profiles"]["paper"]["pretrain"]["epochs"] = 9
     params["pretrain"]["flip"] = False
     assert edits_without_effect(params, before) == ["pretrain.epochs"]
+
+
+def test_an_edit_of_a_profile_that_is_not_selected_is_named(project: Path) -> None:
+    git_init(project)
+    commit(project, "all")
+    edit(project, "params.yaml", "      iterations: 150000", "      iterations: 9")  # as by -S
+    said = "note: profiles.paper has changed, and profile: small is selected\n"
+    assert shell(project, "python", "-m", "stages.settings") == said
+    edit(project, "params.yaml", "profile: small ", "profile: released ")  # based on paper
+    assert shell(project, "python", "-m", "stages.settings") == ""
 
 
 def test_plain_does_not_depend_on_the_reweighting(params: dict[str, Any]) -> None:

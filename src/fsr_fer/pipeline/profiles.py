@@ -112,6 +112,20 @@ def edits_without_effect(params: Mapping[str, Any], before: Mapping[str, Any]) -
     return [key for key in now if key in replaced and key in then and now[key] != then[key]]
 
 
+def edited_elsewhere(params: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """Profiles that differ from ``before`` and of which the selected one takes nothing."""
+    sections, used = params["profiles"], [params["profile"]]
+    while base := sections[used[-1]].get(BASE):
+        used.append(base)
+    then = before.get("profiles")
+    known = then if isinstance(then, Mapping) else {}
+    return [
+        name
+        for name in sections
+        if name not in used and known.get(name, sections[name]) != sections[name]
+    ]
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> Values:
     """Nested values by dotted key, in order; lists and empty sections stay whole."""
     found: Values = {}
