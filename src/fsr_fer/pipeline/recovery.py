@@ -49,7 +49,8 @@ def recover(root: Path) -> None:
     No other process may run the pipeline meanwhile. The truncated dvc.lock is kept beside the copy.
     UserError if there is no copy, or a merge left its markers in it.
     """
-    _release_dead(root / RWLOCK)
+    if not runs_a_stage(root):
+        (root / RWLOCK).unlink(missing_ok=True)
     lock = root / LOCK_FILE
     content = lock.read_bytes() if lock.exists() else b""
     try:
@@ -66,21 +67,18 @@ def recover(root: Path) -> None:
         require_whole_lock(root)
 
 
-def _release_dead(path: Path) -> None:
-    """Delete DVC's notes if no process in them lives: a number may belong to another one by now."""
+def runs_a_stage(root: Path) -> bool:
+    """Whether a process that DVC's notes name lives."""
     try:
-        notes = json.loads(path.read_bytes())
+        notes = json.loads((root / RWLOCK).read_bytes())
         readers = [info for infos in notes.get("read", {}).values() for info in infos]
-        alive = any(map(_lives, [*readers, *notes.get("write", {}).values()]))
-    except FileNotFoundError:
-        return
-    except (ValueError, AttributeError, TypeError):  # cut off while DVC wrote it
-        alive = False
-    if not alive:
-        path.unlink()
+        return any(map(_lives, [*readers, *notes.get("write", {}).values()]))
+    except (FileNotFoundError, ValueError, AttributeError, TypeError):  # cut off, say
+        return False
 
 
 def _lives(info: dict[str, Any]) -> bool:
+    """Whether it is that process: its number may belong to another one by now."""
     try:
         process = psutil.Process(info["pid"])
         words = process.cmdline()

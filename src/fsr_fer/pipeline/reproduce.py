@@ -210,7 +210,7 @@ def _outs(repo: Any) -> dict[str, Any]:
     """Each stage's outputs in dvc.lock, while no process of DVC writes it."""
     root = Path(repo.root_dir)
     with repo.lock:
-        lock = Revision(root).lock
+        lock = Revision(root, locked=True).lock
         keep_lock(root)
     return {name: entry.get("outs") for name, entry in lock.items()}
 

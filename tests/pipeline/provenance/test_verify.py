@@ -1,13 +1,19 @@
 """`verify`: silent about a pipeline nobody touched, and not about any that somebody did."""
 
 import contextlib
+import fcntl
+import json
+import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.provenance.replay import replay
 from fsr_fer.pipeline.provenance.revision import Revision
@@ -228,6 +234,34 @@ def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
     (pipeline / "dvc.lock").unlink()
     with pytest.raises(UserError, match=r"dvc\.lock is not here; nothing has run yet"):
         findings(pipeline)
+
+
+def test_beside_a_run_the_lock_is_read_whole_and_nothing_is_verified(pipeline: Path) -> None:
+    lock = pipeline / "dvc.lock"
+    whole, expected = lock.read_bytes(), Revision(pipeline).lock
+    with open(pipeline / ".dvc/tmp/lock") as held:  # as DVC holds it while it writes
+        fcntl.flock(held, fcntl.LOCK_EX)
+        lock.write_bytes(whole[: whole.index(b"  report:")])
+
+        def end() -> None:
+            lock.write_bytes(whole)
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        timer = threading.Timer(0.5, end)
+        timer.start()
+        assert Revision(pipeline).lock == expected
+        timer.join()
+    lock.write_bytes(whole[:-200])
+    info = {"pid": os.getpid(), "cmd": psutil.Process().cmdline()[0]}
+    (pipeline / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {"/data": info}}))
+    with pytest.raises(UserError, match="is not whole"):
+        verify(pipeline)
+    lock.write_bytes(whole)
+    with pytest.raises(UserError, match="DVC is running a stage; try again when it has ended"):
+        verify(pipeline)
+    running = exclusive(pipeline / ".runs/repro", "the pipeline")
+    with running, pytest.raises(UserError, match="the pipeline is already running"):
+        verify(pipeline)
 
 
 def test_a_git_that_refuses_is_no_evidence(pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,11 @@
 They are read through Git and DVC's cache; DVC itself only resolves the stages, once (graph.py).
 """
 
+import contextlib
+import fcntl
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +21,8 @@ from fsr_fer.pipeline.profiles import parse_yaml
 from fsr_fer.pipeline.provenance.hashing import md5_of_bytes
 
 WORKSPACE = "workspace"
+PATIENCE = 10.0
+"""Seconds that we wait for another process to release DVC's lock."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Revision:
     root: Path
     commit: str | None = None
     name: str = WORKSPACE
+    locked: bool = False
+    """Whether this process holds DVC's lock."""
 
     @property
     def title(self) -> str:
@@ -53,7 +61,9 @@ class Revision:
 
         UserError if it is not what DVC writes, which it does in place: an interrupt cuts it off.
         """
-        content = self.read(LOCK_FILE.name)
+        elsewhere = self.locked or self.commit is not None
+        with contextlib.nullcontext() if elsewhere else _while_not_written(self.root):
+            content = self.read(LOCK_FILE.name)
         if content is None:
             return {}
         try:
@@ -112,6 +122,21 @@ class Revision:
 
         folder = self.root / ".dvc"
         return Path(Config(str(folder))["cache"].get("dir", folder / "cache"), "files/md5")
+
+
+@contextlib.contextmanager
+def _while_not_written(root: Path) -> Iterator[None]:
+    """Hold DVC's lock, under which it writes dvc.lock, or go on without it after a while."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # DVC has not run here, or locks otherwise
+            lock = stack.enter_context(open(root / ".dvc/tmp/lock"))
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:  # `dvc push` holds it for hours, and writes nothing
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.1)
+        yield
 
 
 def find_revision(root: Path, name: str) -> Revision:

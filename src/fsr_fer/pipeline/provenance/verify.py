@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.params import explaining
@@ -16,6 +17,7 @@ from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, PARAMS_FILE, SETTINGS_F
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, read_yaml
 from fsr_fer.pipeline.provenance.record import record_of
 from fsr_fer.pipeline.provenance.revision import Revision, holds, some
+from fsr_fer.pipeline.recovery import runs_a_stage
 
 Stages = Mapping[str, Mapping[str, Any]]
 
@@ -26,18 +28,23 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
     Returns findings, a sentence each, and the stages whose entries are right but newer than HEAD.
     Every byte is read. An entry that fits all files may still have been written by hand: it is
     accepted if HEAD has the same one, or if DVC or this project recorded such a run here. Without
-    Git, only the files are compared. UserError if DVC cannot read dvc.lock or the project.
+    Git, only the files are compared. UserError if DVC cannot read dvc.lock or the project, or a run
+    is under way.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    lock = Revision(root).lock
-    if not lock:
-        raise UserError(f"{LOCK_FILE} is not here; nothing has run yet: `dvc repro`")
+    with exclusive(root / ".runs" / "repro", "the pipeline"):
+        pass  # no run of `fsr-fer repro` is under way
     # DVC trusts what it remembers of a file of the same size and time. Here it remembers nothing.
     with tempfile.TemporaryDirectory() as empty:
         try:
             with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
+                lock = Revision(root, locked=True).lock
+                if not lock:
+                    raise UserError(f"{LOCK_FILE} is not here; nothing has run yet: `dvc repro`")
+                if runs_a_stage(root):
+                    raise UserError("DVC is running a stage; try again when it has ended")
                 stages = {stage.addressing: stage for stage in repo.index.stages}
                 ran = {n: s for n, s in stages.items() if not s.is_data_source}
                 findings = [*_imports(stages, lock)]
