@@ -129,6 +129,12 @@ def times(runs: Mapping[str, Mapping[str, Any]]) -> str:
     return tabulate([*rows[:10], total], heads, floatfmt=".0f")
 
 
+def seconds_of(name: str, runs: Mapping[str, Mapping[str, Any]]) -> float:
+    """How long a stage takes by the record of its last run, or by a guess."""
+    guess = {"seconds": GUESSES.get(name.partition("@")[0], 10)}
+    return float(runs.get(name, guess)["seconds"])
+
+
 def inputs_of(graph: Graph, name: str) -> set[str]:
     """The stages whose outputs a stage reads."""
     return {
@@ -172,8 +178,7 @@ def _run_side_by_side(
     @cache
     def seconds_to_the_end(name: str) -> float:
         behind = [seconds_to_the_end(other) for other in inputs if name in inputs[other]]
-        guess = {"seconds": GUESSES.get(name.partition("@")[0], 10)}
-        return float(runs.get(name, guess)["seconds"]) + max(behind, default=0.0)
+        return seconds_of(name, runs) + max(behind, default=0.0)
 
     processes: dict[str, subprocess.Popen[str]] = {}
     running: dict[Future[float], str] = {}

@@ -34,7 +34,7 @@ from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profil
 from fsr_fer.pipeline.provenance.hashing import hashes_of
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.reproduce import DVC, begin, default_jobs, end, inputs_of
+from fsr_fer.pipeline.reproduce import DVC, begin, default_jobs, end, inputs_of, seconds_of
 
 STUDIES_FILE = "studies.yaml"
 RESULTS = Path("metrics/studies")
@@ -316,8 +316,8 @@ def _imported(root: Path) -> set[Path]:
 
 
 def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, Any]) -> str:
-    """How long the experiments will take, by the last run of each stage here."""
-    seconds = {name: run["seconds"] for name, run in last_runs(root).items()}
+    """How long the experiments will take, by the last run of each stage here, or by a guess."""
+    runs = last_runs(root)
     graph = graph_of(root)
 
     @cache
@@ -334,11 +334,13 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
         every = frozenset[str]().union(*map(behind, wanted))
         return {name for name in every if name.partition("@")[0] not in UNSEEDED}
 
-    total = sum(seconds.get(stage, 0.0) for e in missing for stage in stages(e))
-    if not total:  # asking for the device takes two seconds
+    if not missing:  # asking for the device takes two seconds
         return ""
-    hours = total / default_jobs() / 3600
-    return f", about {hours:.1f} h by the last runs of their stages"
+    names = [stage for experiment in missing for stage in stages(experiment)]
+    hours = sum(seconds_of(name, runs) for name in names) / default_jobs() / 3600
+    guessed = len(set(names) - runs.keys())
+    by = f", guessed for {guessed} without one" if guessed else ""
+    return f", about {hours:.1f} h by the last runs of their stages{by}"
 
 
 def _write_results(
