@@ -361,6 +361,9 @@ class Run:
 
     read = output
 
+    def values(self, path: str) -> dict[str, str]:
+        return {"fsr": "0123", "report": "4567"} if path == "code.json" else {}
+
 
 def predictions(**answers: str) -> dict[str, str]:
     """Files of methods: two faces of class a, predicted at x2 as ``answers`` says."""
@@ -401,7 +404,11 @@ def test_the_result_of_an_ablation_reads_its_own_method_alone(tmp_path: Path) ->
     last = convergence["results"]["accuracy"]["last_validation"]["plain"]
     assert (last["mean"], convergence["results"]["iterations"]) == (72.25, 100)
     values = ["seed=2", "losses.gan_weight=0.0"]
-    assert ablations["runs"]["no-gan-2"] == {"revision": "d2", "values": values}
+    predicted = {"fsr_plain": "39cf6a81a2ef9d6312ec795eae4abaa5"}
+    found = {"revision": "d2", "values": values, "predictions": predicted}
+    assert ablations["runs"]["no-gan-2"] == found
+    assert seeds["runs"]["seed-1"]["predictions"].keys() == {"fsr_plain", "fsr_reweighted"}
+    assert ablations["code"] == {"fsr": "0123"}  # the report predicts nothing
 
 
 def test_without_one_of_the_two_variants_there_is_no_convergence_to_compare(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from fsr_fer.pipeline.graph import graph_of
 from fsr_fer.pipeline.params import check_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
-from fsr_fer.pipeline.provenance.hashing import hashes_of
+from fsr_fer.pipeline.provenance.hashing import hashes_of, md5_of_bytes
 from fsr_fer.pipeline.provenance.record import last_runs
 from fsr_fer.pipeline.provenance.revision import Revision
 from fsr_fer.pipeline.reproduce import DVC, begin, default_jobs, end, inputs_of, seconds_of
@@ -365,26 +365,41 @@ def _write_results(
         results[f"{study}_ablations" if study else "ablations"] = ablations
     if study is None and {f"fsr_{variant}" for variant in convergence.VARIANTS} <= by_method.keys():
         results["convergence"] = _convergence(runs, by_method, params, confidence)
+    # A revision is on this machine alone: these tie the results to predictions and code elsewhere.
     made_by = {
-        run.name: {"revision": revision.commit, "values": list(run.values)}
+        run.name: {
+            "revision": revision.commit,
+            "values": list(run.values),
+            "predictions": {
+                method: md5_of_bytes(revision.output(Paths(profile).predictions(method).as_posix()))
+                for method in _methods(run, revision)
+            },
+        }
         for run, revision in runs.items()
     }
+    ran = next(iter(runs.values())).values(CODE_FILE.name)  # all by the same code
+    code = {stage: hashed for stage, hashed in ran.items() if stage not in NOT_PREDICTING}
     written = []
     for study, result in results.items():
         path = root / RESULTS / f"{profile}_{study}.json"
-        write_json(path, {"runs": made_by, "results": result})
+        write_json(path, {"code": code, "runs": made_by, "results": result})
         written.append(path)
     return written
+
+
+def _methods(run: Experiment, revision: Revision) -> Sequence[str]:
+    """Those that a run has trained: its dvc.lock still has what others were before."""
+    everything = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
+    return run.methods or everything
 
 
 def _predictions(
     run: Experiment, revision: Revision, params: Mapping[str, Any]
 ) -> dict[str, PredictionTable]:
     """What the methods that a run has trained predict on the test faces."""
-    everything = [name.partition("@")[2] for name in revision.lock if name.startswith("evaluate@")]
     class_names = tuple(run.settings(params)["dataset"]["class_names"])
     found = {}
-    for method in run.methods or everything:  # dvc.lock still has what other methods were before
+    for method in _methods(run, revision):
         file = Paths(params["profile"]).predictions(method).as_posix()
         found[method] = parse_predictions(revision.output(file), file, class_names)
     return found
