@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_what_runs_a_pull_requests_code_may_only_read(name: str) -> None:
     for step in steps:
         if "checkout" in step.get("uses", ""):
             assert step["with"]["persist-credentials"] is False
+
+
+def test_every_python_that_is_allowed_fingerprints_the_code() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.11,<3.15"
+    workflow, _ = load("tests")
+    *_, setup, step = workflow["jobs"]["fingerprints"]["steps"]
+    versions = setup["with"]["python-version"].split()
+    assert versions == ["3.11", "3.12", "3.13", "3.14"]
+    assert f"for version in {' '.join(versions)}; do" in step["run"]
 
 
 def test_what_may_write_never_runs_a_pull_requests_code() -> None:
