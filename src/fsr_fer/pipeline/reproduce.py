@@ -54,8 +54,6 @@ def reproduce(root: Path, jobs: int | None) -> None:
     confirms that everything is done. UserError if a stage failed (its output is on stderr), DVC
     cannot read the project, or another process runs it.
     """
-    from fsr_fer.common.device import choose_device
-
     with exclusive(root / ".runs" / "repro", "the pipeline"):
         recover(root)
         graph = graph_of(root)
@@ -69,6 +67,8 @@ def reproduce(root: Path, jobs: int | None) -> None:
         if not changed:
             print("Data and pipelines are up to date.")
             return
+        from fsr_fer.common.device import choose_device  # loads torch, which takes seconds
+
         before = last_runs(root)
         choose_device()  # says before a stage begins if FSR_FER_DEVICE cannot be used
         places = jobs or default_jobs()
