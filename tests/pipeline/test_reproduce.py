@@ -82,7 +82,10 @@ def test_a_clone_with_the_cache_runs_nothing(
             "ferplus",
             r"ferplus has no faces here; .*`fsr-fer import fer2013 PATH --profile ferplus`",
         ),
-        ("real_faces", r"`fsr-fer import \.\.\. PATH --profile real_faces`"),
+        (
+            "real_faces",
+            r"`fsr-fer import rafdb\|fer2013\|folder\|csv PATH --profile real_faces`",
+        ),
         ("mine", r"no stage draws the faces of profile mine; add mine to the list of synthesize"),
     ],
 )

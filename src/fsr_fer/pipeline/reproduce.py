@@ -15,13 +15,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tabulate import tabulate
 
 from fsr_fer.common.arithmetic import is_pinned
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
+from fsr_fer.data.settings import SourceName
 from fsr_fer.pipeline.graph import Graph, graph_of
 from fsr_fer.pipeline.paths import PIPELINE_FILE
 from fsr_fer.pipeline.profiles import Values, profile_values
@@ -93,11 +94,13 @@ def require_faces(root: Path, params: Values) -> None:
             f"no stage draws the faces of profile {profile}; add {profile} to the list of "
             f"synthesize in {PIPELINE_FILE}, or name a source that is imported"
         )
-    kind = source if source != "several" else "..."
+    kinds = [source]
+    if source == "several":
+        kinds = [kind for kind in get_args(SourceName) if kind != "synthetic"]
     kept = "`dvc checkout`, `dvc pull` or " if (root / f"{folder}.dvc").exists() else ""
     raise UserError(
         f"profile {profile} has no faces here; bring them with "
-        f"{kept}`fsr-fer import {kind} PATH --profile {profile}`"
+        f"{kept}`fsr-fer import {'|'.join(kinds)} PATH --profile {profile}`"
     )
 
 
