@@ -27,8 +27,10 @@ def test_side_by_side_and_one_by_one_end_with_the_same_lock(
     reproduce(Path(), jobs=3)
     assert (pipeline / "dvc.lock").read_text() == (other / "dvc.lock").read_text()
     said = capfd.readouterr().out
-    order = re.findall(r"^(\S+) +\d+ s$", said, re.M)
-    assert len(order) == 9
+    order = re.findall(r" of 9  (\S+) +\d+ s$", said, re.M)
+    assert re.findall(r"^ +(\d) of 9 .* \d+ s$", said, re.M) == list("123456789")
+    assert said.startswith("  0 of 9  prepare                          starts\n")
+    assert said.count(" starts\n") == 9
     assert (order[0], order[1], order[-1]) == ("prepare", "check", "report")
     with pytest.MonkeyPatch.context() as patch:
         for slow in ("torch", "fsr_fer.common.device"):
@@ -58,7 +60,7 @@ def test_what_reads_the_same_outputs_again_is_not_started(
 ) -> None:
     edit(pipeline, "stages/predict.py", "import json", "# better said\nimport json")
     reproduce(Path(), jobs=2)
-    order = re.findall(r"^(\S+) +\d+ s$", capfd.readouterr().out, re.M)
+    order = re.findall(r" of 3  (\S+) +\d+ s$", capfd.readouterr().out, re.M)  # 3: the report
     assert sorted(order) == ["predict@plain", "predict@sharp"]
     shell(pipeline, "dvc", "status", "-q")  # exit code 1 if anything had changed
 
@@ -136,4 +138,5 @@ def test_a_stage_that_fails_is_named_and_the_next_run_goes_on(
 def test_what_ends_it_ends_all_of_it(pipeline: Path, jobs: int) -> None:
     edit(pipeline, "stages/step.py", "import hash", "import time; time.sleep(600); import hash")
     program = "from fsr_fer.pipeline.reproduce import reproduce\n"
-    interrupt(pipeline, f"{program}reproduce(pathlib.Path(), {jobs})", "step.py")
+    said = interrupt(pipeline, f"{program}reproduce(pathlib.Path(), {jobs})", "step.py")
+    assert jobs == 1 or said.startswith("Traceback")  # nothing of what was ended

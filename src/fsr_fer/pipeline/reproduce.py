@@ -184,10 +184,19 @@ def _run_side_by_side(
         return seconds_of(name, runs) + max(behind, default=0.0)
 
     processes: dict[str, subprocess.Popen[str]] = {}
-    running: dict[Future[float], str] = {}
+    running: dict[Future[tuple[float, str | None]], str] = {}
     ready: list[str] = []
     repo = Repo(str(root), _wait_for_lock=True)
     before, renewed = _outs(repo), set[str]()
+    left = set[str]()
+    for name in TopologicalSorter(inputs).static_order():
+        if name in changed or inputs[name] & left:
+            left.add(name)
+    total = len(left)
+
+    def say(name: str, what: str) -> None:
+        print(f"{total - len(left):3} of {total}  {name:30} {what:>8}", flush=True)
+
     sorter = TopologicalSorter(inputs)
     sorter.prepare()
     with ThreadPoolExecutor(jobs) as pool:
@@ -196,16 +205,23 @@ def _run_side_by_side(
                 while names := sorter.get_ready():
                     due = {name for name in names if name in changed or inputs[name] & renewed}
                     ready += due
+                    left.difference_update(set(names) - due)
                     sorter.done(*(name for name in names if name not in due))
                 ready.sort(key=seconds_to_the_end)
                 while ready and len(running) < jobs:
                     name = ready.pop()
+                    say(name, "starts")
                     running[pool.submit(_run, name, processes)] = name
                 if not running:
                     break
                 future = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
                 name = running.pop(future)
-                print(f"{name:30} {future.result():6.0f} s", flush=True)
+                seconds, failed = future.result()
+                if failed is not None:
+                    print(failed, end="", file=sys.stderr)
+                    raise UserError(f"{name} failed")
+                left.remove(name)
+                say(name, f"{seconds:.0f} s")
                 if _outs(repo).get(name) != before.get(name):
                     renewed.add(name)
                 sorter.done(name)
@@ -252,13 +268,10 @@ def _signal(process: subprocess.Popen[str], number: int) -> bool:
     return True
 
 
-def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> float:
-    """Run one stage; how long it took in seconds. UserError if it fails, with what it said."""
+def _run(name: str, processes: dict[str, subprocess.Popen[str]]) -> tuple[float, str | None]:
+    """Run one stage; how long it took in seconds, and if it failed, what it said."""
     started = time.monotonic()
     command = [*DVC, "repro", "--single-item", name]
     processes[name] = begin(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said, _ = processes[name].communicate()
-    if processes[name].returncode:
-        print(said, end="", file=sys.stderr)
-        raise UserError(f"{name} failed")
-    return time.monotonic() - started
+    return time.monotonic() - started, said if processes[name].returncode else None

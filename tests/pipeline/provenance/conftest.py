@@ -156,8 +156,11 @@ def words_of(process: psutil.Process) -> str:
         return ""
 
 
-def interrupt(root: Path, program: str, begun: str) -> None:
-    """Run a program and Ctrl-C it once a process below it has ``begun`` in its words: all end."""
+def interrupt(root: Path, program: str, begun: str) -> str:
+    """Run a program and Ctrl-C it once a process below it has ``begun`` in its words: all end.
+
+    Returns what it said on stderr.
+    """
     # In the background Python ignores Ctrl-C.
     head = "import pathlib, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     started = subprocess.Popen(
@@ -177,6 +180,7 @@ def interrupt(root: Path, program: str, begun: str) -> None:
     _, said = started.communicate(timeout=60)
     assert said.endswith("KeyboardInterrupt\n")
     assert not any(child.is_running() for child in children)
+    return said
 
 
 def edit(root: Path, file: str, old: str, new: str) -> None:
