@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.pipeline.code_fingerprint import fingerprint
 from fsr_fer.pipeline.provenance.record import RECORDS, last_runs, record_of, write_record
 from fsr_fer.pipeline.provenance.revision import Revision, find_revision
 from fsr_fer.pipeline.provenance.trace import as_text, trace
 from fsr_fer.pipeline.stage import Stage
 from tests.conftest import Run, refused
-from tests.pipeline.provenance.conftest import edit, shell
+from tests.pipeline.provenance.conftest import commit, edit, shell
 from tests.pipeline.provenance.mutations import read, write
 
 
@@ -70,14 +71,27 @@ def test_a_path_counts_from_the_current_folder_and_from_the_top(
 def test_the_modules_of_a_stages_code_are_named_from_a_subfolder_too(
     pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Path("stages/__init__.py").touch()
+    for file in ("stages/__init__.py", "src/fsr_fer/__init__.py"):
+        Path(file).parent.mkdir(exist_ok=True)
+        Path(file).touch()
+    ran = fingerprint("report")
     lock = read(pipeline, "dvc.lock")
-    lock["stages"]["report"]["params"]["code.json"] = {"report": "0123"}
+    lock["stages"]["report"]["params"]["code.json"] = {"report": ran}
     write(pipeline, "dvc.lock", lock)
+    commit(pipeline, "its code")
+    edit(pipeline, "stages/report.py", "import json", "# a comment\nimport json")
     monkeypatch.chdir("data")
-    code = traced(pipeline, "report")["stages"][-1]["code"]
     files = ["stages/__init__.py", "stages/report.py"]
-    assert code == {"fingerprint": "0123", "files": files}
+    code = {"fingerprint": ran, "files": files}
+    assert traced(pipeline, "report")["stages"][-1]["code"] == code
+    edit(pipeline, "stages/report.py", "import json", "import csv, json")
+    assert traced(pipeline, "report", "HEAD")["stages"][-1]["code"] == code
+    changed = traced(pipeline, "report")
+    assert changed["stages"][-1]["code"] == {"fingerprint": ran, "files": []}
+    assert f"  code    {ran}: its code has changed since" in as_text(changed).splitlines()
+    shell(pipeline, "git", "rm", "-rqf", "src/fsr_fer", "stages")
+    commit(pipeline, "no code")
+    assert traced(pipeline, "report", "HEAD")["stages"][-1]["code"]["files"] == []
 
 
 def test_a_temporary_folder_in_the_project_is_not_taken_for_it(

@@ -1,17 +1,21 @@
-"""The stages behind a number, a file or a stage, from dvc.lock alone."""
+"""The stages behind a number, a file or a stage, from dvc.lock, and the modules of their code."""
 
 import contextlib
 import difflib
+import io
 import json
 import os
+import tempfile
 import textwrap
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.evaluation.imported import imported_file
-from fsr_fer.pipeline.code_fingerprint import reached
+from fsr_fer.pipeline.code_fingerprint import PACKAGE, SOURCE, STAGES, fingerprint, reached
+from fsr_fer.pipeline.git import git_bytes
 from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, Paths
 from fsr_fer.pipeline.profiles import flat, parse_yaml
 from fsr_fer.pipeline.provenance.record import record_of
@@ -44,7 +48,7 @@ def trace(revision: Revision, words: str) -> dict[str, Any]:
         imported = ""
     if own:
         behind = [*upstream(lock, own), *names]
-    with contextlib.chdir(revision.root):
+    with _code_of(revision):
         stages = [_stage(revision, name) for name in behind]
     return {
         "target": words,
@@ -128,13 +132,30 @@ def upstream(lock: Stages, names: Iterable[str]) -> list[str]:
     return order
 
 
+@contextlib.contextmanager
+def _code_of(revision: Revision) -> Iterator[None]:
+    """Go to a folder with the revision's code."""
+    with contextlib.ExitStack() as stack:
+        folder = str(revision.root)
+        if revision.commit is not None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            words = ("archive", "--format=zip", revision.commit, str(STAGES), str(SOURCE / PACKAGE))
+            if archive := git_bytes(revision.root, *words):  # else it has no such code
+                stack.enter_context(zipfile.ZipFile(io.BytesIO(archive))).extractall(folder)
+        stack.enter_context(contextlib.chdir(folder))
+        yield
+
+
 def _stage(revision: Revision, name: str) -> dict[str, Any]:
     entry = revision.lock[name]
     params = dict(entry.get("params", {}))
     fingerprints = params.pop(CODE_FILE.name, {})
-    # The code of another commit does not lie here.
-    scripts = fingerprints if revision.commit is None else ()
-    files = [path.as_posix() for script in scripts for path in reached(script)]
+    files = [
+        path.as_posix()
+        for script, ran in fingerprints.items()
+        if (STAGES / f"{script}.py").is_file() and fingerprint(script) == ran
+        for path in reached(script)
+    ]
     return {
         "name": name,
         "cmd": entry["cmd"],
@@ -188,7 +209,8 @@ def _group(group: list[Mapping[str, Any]], seen: set[str]) -> Iterator[str]:
         for path, md5 in paths.items():
             yield f"  {kind:<7} {path}  {md5[:8]}"
     if first["code"]["fingerprint"]:
-        yield f"  code    {first['code']['fingerprint']}"
+        since = "" if first["code"]["files"] else ": its code has changed since"
+        yield f"  code    {first['code']['fingerprint']}{since}"
     for stage in group:
         if run := stage["run"]:
             when = run["started"].replace("T", " ").removesuffix("+00:00")
