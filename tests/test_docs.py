@@ -196,6 +196,23 @@ def test_params_and_files_that_are_named_exist(page: Path) -> None:
         ), name
 
 
+def test_what_the_table_of_equations_and_sections_names_is_there() -> None:
+    page = (ROOT / "docs/code.md").read_text()
+    rows = re.findall(r"^\| [\d., to]+ \|.*\| (.*) \|$", page, re.M)
+    assert len(rows) == 15
+    files: list[str] = []
+    named = 0
+    for row in rows:
+        spans = re.findall("`(.+?)`", row)
+        files += [span for span in spans if "/" in span]
+        code = "".join((ROOT / file).read_text() for file in files)  # also those of rows above
+        for span in (span for span in spans if "." not in span or span[0].isupper()):
+            named += 1
+            for name in span.split("."):
+                assert re.search(rf"\b(def|class) {name}\b|self\.{name} =", code), span
+    assert named > len(rows)
+
+
 def has_key(values: Any, name: str) -> bool:
     for part in name.split("."):
         if not isinstance(values, dict) or part not in values:
