@@ -21,15 +21,21 @@ def tables(results: dict[str, Any]) -> dict[str, list[str]]:
     def both(own: dict[str, float]) -> str:
         return f"{percent(own['total_accuracy'])} / {percent(own['mean_class_accuracy'])}"
 
-    certain = ("calibration_error", "certain", "accuracy_of_certain")
+    certain = {"certain": "certain", "accuracy_of_certain": "of these right"}
     return {
         "source": table(
             ["pixels", *(f"{SOURCES[name]} ({count:,})" for name, count in counts.items())],
             {s: [both(own[s]) for own in sources.values()] for s in sizes},
         ),
         "certain": table(
-            ["pixels", "calibration error", "certain", "of these right"],
-            {s: [percent(by_size[s][key]) for key in certain] for s in sizes},
+            ["pixels", "error, both", *(f"of {SOURCES[n]}" for n in sources), *certain.values()],
+            {
+                s: [
+                    *(percent(own[s]["calibration_error"]) for own in (by_size, *sources.values())),
+                    *(percent(by_size[s][key]) for key in certain),
+                ]
+                for s in sizes
+            },
         ),
         "recall": table(
             ["pixels", *classes],
@@ -37,10 +43,7 @@ def tables(results: dict[str, Any]) -> dict[str, list[str]]:
         ),
         "degraded": table(
             ["degradation", *(f"{size} pixels" for size in some)],
-            {
-                name: [percent(own[s]["total_accuracy"]) for s in some]
-                for name, own in degraded.items()
-            },
+            {name: [both(own[s]) for s in some] for name, own in degraded.items()},
         ),
     }
 
