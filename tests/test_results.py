@@ -145,6 +145,13 @@ def test_the_tuned_baseline_on_real_faces() -> None:
     assert f"costs {-mean:.1f} by class on FER+ [{-high:.1f}, {-low:.1f}]" in page
 
 
+def test_native_arithmetic_is_named_where_it_was_used() -> None:
+    page = " ".join(PAGE.split())
+    for path in (ROOT / "metrics/studies").glob("*.json"):
+        if json.loads(path.read_text()).get("arithmetic") == "native":
+            assert f"{path.name}), in `native` arithmetic" in page
+
+
 TEACHERS = "mixed_resolution_orthogonal_updates_ensemble_distillation"
 MUON = "bicubic_mixed_resolution_self_distillation_orthogonal_updates"
 
