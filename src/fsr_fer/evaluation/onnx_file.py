@@ -40,7 +40,7 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
     if network.settings.pooling != "mean":
         raise UserError(
             f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
-            "pretrain.extractor.pooling: mean"
+            "pretrain.extractor.pooling: mean. `fsr-fer predict --model` reads it as it is"
         )
     metadata = card | {
         "format": FORMAT,
