@@ -87,6 +87,23 @@ def test_faces_found() -> None:
     assert says(PREDICT, f"takes {seconds:.2f} s of one core, {ratio:.2f} of that peer's time")
 
 
+def test_the_exported_file_beside_torch_and_int8() -> None:
+    found = read("benchmarks/export.json")
+    sizes, megabytes = found["sizes"].values(), found["megabytes"]
+    assert {one["percent_as_torch"] for one in sizes} == {100}
+    largest = max(one["largest_difference"] for one in sizes)
+    assert says(PREDICT, f"Of all {found['faces']:,} test faces at ten sizes")
+    assert says(PREDICT, f"probabilities that differ by at most {largest:.1e}.")
+    other = [100 - one["percent_as_int8"] for one in sizes]
+    assert found["sizes"]["008"]["percent_as_int8"] == 100 - max(other)
+    said = f"has {megabytes['int8']:.1f} instead of {megabytes['float']:.1f} MB"
+    assert says(
+        PREDICT, f"{said}, but {min(other):.1f} to {max(other):.1f} in 100 faces get another"
+    )
+    speed = found["faces_per_processor_second"]
+    assert speed["int8"] < speed["float"]
+
+
 def test_memory_of_predict() -> None:
     runs = read("benchmarks/predict_memory.json")["runs"]
     *counts, last = (f"{run['pictures']:,}" for run in runs)
