@@ -12,7 +12,6 @@ on one thread. Writes benchmarks/export.json.
 """
 
 import argparse
-import csv
 import json
 import tempfile
 import time
@@ -28,8 +27,10 @@ from machine import describe_machine, write_results
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
 import fsr_fer
+from fsr_fer.common.arrays import open_faces
 from fsr_fer.data.face_stream import batches_of
 from fsr_fer.data.images import to_face
+from fsr_fer.data.manifest import read_manifest
 from fsr_fer.predict.model import SHIPPED
 from fsr_fer.predict.model_file import session_of
 
@@ -67,10 +68,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path, help="what the stage dataset made")
     dataset = parser.parse_args().dataset
-    images = np.load(dataset / "images.npy", mmap_mode="r")
-    with open(dataset / "manifest.csv", encoding="utf-8", newline="") as table:
-        splits = np.array([row["split"] for row in csv.DictReader(table)])
-    test, train = (np.flatnonzero(splits == split) for split in ("test", "train"))
+    packed = fsr_fer.load(SHIPPED.with_suffix(".safetensors"))
+    images = open_faces(dataset / "images.npy")
+    manifest = read_manifest(dataset / "manifest.csv", packed.class_names)
+    test, train = manifest.rows("test"), manifest.rows("train")
     some = train[np.linspace(0, len(train) - 1, TRAIN_FACES).astype(int)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "int8.onnx"
@@ -88,7 +89,6 @@ def main() -> None:
             "int8": session_of(file.read_bytes()),
         }
         megabytes = {"float": SHIPPED.stat().st_size / 1e6, "int8": file.stat().st_size / 1e6}
-    packed = fsr_fer.load(SHIPPED.with_suffix(".safetensors"))
     sizes, seconds = {}, dict.fromkeys(sessions, 0.0)
     for size in SIZES:
         found: dict[str, list[np.ndarray]] = {"torch": [], "float": [], "int8": []}

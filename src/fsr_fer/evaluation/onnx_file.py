@@ -42,13 +42,13 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
             f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
             "pretrain.extractor.pooling: mean. `fsr-fer predict --model` reads it as it is"
         )
+    inputs = card.pop("inputs")
     metadata = card | {
         "format": FORMAT,
         "class_names": list(network.class_names),
         "licence": licence,
-        "provenance": card["inputs"],
+        "provenance": inputs,
     }
-    del metadata["inputs"]
     model = _model(network, card["temperature"], metadata)
     onnx.checker.check_model(model, full_check=True)
     with replacing(target) as part:

@@ -317,8 +317,9 @@ class _Progress:
     def __init__(self, done: Done, terminal: bool, beside_rows: bool) -> None:
         self.rows, self.failed = done.rows, done.failed
         self._live = terminal and not beside_rows
-        self._pause = SECONDS_BETWEEN if terminal else SECONDS_IN_A_LOG
-        self._quiet = terminal and beside_rows  # the rows themselves show it
+        self._pause: float = SECONDS_BETWEEN if terminal else SECONDS_IN_A_LOG
+        if terminal and beside_rows:  # which show it themselves
+            self._pause = math.inf
         self._uncertain = 0
         self._statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
@@ -329,7 +330,7 @@ class _Progress:
         self._statuses.update(row.status for row in rows)
         self._uncertain += sum(bool(row.uncertain) for row in rows)
         now = time.monotonic()
-        if not self._quiet and now - self._shown > self._pause:
+        if now - self._shown > self._pause:
             self._shown = now
             self.erase()
             typer.echo(self._line(), err=True, nl=not self._live)

@@ -67,6 +67,10 @@ class Choices:
         if limit is not None and not (isinstance(limit, Real) and 0 <= limit <= 1):
             raise ValueError(f"min_probability is {limit!r}; expected 0 to 1")
 
+    def is_crop(self, width: int, height: int) -> bool:
+        """Whether a picture of this size, without boxes, is one face."""
+        return self.faces == "crops" or (self.faces == "auto" and is_crop(width, height))
+
 
 class Model:
     """Predicts expressions; ``fsr_fer.load`` returns one. Several threads may share it.
@@ -206,7 +210,7 @@ class Model:
         if picture.boxes is not None:
             faces = [replace(row, box=box) for box in picture.boxes]
             message = "no box was given for it"
-        elif choices.faces == "crops" or (choices.faces == "auto" and is_crop(width, height)):
+        elif choices.is_crop(width, height):
             return rgb, [row]
         else:
             least = choices.min_face or default_min_face(width, height)
@@ -394,8 +398,10 @@ def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[I
                 batch = []
     except Exception as error:
         failed.append(error)
-    yield batch
-    yield map(_raise, failed)  # behind the rows of what stands before it
+    if batch:
+        yield batch
+    if failed:
+        yield map(_raise, failed)  # behind the rows of what stands before it
 
 
 def _raise(error: Exception) -> Picture:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fsr_fer.data.images import FORMATS
 from fsr_fer.predict.detector import Detection, default_min_face
-from fsr_fer.predict.faces import cut_square, is_crop
+from fsr_fer.predict.faces import cut_square
 from fsr_fer.predict.model import Choices, Model
 from fsr_fer.predict.mtcnn import shipped
 from fsr_fer.predict.pictures import Picture
@@ -44,8 +44,7 @@ def answer(
         total += width * height
         what = f"picture {picture.number}, {width:,} x {height:,} pixels, is too large"
         _check(total, limits, what)
-        crop = choices.faces == "crops" or (choices.faces == "auto" and is_crop(width, height))
-        if picture.boxes is None and not crop:
+        if picture.boxes is None and not choices.is_crop(width, height):
             least = choices.min_face or default_min_face(width, height)
             searched.append((width * height, least))
     _check_search(searched, limits)
