@@ -1,5 +1,6 @@
-"""Calibrate one method's network and measure it: ``python -m stages.pack``."""
+"""Calibrate one network and measure it: ``python -m stages.pack``."""
 
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from fsr_fer.common.device import choose_device
 from fsr_fer.common.files import write_json
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DatasetSettings
-from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.packing import (
     bicubic,
     degradations,
@@ -29,9 +29,7 @@ from fsr_fer.pipeline.stage import Stage
 def main(stage: Stage) -> None:
     """Write ``models/<profile>/packed.safetensors`` and ``metrics/<profile>/packed.json``."""
     settings = stage.settings(PackSettings)
-    method = stage.settings(MethodSettings, f"methods.{settings.method}")
-    # One extractor: params.yaml is checked for that.
-    network, device = load_network(stage.paths.network(method.model), CovPoolFER), choose_device()
+    network, device = load_network(stage.paths.network(settings.model), CovPoolFER), choose_device()
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     images = open_faces(stage.paths.images)
     held_out, test = manifest.rows("validation"), manifest.rows("test")
@@ -63,7 +61,7 @@ def main(stage: Stage) -> None:
             degraded.setdefault(name, {})[pixels] = measured(labels, shares, names, limit)
 
     card = {
-        "name": f"{stage.profile} {settings.method}",
+        "name": f"{stage.profile} {PurePath(settings.model).name}",
         "temperature": coefficients,
         "uncertain_below": limit,
         "smallest_pixels": min(settings.sizes),

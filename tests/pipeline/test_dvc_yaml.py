@@ -52,7 +52,6 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     read |= {value.replace("{kind}", "${item}") for value in values}
     entries = {
         "distill": "${distill.teachers[1]}",
-        "pack": "${pack.method}",
         "sr": "${item}",
         "sr_faces": "meta_sr_retrained",
     }

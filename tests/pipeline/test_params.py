@@ -103,8 +103,8 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.orthogonal_updates.epochs", 0, r"epochs is 0; allowed: above 0"),
         ("pack.degraded_sizes", [24], r"degraded_sizes is \[24\]; allowed: some of sizes, where"),
-        ("pack.method", "bicubic", r"method is 'bicubic'; allowed: one of mixed_resolution, ortho"),
-        ("profiles.paper.pack", {"method": "orthogonal_updates"}, r"pack\.method cannot differ"),
+        ("pack.model", "fsr/plain", r"model is 'fsr/plain'; allowed: one of pretrain, finetune/mi"),
+        ("profiles.paper.pack", {"model": "pretrain"}, r"pack\.model cannot differ"),
         ("distill.teachers", ["mixed_resolution"], r"allowed: two of finetune"),
         ("distill.teachers", ["mixed_resolution", "x"], r"teachers is 'x'; allowed: one of mixed_"),
         ("profiles.paper.distill", {"teachers": ["a", "b"]}, r"distill\.teachers cannot differ"),
@@ -143,7 +143,7 @@ def test_mistakes(params: dict[str, Any], key: str, value: object, message: str)
 
 
 @pytest.mark.parametrize(
-    "key", ["scales", "reweight", "fsr.generator.growth", "data_seed", "pack.method"]
+    "key", ["scales", "reweight", "fsr.generator.growth", "data_seed", "pack.model"]
 )
 def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
     section, last = section_of(params, key)

@@ -8,9 +8,9 @@ from fsr_fer.common.settings import FULL_SIZE, NotNegativeFloat, Range, Share, r
 
 @dataclass(frozen=True, kw_only=True)
 class PackSettings:
-    """The model for use outside the pipeline: its method, sizes in pixels and limit."""
+    """The model for use outside the pipeline: its network, sizes in pixels and limit."""
 
-    method: str
+    model: str
     sizes: tuple[int, ...]
     degraded_sizes: tuple[int, ...]
     uncertain_below: Share

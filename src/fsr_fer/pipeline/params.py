@@ -145,22 +145,22 @@ def _check_methods(values: Values) -> None:
     """Check the methods: each has a network, and each trained network is used by one."""
     trained = [f"fsr/{name}" for name in values["fsr_variants"]]
     trained += [f"finetune/{name}" for name in values["finetune"]]
-    models = {}
+    networks = ("pretrain", *trained, f"finetune/{DISTILLED}")
+    used = set()
     for name, own in values["methods"].items():
         row = build(MethodSettings, own, f"methods.{name}")
-        known = ("pretrain", *trained, f"finetune/{DISTILLED}")
-        require_one_of(known, f"methods.{name}.model", row.model)
+        require_one_of(networks, f"methods.{name}.model", row.model)
         known = ("downsample", *(f"restored/{method}" for method in RESTORED))
         require_one_of(known, f"methods.{name}.faces", row.faces)
-        models[name] = row.model
-    packable = [name for name, model in models.items() if model == f"finetune/{name}"]
-    require_one_of(packable, "pack.method", values["pack"]["method"])
+        used.add(row.model)
+    extractors = [name for name in networks if name in used and not name.startswith("fsr/")]
+    require_one_of(extractors, "pack.model", values["pack"]["model"])
     references, names = values["report"]["references"], list(values["methods"])
     distinct = len(set(references) & set(names)) == len(references)
     allowed = f"methods, each once, the baseline first: {', '.join(names)}"
     require(distinct and references[:1] == names[:1], "report.references", references, allowed)
     for model in trained:
-        if model not in models.values():
+        if model not in used:
             raise SettingsError(f"methods has none of model {model}; add one, or leave it out")
 
 
@@ -179,7 +179,7 @@ def _check(params: Mapping[str, Any]) -> None:
         require(some, "scales", values["scales"], allowed)
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
-    for section, key in (("pack", "method"), ("distill", "teachers")):
+    for section, key in (("pack", "model"), ("distill", "teachers")):
         if values[section][key] != params[section][key]:  # dvc.yaml reads the default's
             raise SettingsError(f"{section}.{key} cannot differ from the default's")
     for teacher in values["distill"]["teachers"]:
