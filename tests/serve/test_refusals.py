@@ -403,7 +403,7 @@ def test_other_machines_are_warned_of_where_they_can_ask(
     assert (code, "other machines can ask" in err) == (0, open_to_others)
     assert address in apps[0].user_middleware[0].kwargs["hosts"]
     assert not recwarn.list
-    assert json.loads(apps[0].routes[0].endpoint.body)["comparison"] is None  # of another model
+    assert json.loads(apps[0].routes[0].endpoint.body)["plain"] is None  # of another model
 
 
 def test_ctrl_c_ends_it_in_silence(

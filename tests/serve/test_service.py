@@ -18,10 +18,11 @@ from fsr_fer import imresize, load
 from fsr_fer.common.errors import UserError
 from fsr_fer.serve import app
 from fsr_fer.serve.app import FILES
-from fsr_fer.serve.command import COMPARISON
+from fsr_fer.serve.command import PLAIN
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import BLUE, GREEN, RED, scene
 from tests.serve.client import Client, picture
+from tests.serve.conftest import always_blue, serving
 
 METRICS = Path(__file__).parents[2] / "metrics"
 
@@ -59,12 +60,27 @@ def test_a_face_is_made_smaller_as_the_test_faces_were(client: Client, model_fil
     assert (decoded(large["downsampled"]["face"]) == expected).all()
     (row,) = load(model_file).predict(expected, channels="rgb")
     assert {**row.to_dict(), **large["downsampled"]} == row.to_dict() | {
-        "face": large["downsampled"]["face"]
+        "face": large["downsampled"]["face"],
+        "plain": None,
     }
     assert large["downsampled"]["expected_accuracy"] == pytest.approx(0.62)  # 0.5 at 10, 0.9 at 20
     # A face that is smaller already stays as it is.
     assert small["downsampled"]["pixels"] == 11
     assert (decoded(small["downsampled"]["face"]) == rgb[:11, :11]).all()
+
+
+def test_the_plain_network_reads_the_same_small_face(model_file: Path) -> None:
+    model = load(model_file)
+    with serving(model, always_blue(model)) as client:
+        about = json.loads(client.ask("GET", "/model")[1])
+        assert about["plain"] == {"pixels": [10, 20], "accuracy": [0.2, 0.6]}
+        document = json.loads(client.ask("GET", "/openapi.json")[1])
+        _, said = client.predict(("pictures", picture(RED)), ("pixels", "13"))
+    (row,) = said["predictions"]
+    assert row["downsampled"]["label"] == "red"
+    assert row["downsampled"]["plain"] == {"label": "blue", "probability": 0.75}
+    schema = document["components"]["schemas"]["Prediction"]
+    jsonschema.validate(row, schema | {"components": document["components"]})
 
 
 def test_faces_are_looked_for_from_min_face(client: Client) -> None:
@@ -110,19 +126,17 @@ def test_what_is_told_of_the_model(client: Client) -> None:
     assert named.items() <= said.items()
     assert said["class_names"] == ["red", "green", "blue"]
     assert said["expected_accuracy"] == {"pixels": [10, 20], "accuracy": [0.5, 0.9]}
-    assert said["comparison"] is said["model_card"] is None
+    assert said["plain"] is said["model_card"] is None
     assert client.ask("GET", "/card")[0] == 404
     assert json.loads(client.ask("GET", "/health")[1]) == {"status": "ok"}
 
 
 def test_the_plain_network_beside_the_shipped_model_is_what_was_measured() -> None:
-    plain = json.loads((METRICS / "ferplus/accuracy.json").read_text())["bicubic"]
-    packed = json.loads((METRICS / "real_faces/packed.json").read_text())["by_source"]["fer2013"]
-    scales = ["x8", "x7", "x6", "x5", "x4", "x3", "hr"]
-    assert COMPARISON["plain"] == [round(plain[scale] / 100, 4) for scale in scales]
-    accuracy = [packed[str(size)]["total_accuracy"] for size in COMPARISON["pixels"]]
-    assert COMPARISON["model"] == [round(one / 100, 4) for one in accuracy]
-    assert [packed[str(size)]["faces"] for size in COMPARISON["pixels"]] == [3161] * 7
+    plain, shipped = load(PLAIN).card, load().card
+    assert plain.class_names == shipped.class_names
+    assert plain.pixels == shipped.pixels
+    packed = json.loads((METRICS / "real_faces_plain.json").read_text())
+    assert packed["model"]["expected_accuracy"]["accuracy"] == list(plain.accuracy)
 
 
 def test_answers_are_as_the_openapi_document_says(

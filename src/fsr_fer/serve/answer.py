@@ -24,6 +24,7 @@ SHRUNK_KEYS = ("pixels", "label", "probability", "uncertain", "expected_accuracy
 
 def answer(
     model: Model,
+    plain: Model | None,
     pictures: list[Picture],
     choices: Choices,
     pixels: int | None,
@@ -33,8 +34,9 @@ def answer(
     """A row for each face, as ``fsr-fer predict --format jsonl`` writes it.
 
     During face detection ``check`` is called many times a second; what it raises ends it. With
-    ``pixels`` a row also has ``downsampled``: the prediction for the face resized to that side, and
-    the small face itself; None if no face was predicted. Refused if the pictures, or the boxes in
+    ``pixels`` a row also has ``downsampled``: the prediction for the face resized to that side,
+    ``plain``'s label and probability, and the small face itself; None if no face was predicted.
+    Refused if the pictures, or the boxes in
     them, have too many pixels, or too many faces.
     """
     total = 0.0
@@ -63,7 +65,7 @@ def answer(
     if pixels:
         good = [row for row in rows if row.status == "ok"]
         squares = [cut_square(pixels_of[row.input], row.box) for row in good]
-        downsampled = _downsampled(model, squares, pixels)
+        downsampled = _downsampled(model, plain, squares, pixels)
         for one in said:
             one["downsampled"] = next(downsampled) if one["status"] == "ok" else None
     return said
@@ -125,7 +127,9 @@ def _check_search(searched: list[tuple[int, int]], limits: Limits) -> None:
         )
 
 
-def _downsampled(model: Model, faces: list[np.ndarray], pixels: int) -> Iterator[dict[str, Any]]:
+def _downsampled(
+    model: Model, plain: Model | None, faces: list[np.ndarray], pixels: int
+) -> Iterator[dict[str, Any]]:
     """The predictions for faces, uint8 [side, side, 3], downsampled as the test faces were.
 
     A face with no more than ``pixels`` stays as it is.
@@ -135,8 +139,10 @@ def _downsampled(model: Model, faces: list[np.ndarray], pixels: int) -> Iterator
         for face in faces
     ]
     rows = model.predict(small, channels="rgb", faces="crops")
-    for face, row in zip(small, rows, strict=True):
+    others = plain.predict(small, channels="rgb", faces="crops") if plain else [None] * len(small)
+    for face, row, other in zip(small, rows, others, strict=True):
         said, png = row.to_dict(), io.BytesIO()
         Image.fromarray(face).save(png, "PNG")
         address = "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
-        yield {key: said[key] for key in SHRUNK_KEYS} | {"face": address}
+        compared = other and {"label": other.label, "probability": other.probability}
+        yield {key: said[key] for key in SHRUNK_KEYS} | {"plain": compared, "face": address}

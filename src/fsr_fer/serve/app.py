@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.model import Model
+from fsr_fer.predict.model_file import Card
 from fsr_fer.serve.answer import answer
 from fsr_fer.serve.form import Limits, Refused, read_form
 from fsr_fer.serve.guard import Guard
@@ -30,6 +31,7 @@ FILES = {
     "/": ("index.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
+    "/examples/photograph.jpg": ("photograph.jpg", "image/jpeg"),
     "/examples/1.png": ("example-1.png", "image/png"),
     "/examples/2.png": ("example-2.png", "image/png"),
 }
@@ -41,12 +43,12 @@ def build_app(
     model: Model,
     hosts: Iterable[str] = (),
     limits: Limits | None = None,
-    comparison: Mapping[str, list[float]] | None = None,
+    plain: Model | None = None,
     model_card: bytes | None = None,
 ) -> Starlette:
     """The service of a model; ``hosts`` are its names besides localhost.
 
-    ``comparison``: accuracies of the model and of a plain network, as in ``COMPARISON``, if known.
+    ``plain``: a model of the same classes, to show beside it what small faces do to another.
     ``model_card``: Markdown about the model, to which the page then links.
     """
     limits, card = limits or Limits(), model.card
@@ -56,10 +58,10 @@ def build_app(
         "class_names": card.class_names,
         "smallest_pixels": card.smallest_pixels,
         "uncertain_below": card.uncertain_below,
-        "expected_accuracy": {"pixels": card.pixels, "accuracy": card.accuracy},
+        "expected_accuracy": _measured(card),
         "licence": card.licence,
         "limits": asdict(limits),
-        "comparison": comparison,
+        "plain": plain and _measured(plain.card),
         "model_card": "card" if model_card else None,
     }
     fixed = {
@@ -73,16 +75,21 @@ def build_app(
     if model_card:
         responses["/card"] = Response(model_card, media_type="text/plain")
     routes = [Route(path, one, methods=["GET"]) for path, one in responses.items()]
-    routes.append(Route("/predict", _Service(model, limits).predict, methods=["POST"]))
+    routes.append(Route("/predict", _Service(model, plain, limits).predict, methods=["POST"]))
     guard, handlers = Middleware(Guard, hosts=hosts), {HTTPException: _refuse}
     app = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     app.router.redirect_slashes = False  # its answer to /predict/ would be empty
     return app
 
 
+def _measured(card: Card) -> dict[str, Any]:
+    return {"pixels": card.pixels, "accuracy": card.accuracy}
+
+
 class _Service:
-    def __init__(self, model: Model, limits: Limits) -> None:
+    def __init__(self, model: Model, plain: Model | None, limits: Limits) -> None:
         self._model = model
+        self._plain = plain
         self._limits = limits
         self._threads = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS))
         self._running = 0
@@ -103,7 +110,7 @@ class _Service:
         try:
             async with asyncio.timeout(limits.seconds):
                 asked = await read_form(request, limits, self._model.card.smallest_pixels)
-                work = partial(answer, self._model, *asked, limits, check)
+                work = partial(answer, self._model, self._plain, *asked, limits, check)
                 rows = await self._while_there(request, work)
         except TimeoutError:
             late = "received" if asked is None else "answered"

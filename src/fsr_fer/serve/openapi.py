@@ -91,27 +91,30 @@ def _predict(card: Card, limits: Limits) -> dict[str, Any]:
 
 
 def _schemas(card: Card) -> dict[str, Any]:
+    label = {"enum": [*card.class_names, None]}
     read = {
-        "label": {"enum": [*card.class_names, None]},
+        "label": label,
         "probability": NUMBER,
         "uncertain": {"type": ["boolean", "null"]},
         "expected_accuracy": NUMBER,
         "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
     }
     face = {"type": "string", "description": "The small face, a PNG as a data: address."}
-    downsampled = _object({"pixels": {"type": "integer"}, **read, "face": face})
+    plain = _object({"label": label, "probability": NUMBER})
+    plain["description"] = "The prediction of a network trained on full-size faces alone."
+    small = {"pixels": {"type": "integer"}, **read, "plain": _or_null(plain), "face": face}
     prediction = {
         "input": {"type": "integer", "minimum": 1},
         "source": {"type": "string"},
         "frame": {"type": "null", "description": "Of videos, which the command reads."},
         "seconds": {"type": "null"},
         "status": {"type": "string"},
-        "box": {"anyOf": [_object(dict.fromkeys(Box._fields, NUMBER)), {"type": "null"}]},
+        "box": _or_null(_object(dict.fromkeys(Box._fields, NUMBER))),
         "score": NUMBER,
         "pixels": {"type": ["integer", "null"]},
         **read,
         "message": {"type": "string"},
-        "downsampled": {"anyOf": [downsampled, {"type": "null"}]},
+        "downsampled": _or_null(_object(small)),
     }
     return {
         "Prediction": _object(prediction, optional=["downsampled"]),
@@ -122,6 +125,10 @@ def _schemas(card: Card) -> dict[str, Any]:
 def _object(properties: dict[str, Any], optional: Sequence[str] = ()) -> dict[str, Any]:
     needed = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": needed}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:

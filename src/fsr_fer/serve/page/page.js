@@ -120,7 +120,11 @@ function showReading(read) {
   $("expected").textContent = none || read.expected_accuracy === null
     ? ""
     : `It predicts ${Math.round(100 * read.expected_accuracy)} of 100 test faces of this size correctly.`;
-  $("comparison").textContent = none ? "" : comparisonAt(read.pixels);
+  $("comparison").textContent = none || !read.plain
+    ? ""
+    : `Trained on full-size faces alone: ${read.plain.label}, ` +
+      `${percent(read.plain.probability)} probable; ` +
+      `${Math.round(100 * at(about.plain, read.pixels))} of 100 correct.`;
   $("own").textContent =
     none || rows[chosen].pixels <= $("size").max
       ? ""
@@ -146,8 +150,8 @@ function showSize() {
   drawCurve(pixels);
 }
 
-/** Accuracy at a size: straight lines between the sizes that were measured. */
-function between(sizes, accuracy, pixels) {
+/** A model's accuracy at a size: straight lines between the sizes that were measured. */
+function at({ pixels: sizes, accuracy }, pixels) {
   const after = sizes.findIndex((size) => size >= pixels);
   if (after === -1) return accuracy[accuracy.length - 1];
   if (after === 0) return accuracy[0];
@@ -156,15 +160,7 @@ function between(sizes, accuracy, pixels) {
 }
 
 function expected(pixels) {
-  return between(about.expected_accuracy.pixels, about.expected_accuracy.accuracy, pixels);
-}
-
-/** The model compared with the plain network, at sizes at which both were measured. */
-function comparisonAt(pixels) {
-  const { pixels: sizes, model, plain } = about.comparison ?? { pixels: [Infinity] };
-  if (pixels < sizes[0]) return "";
-  const [ours, theirs] = [model, plain].map((one) => Math.round(100 * between(sizes, one, pixels)));
-  return `Of those from FER+ it predicts ${ours}; a network trained on full-size faces alone ${theirs}.`;
+  return at(about.expected_accuracy, pixels);
 }
 
 function drawCurve(pixels) {
@@ -186,21 +182,19 @@ function drawCurve(pixels) {
     add("line", { class: kind, x1: x(least), x2: x(most), y1: y(share), y2: y(share) });
   for (const share of [0, 0.5, 1]) level(share, "grid");
   level(1 / about.class_names.length, "chance");
-  const measured = about.expected_accuracy.pixels.filter((size) => size > least && size < most);
-  const sizes = [least, ...measured, most];
-  const line = sizes.map((size) => `${x(size)},${y(expected(size))}`).join(" ");
-  if (about.comparison) {
-    const { pixels: sides, plain } = about.comparison;
-    const points = sides.map((side, at) => `${x(side)},${y(plain[at])}`);
-    add("polyline", { class: "plain", points: points.join(" ") });
-  }
-  add("polyline", { points: line });
+  const curve = (measured, kind) => {
+    const between = measured.pixels.filter((size) => size > least && size < most);
+    const points = [least, ...between, most].map((size) => `${x(size)},${y(at(measured, size))}`);
+    add("polyline", { class: kind, points: points.join(" ") });
+  };
+  if (about.plain) curve(about.plain, "plain");
+  curve(about.expected_accuracy, "model");
   add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % correct");
   add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
   for (const size of [least, ...[25, 50, 75].filter((size) => size > least), most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
-    const at = size === least ? 0 : size === most ? width : x(size);
-    add("text", { x: at, y: height - 3, "text-anchor": anchor }, size === least ? `${size} pixels` : size);
+    const left = size === least ? 0 : size === most ? width : x(size);
+    add("text", { x: left, y: height - 3, "text-anchor": anchor }, size === least ? `${size} pixels` : size);
   }
   add("circle", { cx: x(pixels), cy: y(expected(pixels)), r: 6 });
   $("curve").replaceChildren(...nodes);
@@ -306,7 +300,7 @@ async function show(file, name) {
 async function showExample(address) {
   const number = ++shows;
   const blob = await (await request(address)).blob();
-  if (number === shows) await show(blob, "drawn face");
+  if (number === shows) await show(blob, "example");
 }
 
 function middleSquare({ width, height }) {
@@ -499,7 +493,7 @@ function listen() {
 async function start() {
   about = await (await request("model")).json();
   $("size").min = Math.max(8, about.smallest_pixels);
-  $("grey").hidden = !about.comparison;
+  $("grey").hidden = !about.plain;
   $("measured").hidden = !about.expected_accuracy.pixels.length;
   $("model").textContent = `Model: ${about.name}. `;
   if (about.model_card) {
@@ -520,7 +514,7 @@ async function start() {
     return item;
   }));
   listen();
-  await showExample("examples/1.png");
+  await showExample("examples/photograph.jpg");
 }
 
 start().catch((error) => say(error.message, true));
