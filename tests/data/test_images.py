@@ -127,13 +127,13 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 
 def test_grey_levels_in_another_form_are_refused() -> None:
     content = encoded(np.full((4, 4), 4095, np.uint16), "TIFF")
-    for tag, value, message in ((258, 12, "of 12 bits"), (262, 0, "whose white is 0")):
+    for tag, value in ((258, 12), (262, 0)):  # bits, and what 0 is
         at = content.index(tag.to_bytes(2, "little") + b"\3\0\1\0\0\0")
         changed = content[: at + 8] + value.to_bytes(2, "little") + content[at + 10 :]
-        with pytest.raises(PictureError, match=message):
+        with pytest.raises(PictureError, match="grey levels in a form that is not read"):
             decode_picture(changed)
     signed = encoded(np.full((4, 4), 32767, np.uint16), "TIFF", tiffinfo={339: 2})
-    with pytest.raises(PictureError, match="of 16 bits, signed"):
+    with pytest.raises(PictureError, match="grey levels in a form that is not read"):
         decode_picture(signed)
 
 

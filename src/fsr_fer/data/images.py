@@ -3,9 +3,11 @@
 Every array here is [H, W, 3], channels red, green, blue, 0 to 255.
 """
 
+import contextlib
 import io
 import threading
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -45,6 +47,23 @@ class PictureError(ValueError):
     """A file that cannot be read as a picture; the message says why."""
 
 
+@contextlib.contextmanager
+def _decoding() -> Iterator[None]:
+    """Damaged bytes make decoders fail in every way there is: all are a PictureError."""
+    try:
+        yield
+    except (PictureError, MemoryError):
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise PictureError(f"has more than {MOST_PIXELS:,} pixels; no more are read") from None
+    except Image.UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise PictureError(f"is not a picture in a format that can be read: {known}") from None
+    except Exception as error:
+        raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+@_decoding()
 def decode_picture(data: bytes) -> np.ndarray:
     """Decode a picture file to upright RGB, uint8 [H, W, 3].
 
@@ -54,41 +73,27 @@ def decode_picture(data: bytes) -> np.ndarray:
     """
     if not data:
         raise PictureError("is empty (0 bytes)")
-    try:
-        # Filters of warnings belong to all threads: two at a time would leave each other's behind.
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        with picture:
-            if picture.format in ("JPEG", "MPO") and _scans(data) > MOST_SCANS:
-                raise PictureError(f"is a JPEG of more than {MOST_SCANS} scans")
-            picture.load()
-            if picture.format == "JPEG" and _is_cut(data, picture):
-                raise PictureError("is cut off: pixels at its end have no data")
-            upright = _upright(picture)
-            bmp = picture.format == "BMP" and upright.mode == "RGBA"
-            if bmp and not np.asarray(upright)[:, :, 3].any():
-                upright = upright.convert("RGB")  # its fourth byte is not in use
-            return _to_rgb(upright)
-    except (PictureError, MemoryError):
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise PictureError(f"has more than {MOST_PIXELS:,} pixels; no more are read") from None
-    except Image.UnidentifiedImageError:
-        known = ", ".join(FORMATS)
-        raise PictureError(f"is not a picture in a format that can be read: {known}") from None
-    except Exception as error:  # damaged bytes make decoders fail in every way there is
-        raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+    # Filters of warnings belong to all threads: two at a time would leave each other's behind.
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    with picture:
+        if picture.format in ("JPEG", "MPO") and _scans(data) > MOST_SCANS:
+            raise PictureError(f"is a JPEG of more than {MOST_SCANS} scans")
+        picture.load()
+        if picture.format == "JPEG" and _is_cut(data, picture):
+            raise PictureError("is cut off: pixels at its end have no data")
+        upright = _upright(picture)
+        bmp = picture.format == "BMP" and upright.mode == "RGBA"
+        if bmp and not np.asarray(upright)[:, :, 3].any():
+            upright = upright.convert("RGB")  # its fourth byte is not in use
+        return _to_rgb(upright)
 
 
-def rgb_of(picture: Image.Image) -> np.ndarray:
+@_decoding()
+def upright_rgb(picture: Image.Image) -> np.ndarray:
     """An opened picture as upright RGB, uint8 [H, W, 3]; PictureError if it cannot be had."""
-    try:
-        return _to_rgb(_upright(picture))
-    except (PictureError, MemoryError):
-        raise
-    except Exception as error:  # as in decode_picture
-        raise PictureError(f"cannot be decoded: {error or type(error).__name__}") from error
+    return _to_rgb(_upright(picture))
 
 
 def _scans(data: bytes) -> int:
@@ -163,11 +168,10 @@ def _scaled_grey(picture: Image.Image) -> np.ndarray:
     white is 0.
     """
     tags = getattr(picture, "tag_v2", {})
-    bits, white = tags.get(BITSPERSAMPLE, (16,))[0], tags.get(PHOTOMETRIC_INTERPRETATION, 1)
-    signed = bits == 16 and tags.get(SAMPLEFORMAT, (1,))[0] == 2
-    if bits not in (16, 32) or signed or white == 0:
-        form = "whose white is 0" if white == 0 else f"of {bits} bits" + ", signed" * signed
-        raise PictureError(f"is a TIFF of grey levels {form}, which are not read")
+    bits, signed = tags.get(BITSPERSAMPLE, (16,))[0], tags.get(SAMPLEFORMAT, (1,))[0] == 2
+    white_is_0 = tags.get(PHOTOMETRIC_INTERPRETATION, 1) == 0
+    if bits not in (16, 32) or (bits == 16 and signed) or white_is_0:
+        raise PictureError("is a TIFF of grey levels in a form that is not read; save 8 bits")
     values = np.asarray(picture)
     if not np.isfinite(values).all():
         raise PictureError("has pixels that are not finite numbers")

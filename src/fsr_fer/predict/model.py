@@ -349,7 +349,7 @@ def _pictures(
         elif isinstance(source, bytes):
             name, content = f"bytes {number}", source
         elif isinstance(source, Image.Image):
-            name, content = f"image {number}", partial(images.rgb_of, source)
+            name, content = f"image {number}", partial(images.upright_rgb, source)
         elif isinstance(source, (str, os.PathLike)):
             name = content = os.fspath(source)
         else:
