@@ -29,7 +29,7 @@ def test_each_process_of_torchrun_takes_a_gpu_of_its_own_unless_one_is_named_by_
     assert tried == [torch.device(chosen)]
 
 
-@pytest.mark.parametrize("name", ["abacus", "meta", "hpu"])  # of torch are the last two
+@pytest.mark.parametrize("name", ["abacus", "meta", "hpu"])  # the last two are torch's
 def test_a_device_that_is_not_here_is_called_as_the_user_did(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -6,8 +6,6 @@ import sys
 
 import pytest
 
-from fsr_fer.common.memory import keep_freed_memory
-
 PROGRAM = """
 import resource
 from fsr_fer.common.memory import keep_freed_memory
@@ -29,9 +27,3 @@ def faults(call: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
 def test_blocks_are_cleared_once() -> None:
     assert faults("keep_freed_memory()") < 100 < 1000 < faults("")
-
-
-def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("has no mallopt"))
-    keep_freed_memory()

@@ -92,12 +92,11 @@ def random_image(seed: int, *shape: int) -> np.ndarray:
 
 
 @lru_cache
-def stripes_on_halves(size: int, scale: str, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images some of whose resized values are exactly a whole number and a half.
+def stripes_on_halves(size: int, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    """Lines, uint8 [6, size], some of whose resized values are a whole number and a half.
 
-    uint8 [24, H, W, 1]; they change along ``axis`` alone, so that one pass meets the halves. Where
-    these are in the resized lines is bool [results, 24]. The search is by luck, in whole numbers:
-    nothing is rounded.
+    Where these are is bool [results, 6]. The search is by luck, in whole numbers: nothing is
+    rounded.
     """
     results = math.ceil(Fraction(scale) * size)
     weights = np.full((results, size), Fraction(0))
@@ -112,9 +111,8 @@ def stripes_on_halves(size: int, scale: str, axis: int) -> tuple[np.ndarray, np.
 
     random = np.random.default_rng(7)
     found = np.zeros((size, 0), np.int64)
-    while found.shape[1] < 24:
+    while found.shape[1] < 6:
         columns = random.integers(0, 256, (size, 4096))
         found = np.hstack([found, columns[:, is_half(columns).any(axis=0)]])
-    found = found[:, :24]
-    stripes = np.repeat(found.astype(np.uint8).T[:, :, None], 12, axis=2)
-    return (stripes if axis == 0 else stripes.transpose(0, 2, 1))[..., None], is_half(found)
+    found = found[:, :6]
+    return found.astype(np.uint8).T, is_half(found)

@@ -50,11 +50,11 @@ def read(name: str) -> np.ndarray:
 
 @needs_matlab
 @pytest.mark.parametrize("factor", [2, 3, 4])
-@pytest.mark.parametrize("number", range(1, 6))
-def test_older_matlab_on_set5(factor: int, number: int) -> None:
-    name = f"set5-replicate/image_SRF_{factor}/img_{number:03d}_SRF_{factor}"
-    hr, lr = read(f"{name}_HR.png"), read(f"{name}_LR.png")
-    np.testing.assert_array_equal(imresize(hr, 1 / factor, boundary="replicate"), lr)
+def test_older_matlab_on_set5(factor: int) -> None:
+    for number in range(1, 6):
+        name = f"set5-replicate/image_SRF_{factor}/img_{number:03d}_SRF_{factor}"
+        hr, lr = read(f"{name}_HR.png"), read(f"{name}_LR.png")
+        np.testing.assert_array_equal(imresize(hr, 1 / factor, boundary="replicate"), lr)
 
 
 @needs_matlab
@@ -68,19 +68,13 @@ def test_newer_matlab_on_lena() -> None:
 
 
 @needs_matlab
-@pytest.mark.parametrize(
-    ("side", "names"),
-    [
-        (4, "down_down_small_aa down_down_small_noaa"),
-        (8, "down_down_aa down_down_noaa down_down_x2_aa down_down_x4_aa"),
-        (8, "down_down_irregular_aa down_down_irregular_noaa"),
-        (8, "up_up_irregular_aa up_up_irregular_noaa"),
-        (15, "down_down_x3_aa down_down_x5_aa"),
-    ],
-)
-def test_matlab_on_ramps(side: int, names: str) -> None:
-    ramp = np.arange(side * side, dtype=np.float64).reshape(side, side)
-    for name in names.split():
+def test_matlab_on_ramps() -> None:
+    folder = MATLAB / "size-form"
+    files = [*folder.glob("down_*.mat"), *folder.glob("up_up_irregular_*.mat")]
+    assert len(files) == 12
+    for name in (file.stem for file in files):
+        side = 4 if "small" in name else 15 if "x3" in name or "x5" in name else 8
+        ramp = np.arange(side * side, dtype=np.float64).reshape(side, side)
         expected = loadmat(MATLAB / "size-form" / f"{name}.mat")[name]
         antialiasing = not name.endswith("_noaa")
         result = imresize(ramp, output_shape=expected.shape, antialiasing=antialiasing)
@@ -100,13 +94,13 @@ def calls(draw: st.DrawFn) -> tuple[np.ndarray, dict[str, object]]:
         "boundary": draw(st.sampled_from(["symmetric", "replicate"])),
     }
     if draw(st.booleans()):
-        arguments["output_shape"] = (draw(st.integers(1, 512)), draw(st.integers(1, 128)))
+        arguments["output_shape"] = (draw(st.integers(1, 256)), draw(st.integers(1, 64)))
     else:
-        arguments["scale"] = draw(st.sampled_from([s for s in SCALES if s * height < 600]))
+        arguments["scale"] = draw(st.sampled_from([s for s in SCALES if s * height < 300]))
     return image, arguments
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=16, deadline=None, derandomize=True)
 @given(calls())
 def test_equals_the_reference(call: tuple[np.ndarray, dict[str, object]]) -> None:
     image, arguments = call
@@ -118,11 +112,14 @@ def test_equals_the_reference(call: tuple[np.ndarray, dict[str, object]]) -> Non
         np.testing.assert_allclose(imresize(of_floats, **arguments), exact, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("size", "scale"), HALVES)
 @pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("size", "scale"), HALVES)
 def test_exact_halves(size: int, scale: str, axis: int) -> None:
-    images, is_half = stripes_on_halves(size, scale, axis)
+    lines, is_half = stripes_on_halves(size, scale)
     assert is_half.any(axis=0).all()
+    # They change along one axis alone, so that one pass meets the halves.
+    stripes = np.repeat(lines[:, :, None], 12, axis=2)
+    images = (stripes if axis == 0 else stripes.transpose(0, 2, 1))[..., None]
     factor = float(Fraction(scale))
     expected = reference_resize(images[..., 0].transpose(1, 2, 0), factor).transpose(2, 0, 1)
     for result in (imresize(images, factor), imresize(torch.from_numpy(images.copy()), factor)):
@@ -132,7 +129,7 @@ def test_exact_halves(size: int, scale: str, axis: int) -> None:
 # The bound that the fast path rests on
 
 
-@pytest.mark.parametrize("scale", [*SCALES, 0.05, 13 / 100])
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 6, 1 / 8, 1, 3, 6, 0.37, 0.05])
 def test_products_stay_within_their_margin(scale: float) -> None:
     axis = Axis(120, int(np.ceil(120 * scale)), scale, True, "symmetric")
     step = build_pass(axis, 1, "uint8")
@@ -142,7 +139,7 @@ def test_products_stay_within_their_margin(scale: float) -> None:
     signs = np.zeros((len(weights), 120))
     np.add.at(signs, (np.arange(len(weights))[:, None], indices), weights)
     inputs = np.concatenate([np.where(signs > 0, 255, 0), np.where(signs > 0, 0, 255)]).T
-    inputs = np.concatenate([inputs, random_image(2, 120, 2000)], axis=1).astype(np.float32)
+    inputs = np.concatenate([inputs, random_image(2, 120, 500)], axis=1).astype(np.float32)
     sums = np.cumsum(weights[:, :, None] * inputs[indices], axis=1)[:, -1]
     for block in step.blocks:
         products = block.matrix @ inputs[block.inputs]
@@ -170,7 +167,7 @@ def test_chunks_and_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 # What holds of every resize
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
 def test_batches_and_channels_do_not_mix(channels: int) -> None:
     images = np.stack([random_image(seed, 23, 31, channels) for seed in range(3)])
     result = imresize(images, output_shape=(10, 40))
