@@ -129,7 +129,7 @@ def test_unusual_sizes_and_nearly_black_pictures_are_noted(csv_folder: Path, tar
     notes = run_import("csv", csv_folder, target).notes
     assert notes[0].startswith("pictures that are not square: 1")
     assert notes[1].startswith("nearly black pictures: 1, the first images/train2.png")
-    assert notes[2].startswith("pictures smaller than 100x100 pixels: 1")
+    assert notes[2].startswith("pictures smaller than 100 pixels: 1")
 
 
 def test_options_that_do_not_fit_are_refused(csv_folder: Path, target: Path) -> None:

@@ -32,9 +32,8 @@ def build_dataset(root: Path, directory: Path, settings: DatasetSettings, seed: 
 
     Rows are train, then validation, then test faces, each in the source's order. A source without a
     validation split gets one from its train faces (see ``hold_out``). "several" sources lie in
-    folders of ``root`` named after them; these names are the prefixes of their faces' ids. A person
-    who is held out of one is held out of all. UserError if ``root`` is missing or holds another
-    kind of import, or its faces have problems; all of them are then listed in
+    folders of ``root`` named after them, as their faces' ids begin. A person who is held out of one
+    is held out of all. UserError if ``root`` is missing or its faces have problems, listed in
     ``dataset-problems.csv`` beside ``directory``, which is left as it was.
     """
     if not root.exists():

@@ -56,17 +56,16 @@ def import_faces(
 ) -> ImportSummary:
     """Check the faces in ``path`` (folder, zip or tar) and pack them into the folder ``target``.
 
-    Pictures are stored as they came, in one uncompressed zip, label files beside it; classes,
-    splits and persons by name. Faces without splits get a test split of ``test_fraction``, drawn
-    with ``seed``, with each person in one split; ``subject_from`` is a pattern whose group in a
-    picture's name is the person. ``numbered_from`` and ``test_part`` are those of ``open_source``.
-
-    The checks apply to the faces that the stage ``dataset`` will use by ``votes`` and
+    Pictures are stored as they came. Faces without splits get a test split of ``test_fraction``,
+    drawn with ``seed``, with each person in one split; ``subject_from`` is a pattern whose group in
+    a picture's name is the person. ``numbered_from`` and ``test_part`` are those of
+    ``open_source``. Checked are the faces that the stage ``dataset`` will use by ``votes`` and
     ``duplicates``; all are stored, so that another rule needs no new import. With
-    ``one_of_several`` classes may be missing, since other sources have them. Without ``is_import``
-    ``target`` is not an import, and even ``force`` does not replace it. UserError if something is
-    wrong with the data (all of it is listed in ``problems_file``), or ``target`` holds another
-    import and ``force`` is false. ``target`` is then untouched.
+    ``one_of_several`` other sources may have the classes that are missing.
+
+    UserError, and an untouched ``target``, if something is wrong with the data (all of it is listed
+    in ``problems_file``), or ``target`` holds another import and ``force`` is false, or anything
+    else that is not an import (``is_import``).
     """
     has_splits = test_fraction is None
     as_read = has_splits and numbered_from is None and subject_from is None
@@ -76,15 +75,7 @@ def import_faces(
         raise UserError("FER2013 has its own numbers, and knows nobody; leave out these options")
     if test_part and (name != "fer2013" or not has_splits):
         raise UserError("--test names a part of FER2013; leave it out, or --test-fraction")
-    source = open_source(
-        name,
-        path,
-        class_names,
-        numbered_from=numbered_from,
-        has_splits=has_splits,
-        vote_rule=votes,
-        test_part=test_part,
-    )
+    source = open_source(name, path, class_names, numbered_from, has_splits, votes, test_part)
     if subject_from is not None:
         _find_subjects(source, subject_from)
     if test_fraction is not None:
@@ -99,12 +90,10 @@ def import_faces(
         _check_classes(source, has_splits, every_class=not one_of_several)
         source.raise_problems(problems_file, "nothing was imported")
         if target.exists() and not (force and is_import) and not _same_files(target, part):
-            if not is_import:
-                raise UserError(f"{target} is no import and was left as it is; move it elsewhere")
-            raise UserError(
-                f"{target} already holds another import, which was left as it is; "
-                "add --force to put this one in its place"
-            )
+            found, remedy = "is no import", "move it elsewhere"
+            if is_import:
+                found, remedy = "already holds another import", "--force puts this one in its place"
+            raise UserError(f"{target} {found} and was left as it is; {remedy}")
     problems_file.unlink(missing_ok=True)  # left by an earlier try
     return ImportSummary(
         faces=dict(Counter(face.split for face in source.faces)),
@@ -184,9 +173,8 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
     for file in source.doubtful:
         source.read(file)
     if not_square:
-        source.notes.append(
-            f"pictures that are not square: {not_square:,}; the middle square counts"
-        )
+        note = f"pictures that are not square: {not_square:,}; the middle square counts"
+        source.notes.append(note)
     if equal and duplicates == "refuse":
         source.notes.append(f"pictures of the same pixels as another one: {equal:,}")
     if dark:
@@ -195,10 +183,8 @@ def _pack(source: Source, folder: Path, as_read: bool, duplicates: Duplicates) -
             "so come 12-bit values in 16-bit files"
         )
     if smaller:
-        source.notes.append(
-            f"pictures smaller than {FULL_SIZE}x{FULL_SIZE} pixels: {smaller:,}; "
-            "they are enlarged, so what is called full size is not for them"
-        )
+        note = f"pictures smaller than {FULL_SIZE} pixels: {smaller:,}; they are enlarged"
+        source.notes.append(note)
 
 
 def _write_table(source: Source, path: Path) -> None:

@@ -73,10 +73,9 @@ class Source:
     """The labelled faces of a source in its own order, and all problems with them.
 
     ``table`` is the name of the list in messages, ``tables`` are the label files by the names under
-    which an import stores them. ``doubtful`` pictures have a problem in their row; an import
-    decodes them too. ``numbered_from``: labels are class numbers, counted from there. ``vote_rule``
-    turns votes into a label; ``undecided`` faces have votes, but no label by it (theirs is 0), and
-    ``left_out`` counts them and others that are not used, by reason.
+    which an import stores them. ``numbered_from``: labels are class numbers, counted from there.
+    ``undecided`` faces have votes, but no label by ``vote_rule`` (theirs is 0); ``left_out`` counts
+    what is not used, by reason. ``doubtful`` pictures, of faulty rows, are decoded too.
     """
 
     name: SourceName
@@ -202,15 +201,15 @@ def rows_of(
     None, and a problem is noted, is one that cannot be read. Cells that a row lacks are empty.
     """
     for number, line in numbered:
-        problem, allowed = "", "as many"
+        problem = ""
         try:
             found = cells(line, table)
             if len(found) > len(columns):
                 problem = f"has {len(found)} fields, the first line {len(columns)}"
         except UserError:
             problem = "has a quote that does not close"
-            allowed = "cells in quotes that close in the same line"
         if problem:
+            allowed = "as many cells as in the first line"
             source.problem(f"{table}:{number}", "line", line[:40].strip(), problem, allowed)
             yield number, None
         elif any(found):

@@ -46,7 +46,6 @@ def open_source(
     name: SourceName,
     path: Path,
     class_names: tuple[str, ...],
-    *,
     numbered_from: int | None = None,
     has_splits: bool = True,
     vote_rule: VoteRule = "ferplus",
@@ -55,9 +54,8 @@ def open_source(
     """List the faces of a source in a folder, a zip or a tar.
 
     ``numbered_from``: a CSV or folders give classes as numbers, counted from there. Without
-    ``has_splits`` they have no splits: every face is a train face. ``vote_rule`` turns votes into
-    labels; ``test_part`` of FER2013 replaces a missing test part. UserError if ``path`` is missing,
-    empty, no folder or archive, or no source of this kind.
+    ``has_splits`` every face is a train face. ``vote_rule`` turns votes into labels; ``test_part``
+    of FER2013 replaces a missing test part. UserError if ``path`` is no source of this kind.
     """
     table = CSV_TABLE
     if name == "csv" and path.suffix.lower() == ".csv" and path.is_file():

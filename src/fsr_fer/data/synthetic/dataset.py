@@ -43,10 +43,9 @@ def synthesize(
     and person; our addition, since here everybody is known) and ``Image/aligned.zip`` with
     ``aligned/<name>_aligned.jpg``, 100x100 RGB. Classes are of equal size (within one face), nobody
     is in both splits, and the same arguments give the same bytes. UserError if ``class_names`` are
-    not RAF-DB's seven in order, a split cannot hold one face of each class, or the seed is
-    negative.
+    not RAF-DB's seven in order, or a split cannot hold one face of each class.
     """
-    _check(settings, class_names, seed)
+    _check(settings, class_names)
     counts: dict[Split, int] = {"train": settings.train_faces, "test": settings.test_faces}
     faces: list[tuple[Split, int]] = [(s, i) for s, count in counts.items() for i in range(count)]
     labels, subjects = [], []
@@ -89,7 +88,7 @@ def _jpeg(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _check(settings: SynthesizeSettings, class_names: tuple[str, ...], seed: int) -> None:
+def _check(settings: SynthesizeSettings, class_names: tuple[str, ...]) -> None:
     if class_names != CLASS_NAMES:
         raise UserError(
             f"dataset.class_names is {list(class_names)}; synthetic faces need exactly "
@@ -101,5 +100,3 @@ def _check(settings: SynthesizeSettings, class_names: tuple[str, ...], seed: int
                 f"synthesize.{key} is {getattr(settings, key)}; allowed: {len(CLASS_NAMES)} or "
                 "more, one face for each class"
             )
-    if seed < 0:
-        raise UserError(f"seed is {seed}; allowed: whole numbers from 0")
