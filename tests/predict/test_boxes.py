@@ -32,7 +32,6 @@ TWO_IN_NAMES = (
 @pytest.mark.parametrize(
     ("name", "text", "form"),
     [
-        ("b.csv", "image,x,y,width,height\na.png,1,2,3,4\n", None),
         ("b.csv", "x,y,w,h,source\r\n1,2,3,4,a.png\r\n", None),
         ("b.csv", "image, x1, y1, x2, y2\na.png,1,2,4,6\n", None),
         ("b.csv", "\ufeffsource,score,left,top,right,bottom\na.png,0.9,1,2,4,6\n", None),
@@ -82,13 +81,12 @@ def test_lines_that_make_no_sense_keep_their_place(tmp_path: Path) -> None:
 def test_a_later_line_without_a_box_ends_nothing(tmp_path: Path) -> None:
     line = '{"image": "a", "xywh": [1, 2, 3, 4]}\n'
     _, bare, both, last = read(
-        tmp_path / "b.jsonl",
-        line + '{"image": "b"}\n{"image": "b", "x": 1, "y": 2, "w": 3, "h": 4, "width": 3, '
-        '"height": 4}\n' + line,
+        tmp_path / "b.jsonl", f'{line}{{"image": "b"}}\n{TWO_IN_NAMES}\n{line}'
     )
-    assert (bare.source, both.source, last.boxes) == ("b", "b", (BOX,))
+    assert bare.source == f"{tmp_path}/b.jsonl:2"
     assert "line 2: the keys do not name the form of a box" in bare.problem
     assert "line 3: the keys name more than one box" in both.problem
+    assert last.boxes == (BOX,)
 
 
 def test_a_picture_without_a_face_has_no_boxes(tmp_path: Path) -> None:
@@ -104,37 +102,21 @@ def test_a_picture_without_a_face_has_no_boxes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "form", "message"),
     [
-        ("b.csv", FOUR_COLUMNS, None, "do not name the form of a box"),
+        ("b.csv", FOUR_COLUMNS, None, "the columns do not name the form of a box"),
         ("b.jsonl", FOUR_NUMBERS, None, "line 1: the keys do not name the form of a box"),
         ("b.csv", TWO_IN_COLUMNS, None, "name more than one box; leave one, or add --box-form"),
         ("b.jsonl", TWO_IN_KEYS, None, "name more than one box; leave one, or add --box-form"),
-        ("b.jsonl", TWO_IN_NAMES, None, "name more than one box; leave one, or add --box-form"),
         ("b.csv", "image,x,y,w,h\n", "xyxy", "columns say xywh, --box-form says xyxy"),
         ("b.csv", "image,x,y,width,height,x\n", None, "line 1 has two columns x"),
         ("b.csv", "image,x,y,w,h,image\n", None, "line 1 has two columns image"),
         ("b.csv", "image,bbox,,,\n", "xywh", "do not name the form"),
         ("b.csv", "image,frame,a,b,c,d\n", "xywh", "do not name the form"),
-        ("b.csv", "image,score,a,b,c,d\n", "xywh", "do not name the form"),
-        ("b.csv", "image,x,y\na,1,2\n", None, "do not name the form"),
         ("b.csv", "", None, "line 1 is no header"),
-        ("b.csv", "a.png,1,2,3,4\n", None, "line 1 is no header"),
         ("b.csv", "image;x;y;w;h\na.png;1;2;3;4\n", None, "commas between"),
         ("b.jsonl", '{"image": "a.png", "bbox": [1, 2, 3, 4]}', "xywh", "or in the key box"),
-        (
-            "b.jsonl",
-            '{"image": "a.png", "box": {"xmin": 1, "ymin": 2, "xmax": 4, "ymax": 6}}',
-            None,
-            "line 1: the keys do not name the form of a box; expected x,y,width,height",
-        ),
-        *(
-            ("b.json", text, None, "line 1 is no JSON object; expected one on each line")
-            for text in (
-                '[{"image": "a"}]',
-                '[\n  {\n    "image": "a"\n',
-                '{\n"image": "a"}',
-                "null",
-            )
-        ),
+        ("b.jsonl", '{"image": "a", "box": {"xmin": 1}}', None, "expected x,y,width,height"),
+        ("b.json", '[{"image": "a"}]', None, "line 1 is no JSON object; expected one on each line"),
+        ("b.json", '{\n"image": "a"}', None, "line 1 is no JSON object; expected one on each line"),
         ("b.csv", 'image,x,y,w,h\n"b,1,2,3,4\nc,1,2,3,4\n', None, "is no CSV file"),
         ("b.txt", "", None, "from .csv"),
     ],

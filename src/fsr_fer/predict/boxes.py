@@ -12,9 +12,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.faces import box_of
@@ -31,7 +31,6 @@ PICTURE_COLUMNS = ("image", "source")
 BESIDE = {"", "frame", "score", "confidence", "label"}
 """Columns that are no number of a box; they may stand after its four."""
 NO_BOX = Box(*[math.nan] * 4)
-T = TypeVar("T")
 
 
 def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
@@ -75,26 +74,24 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
 def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.DictReader(file, strict=True)
-        header = [column.strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = header
+        reader.fieldnames = header = [column.strip() for column in reader.fieldnames or ()]
         name = next((column for column in PICTURE_COLUMNS if column in header), None)
         if name is None:
             raise UserError(
                 f"{path}: line 1 is no header with a column image (or source) and commas between"
             )
-        found: list[tuple[Sequence[str], str]] = [*_named(header)]
+        known = (*PICTURE_COLUMNS, *itertools.chain(*FORMS))
+        if twice := [column for column in known if header.count(column) > 1]:
+            raise UserError(f"{path}: line 1 has two columns {twice[0]}")
         beside = header[header.index(name) + 1 :][:4]
-        if form and not found and len(beside) == 4 and BESIDE.isdisjoint(beside):
-            found.append((beside, form))
-        columns, own = _chosen(found, form, f"{path}: the columns")
-        for column in (name, *columns):
-            if header.count(column) > 1:
-                raise UserError(f"{path}: line 1 has two columns {column}")
-        for row in reader:
-            cells = [row[column] for column in columns]
-            empty = not any((cell or "").strip() for cell in cells)  # a picture without a face
-            box = None if empty else box_of(cells, own)
-            yield _line(reader.line_num, row[name], box, row.get("frame"))
+        unnamed = form and not _named(header) and len(beside) == 4 and BESIDE.isdisjoint(beside)
+
+        def line(row: Mapping[str, Any]) -> Picture:
+            said = {**row, "box": [row[column] for column in beside]} if unnamed else row
+            return _line(reader.line_num, said, form, f"{path}: the columns")
+
+        line(dict.fromkeys(header))  # wrong columns fail before any row
+        yield from map(line, reader)
 
 
 def _json_lines(path: str, form: str | None) -> Iterator[Picture]:
@@ -103,67 +100,24 @@ def _json_lines(path: str, form: str | None) -> Iterator[Picture]:
         for number, text in enumerate(file, 1):
             if not text.strip():
                 continue
-            said: Any = None
-            name: object = ""
+            where, said = f"{path}, line {number}", None
             with contextlib.suppress(ValueError, RecursionError):
                 said = json.loads(text)
             try:
                 if not isinstance(said, dict):
-                    raise UserError(
-                        f"{path}, line {number} is no JSON object; expected one on each line"
-                    )
-                name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
-                box = _json_box(said, form, f"{path}, line {number}: the keys")
-                yield _line(number, name, box, said.get("frame"))
+                    raise UserError(f"{where} is no JSON object; expected one on each line")
+                yield _line(number, said, form, f"{where}: the keys")
             except UserError as error:
                 if first:  # so is the whole file
                     raise
-                yield Picture(number=number, source=str(name or ""), problem=str(error))
+                yield Picture(number=number, source="", problem=str(error))
             first = False
 
 
-def _json_box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
-    inner = said.get("box")
-    named = inner if isinstance(inner, dict) else said
-    found: list[tuple[Any, str]] = [(said[key], key) for key in ("xywh", "xyxy") if key in said]
-    found += [([named[column] for column in columns], own) for columns, own in _named(named)]
-    if isinstance(inner, list) and form:
-        found.append((inner, form))
-    elif "box" in said and not inner and not found:
-        return None  # null, as for a picture without a face
-    numbers, own = _chosen(found, form, where)
-    if not numbers or numbers == [None] * 4:  # as empty cells in CSV
-        return None
-    return box_of(numbers, own) if isinstance(numbers, list) and len(numbers) == 4 else NO_BOX
-
-
-def _named(names: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
-    """The columns of a box that are among ``names``, and their form."""
-    return [(columns, form) for columns, form in FORMS.items() if set(columns) <= set(names)]
-
-
-def _chosen(found: Sequence[tuple[T, str]], form: str | None, where: str) -> tuple[T, str]:
-    """The only box that was found with its form, or the only one of ``form``.
-
-    UserError if none was found, several and not one of them of ``form``, or one of another form.
-    """
-    if not found:
-        known = " or ".join(",".join(columns) for columns in FORMS)
-        raise UserError(
-            f"{where} do not name the form of a box; expected {known}; or --box-form, with four "
-            "numbers in the columns after image or in the key box"
-        )
-    if len(found) > 1:
-        found = [pair for pair in found if pair[1] == form]
-        if len(found) != 1:
-            raise UserError(f"{where} name more than one box; leave one, or add --box-form")
-    if form and found[0][1] != form:
-        raise UserError(f"{where} say {found[0][1]}, --box-form says {form}")
-    return found[0]
-
-
-def _line(number: int, name: object, box: Box | None, frame: object) -> Picture:
+def _line(number: int, said: Mapping[str, Any], form: str | None, where: str) -> Picture:
     """The picture that a line of the file names, with the line's number."""
+    name = next((said[key] for key in PICTURE_COLUMNS if key in said), None)
+    box, frame = _box(said, form, where), said.get("frame")
     if not isinstance(name, str) or not name.strip():
         return Picture(number=number, source="", problem=f"line {number} names no picture")
     picture = Picture(number=number, source=name, boxes=() if box is None else (box,))
@@ -174,3 +128,41 @@ def _line(number: int, name: object, box: Box | None, frame: object) -> Picture:
         return replace(picture, frame=int(found[1]))
     problem = f"line {number} has the frame {str(frame)[:20]!r}; expected a number from 0"
     return Picture(number=number, source=name, problem=problem)
+
+
+def _box(said: Mapping[str, Any], form: str | None, where: str) -> Box | None:
+    """The box that columns or keys name, in ``form`` if there are several; None: no face.
+
+    UserError if they name none, or several of which not one is of ``form``.
+    """
+    inner = said.get("box")
+    named = inner if isinstance(inner, dict) else said
+    found: list[tuple[Any, str]] = [(said[key], key) for key in ("xywh", "xyxy") if key in said]
+    found += [([named[column] for column in columns], own) for columns, own in _named(named)]
+    if isinstance(inner, list) and form:
+        found.append((inner, form))
+    if not found:
+        if "box" in said and not inner:
+            return None
+        known = " or ".join(",".join(columns) for columns in FORMS)
+        raise UserError(
+            f"{where} do not name the form of a box; expected {known}; or --box-form, with four "
+            "numbers in the columns after image or in the key box"
+        )
+    if len(found) > 1:
+        found = [pair for pair in found if pair[1] == form]
+        if len(found) != 1:
+            raise UserError(f"{where} name more than one box; leave one, or add --box-form")
+    ((numbers, own),) = found
+    if form and own != form:
+        raise UserError(f"{where} say {own}, --box-form says {form}")
+    if not isinstance(numbers, list):
+        return NO_BOX if numbers else None
+    if all(number is None or not str(number).strip() for number in numbers):
+        return None
+    return box_of(numbers, own) if len(numbers) == 4 else NO_BOX
+
+
+def _named(names: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
+    """The columns of a box that are among ``names``, and their form."""
+    return [(columns, form) for columns, form in FORMS.items() if set(columns) <= set(names)]
