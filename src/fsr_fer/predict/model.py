@@ -340,10 +340,9 @@ def _pictures(
     for number, (source, given) in enumerate(pairs, 1):
         name: str
         content: str | bytes | np.ndarray | Callable[[], np.ndarray]
-        if source is _MISSING:
-            raise ValueError(f"sources end after {number - 1}, boxes go on")
-        if given is _MISSING:
-            raise ValueError(f"boxes end after {number - 1}, sources go on")
+        if source is _MISSING or given is _MISSING:
+            ended = "sources" if source is _MISSING else "boxes"
+            raise ValueError(f"{ended} end after {number - 1}; expected boxes for each source")
         if isinstance(source, np.ndarray):
             name, content = f"array {number}", rgb_of(source, channels, f"source {number}")
         elif isinstance(source, bytes):

@@ -81,9 +81,6 @@ def _card(said: Any) -> Card:
     if said["format"] != FORMAT:
         raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")
     names = tuple(said["class_names"])
-    plain = all(isinstance(name, str) and name.isprintable() and name for name in names)
-    if len(names) < 2 or len(set(names)) < len(names) or not plain:
-        raise ValueError(f"class_names is {names!r}; expected different names, two or more")
     curve = said["expected_accuracy"]
     card = Card(
         name=str(said["name"]),
@@ -94,28 +91,30 @@ def _card(said: Any) -> Card:
         accuracy=tuple(map(float, curve["accuracy"])),
         licence=str(said["licence"]),
     )
-    rising = all(a < b for a, b in itertools.pairwise((0.0, *card.pixels, math.inf)))
-    if not card.pixels or len(card.pixels) != len(card.accuracy) or not rising:
-        raise ValueError("expected_accuracy needs an accuracy for each of rising pixels")
-    if not all(0 <= share <= 1 for share in (*card.accuracy, card.uncertain_below)):
-        raise ValueError("accuracies and uncertain_below must be from 0 to 1")
-    if card.smallest_pixels < 1:
-        raise ValueError("smallest_pixels must be 1 or more")
+    checks = {
+        "class_names": len(set(names)) == len(names) > 1
+        and all(isinstance(name, str) and name and name.isprintable() for name in names),
+        "smallest_pixels": card.smallest_pixels > 0,
+        "uncertain_below": 0 <= card.uncertain_below <= 1,
+        "expected_accuracy": 0 < len(card.pixels) == len(card.accuracy)
+        and all(a < b for a, b in itertools.pairwise((0.0, *card.pixels, math.inf)))
+        and all(0 <= share <= 1 for share in card.accuracy),
+    }
+    if wrong := [key for key, right in checks.items() if not right]:
+        raise ValueError(f"{wrong[0]} is {said[wrong[0]]!r}, which `fsr-fer export` never writes")
     return card
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card) -> None:
-    inputs = {
-        one.name: (one.type, [side if isinstance(side, int) else "any" for side in one.shape])
-        for one in session.get_inputs()
+    outputs = [one for one in session.get_outputs() if one.name == "probabilities"]
+    found = {
+        one.name: [one.type, *(side if isinstance(side, int) else "any" for side in one.shape)]
+        for one in (*session.get_inputs(), *outputs)
     }
     expected = {
-        "faces": ("tensor(uint8)", ["any", FULL_SIZE, FULL_SIZE, 3]),
-        "pixels": ("tensor(float)", ["any"]),
+        "faces": ["tensor(uint8)", "any", FULL_SIZE, FULL_SIZE, 3],
+        "pixels": ["tensor(float)", "any"],
+        "probabilities": ["tensor(float)", "any", len(card.class_names)],
     }
-    if inputs != expected:
-        raise ValueError(f"inputs are {inputs}; expected {expected}")
-    outputs = {one.name: one.shape for one in session.get_outputs()}
-    classes = outputs["probabilities"][1]
-    if classes != len(card.class_names):
-        raise ValueError(f"{len(card.class_names)} class_names for {classes} probabilities")
+    if found != expected:
+        raise ValueError(f"inputs and outputs are {found}; expected {expected}")
