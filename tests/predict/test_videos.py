@@ -61,9 +61,8 @@ def found(text: str) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.mov", "png"), ("a.mp4", "mpeg4"), ("a.MKV", "libx264"), ("a.avi", "mpeg4"),
-     ("a.webm", "libvpx"), ("a.ts", "mpeg4")],
-)  # fmt: skip
+    [("a.mov", "png"), ("a.MKV", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx")],
+)
 def test_each_nth_frame_is_a_row(here: Path, predict: Predict, name: str, codec: str) -> None:
     film(name, colours(8), codec)
     code, out, err = predict(name, "--every", 3, "--format", "csv")
@@ -269,31 +268,29 @@ def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_a_run_killed_within_a_video_is_gone_on_with(
-    here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch, format: str
+    here: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     film("a.mov", colours(6))
     film("b.webm", colours(20), "libvpx")
     content = (here / "b.webm").read_bytes()
     (here / "b.webm").write_bytes(content[: len(content) * 7 // 10])
-    words = ("a.mov", "b.webm", "no.png", "--every", 2, "--output", f"out.{format}")
+    words = ("a.mov", "b.webm", "no.png", "--every", 2, "--output", "out.csv")
     assert predict(*words)[0] == 0
-    output = here / f"out.{format}"
+    output = here / "out.csv"
     whole = output.read_bytes()
     assert b"cut off" in whole
-    for length in (*range(0, len(whole), 61), len(whole) - 1, len(whole)):
-        output.write_bytes(whole[:length])
-        assert predict(*words, "--resume")[0] == 0
-        assert output.read_bytes() == whole, length
     lines = whole.splitlines(keepends=True)
-    header = format == "csv"
-    output.write_bytes(b"".join(lines[: 5 + header]))  # three frames of a, two of b
+    for count in range(1, len(lines) + 1):
+        output.write_bytes(b"".join(lines[:count])[:-3])
+        assert predict(*words, "--resume")[0] == 0
+        assert output.read_bytes() == whole, count
+    output.write_bytes(b"".join(lines[:6]))  # three frames of a, two of b
     opened, decode = [], videos._frames
     monkeypatch.setattr(videos, "_frames", lambda one: opened.append(one.source) or decode(one))
     assert predict(*words, "--resume")[0] == 0
     assert (opened, output.read_bytes()) == (["b.webm"], whole)
-    output.write_bytes(b"".join(lines[: 2 + header]))  # ends with frame 2
+    output.write_bytes(b"".join(lines[:3]))  # ends with frame 2
     code, _, err = predict("a.mov", "--every", 3, "--output", output.name, "--resume")
     assert (code, err.count("\n")) == (1, 1)
     assert "ends with input 1, 'a.mov', frame 2, where the sources have input 1" in err
