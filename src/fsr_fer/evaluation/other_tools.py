@@ -1,11 +1,11 @@
 """Other tools: the test faces as pictures for them, and the table of what they predict."""
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from fsr_fer.common.arrays import open_faces
@@ -60,12 +60,12 @@ def read_table(
     notes: list[str] = []
     confidence: dict[str, np.ndarray] = {}
     try:
-        header, rows = _rows(content)
+        rows = _rows(content)
         found = _rows_by_size(rows, ids, scales)
-        if "label" in header:
-            predicted = _labels(header, rows, manifest.class_names)
+        if "label" in rows:
+            predicted = _labels(rows, manifest.class_names)
         else:
-            shares = _shares(header, rows, manifest.class_names, notes)
+            shares = _shares(rows, manifest.class_names, notes)
             predicted, largest = shares.argmax(axis=1), shares.max(axis=1)
             confidence = {size: largest[order] for size, order in found.items()}
     except UserError as error:
@@ -82,66 +82,60 @@ def read_table(
     return table, notes
 
 
-Rows = list[tuple[int, dict[str, str]]]
-"""Each row with its line in the file."""
-
-
-def _rows(content: bytes) -> tuple[list[str], Rows]:
+def _rows(content: bytes) -> pd.DataFrame:
+    """The table's cells as text; its index are the lines of the file."""
     expected = "expected id,size,label, or id,size and a column per class"
-    rows: Rows = []
+    form = {"header": None, "dtype": str, "keep_default_na": False, "skip_blank_lines": False}
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        header = [" ".join(cell.split()) for cell in next(reader, [])]
-        header = [c.casefold() if c.casefold() in ("id", "size", "label") else c for c in header]
-        if "id" not in header or "size" not in header or len(header) < 3:
-            raise UserError(f"its first line is {','.join(header)[:80]!r}; {expected}")
-        if twice := [column for column in header if header.count(column) > 1]:
-            raise UserError(f"column {twice[0]!r} is there {header.count(twice[0])} times")
-        for cells in filter(any, reader):
-            line = reader.line_num
-            if len(cells) != len(header):
-                raise UserError(f"line {line} has {len(cells)} cells, the first line {len(header)}")
-            rows.append((line, dict(zip(header, map(str.strip, cells), strict=True))))
-    except UnicodeDecodeError as error:
-        raise UserError(f"not UTF-8 text (byte {error.start})") from None
-    except csv.Error as error:
-        raise UserError(f"line {reader.line_num}: {error}; {expected}") from None
-    if not rows:
+        cells = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", **form)
+    except ValueError as error:  # not UTF-8, nothing, a row too long, an open quotation mark
+        raise UserError(f"{' '.join(str(error).split())}; {expected}") from None
+    cells = cells.fillna("").apply(lambda column: column.str.strip())
+    header = [" ".join(cell.split()) for cell in cells.iloc[0]]
+    header = [c.casefold() if c.casefold() in ("id", "size", "label") else c for c in header]
+    if "id" not in header or "size" not in header or len(header) < 3:
+        raise UserError(f"its first line is {','.join(header)[:80]!r}; {expected}")
+    if twice := [column for column in header if header.count(column) > 1]:
+        raise UserError(f"column {twice[0]!r} is there {header.count(twice[0])} times")
+    cells.columns, cells.index = pd.Index(header), cells.index + 1
+    rows = cells[1:][(cells[1:] != "").any(axis=1)]
+    if rows.empty:
         raise UserError(f"no rows below its first line; {expected}")
-    return header, rows
+    return rows
 
 
-def _rows_by_size(rows: Rows, ids: Sequence[str], scales: Sequence[int]) -> dict[str, np.ndarray]:
+def _rows_by_size(
+    rows: pd.DataFrame, ids: Sequence[str], scales: Sequence[int]
+) -> dict[str, np.ndarray]:
     """By size, in our order, the position in ``rows`` of each face's row, int64 [faces]."""
-    known, sizes = set(ids), _sizes(scales)
-    if unknown := [(line, row["id"]) for line, row in rows if row["id"] not in known]:
-        line, face = unknown[0]
+    sizes = _sizes(scales)
+    unknown = rows["id"][~rows["id"].isin(ids)]
+    if len(unknown):
         raise UserError(
-            f"ids that are no test face's: {len(unknown):,}, the first {face!r} in line {line}; "
-            f"expected those of faces.csv, such as {ids[0]!r}"
+            f"ids that are no test face's: {len(unknown):,}, the first {unknown.iloc[0]!r} in line "
+            f"{unknown.index[0]}; expected those of faces.csv, such as {ids[0]!r}"
         )
-    found: dict[str, dict[str, int]] = {}
-    for position, (line, row) in enumerate(rows):
-        size = sizes.get(row["size"].casefold())
-        if size is None:
-            raise UserError(f"line {line}: size {row['size']!r} is none of {', '.join(sizes)}")
-        first = found.setdefault(size, {}).setdefault(row["id"], position)
-        if first != position:
-            raise UserError(
-                f"line {line}: {row['id']!r} at {size} is there already, in line {rows[first][0]}; "
-                "expected one row a face and size"
-            )
-    for size, by_id in found.items():
-        if missing := [face for face in ids if face not in by_id]:
+    names = rows["size"].str.casefold().map(sizes)
+    if len(unknown := rows["size"][names.isna()]):
+        raise UserError(
+            f"line {unknown.index[0]}: size {unknown.iloc[0]!r} is none of {', '.join(sizes)}"
+        )
+    places = pd.DataFrame({"id": rows["id"], "size": names, "at": range(len(rows))})
+    if len(twice := places[places.duplicated(["id", "size"])]):
+        face, size, _ = twice.iloc[0]
+        raise UserError(
+            f"line {twice.index[0]}: {face!r} at {size} is there already; expected one row a face "
+            "and size"
+        )
+    table = places.pivot(index="id", columns="size", values="at").reindex(ids)
+    for size, column in table.items():
+        if len(missing := table.index[column.isna()]):
             raise UserError(
                 f"test faces without a row at {size}: {len(missing):,} of {len(ids):,}, "
                 f"the first {missing[0]!r}; expected all of them, or none of this size"
             )
-    return {
-        size: np.array([found[size][face] for face in ids])
-        for size in dict.fromkeys(sizes.values())
-        if size in found
-    }
+    known = [size for size in dict.fromkeys(sizes.values()) if size in table]
+    return {size: table[size].to_numpy(np.int64) for size in known}
 
 
 def _sizes(scales: Sequence[int]) -> dict[str, str]:
@@ -152,26 +146,24 @@ def _sizes(scales: Sequence[int]) -> dict[str, str]:
     return {name: name for name in names} | by_width
 
 
-def _labels(header: list[str], rows: Rows, class_names: Sequence[str]) -> np.ndarray:
+def _labels(rows: pd.DataFrame, class_names: Sequence[str]) -> np.ndarray:
     """Position of each row's class, int64 [rows]."""
-    if more := [column for column in header if column not in ("id", "size", "label")]:
+    if more := [column for column in rows if column not in ("id", "size", "label")]:
         raise UserError(
             f"column {more[0]!r} stands beside 'label'; expected the label alone, or a column per "
             "class without it"
         )
-    labels = [class_position(row["label"], class_names, None) for _, row in rows]
+    labels = [class_position(label, class_names, None) for label in rows["label"]]
     if None in labels:
-        line, row = rows[labels.index(None)]
-        expected = ", ".join(class_names)
-        raise UserError(f"line {line}: label {row['label']!r} is none of {expected}")
+        at, expected = labels.index(None), ", ".join(class_names)
+        label = rows["label"].iloc[at]
+        raise UserError(f"line {rows.index[at]}: label {label!r} is none of {expected}")
     return np.array(labels, np.int64)
 
 
-def _shares(
-    header: list[str], rows: Rows, class_names: Sequence[str], notes: list[str]
-) -> np.ndarray:
+def _shares(rows: pd.DataFrame, class_names: Sequence[str], notes: list[str]) -> np.ndarray:
     """Probability of each of our classes, float64 [rows, classes], each row's sum 1."""
-    columns = [column for column in header if column not in ("id", "size")]
+    columns = [column for column in rows if column not in ("id", "size")]
     class_of = {column: class_position(column, class_names, None) for column in columns}
     others = [column for column in columns if class_of[column] is None]
     ours = {column: label for column, label in class_of.items() if label is not None}
@@ -181,30 +173,24 @@ def _shares(
     if twice := [c for c in ours if list(ours.values()).count(ours[c]) > 1]:
         raise UserError(f"columns {twice[0]!r} and {twice[1]!r} are one class")
     shares = np.zeros((len(rows), len(class_names)))
-    for number, (line, row) in enumerate(rows):
-        for column, label in ours.items():
-            try:
-                value = float(row[column])
-            except ValueError:
-                value = np.nan
-            if not value >= 0:  # nan too
-                raise UserError(
-                    f"line {line}: {column} is {row[column]!r}; expected a probability, 0 to 1 or "
-                    "percent"
-                )
-            shares[number, label] = value
-        if not shares[number].sum():
+    for column, label in ours.items():
+        shares[:, label] = pd.to_numeric(rows[column], errors="coerce")
+        bad = np.flatnonzero(~(shares[:, label] >= 0))  # nan too
+        if len(bad):
             raise UserError(
-                f"line {line}: all probabilities are 0; expected one above 0, for every face counts"
+                f"line {rows.index[bad[0]]}: {column} is {rows[column].iloc[bad[0]]!r}; expected a "
+                "probability, 0 to 1 or percent"
             )
     sums = shares.sum(axis=1)
     # Scores and logits are refused. Probabilities may be rounded, and lack what other classes have;
     # percent too, but hardly for all faces.
-    least = 20 if others else 95
-    if 1.05 < (largest := sums.max()) < least or largest > 105:
+    least, largest = 20 if others else 95, sums.max()
+    too_large = 1.05 < largest < least or largest > 105
+    if too_large or not sums.all():
+        wrong = sums.argmax() if too_large else sums.argmin()
         raise UserError(
-            f"line {rows[sums.argmax()][0]}: the probabilities add up to {largest:.4g}; expected "
-            "1, or 100 in percent"
+            f"line {rows.index[wrong]}: the probabilities add up to {sums[wrong]:.4g}; expected 1, "
+            "or 100 in percent"
         )
     whole = 1 if largest <= 1.05 else 100
     if not others and (few := int((sums < 0.95 * whole).sum())):
