@@ -17,7 +17,7 @@ def meta_sr() -> MetaSr:
     return MetaSr(SMALL_META_SR).double().eval()
 
 
-@pytest.mark.parametrize(("size", "full"), [(5, 10), (4, 16), (34, 100), (7, 10), (13, 20)])
+@pytest.mark.parametrize(("size", "full"), [(4, 16), (17, 50), (7, 10)])
 def test_meta_upscale_is_the_loop_over_pixels(size: int, full: int) -> None:
     network = meta_sr()
     features = torch.randn(2, 4, size, size, dtype=torch.float64)
@@ -48,7 +48,7 @@ def test_kept_kernels_follow_the_weights() -> None:
     assert not torch.allclose(network.enlarge(features, 10), first)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("scale", [3, 8])
 def test_rcan_cuts_what_lies_beyond_the_face(scale: int) -> None:
     network = Rcan(SMALL_RCAN, scale).eval()
     small = torch.rand(1, 3, 13, 13) * 255

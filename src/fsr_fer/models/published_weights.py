@@ -4,7 +4,6 @@ Read are state dicts of tensors alone; a file with code in it is refused. Known 
 authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
 """
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,13 +54,11 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except pickle.UnpicklingError:
+    except Exception:  # code in it is not run; damaged bytes fail in every way there is
         raise UserError(
             f"{path} holds more than tensors, or is damaged, and was not opened; "
             "wanted is a state dict as the authors published it"
         ) from None
-    except Exception:  # damaged bytes make the reader fail in every way there is
-        raise UserError(f"{path} is no file of torch's, or is damaged") from None
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -72,10 +69,12 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise UserError(f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor")
-        if wrong := _why_no_weights(tensor):
+        stored = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        size = tensor.numel() * tensor.element_size()
+        if not stored or tensor.dtype not in FLOATS or size > tensor.untyped_storage().nbytes():
             raise UserError(
-                f"{path}: {name:.80} is {wrong}; weights are dense tensors of float32, float64, "
-                "float16 or bfloat16"
+                f"{path}: {name:.80} is {tensor.dtype}, {tensor.layout}; weights are dense tensors "
+                "of float32, float64, float16 or bfloat16, stored whole"
             )
         bare = re.sub(PREFIXES, "", name)
         if bare in names:
@@ -84,19 +83,6 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             )
         names[bare] = name
     return {bare: content[name].float() for bare, name in names.items()}
-
-
-def _why_no_weights(tensor: Tensor) -> str:
-    """Why a tensor cannot be weights; empty if it can."""
-    if tensor.layout != torch.strided:
-        return str(tensor.layout).removeprefix("torch.")
-    if tensor.device.type != "cpu":
-        return "without values"
-    if tensor.dtype not in FLOATS:
-        return str(tensor.dtype).removeprefix("torch.")
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        return "larger than what is stored of it"
-    return ""
 
 
 def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -108,14 +108,13 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
 def check_tensors(path: Path, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Raise UserError unless ``tensors`` fit ``network`` and are finite."""
     wanted = network.state_dict()
-    for name, tensor in wanted.items():
+    for name in [*wanted, *tensors]:
         if name not in tensors:
             raise UserError(f"{path} has no tensor {name}")
-        if tensors[name].shape != tensor.shape:
-            raise UserError(
-                f"{path}: {name} is {list(tensors[name].shape)}, expected {list(tensor.shape)}"
-            )
+        if name not in wanted:
+            raise UserError(f"{path} has a tensor {name:.80} that the network does not know")
+        found, expected = list(tensors[name].shape), list(wanted[name].shape)
+        if found != expected:
+            raise UserError(f"{path}: {name} is {found}, expected {expected}")
         if not bool(torch.isfinite(tensors[name]).all()):
             raise UserError(f"{path}: {name} has values that are not finite")
-    if unknown := [name for name in tensors if name not in wanted]:
-        raise UserError(f"{path} has a tensor {unknown[0]:.80} that the network does not know")
