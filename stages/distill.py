@@ -33,7 +33,6 @@ def main(stage: Stage) -> None:
             run,
             Ensemble(teachers, settings, run.device),
         )
-        network.class_names = stage.class_names
         save_network(stage.paths.network("finetune/ensemble_distillation"), network)
 
 

@@ -25,7 +25,6 @@ def main(stage: Stage) -> None:
             stage.scales,
             run,
         )
-        network.class_names = stage.class_names
         save_network(stage.paths.network(f"finetune/{method}"), network)
 
 

@@ -23,9 +23,9 @@ def test_the_temperature_by_size_and_predicted_class_by_hand() -> None:
     # Predictions with logits 2 and 0 are right with probability p where T is 2 / log(p / (1 - p)).
     # At 25 pixels 16 of 20 are right that are predicted as 0, and 6 of 10 of those predicted as 1;
     # at 100 and 10 pixels 16 of 17 and 9 of 13, where both log odds are twice as large.
-    labels = np.repeat([0, 0, 1, 1], [16000, 4000, 4000, 6000])
-    at_25 = np.repeat([0, 1, 0, 1], [16000, 4000, 4000, 6000])
-    others = np.repeat([0, 1, 0, 1], [16000, 4000, 1000, 9000])
+    labels = np.repeat([0, 0, 1, 1], [1600, 400, 400, 600])
+    at_25 = np.repeat([0, 1, 0, 1], [1600, 400, 400, 600])
+    others = np.repeat([0, 1, 0, 1], [1600, 400, 100, 900])
     third = [[2.0, 0.0, -50.0], [0.0, 2.0, -50.0]]  # never predicted
     logits = {25: np.array(third)[at_25], 100: np.array(third)[others], 10: np.array(third)[others]}
     coefficients = fit_temperature(logits, labels)

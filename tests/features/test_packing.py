@@ -17,5 +17,5 @@ def test_triangles_round_trip() -> None:
 
 def test_the_size_of_a_triangle_gives_the_dimension() -> None:
     assert triangle_size(5) == 15
-    for dim in range(1, 300):
+    for dim in (*range(1, 40), 128, 299):
         assert unpack(torch.empty(1, triangle_size(dim))).shape == (1, dim, dim)

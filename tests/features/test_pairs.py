@@ -14,10 +14,9 @@ from tests.report.conftest import build_manifest
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_batches_mix_scales_per_face(dtype: str) -> None:
+def test_batches_mix_scales_per_face() -> None:
     def array(value: int) -> np.ndarray:
-        return (np.full((4, 3), value) + np.arange(4)[:, None] / 8).astype(dtype)
+        return (np.full((4, 3), value) + np.arange(4)[:, None] / 8).astype(np.float16)
 
     pairs = FeaturePairs(array(1), {2: array(2), 8: array(8)}, np.arange(4), np.array([0, 1, 2, 0]))
     lr, hr, labels = pairs.read(np.array([3, 1, 2]), np.array([8, 2, 8]), CPU)
@@ -69,9 +68,8 @@ def test_files_of_something_else_are_one_line(folder: Path) -> None:
         open_pairs(folder, manifest("tvtvtvt"), [2])
 
 
-@pytest.mark.parametrize("keep", [0, 40, 128, -1])
-def test_a_file_that_is_cut_off_is_named(folder: Path, keep: int) -> None:
+def test_a_file_that_is_cut_off_is_named(folder: Path) -> None:
     path = folder / "x2.npy"
-    path.write_bytes(path.read_bytes()[:keep])
+    path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"x2\.npy is no array, or cut off"):
         open_pairs(folder, manifest("tvtvtv"), [2])

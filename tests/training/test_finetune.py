@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.common.settings import SettingsError, build
+from fsr_fer.common.settings import SettingsError
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.models.covpool import CovPoolFER, standardise
@@ -31,7 +31,6 @@ from fsr_fer.training.finetune import (
 )
 from fsr_fer.training.fit import Run
 from fsr_fer.training.settings.distillation import DistillSettings
-from fsr_fer.training.settings.finetuning import SizesSettings
 from tests import sections
 from tests.training.recording import check_that_it_resumes, recorded
 from tests.training.test_pretrain import faces
@@ -139,10 +138,10 @@ def test_the_teacher_fades_with_the_size_of_the_face() -> None:
     sizes = torch.tensor([0, 2, 8, -13, -50, -60])
     assert teacher_weights(sizes, 50).tolist() == pytest.approx([0, 0, 0.75, 0.74, 0, 0])
     assert teacher_weights(sizes, 0).tolist() == [1] * 6
-    small, labels, full = batch()
+    small, labels, full = batch(4)
     whole, *halves = (
         float(trainer(teacher=TAUGHT).train_step(small, labels, None, full, w)["train/teacher"])
-        for w in torch.tensor([[1.0] * 8, [1.0] * 4 + [0.0] * 4, [0.0] * 4 + [1.0] * 4])
+        for w in torch.tensor([[1.0] * 4, [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
     )
     assert whole == pytest.approx(sum(halves), rel=1e-4)
     assert min(halves) > 0
@@ -164,8 +163,8 @@ def test_an_ensemble_is_imitated_by_the_mean_of_its_probabilities() -> None:
             assert torch.equal(teacher.state_dict()[name], tensor), name
 
     taught.ensemble.settings = replace(taught.ensemble.settings, weight=1000.0)
-    values = [float(taught.train_step(small, labels)["train/ensemble"]) for _ in range(20)]
-    assert values[-1] < values[0] / 2
+    values = [float(taught.train_step(small, labels)["train/ensemble"]) for _ in range(8)]
+    assert values[-1] < 0.8 * values[0]
 
 
 def test_all_weights_learn_and_the_pretrained_network_stays_as_it_was() -> None:
@@ -218,19 +217,15 @@ def test_learning_rate_falls_along_half_a_cosine() -> None:
 
 def training(**changes: Any) -> Callable[[Run], CovPoolFER]:
     settings = sections.finetune(**{"teacher": TAUGHT, "ema_decay": 0.8} | changes)
-    parts = network(), faces(24), faces(12), settings, sections.downsample(), SCALES
+    parts = network(), faces(16), faces(6), settings, sections.downsample(), SCALES
     return lambda run: finetune(*parts, run)
 
 
 def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
-    check_that_it_resumes(training(epochs=3, muon=0.6), tmp_path, stop_after=1)
+    check_that_it_resumes(training(epochs=2, muon=0.6), tmp_path, stop_after=1)
 
 
-def test_training_learns_and_another_repeat_is_another_training() -> None:
-    still = sections.augment(zoom=0.0, rotation_degrees=0.0, flip=False, hidden_share=0.0)
-    untaught = sections.teacher(weight=0.0)
-    _, records = recorded(training(epochs=8, augment=still, teacher=untaught))
-    assert records[-1][1]["train/cross_entropy"] < 0.8 * records[0][1]["train/cross_entropy"]
+def test_another_repeat_is_another_training() -> None:
     first, second = (recorded(training(epochs=1, repeat=repeat))[0] for repeat in (0, 1))
     assert not torch.equal(first["classifier.logits.weight"], second["classifier.logits.weight"])
 
@@ -289,8 +284,6 @@ def test_validation_means_are_over_the_scales_without_full_size() -> None:
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(SettingsError, match="any_size_share"):
         sections.sizes(full_size_share=0.8, any_size_share=0.3)
-    with pytest.raises(SettingsError, match="smallest_pixels"):
-        build(SizesSettings, asdict(sections.sizes()) | {"smallest_pixels": 3}, "sizes")
     with pytest.raises(SettingsError, match=r"ema_decay is 0\.0; .* the EMA is the teacher"):
         sections.finetune(teacher=TAUGHT, ema_decay=0.0)
 

@@ -116,8 +116,5 @@ def training(**changes: Any) -> Callable[[Run], Generator]:
     return lambda run: train_fsr(pairs(12), pairs(9), *parts, run)
 
 
-@pytest.mark.parametrize("stop_after", [2, 4])
-def test_an_interrupted_run_ends_with_the_same_weights_and_curves(
-    tmp_path: Path, stop_after: int
-) -> None:
-    check_that_it_resumes(training(l2_iterations=2), tmp_path, stop_after)
+def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path) -> None:
+    check_that_it_resumes(training(l2_iterations=2), tmp_path, stop_after=2)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tests import ROOT
 from tests.training.golden import GOLDEN, TOLERANCE, all_steps
-from tests.training.shared_batches import part_of_fsr, write_all_features
+from tests.training.shared_batches import part_of_fsr
 
 EXPECTED = json.loads(GOLDEN.read_text())
 
@@ -64,8 +64,3 @@ def test_a_checkpoint_of_one_process_is_gone_on_from_by_two_and_back(
     for name, expected in part_of_fsr(tmp_path, 6).items():
         for found in (resumed[name], back[name]):
             assert (found - expected).norm() <= 1e-4 * expected.norm(), name
-
-
-def test_two_processes_write_the_features_of_one(by_two: Path, tmp_path: Path) -> None:
-    alone = write_all_features(tmp_path)
-    assert (by_two / "features.npy").read_bytes() == alone.read_bytes()

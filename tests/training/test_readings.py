@@ -137,8 +137,8 @@ def told_apart(faces: int) -> FeaturePairs:
 def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None:
     assert PARAMS["scales"] == [2, 3, 4, 5, 6, 7, 8]
     settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
-    pairs = told_apart(21)
-    drawn = [draw_batch(pairs, settings, 3, iteration, CPU) for iteration in range(21 * 40)]
+    pairs = told_apart(7)
+    drawn = [draw_batch(pairs, settings, 3, iteration, CPU) for iteration in range(7 * 40)]
     # An entry off the diagonal is the value itself.
     lr, hr = (
         torch.stack([maps[:, 0, 0, 1] for maps in of]).round().long()
@@ -147,21 +147,22 @@ def test_scales_are_uniform_per_face_without_full_size_and_pairs_match() -> None
     face, scale = lr // 100, lr % 100
     assert torch.equal(hr, 100 * face + 1)
     assert torch.equal(torch.stack([batch.labels for batch in drawn]), face % CLASSES)
-    counts = torch.stack([scale[face == one].bincount(minlength=9)[2:] for one in range(21)])
+    counts = torch.stack([scale[face == one].bincount(minlength=9)[2:] for one in range(7)])
     expected = scale.numel() / 7
     assert ((counts.sum(dim=0) - expected).abs() < 5 * math.sqrt(expected * 6 / 7)).all()
     # (1 / 7) ** 4 of the batches have one scale by chance.
     assert (scale != scale[:, :1]).any(dim=1).double().mean() > 0.99
     # Every face comes once per epoch, each time at a scale drawn anew.
-    assert counts.sum(dim=1).tolist() == [scale.numel() / 21] * 21
+    assert counts.sum(dim=1).tolist() == [scale.numel() / 7] * 7
     assert (counts > 0).all()
 
 
 def test_the_penaltys_points_are_uniform_one_per_face_and_step_of_the_discriminator() -> None:
     settings = sections.fsr(batch_size=FACES, discriminator_steps=2)
-    drawn = [draw_batch(told_apart(9), settings, 3, i, CPU) for i in range(400)]
+    pairs = told_apart(9)
+    drawn = [draw_batch(pairs, settings, 3, i, CPU) for i in range(100)]
     interpolation = torch.stack([batch.interpolation for batch in drawn])
-    assert interpolation.shape == (400, 2, FACES)
+    assert interpolation.shape == (100, 2, FACES)
     assert len(interpolation.unique()) > 0.99 * interpolation.numel()
     assert stats.kstest(interpolation.flatten(), stats.uniform.cdf).pvalue > 1e-3
 
@@ -216,8 +217,7 @@ def test_the_discriminators_gradient(reading: str, reweighted: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "choice",
-    [None, {}, {"r": 3.0}, {"sigma": 2.0}, {"detach": False}, {"probability_from": "lr"}],
+    "choice", [None, {}, {"r": 3.0, "sigma": 2.0}, {"detach": False, "probability_from": "lr"}]
 )
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_generators_gradient(reading: str, choice: dict[str, Any] | None) -> None:

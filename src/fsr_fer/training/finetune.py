@@ -102,15 +102,15 @@ def draw_degradations(
     blurs = drawn(settings.blur_share, 0.2, 1)
     levels = drawn(settings.noise_share, 1, 10)
     gains = drawn(settings.light_share, 0.5, 1.6)
-    shape = (FULL_SIZE, FULL_SIZE, 3)
+
+    def noise(level: float) -> np.ndarray:
+        return (level * torch.randn(FULL_SIZE, FULL_SIZE, 3, generator=generator)).numpy()
+
     return Degradations(
         kernel=[None if k is None else "area" if k < 0.5 else "nearest" for k in kernels],
         jpeg=[None if quality is None else round(quality) for quality in qualities],
         blur=blurs,
-        noise=[
-            None if level is None else (level * torch.randn(shape, generator=generator)).numpy()
-            for level in levels
-        ],
+        noise=[None if level is None else noise(level) for level in levels],
         light=gains,
     )
 
@@ -129,29 +129,24 @@ def degrade(
         if size > 0:
             small = downsample(small, size, settings)
         elif size < 0:
-            shape = (-size, -size)
-            small = imresize(small, output_shape=shape, boundary=settings.boundary)
+            small = imresize(small, output_shape=(-size, -size), boundary=settings.boundary)
         if degradations is not None:
-            small = np.stack(
-                [
-                    _degrade(face, faces[position], degradations, position)
-                    for face, position in zip(small, chosen.tolist(), strict=True)
-                ]
-            )
+            pairs = zip(small, chosen.tolist(), strict=True)
+            small = np.stack([_degrade(one, faces, degradations, face) for one, face in pairs])
         if size > 0:
             small = restore(small, size, settings)
         elif size < 0:
-            shape = (FULL_SIZE, FULL_SIZE)
-            small = imresize(small, output_shape=shape, boundary=settings.boundary)
+            full = (FULL_SIZE, FULL_SIZE)
+            small = imresize(small, output_shape=full, boundary=settings.boundary)
         degraded[chosen] = small
     return degraded
 
 
-def _degrade(small: np.ndarray, full: np.ndarray, what: Degradations, face: int) -> np.ndarray:
+def _degrade(small: np.ndarray, faces: np.ndarray, what: Degradations, face: int) -> np.ndarray:
     """One small face degraded in the order in which a photograph would be."""
     pixels = len(small)
     if (kernel := what.kernel[face]) is not None and pixels < FULL_SIZE:
-        small = shrink(full, pixels, kernel)
+        small = shrink(faces[face], pixels, kernel)
     if (sigma := what.blur[face]) is not None:
         small = blur(small, sigma)
     if (gain := what.light[face]) is not None:
