@@ -146,14 +146,9 @@ def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
     [
         (without("body.1.body.2.body.2.bias"), r"no tensor body\.1\.body\.2\.body\.2\.bias"),
         (published.filled(published.meta_sr(1, 1, 4, 4, 4)), r"has no tensor head\.0\.weight"),
-        (without("add_mean.bias"), r"has no tensor add_mean\.bias"),
         (changed("extra.weight", torch.zeros(3)), r"a tensor extra\.weight that the network"),
-        (
-            changed("tail.1.weight", torch.zeros(3, 8, 1, 1)),
-            r"is \[3, 8, 1, 1\], expected \[3, 8",
-        ),
+        (changed("tail.1.weight", torch.zeros(3, 8, 1, 1)), r"is \[3, 8, 1, 1\], expected \[3, 8"),
         (changed("tail.1.bias", torch.full((3,), torch.nan)), r"tail\.1\.bias has values.*finite"),
-        (changed("head.0.bias", torch.zeros(())), r"head\.0\.bias is \[\], expected \[8\]"),
         ({"step": 3}, r"'step' is a int, not a tensor"),
         # Two names of one tensor, dtypes and layouts that are no weights.
         (changed("module.head.0.bias", torch.zeros(8)), r"has head\.0\.bias and module\.head\.0"),
@@ -166,19 +161,10 @@ def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
                 torch.zeros(1).expand(10**6),
             )
         ),
-        (
-            changed("body.0.body.0.body.3.conv_du.0.weight", torch.zeros(16, 8, 1, 1)),
-            r"conv_du\.0\.weight is \[16, 8, 1, 1\], expected \[8, 8, 1",
-        ),
         # Sizes are believed only where the tensors bear them out.
         (changed("head.0.weight", torch.zeros(0, 3, 3, 3)), r"is \[0, 3, 3, 3\], no weight of"),
-        (
-            changed("body.99.body.0.bias", torch.zeros(8)),
-            r"body\.99\.body.*none of the numbers",
-        ),
         (changed(f"body.{'9' * 5000}.body.0", torch.zeros(8)), r"a tensor body\.9{75}, but no"),
         ([1, 2], r"holds a list, not a state dict"),
-        ({}, r"holds a dict, not a state dict"),
         (b"", r"holds more than tensors, or is damaged"),
         (b"PK\x03\x04cut off", r"holds more than tensors, or is damaged"),
         (None, r"no such file"),
