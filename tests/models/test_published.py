@@ -37,7 +37,6 @@ def saved(path: Path, content: Any) -> Path:
 @pytest.mark.parametrize(
     ("make", "shapes", "count"),
     [
-        (partial(Rcan, FULL_RCAN, 3), published.rcan(3), 15_629_307),
         (partial(Rcan, FULL_RCAN, 8), published.rcan(8), 15_740_091),
         (partial(MetaSr, FULL_META_SR), published.meta_sr(), 22_419_096),
     ],

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fsr_fer.predict.model import load
 from fsr_fer.predict.sources import find_pictures
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import RED, Predict, json_rows, paint, scene
-from tests.serve.conftest import serving
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
 
@@ -254,20 +252,3 @@ def test_names_of_a_large_folder_are_read_as_they_come(here: Path) -> None:
     assert next(found).source == "many/0.HEIC"
     os.remove("many/499.png")  # nothing looks at a picture before its turn
     assert [one.source for one in found] == [f"many/{number:03d}.png" for number in range(500)]
-
-
-def test_the_service_gives_each_file_one_row_or_one_line(model_file: Path) -> None:
-    with serving(load(model_file)) as client:
-        for name, (content, (status, _)) in FILES.items():
-            code, said = client.predict(("pictures", content))
-            if code == 413:  # it looks at the size before it reads
-                assert "bomb" in name or name in ("below-the-limit.png",), name
-                assert list(said) == ["error"]
-            elif code == 422:
-                assert not content, name
-            else:
-                assert code == 200, name
-                (row,) = said["predictions"]
-                # What is uploaded is a picture, whatever it is called.
-                assert row["status"] == status or name == "picture.mp4", name
-        assert client.predict(("pictures", noise("PNG")))[0] == 200

@@ -13,9 +13,7 @@ import pytest
 
 from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict import videos
-from fsr_fer.predict.model import Choices, Model
-from fsr_fer.predict.pictures import Picture
-from fsr_fer.predict.videos import with_frames
+from fsr_fer.predict.model import Model
 from tests.predict.conftest import BLUE, GREEN, RED, Predict, json_rows, rows_of
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
@@ -82,17 +80,9 @@ def test_seconds_are_those_of_the_video_and_one_frame_in_25_is_the_default(
     frames = found(predict("slow.mov", "--format", "csv")[1])
     assert frames == [("0", "0.0", "red"), ("25", "8.0", "green")]
     assert found(predict("slow.mov", "--every", 13, "--format", "csv")[1])[-1][:2] == ("26", "9.5")
-    table = predict("slow.mov")[1]
-    assert table.splitlines()[2].startswith("slow.mov frame 25, 8.00 s  ")
-    (here / "boxes.csv").write_text(
-        "image,frame,x,y,w,h\nslow.mov,25,10.5,10.25,12.75,12.75\n"
-        "a/long/way/to/slow.mov,0,10.5,10.25,12.75,12.75\n"
-    )
+    (here / "boxes.csv").write_text("image,frame,x,y,w,h\nslow.mov,25,10.5,10.25,12.75,12.75\n")
     table = predict("--boxes", "boxes.csv")[1]  # where a face is does not hide in which video
-    assert [line[:34] for line in table.splitlines()[1:]] == [
-        "slow.mov frame 25, 8.00 s [10.5,10",
-        "...ay/to/slow.mov frame 0 [10.5,10",
-    ]
+    assert table.splitlines()[1].startswith("slow.mov frame 25, 8.00 s [10.5,10")
 
 
 def test_videos_stand_among_pictures_in_folders_lists_and_shards(
@@ -103,7 +93,9 @@ def test_videos_stand_among_pictures_in_folders_lists_and_shards(
     film("in/d.mp4", colours(1), "mpeg4")
     for name in ("a", "c"):
         av.VideoFrame.from_ndarray(flat("blue"), format="rgb24").to_image().save(f"in/{name}.png")
-    rows = rows_of(predict("in", "--every", 1, "--format", "csv")[1])
+    rows = rows_of(predict("in", "--every", 1, "--format", "csv", "--annotate", "drawn")[1])
+    drawn = ["000001-a.png", "000002-b-000000.png", "000002-b-000001.png"]
+    assert sorted(os.listdir("drawn"))[:3] == drawn
     order = ["1 in/a.png ", "2 in/b.mov 0", "2 in/b.mov 1", "3 in/c.png ", "4 in/d.mp4 0"]
     assert [f"{row['input']} {row['source']} {row['frame']}" for row in rows] == order
     assert rows[0]["seconds"] == ""
@@ -152,18 +144,6 @@ def test_boxes_name_frames(here: Path, predict: Predict, model: Model) -> None:
     assert predict("--boxes", "in.csv", "--every", 2)[0] == 2
 
 
-def test_python_gives_the_same_rows(here: Path, predict: Predict, model: Model) -> None:
-    film("a.mov", colours(5))
-    rows = json_rows(predict, "a.mov", "a.png", "--every", 2, "--annotate", "drawn")
-    drawn = ["000001-a-000000.png", "000001-a-000002.png", "000001-a-000004.png"]
-    assert sorted(os.listdir("drawn")) == drawn
-    faces = [face.to_dict() for face in model.predict(["a.mov", "a.png"], every=2)]
-    assert rows == faces
-    assert [face["seconds"] for face in faces] == [0.0, 0.2, 0.4, None]
-    with pytest.raises(ValueError, match="every is 0"):
-        model.predict("a.mov", every=0)
-
-
 def test_a_frame_is_read_as_the_same_picture_is(here: Path, model: Model) -> None:
     drawn = [synthetic_face("test", n, faces_per_subject=7, seed=1) for n in range(3)]
     film("faces.mov", drawn)  # without loss
@@ -174,7 +154,7 @@ def test_a_frame_is_read_as_the_same_picture_is(here: Path, model: Model) -> Non
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.webm", "libvpx"), ("a.mp4", "libx264")],
+    [("a.avi", "mpeg4"), ("a.mkv", "libx264"), ("a.mp4", "libx264")],
 )
 def test_a_video_that_was_cut_off_gives_its_frames_and_says_so(
     here: Path, predict: Predict, name: str, codec: str
@@ -214,34 +194,22 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
     (here / "start.ts").write_bytes(start[: len(start) * 9 // 10])
     (here / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nwhole.mp4\n#EXT-X-ENDLIST\n")
     (here / "concat.mkv").write_text("ffconcat version 1.0\nfile whole.mp4\n")
-    with av.open("sound.mp4", "w") as container:
-        sound: Any = container.add_stream("aac", rate=8000)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), "fltp", "mono")
-        silence.sample_rate = 8000
-        container.mux(sound.encode(silence))
-        container.mux(sound.encode())
     os.mkfifo("pipe.mp4")
-    (here / "folder.mp4").mkdir()
     messages = {
         "half.mp4": "no video",
         "empty.mp4": "is empty",
         "list.mp4": "no video that can be read",
         "concat.mkv": "no video that can be read",
-        "sound.mp4": "holds no video that can be decoded",
         "codec.avi": "holds no video that can be decoded",
         "start.ts": "has no frames",
         "pipe.mp4": "is a pipe",
-        "no.mov": "No such file",
         "http://127.0.0.1:9/a.mp4": "No such file",
         "nul\0.mp4": "null",
-        "folder.mp4": "is a folder",
     }
     (here / "list.txt").write_text("\n".join(messages))
     rows = json_rows(predict, "@list.txt")
-    assert [(row["source"], row["status"]) for row in rows] == [
-        (name, "unreadable") for name in messages
-    ]
-    for row, said in zip(rows, messages.values(), strict=True):
+    for row, (name, said) in zip(rows, messages.items(), strict=True):
+        assert (row["source"], row["status"]) == (name, "unreadable")
         assert said in row["message"], row
     monkeypatch.setitem(sys.modules, "av", None)
     (row,) = json_rows(predict, "whole.mp4")
@@ -251,7 +219,6 @@ def test_a_video_of_which_nothing_can_be_read_is_one_row(
 def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
     here: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    film("a.mov", colours(1))
     film("16.ts", [flat("red", 16)] * 40, "mpeg4")
     film("256.ts", [flat("red", 256)] * 2, "mpeg4")
     (here / "grows.ts").write_bytes(Path("16.ts").read_bytes() + Path("256.ts").read_bytes())
@@ -261,11 +228,9 @@ def test_frames_of_more_pixels_than_a_picture_may_have_are_not_decoded(
     *rows, last = model.predict("grows.ts", every=1, faces="crops")
     assert [row.pixels for row in rows] == [16] * 40
     assert last.message == "is damaged or cut off near frame 40, 3.90 s"
-    monkeypatch.setattr("fsr_fer.data.images.MOST_PIXELS", 399)
-    (row,) = model.predict("a.mov")
-    assert (row.status, row.message) == (
-        "unreadable", "has more than 399 pixels; no more are read"
-    )  # fmt: skip
+    monkeypatch.setattr("fsr_fer.data.images.MOST_PIXELS", 255)
+    (row,) = model.predict("16.ts")
+    assert row.message == "has more than 255 pixels; no more are read"
 
 
 def test_a_run_killed_within_a_video_is_gone_on_with(
@@ -294,19 +259,3 @@ def test_a_run_killed_within_a_video_is_gone_on_with(
     code, _, err = predict("a.mov", "--every", 3, "--output", output.name, "--resume")
     assert (code, err.count("\n")) == (1, 1)
     assert "ends with input 1, 'a.mov', frame 2, where the sources have input 1" in err
-
-
-def test_no_more_frames_are_decoded_than_are_asked_for(model: Model, here: Path) -> None:
-    film("long.mov", (flat("red", 12) for _ in range(1000)))
-    read = 0
-
-    def counted() -> Iterable[Any]:
-        nonlocal read
-        for picture in with_frames([Picture(number=1, source="a", content="long.mov")], every=1):
-            read += 1
-            yield picture
-
-    rows = model.read(counted(), Choices())
-    next(rows)
-    assert read < 100  # some batches, however long the video is
-    rows.close()
