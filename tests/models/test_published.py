@@ -91,24 +91,6 @@ def test_weights_load_for_the_scale_and_sizes_their_shapes_say(
         assert torch.equal(tensor, tensors[name]), name
 
 
-@pytest.mark.parametrize(("scale", "wrapper"), [(3, "params"), (8, "params_ema")])
-def test_basicsr_names_mean_the_same_tensors(tmp_path: Path, scale: int, wrapper: str) -> None:
-    theirs = published.filled(published.rcan_of_basicsr(scale, **TINY))
-    shapes = published.rcan(scale, **TINY)
-    bare = [name for name in shapes if not name.startswith(("sub_mean", "add_mean"))]
-    expected = dict(zip(bare, theirs.values(), strict=True))  # both lists go from input to output
-    network = load_published(saved(tmp_path / "b.pth", {wrapper: theirs}), "rcan")
-    assert isinstance(network, Rcan)
-    assert network.scale == scale
-    state = network.state_dict()
-    for name, tensor in expected.items():
-        assert torch.equal(state[name], tensor), name
-    mean = 255 * torch.tensor([0.4488, 0.4371, 0.4040])
-    torch.testing.assert_close(state["sub_mean.bias"], -mean)
-    torch.testing.assert_close(state["add_mean.bias"], mean)
-    assert torch.equal(state["add_mean.weight"].squeeze(), torch.eye(3))
-
-
 class Evil:
     """A pickle that makes a folder when it is read by a careless program."""
 

@@ -1,7 +1,7 @@
 """Published weights of RCAN and Meta-SR, renamed to our names, with every tensor checked.
 
 Read are state dicts of tensors alone; a file with code in it is refused. Known are the names of the
-authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
+authors' own files (RCAN_BIX2.pt, model_1000.pt).
 """
 
 import re
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
-from fsr_fer.models.image_tensors import MeanShift
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import MetaSrSettings, RcanSettings
@@ -31,12 +30,9 @@ PREFIXES = r"^((module|_orig_mod|generator|model|net)\.)+"
 def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
     """The network in a published file, and the name of the ``sr`` stage whose place it takes.
 
-    Raises:
-        UserError: the file is missing, no state dict, or a tensor (the message names it) is wrong.
+    UserError if the file is missing or no state dict, or a tensor (which it names) is wrong.
     """
     tensors = _state_dict(path)
-    if kind == "rcan" and any(name.startswith("conv_first") for name in tensors):
-        tensors = _from_basicsr(path, tensors)
     try:
         with torch.device("meta"):  # sizes are checked before any memory is taken
             network = _rcan(path, tensors) if kind == "rcan" else _meta_sr(path, tensors)
@@ -83,31 +79,6 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             )
         names[bare] = name
     return {bare: content[name].float() for bare, name in names.items()}
-
-
-def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """BasicSR's names to the authors': it has no mean shifts and reads 0..255 all the same."""
-    groups = _count(path, tensors, r"body\.(\d+)\.")
-    blocks = _count(path, tensors, r"body\.\d+\.residual_group\.(\d+)\.")
-    block = r"body\.(\d+)\.residual_group\.(\d+)\.rcab\."
-    rules = (
-        (r"conv_first\.", "head.0."),
-        (block + r"([02])\.", r"body.\1.body.\2.body.\3."),
-        (block + r"3\.attention\.1\.", r"body.\1.body.\2.body.3.conv_du.0."),
-        (block + r"3\.attention\.3\.", r"body.\1.body.\2.body.3.conv_du.2."),
-        (r"body\.(\d+)\.conv\.", rf"body.\1.body.{blocks}."),
-        (r"conv_after_body\.", f"body.{groups}."),
-        (r"upsample\.(\d+)\.", r"tail.0.\1."),
-        (r"conv_last\.", "tail.1."),
-    )
-    renamed = {}
-    for name, tensor in tensors.items():
-        matches = (re.subn("^" + pattern, new, name) for pattern, new in rules)
-        renamed[next((target for target, found in matches if found), name)] = tensor
-    for name, sign in (("sub_mean", -1), ("add_mean", 1)):
-        for key, tensor in MeanShift(sign).state_dict().items():
-            renamed[f"{name}.{key}"] = tensor
-    return renamed
 
 
 def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:

@@ -67,10 +67,8 @@ def log_eig(matrices: Tensor, minimum: float, maximum: float) -> Tensor:
     """Matrix logarithm with eigenvalues clipped to [minimum, maximum] first, [B, d, d] -> same.
 
     ReEig and LogEig share one decomposition. The gradient is exact (Daleckii-Krein), for repeated
-    and clipped eigenvalues too. Only the symmetric part counts.
-
-    Raises:
-        FloatingPointError: a matrix holds NaN or an infinity.
+    and clipped eigenvalues too. Only the symmetric part counts. FloatingPointError if a matrix
+    holds NaN or an infinity.
     """
     if not bool(torch.isfinite(matrices).all()):
         raise FloatingPointError("log_eig: a matrix holds NaN or an infinity")

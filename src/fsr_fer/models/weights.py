@@ -74,8 +74,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, st
 def load_network(path: Path, *kinds: type[Network]) -> Network:
     """Load a network of one of these ``kinds``, in eval mode, frozen, on the CPU.
 
-    Raises:
-        UserError: the file is missing or damaged, or holds another kind of network.
+    UserError if the file is missing or damaged, or holds another kind of network.
     """
     try:
         with safe_open(path, framework="pt") as file:
