@@ -191,8 +191,8 @@ def test_a_name_of_ours_and_a_damaged_or_missing_file_are_refused(stored: Path):
     with pytest.raises(UserError, match=r"tool\.csv is called like a method of params\.yaml"):
         read_imported("tiny", CLASSES, SCALES, Path("manifest.csv"), ["tool"])
     for content, message in (
-        ("id,size,label\nb,hr,fear\n", "was not written by `fsr-fer predictions import`"),
-        ("", "was not written by"),
+        ("id,label,hr\nb,fear,fear\n", "was not written by `fsr-fer predictions import`"),
+        ("", "no predictions"),
         ("a,sha256\n\xff,1\n", "no predictions"),
     ):
         stored.write_text(content)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.evaluation.predictions import HASH, HR, Face, PredictionTable, parse_predictions
+from fsr_fer.evaluation.predictions import HR, Face, PredictionTable, parse_predictions
 
 IMPORTED = Path("data/raw/predictions")  # a folder for each profile
 
@@ -35,9 +35,8 @@ def read_imported(
 ) -> dict[str, PredictionTable]:
     """The predictions of all tools that were imported for a profile, by name, at its sizes.
 
-    Raises:
-        UserError: a file is damaged, is tracked but missing, has the name of one of our
-            ``methods``, is for other faces than those of the manifest, or has none of the sizes.
+    UserError if a file is damaged, is tracked but missing, has the name of one of our ``methods``,
+    is for other faces than those of the manifest, or has none of the sizes.
     """
     faces = given_faces(manifest.read_bytes())
     mend = "import it anew, or delete it with its .dvc file"
@@ -53,12 +52,9 @@ def read_imported(
             )
         if path.stem in methods:
             raise UserError(f"{path} is called like a method of params.yaml; {mend}")
-        content = path.read_bytes()
-        if not content.partition(b"\n")[0].endswith(f",{HASH}".encode()):
-            raise UserError(
-                f"{path} was not written by `fsr-fer predictions import`; import it again"
-            )
-        table = parse_predictions(content, path, class_names)
+        table = parse_predictions(path.read_bytes(), path, class_names)
+        if not table.hashes:
+            raise UserError(f"{path} was not written by `fsr-fer predictions import`; {mend}")
         if table.faces != faces:
             raise UserError(f"{path} is of other test faces than {manifest}; {mend}")
         # It was imported for the scales of its day; of these some may be gone.

@@ -58,8 +58,7 @@ class Method:
 def load_method(settings: MethodSettings, models: Path) -> Method:
     """A method's networks: an extractor, or a generator and the pretrained extractor.
 
-    Raises:
-        UserError: a network is missing or cannot be read.
+    UserError if a network is missing or cannot be read.
     """
     own = load_network(models / f"{settings.model}.safetensors", CovPoolFER, Generator)
     if isinstance(own, CovPoolFER):
@@ -74,11 +73,9 @@ def load_restorers(
 ) -> dict[int, Restorer]:
     """Networks that restore small faces to full size, by scale; empty for methods that use bicubic.
 
-    In ``models/sr`` or ``models/sr_faces`` is one network for all scales, NAME.safetensors, or
-    one for each of some, NAME_x2.safetensors and so on.
-
-    Raises:
-        UserError: no network is there, or one cannot be read.
+    In ``models/sr`` or ``models/sr_faces`` is one network for all scales, NAME.safetensors, or one
+    for each of some, NAME_x2.safetensors and so on. UserError if no network is there, or one cannot
+    be read.
     """
     folder, _, name = settings.faces.partition("/")
     if folder != "restored":

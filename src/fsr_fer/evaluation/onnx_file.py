@@ -29,12 +29,9 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
     """Write the model that the stage ``pack`` left in ``packed``; equal models, equal bytes.
 
     Inputs are ``faces``, uint8 RGB [N, 100, 100, 3], and ``pixels``, float32 [N], each face's side
-    in its original picture, a whole number; outputs ``probabilities`` [N, K] and ``embedding``
-    [N, E], float32.
-
-    Raises:
-        UserError: ``packed`` is missing or no packed model, or the network has a layer that ONNX
-            does not have.
+    in its original picture, a whole number; outputs ``probabilities`` [N, K] and ``embedding`` [N,
+    E], float32. UserError if ``packed`` is missing or no packed model, or the network has a layer
+    that ONNX does not have.
     """
     network, card = read_packed(packed)
     if network.settings.pooling != "mean":

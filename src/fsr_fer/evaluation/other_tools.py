@@ -23,9 +23,7 @@ def write_faces(
     """Write the test faces, SIZE/ID.png at their own resolution, and faces.csv; their number.
 
     ``images`` is the ``.npy`` file of all faces at full size, ``downsampled`` those by scale.
-
-    Raises:
-        UserError: the folder is there and not empty.
+    UserError if the folder is there and not empty.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} is there already; name a new folder")
@@ -50,10 +48,8 @@ def read_table(
     """The table in the content of ``path``, and notes on what was left out of it.
 
     A row a face and size: ``id``, ``size`` (hr, x2, ... or a face's width in pixels), and ``label``
-    or a column per class with its probability.
-
-    Raises:
-        UserError: the table is invalid, or a size lacks test faces.
+    or a column per class with its probability. UserError if the table is invalid, or a size lacks
+    test faces.
     """
     test = manifest.rows("test")
     ids = tuple(manifest.ids[row] for row in test)

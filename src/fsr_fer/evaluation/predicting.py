@@ -27,10 +27,7 @@ def open_test_faces(
     """The test faces, ``rows``, at full size ("hr") and each scale that ``folder`` has.
 
     Its x2.npy, ... hold all faces downsampled, which ``downsample`` resizes to full size, or the
-    test faces alone, restored.
-
-    Raises:
-        UserError: the folder has none of the scales.
+    test faces alone, restored. UserError if the folder has none of the scales.
     """
     opened = {HR: Faces(open_faces(images_path), rows)}
     for scale in scales:
@@ -57,8 +54,7 @@ def predict_test_faces(
 ) -> PredictionTable:
     """What the method predicts for the faces that ``open_test_faces`` opened.
 
-    Raises:
-        UserError: it was trained on other classes than the manifest's.
+    UserError if it was trained on other classes than the manifest's.
     """
     known, wanted = method.network.class_names, manifest.class_names
     if known != wanted:

@@ -86,8 +86,7 @@ def parse_predictions(
 ) -> PredictionTable:
     """The table in the content of ``path``, which ``PredictionTable.write`` wrote.
 
-    Raises:
-        UserError: it holds no predictions, or a class that is none of ``class_names``.
+    UserError if it holds no predictions, or a class that is none of ``class_names``.
     """
     try:
         header, *lines = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
