@@ -176,13 +176,6 @@ def test_arrays_say_the_order_of_their_channels(model: Model) -> None:
         list(model.predict([array, array / 255], channels="rgb"))
 
 
-def test_what_stands_before_a_wrong_source_is_read(model: Model) -> None:
-    faces = model.predict([np.zeros((9, 9), np.uint8)] * 9 + [None], channels="gray")
-    assert [next(faces).input for _ in range(9)] == [*range(1, 10)]
-    with pytest.raises(TypeError, match="source 10"):
-        next(faces)
-
-
 def test_long_inputs_are_read_as_far_as_they_are_asked_for(model: Model) -> None:
     taken = 0
 

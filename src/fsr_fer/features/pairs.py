@@ -59,8 +59,7 @@ def open_pairs(
 ) -> tuple[FeaturePairs, FeaturePairs]:
     """The stored features of the train and of the validation faces; nothing is read yet.
 
-    Raises:
-        UserError: a file is missing, cut off, or holds other faces than the manifest.
+    UserError if a file is missing, cut off, or holds other faces than the manifest.
     """
     rows = manifest.rows("train", "validation")
     hr = open_array(folder / "hr.npy")

@@ -274,8 +274,7 @@ def finetune(
 ) -> CovPoolFER:
     """Train a copy of ``pretrained``; returned is the best on validation.
 
-    Raises:
-        UserError: the training diverged, or torchrun has started several processes.
+    UserError if the training diverged, or torchrun has started several processes.
     """
     require_one_process()
     classes = pretrained.classifier.logits.out_features

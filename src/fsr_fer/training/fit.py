@@ -89,10 +89,7 @@ def fit(
     ``train_step(iteration)`` does one update and returns its terms, scalars by name.
     ``validate(means)`` gets their means since its last call and returns further numbers, among them
     ``score``, of which higher is better. Both are recorded and ``state`` is saved; a resumed run
-    ends with the same bytes.
-
-    Raises:
-        UserError: the training diverged; the message names the iteration.
+    ends with the same bytes. UserError if the training diverged; the message names the iteration.
     """
     done, best_score, best = 0, -math.inf, dict[str, Tensor]()
     history: list[tuple[int, dict[str, float]]] = []

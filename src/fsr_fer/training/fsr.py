@@ -34,8 +34,7 @@ class Batch:
 class FsrTrainer:
     """G, D, their optimizers and the frozen classifier; ``train_step`` is one iteration.
 
-    Raises:
-        FloatingPointError: a term or gradient of G or D is not finite; it was not updated.
+    FloatingPointError if a term or gradient of G or D is not finite; it was not updated.
     """
 
     def __init__(
@@ -225,11 +224,8 @@ def train_fsr(
 ) -> Generator:
     """Train G against D and return G as it was when best on the validation faces.
 
-    Runs of one seed start from the same weights and see the same faces in the same order.
-
-    Raises:
-        UserError: the training diverged, or there are more processes than faces in a batch or for
-            validation.
+    Runs of one seed start from the same weights and see the same faces in the same order. UserError
+    if the training diverged, or there are more processes than faces in a batch or for validation.
     """
     require_enough(min(settings.batch_size, len(validation)))
     trainer = FsrTrainer(settings, variant, classifier, run.seed, run.device)

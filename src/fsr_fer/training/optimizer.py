@@ -87,10 +87,8 @@ class TensorFlowAdam:
         """Call ``step``; returns the terms and ``prefix/gradient_norm``, detached.
 
         ``terms`` are means over this process's faces, ``faces`` many; returned are those over all
-        processes. ``prefix`` of the norm's name: g, d or train.
-
-        Raises:
-            FloatingPointError: a term or the norm is not finite; nothing was updated.
+        processes. ``prefix`` of the norm's name: g, d or train. FloatingPointError if a term or the
+        norm is not finite; nothing was updated.
         """
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         terms = mean_over_all({name: term.detach() for name, term in terms.items()}, faces)

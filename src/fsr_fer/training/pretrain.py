@@ -135,9 +135,8 @@ def train_extractor(
 ) -> CovPoolFER:
     """Train CovPoolFER and return it as it was at the epoch best on the validation faces.
 
-    Raises:
-        UserError: the training diverged, or there are more processes than faces in a batch or for
-            validation.
+    UserError if the training diverged, or there are more processes than faces in a batch or for
+    validation.
     """
     batch_size = min(settings.batch_size, len(train))
     require_enough(min(batch_size, len(validation)))

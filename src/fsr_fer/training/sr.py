@@ -74,9 +74,7 @@ def train_sr(
     """Train ``network`` and return it as it was when best on the held-out pictures, in eval mode.
 
     ``network(small, size)`` takes float [B, 3, n, n] of 0..255 and gives [B, 3, size, size].
-
-    Raises:
-        UserError: the training diverged, or torchrun has started several processes.
+    UserError if the training diverged, or torchrun has started several processes.
     """
     require_one_process()
     network.to(run.device).train()
