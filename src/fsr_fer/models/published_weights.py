@@ -22,9 +22,6 @@ from fsr_fer.models.weights import check_tensors
 Kind = Literal["rcan", "meta-sr"]
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-# What training programs put around a state dict, and before each of its names.
-WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "generator", "model", "net")
-PREFIXES = r"^((module|_orig_mod|generator|model|net)\.)+"
 
 
 def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
@@ -45,7 +42,7 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    """The file's tensors in float32, without wrappers and prefixes of their names."""
+    """The file's tensors in float32."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -55,13 +52,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than tensors, or is damaged, and was not opened; "
             "wanted is a state dict as the authors published it"
         ) from None
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
-    names: dict[str, str] = {}
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise UserError(f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor")
@@ -72,13 +64,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
                 f"{path}: {name:.80} is {tensor.dtype}, {tensor.layout}; weights are dense tensors "
                 "of float32, float64, float16 or bfloat16, stored whole"
             )
-        bare = re.sub(PREFIXES, "", name)
-        if bare in names:
-            raise UserError(
-                f"{path} has {names[bare]:.80} and {name:.80}, which are one tensor's names"
-            )
-        names[bare] = name
-    return {bare: content[name].float() for bare, name in names.items()}
+    return {name: tensor.float() for name, tensor in content.items()}
 
 
 def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:
