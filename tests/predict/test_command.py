@@ -112,16 +112,6 @@ def test_a_line_holds_the_same_words_in_csv_json_and_python(
     assert row == {column: str(values[column]) for column in row}
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_closed_stream_loses_nothing_else(
-    faces: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch, stream: str
-) -> None:
-    monkeypatch.setattr(sys, stream, None)  # as Python has it after `2>&-`
-    code, out, err = predict("faces", "--format", "csv")
-    assert (code, len(rows_of(out))) == (0, 4 if stream == "stderr" else 0)
-    assert err.startswith("4 faces") == (stream == "stdout")
-
-
 def test_what_is_written_can_be_read_again_as_boxes(here: Path, predict: Predict) -> None:
     scene(here / "scene.png")
     lines = ["image,x,y,w,h", "scene.png,30,40,20,20", "scene.png,200,100,50,50"]
