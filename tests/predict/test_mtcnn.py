@@ -109,16 +109,3 @@ def test_small_faces_are_found_in_all_tiles_and_across_their_edges(
     found = mtcnn.shipped().detect(rgb, 20)  # at 420 x 360: two tiles by two
     corners = [(one.box.x - 17, one.box.y - 11) for one in found]  # 17, 11: of the face in each
     assert sorted((20 * round(x / 20), 20 * round(y / 20)) for x, y in corners) == places
-
-
-def test_a_search_ends_with_what_its_check_raises(crowd: np.ndarray) -> None:
-    calls = []
-
-    def check() -> None:
-        calls.append(0)
-        if len(calls) == 3:
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        mtcnn.shipped().detect(crowd, 10, check)
-    assert len(calls) == 3

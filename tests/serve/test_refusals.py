@@ -29,13 +29,17 @@ from fsr_fer.serve.server import InTime
 from tests.conftest import Run
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import RED
-from tests.serve.client import KIND, Client, Part, form, huge, picture
+from tests.predict.test_hostile_inputs import bomb
+from tests.serve.client import KIND, Client, Part, form, picture
 from tests.serve.conftest import serving
 
 FACE = ("pictures", picture(RED))
 WIDE = ("pictures", encoded(np.zeros((200, 300, 3), np.uint8)))
 LARGE = ("pictures", encoded(np.zeros((1001, 2000, 3), np.uint8)))
 NOISE = bytes(range(256))
+BODY = form([FACE])
+HEAD = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
+REQUEST = f"{HEAD}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE] * 3, 413, "more than 2 pictures; send several requests"),
         ([("pictures", picture(RED, 45))], 413, "picture 1, 45 x 45 pixels, is too large: one"),
         ([FACE, ("pictures", picture(RED, 41))], 413, "picture 2, 41 x 41 pixels, is too large"),
-        ([("pictures", huge())], 413, "picture 1, 13,000 x 13,000 pixels, is too large"),
+        ([("pictures", bomb(13_000))], 413, "picture 1, 13,000 x 13,000 pixels, is too large"),
         ([FACE, ("boxes", "[[0,0,40,41]]")], 413, "the boxes are too large: one request may have"),
         ([FACE, ("boxes", "[[0,0,9,9],[0,0,9,9],[0,0,9,9],[0,0,9,9]]")], 413, "4 boxes; at most 3"),
         ([], 422, "the form has no file; expected one or more, as pictures"),
@@ -65,9 +69,7 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("boxes", "[" * 20_000)], 422, "boxes of picture 1 are no list of [x, y, width"),
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "\u0661\u0663")], 422, "pixels must be one whole number"),  # 13
-        ([FACE, ("boxes", "[[0,0,null,9],[0,0,40,41]]")], 413, "the boxes are too large"),
         ([FACE, ("pixels", "9" * 5000)], 422, "pixels must be one whole number from 8 to 100"),
-        ([FACE, ("pixels", "9"), ("pixels", "9")], 422, "pixels must be one whole number"),
         ([FACE, ("min_face", "7")], 422, "min_face must be one whole number from 8 to 1000"),
         ([FACE, ("faces", "some")], 422, "faces is 'some'; expected"),
         ([FACE, ("faces", "auto"), ("faces", "crops")], 422, "faces must be one of auto, crops"),
@@ -158,11 +160,8 @@ def test_a_search_whose_client_leaves_is_ended(
     model_file: Path, search: tuple[threading.Event, threading.Event]
 ) -> None:
     with serving(load(model_file), seconds=600) as one:
-        body = form([FACE])
-        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
-        head += f"Content-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", one.port)) as connection:
-            connection.sendall(head.encode() + body)
+            connection.sendall(REQUEST)
             assert search[0].wait(60)
         assert search[1].wait(60)
 
@@ -239,13 +238,10 @@ def test_late_clients_block_nobody_and_are_not_waited_for(
             assert b"not received within 0.5 seconds" in answer + waiting.recv(2000)
         # Nor is an answer kept that nobody takes.
         monkeypatch.setattr(app, "answer", lambda *_: "x" * 20_000_000)
-        body = form([FACE])
-        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {KIND}\r\n"
-        head += f"Content-Length: {len(body)}\r\n\r\n"
         unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         unread.connect(("127.0.0.1", client.port))
         unread.settimeout(120)
-        unread.sendall(head.encode() + body)
+        unread.sendall(REQUEST)
         time.sleep(2)
         taken = 0
         with contextlib.suppress(ConnectionResetError):
@@ -306,7 +302,7 @@ def test_nothing_is_written_and_nothing_logged(
     monkeypatch.setattr(formparsers.SpooledTemporaryFile, "rollover", fail)
     megabytes = picture(RED) + NOISE * 12_000  # what follows a PNG's end is not read
     assert client.predict(("pictures", megabytes))[0] == 200
-    assert client.predict(("pictures", huge()))[0] == 413
+    assert client.predict(("pictures", bomb(13_000)))[0] == 413
     client.half_open().close()
     assert client.predict(FACE)[0] == 200
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""Checkpoints: round trip, damage, curves, and random streams that do not depend on the past."""
+"""Checkpoints: round trip, damage, curves, and batches that do not depend on the past."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.random_streams import endless_batch, epoch_order, stream
+from fsr_fer.common.random_streams import endless_batch, epoch_order
 from fsr_fer.pipeline.runs import live_curves
 from fsr_fer.training.checkpoint import Checkpoint
 
@@ -34,14 +34,6 @@ def test_round_trip_also_after_a_save_that_failed(
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match=r"state\.safetensors is damaged"):
         checkpoint.load()
-
-
-def test_streams_depend_on_their_place_alone() -> None:
-    first = torch.rand(3, generator=stream(1, "fsr", 5))
-    stream(1, "fsr", 4)
-    assert torch.equal(first, torch.rand(3, generator=stream(1, "fsr", 5)))
-    for other in (stream(2, "fsr", 5), stream(1, "fsr", 6), stream(1, "pretrain", 5)):
-        assert not torch.equal(first, torch.rand(3, generator=other))
 
 
 def test_batches_cover_each_epoch_once_and_cross_its_end() -> None:
