@@ -187,8 +187,8 @@ def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
 
 BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "30,40,20,20": "red",
-    "30,40,0,20": "both must be above 0",
-    "30,40,20,-20": "both must be above 0",
+    "30,40,0,20": "width and height above 0",
+    "30,40,20,-20": "width and height above 0",
     "300,0,9,9": "outside the picture",
     "-1e300,0,9,9": "outside the picture",
     "0,0,601,9": "more than 2 times",

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -14,7 +14,7 @@ from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.predict.faces import box_of
 from fsr_fer.predict.model import Choices
 from fsr_fer.predict.pictures import Picture
-from fsr_fer.predict.results import SMALLEST_FACE, Box
+from fsr_fer.predict.results import SMALLEST_FACE, Box, Faces
 
 FIELDS = ("pictures", "boxes", "faces", "pixels", "min_face")
 LARGEST_MIN_FACE = 1000
@@ -103,13 +103,10 @@ async def read_form(
     min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
     if min_face and None not in boxes:
         raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
-    if len(texts["faces"]) > 1:
+    faces: Any = texts["faces"] or ["auto"]
+    if len(faces) > 1 or faces[0] not in get_args(Faces):
         raise Refused(422, "faces must be one of auto, crops and detect, for all pictures")
-    try:
-        faces: Any = (texts["faces"] or ["auto"])[0]  # which Choices checks
-        choices = Choices(faces=faces, min_face=min_face)
-    except ValueError as error:
-        raise Refused(422, str(error)) from None
+    choices = Choices(faces=faces[0], min_face=min_face)
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
     pictures = [replace(one, boxes=own) for one, own in zip(pictures, boxes, strict=True)]
     return pictures, choices, pixels
