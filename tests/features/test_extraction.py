@@ -58,3 +58,21 @@ def test_means_are_written_whole(tmp_path: Path, images: np.ndarray) -> None:
     expected = extractor(standardise(torch.from_numpy(images[rows[32:]])))
     torch.testing.assert_close(torch.from_numpy(written[32:]), expected, rtol=0, atol=1e-5)
     assert not torch.allclose(expected, expected.mT)
+
+
+def test_a_run_that_stops_leaves_what_was_there(
+    tmp_path: Path, extractor: FeatureExtractor, images: np.ndarray
+) -> None:
+    path = tmp_path / "hr.npy"
+    before = write(extractor, Faces(images, np.arange(40)), path)
+
+    class Stopping(Faces):
+        def read(self, batch: slice) -> np.ndarray:
+            if batch.start >= 40:
+                raise KeyboardInterrupt
+            return super().read(batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        write(extractor, Stopping(images, np.arange(70)), path)
+    np.testing.assert_array_equal(np.load(path), before)
+    assert [file.name for file in tmp_path.iterdir()] == ["hr.npy"]

@@ -1,5 +1,7 @@
 """State dicts with the published files' lists of keys, made without our networks."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -10,22 +12,41 @@ def conv(name: str, inputs: int, outputs: int, kernel: int = 3) -> Shapes:
     return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
 
 
+def convolutions_of_rcan(
+    scale: int, groups: int, blocks: int, f: int, reduction: int
+) -> Iterator[tuple[str, str, int, int, int]]:
+    """From first to last: the authors' name, BasicSR's, inputs, outputs and kernel."""
+    yield "head.0", "conv_first", 3, f, 3
+    for i in range(groups):
+        for j in range(blocks):
+            ours, theirs = f"body.{i}.body.{j}.body", f"body.{i}.residual_group.{j}.rcab"
+            yield f"{ours}.0", f"{theirs}.0", f, f, 3
+            yield f"{ours}.2", f"{theirs}.2", f, f, 3
+            yield f"{ours}.3.conv_du.0", f"{theirs}.3.attention.1", f, f // reduction, 1
+            yield f"{ours}.3.conv_du.2", f"{theirs}.3.attention.3", f // reduction, f, 1
+        yield f"body.{i}.body.{blocks}", f"body.{i}.conv", f, f, 3
+    yield f"body.{groups}", "conv_after_body", f, f, 3
+    for step in {2: (0,), 3: (0,), 4: (0, 2), 8: (0, 2, 4)}[scale]:
+        yield f"tail.0.{step}", f"upsample.{step}", f, (9 if scale == 3 else 4) * f, 3
+    yield "tail.1", "conv_last", f, 3, 3
+
+
 def rcan(
     scale: int, groups: int = 10, blocks: int = 20, f: int = 64, reduction: int = 16
 ) -> Shapes:
     """Names and shapes of RCAN_BIX<scale>.pt, at full size unless told."""
-    shapes = conv("sub_mean", 3, 3, 1) | conv("head.0", 3, f)
-    for i in range(groups):
-        for j in range(blocks):
-            block = f"body.{i}.body.{j}.body"
-            shapes |= conv(f"{block}.0", f, f) | conv(f"{block}.2", f, f)
-            shapes |= conv(f"{block}.3.conv_du.0", f, f // reduction, 1)
-            shapes |= conv(f"{block}.3.conv_du.2", f // reduction, f, 1)
-        shapes |= conv(f"body.{i}.body.{blocks}", f, f)
-    shapes |= conv(f"body.{groups}", f, f)
-    for step in {2: (0,), 3: (0,), 4: (0, 2), 8: (0, 2, 4)}[scale]:
-        shapes |= conv(f"tail.0.{step}", f, (9 if scale == 3 else 4) * f)
-    return shapes | conv("tail.1", f, 3) | conv("add_mean", 3, 3, 1)
+    shapes = conv("sub_mean", 3, 3, 1)
+    for name, _, *sizes in convolutions_of_rcan(scale, groups, blocks, f, reduction):
+        shapes |= conv(name, *sizes)
+    return shapes | conv("add_mean", 3, 3, 1)
+
+
+def rcan_of_basicsr(scale: int, groups: int, blocks: int, f: int, reduction: int) -> Shapes:
+    """The same in BasicSR's names, in the order of ``rcan``; no mean shifts."""
+    shapes: Shapes = {}
+    for _, name, *sizes in convolutions_of_rcan(scale, groups, blocks, f, reduction):
+        shapes |= conv(name, *sizes)
+    return shapes
 
 
 def meta_sr(

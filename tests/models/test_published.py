@@ -37,6 +37,9 @@ def saved(path: Path, content: Any) -> Path:
 @pytest.mark.parametrize(
     ("make", "shapes", "count"),
     [
+        (partial(Rcan, FULL_RCAN, 2), published.rcan(2), 15_444_667),
+        (partial(Rcan, FULL_RCAN, 3), published.rcan(3), 15_629_307),
+        (partial(Rcan, FULL_RCAN, 4), published.rcan(4), 15_592_379),
         (partial(Rcan, FULL_RCAN, 8), published.rcan(8), 15_740_091),
         (partial(MetaSr, FULL_META_SR), published.meta_sr(), 22_419_096),
     ],
@@ -76,7 +79,7 @@ def test_rcan_layer_by_layer() -> None:
 @pytest.mark.parametrize(
     ("key", "shapes", "settings"),
     [
-        *((f"rcan_x{scale}", published.rcan(scale, **TINY), TINY_RCAN) for scale in (3, 8)),
+        *((f"rcan_x{scale}", published.rcan(scale, **TINY), TINY_RCAN) for scale in (2, 3, 4, 8)),
         ("meta_sr", published.meta_sr(2, 3, 8, 4, 6), TINY_META_SR),
     ],
 )
@@ -89,6 +92,25 @@ def test_weights_load_for_the_scale_and_sizes_their_shapes_say(
     assert (found, network.settings) == (key, settings)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, tensors[name]), name
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("wrapper", ["params", "params_ema"])
+def test_basicsr_names_mean_the_same_tensors(tmp_path: Path, scale: int, wrapper: str) -> None:
+    theirs = published.filled(published.rcan_of_basicsr(scale, **TINY))
+    shapes = published.rcan(scale, **TINY)
+    bare = [name for name in shapes if not name.startswith(("sub_mean", "add_mean"))]
+    expected = dict(zip(bare, theirs.values(), strict=True))  # both lists go from input to output
+    network = load_published(saved(tmp_path / "b.pth", {wrapper: theirs}), "rcan")
+    assert isinstance(network, Rcan)
+    assert network.scale == scale
+    state = network.state_dict()
+    for name, tensor in expected.items():
+        assert torch.equal(state[name], tensor), name
+    mean = 255 * torch.tensor([0.4488, 0.4371, 0.4040])
+    torch.testing.assert_close(state["sub_mean.bias"], -mean)
+    torch.testing.assert_close(state["add_mean.bias"], mean)
+    assert torch.equal(state["add_mean.weight"].squeeze(), torch.eye(3))
 
 
 class Evil:
@@ -127,25 +149,41 @@ def changed(name: str, tensor: Tensor) -> dict[str, Tensor]:
     [
         (without("body.1.body.2.body.2.bias"), r"no tensor body\.1\.body\.2\.body\.2\.bias"),
         (published.filled(published.meta_sr(1, 1, 4, 4, 4)), r"has no tensor head\.0\.weight"),
+        (without("add_mean.bias"), r"has no tensor add_mean\.bias"),
         (changed("extra.weight", torch.zeros(3)), r"a tensor extra\.weight that the network"),
-        (changed("tail.1.weight", torch.zeros(3, 8, 1, 1)), r"is \[3, 8, 1, 1\], expected \[3, 8"),
+        (
+            changed("tail.1.weight", torch.zeros(3, 8, 1, 1)),
+            r"is \[3, 8, 1, 1\], expected \[3, 8",
+        ),
         (changed("tail.1.bias", torch.full((3,), torch.nan)), r"tail\.1\.bias has values.*finite"),
+        (changed("head.0.bias", torch.zeros(())), r"head\.0\.bias is \[\], expected \[8\]"),
         ({"step": 3}, r"'step' is a int, not a tensor"),
-        *(
-            (changed("head.0.bias", tensor), r"head\.0\.bias is torch\..*; weights are dense")
-            for tensor in (
-                torch.zeros(8, dtype=torch.int8),
-                torch.zeros(8).to_sparse(),
-                torch.zeros(8, device="meta"),
-                torch.zeros(1).expand(10**6),
-            )
+        # Two names of one tensor, dtypes and layouts that are no weights.
+        (changed("module.head.0.bias", torch.zeros(8)), r"has head\.0\.bias and module\.head\.0"),
+        (changed("head.0.bias", torch.zeros(8, dtype=torch.int8)), r"head\.0\.bias is int8; weig"),
+        (changed("head.0.bias", torch.zeros(8).to_sparse()), r"head\.0\.bias is sparse_coo; wei"),
+        (changed("head.0.bias", torch.zeros(8, device="meta")), r"head\.0\.bias is without value"),
+        (
+            changed("body.0.body.0.body.3.conv_du.0.weight", torch.zeros(16, 8, 1, 1)),
+            r"conv_du\.0\.weight is \[16, 8, 1, 1\], expected \[8, 8, 1",
         ),
         # Sizes are believed only where the tensors bear them out.
+        (changed("head.0.weight", torch.zeros(())), r"head\.0\.weight is \[\], no weight of"),
         (changed("head.0.weight", torch.zeros(0, 3, 3, 3)), r"is \[0, 3, 3, 3\], no weight of"),
+        (
+            changed("head.0.weight", torch.zeros(1).expand(10**6, 3, 3, 3)),
+            r"larger than what is",
+        ),
+        (
+            changed("body.99.body.0.bias", torch.zeros(8)),
+            r"body\.99\.body.*none of the numbers",
+        ),
         (changed(f"body.{'9' * 5000}.body.0", torch.zeros(8)), r"a tensor body\.9{75}, but no"),
         ([1, 2], r"holds a list, not a state dict"),
-        (b"", r"holds more than tensors, or is damaged"),
-        (b"PK\x03\x04cut off", r"holds more than tensors, or is damaged"),
+        ({}, r"holds a dict, not a state dict"),
+        (b"", r"is no file of torch's, or is damaged"),
+        (b"no weights at all", r"holds more than tensors, or is damaged"),
+        (b"PK\x03\x04cut off", r"is no file of torch's, or is damaged"),
         (None, r"no such file"),
     ],
 )
@@ -158,3 +196,17 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path, content: Any, message: st
     with pytest.raises(UserError, match=rf"rcan\.pt.*{message}") as caught:
         read_official("rcan", path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "net.module.", "generator."])
+@pytest.mark.parametrize("wrapper", [None, "model_state_dict", "net"])
+def test_wrappers_and_prefixes_of_training_programs(
+    tmp_path: Path, prefix: str, wrapper: str | None
+) -> None:
+    tensors = published.filled(published.rcan(2, **TINY))
+    content: Any = {prefix + name: tensor for name, tensor in tensors.items()}
+    network = load_published(
+        saved(tmp_path / "r.pt", {wrapper: content} if wrapper else content), "rcan"
+    )
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, tensors[name]), name

@@ -158,6 +158,14 @@ def torchrun(folder: Path, script: str, *arguments: str) -> None:
     assert not list((folder / ".ckpt").rglob("*.safetensors"))
 
 
+def test_features_by_several_processes_are_the_same_bytes(folder: Path) -> None:
+    written = folder / "data/small/features/train/x8.npy"
+    expected = written.read_bytes()
+    written.unlink()
+    torchrun(folder, "features", "8")
+    assert written.read_bytes() == expected
+
+
 def test_a_training_by_several_processes_is_that_of_one(folder: Path) -> None:
     path = folder / "models/small/fsr/plain.safetensors"
     alone = load_file(path)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fsr_fer.predict.model import load
 from fsr_fer.predict.sources import find_pictures
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import RED, Predict, json_rows, paint, scene
+from tests.serve.conftest import serving
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
 
@@ -66,37 +68,64 @@ TINY, SEARCHED = ("too_small", "1 pixels"), ("no_face", "none of 10 pixels")
 # What the file holds, and what its row says: a status, and a part of its label or message.
 FILES: dict[str, tuple[bytes, tuple[str, str]]] = {
     "empty.jpg": (b"", ("unreadable", "is empty")),
+    "text.jpg": (b"hello\n", NO_PICTURE),
     "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n", NO_PICTURE),
+    "icon.png": (encoded(Image.new("RGB", (16, 16)), "ICO"), NO_PICTURE),
+    "weights.png": (b"\x80\x04cos\nsystem\n(S'false'\ntR.", NO_PICTURE),
+    "before.jpg": (b"x" + noise("JPEG"), NO_PICTURE),
     "phone.jpg": (
         b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
         ("unreadable", "that can be read: jpeg, png, bmp, gif, tiff, webp, ppm"),
     ),
     "after.jpg": (noise("JPEG") + b"<?php ?>" * 99, PLAIN),
+    "after.png": (noise("PNG") + bytes(9999), PLAIN),
     "filled.jpg": (noise("JPEG")[:900] + b"\xff\xd9", ("unreadable", "cut off")),
     "half.png": (noise("PNG")[:2000], ("unreadable", "cannot be decoded")),
+    "header.bmp": (noise("BMP")[:54], DAMAGED),
+    "animated-half.gif": (animated("GIF")[:60], DAMAGED),
+    "half.ppm": (noise("PPM")[:900], DAMAGED),
     "text.ppm": (b"P3 2 2 255 " + b"x" * 99, DAMAGED),
+    "magic.jpg": (b"\xff\xd8\xff", DAMAGED),
     "magic.tiff": (b"II*\0\xff\xff\xff\x7f", DAMAGED),
     "circle.tiff": (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", DAMAGED),
+    "magic.webp": (b"RIFF\xff\xff\xff\x7fWEBPVP8 ", DAMAGED),
     "checksum.png": (changed(noise("PNG"), 29, b"\0\0\0\0"), DAMAGED),
+    "depth.png": (changed(noise("PNG"), 24, b"\x07"), DAMAGED),
+    "long-chunk.png": (changed(noise("PNG"), 33, b"\x7f\xff\xff\xff"), PLAIN),  # all is there
     "profile.png": (with_chunk(b"iCCP", b"a\0\0" + zlib.compress(b"no profile")), PLAIN),
     "text-bomb.png": (
         with_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**23))),
         ("unreadable", "too large"),
     ),
     "bomb.png": (bomb(), MANY),
+    "bomb.ppm": (b"P6 50000 50000 255\n", MANY),
     "bomb.bmp": (changed(noise("BMP"), 18, b"\0\0\1\0\0\0\1\0"), MANY),
     "bomb.gif": (b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0", DAMAGED),
     "below-the-limit.png": (bomb(9000), DAMAGED),
+    "no-pixels.png": (bomb(0), DAMAGED),
     "nan.tiff": (level(float("nan")), ("unreadable", "not finite")),
+    "range.tiff": (level(200.0), ("unreadable", "grey values")),
+    "integers.tiff": (level(-5, np.int32), ("unreadable", "grey")),
     "grey-and-16-bit.tiff": (level(65535, np.uint16), ("ok", "0.33")),
     "animated.gif": (animated("GIF"), ("ok", "red")),
+    "animated.webp": (animated("WEBP"), ("ok", "red")),
+    "animated.png": (animated("PNG"), ("ok", "red")),
+    "pages.tiff": (animated("TIFF"), ("ok", "red")),
     "cmyk.jpg": (encoded(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "JPEG"), ("ok", "red")),
     "palette.gif": (encoded(Image.new("P", (20, 20)), "GIF", transparency=0), ("ok", "0.33")),
+    "palette.bmp": (noise("BMP", "P"), PLAIN),
+    "bit.png": (encoded(Image.new("1", (20, 20), 1), "PNG"), PLAIN),
+    "lab.tiff": (noise("TIFF", "LAB"), PLAIN),
+    "ycbcr.tiff": (noise("TIFF", "YCbCr"), PLAIN),
     "clear.webp": (encoded(Image.new("RGBA", (20, 20), (9, 9, 9, 0)), "WEBP"), ("ok", "0.33")),
     "orientation.jpg": (turned(99), PLAIN),
     "exif.jpg": (noise("JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), PLAIN),
     "wrong-name.png": (noise("JPEG"), PLAIN),
+    "no-suffix": (noise("JPEG"), PLAIN),
+    "one-pixel.png": (encoded(Image.new("RGB", (1, 1)), "PNG"), TINY),
     "line.png": (encoded(Image.new("RGB", (150, 1)), "PNG"), TINY),
+    "high.png": (encoded(Image.new("RGB", (20, 201)), "PNG"), SEARCHED),
+    "thread.png": (encoded(Image.new("RGB", (1, 30_000)), "PNG"), SEARCHED),
     "large-noise.png": (encoded(Image.fromarray(NOISE).resize((300, 230)), "PNG"), SEARCHED),
     "picture.mp4": (noise("JPEG"), ("unreadable", "no video that can be read")),
 }
@@ -150,7 +179,7 @@ def test_any_name_is_one_row(here: Path, predict: Predict) -> None:
         (row,) = json_rows(predict, source)
         assert (row["source"], row["status"]) == (source, status)
         assert said in f"{row['label']} {row['message']}", source
-        for format in ("csv", "table") if source in GOOD else ():  # one line, whatever the name
+        for format in ("csv", "table"):  # one line, whatever the name
             file_name = f"{number}.{format}"
             assert predict(source, "--format", format, "--output", file_name)[1] == ""
             assert (here / file_name).read_bytes().count(b"\n") == 2, source
@@ -173,13 +202,25 @@ def test_what_this_machine_does_not_let_us_read_has_a_row(
     assert (row["source"], row["message"]) == ("in", "cannot be read: Permission denied")
 
 
+def test_photographs_that_cannot_be_read_have_a_row_in_a_folder(
+    here: Path, predict: Predict
+) -> None:
+    paint(here / "in/a.png", RED)
+    (here / "in/IMG_1.HEIC").write_bytes(FILES["phone.jpg"][0])
+    rows = json_rows(predict, "in")
+    assert [(row["source"], row["status"]) for row in rows] == [
+        ("in/IMG_1.HEIC", "unreadable"),
+        ("in/a.png", "ok"),
+    ]
+
+
 def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
     paint(here / "good.png", RED)
     os.mkdir("folder.jpg")
     lines = [b"", b"  ", b"good.png\r", b"folder.jpg", b"\xff\xfe", b"nul\0.png", b"good.png"]
-    (here / "list.txt").write_bytes(b"\n".join([*lines, b"x" * 1_000_000]))
+    (here / "list.txt").write_bytes(b"\n".join(lines))
     rows = json_rows(predict, "@list.txt")
-    assert [row["status"] for row in rows] == ["ok", *["unreadable"] * 3, "ok", "unreadable"]
+    assert [row["status"] for row in rows] == ["ok", *["unreadable"] * 3, "ok"]
     assert rows[1]["message"] == "is a folder, not a picture"
     (here / "empty.txt").write_bytes(b"\n\n")
     assert json_rows(predict, "@empty.txt") == []
@@ -187,22 +228,30 @@ def test_lists_with_odd_lines(here: Path, predict: Predict) -> None:
 
 BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "30,40,20,20": "red",
-    "30,40,0,20": "width and height above 0",
-    "30,40,20,-20": "width and height above 0",
+    "30,40,0,20": "both must be above 0",
+    "30,40,20,0": "both must be above 0",
+    "30,40,20,-20": "both must be above 0",
     "300,0,9,9": "outside the picture",
+    "0,240,9,9": "outside the picture",
+    "-9,0,9,9": "outside the picture",
+    "0,-9,9,9": "outside the picture",
     "-1e300,0,9,9": "outside the picture",
     "0,0,601,9": "more than 2 times",
     "0,0,9,481": "more than 2 times",
     "0,0,1e-300,1e-300": "1 pixels; the model reads faces from 8",
     "nan,0,9,9": "not four finite numbers",
+    "0,0,inf,9": "not four finite numbers",
     "0,0,1e999,9": "not four finite numbers",
     "a,b,c,d": "not four finite numbers",
     ",,,": "not four finite numbers",
     "1,2": "not four finite numbers",
+    "1,2,3,4,5,6": "3 pixels; the model",
     '"1,5",0,9,9': "not four finite numbers",
     "295,235,20,20": "ok",
     "-20,0,25,1": "its square of 5 pixels lies outside",  # its middle is -7.5
     "299,0,100,4": "its square of 20 pixels lies outside",
+    "0,-99,4,100": "its square of 20 pixels lies outside",
+    "0,239,4,100": "its square of 20 pixels lies outside",
     "-11,0,20,20": "ok",
 }
 
@@ -232,12 +281,38 @@ def test_any_line_of_json_is_one_row(here: Path, predict: Predict) -> None:
     assert rows[8]["box"] == dict.fromkeys(("x", "y", "width", "height"))  # JSON knows no NaN
 
 
-def test_names_of_a_large_folder_are_read_as_they_come(here: Path) -> None:
+def test_a_list_of_any_bytes_loses_no_line(here: Path, predict: Predict) -> None:
+    lines = [bytes([byte]) * 3 + b".png" for byte in range(256) if byte != 10]
+    (here / "list.txt").write_bytes(b"\n".join([*lines, b"x" * 1_000_000]))
+    rows = json_rows(predict, "@list.txt")
+    assert len(rows) == 256
+    assert {row["status"] for row in rows} == {"unreadable"}
+
+
+def test_names_of_a_large_folder_are_read_as_they_come(here: Path, predict: Predict) -> None:
     (here / "many").mkdir()
-    for number in range(500):
-        (here / f"many/{number:03d}.png").touch()
-    (here / "many/0.HEIC").touch()  # photographs that cannot be read are told of too
+    for number in range(5000):
+        (here / f"many/{number:04d}.png").touch()
     found = find_pictures(["many"])
-    assert next(found).source == "many/0.HEIC"
-    os.remove("many/499.png")  # nothing looks at a picture before its turn
-    assert [one.source for one in found] == [f"many/{number:03d}.png" for number in range(500)]
+    assert next(found).source == "many/0000.png"
+    os.remove("many/4999.png")  # nothing looks at a picture before its turn
+    assert sum(1 for _ in found) == 4999
+    rows = json_rows(predict, "many")
+    assert [row["source"] for row in rows] == [f"many/{number:04d}.png" for number in range(4999)]
+
+
+def test_the_service_gives_each_file_one_row_or_one_line(model_file: Path) -> None:
+    with serving(load(model_file)) as client:
+        for name, (content, (status, _)) in FILES.items():
+            code, said = client.predict(("pictures", content))
+            if code == 413:  # it looks at the size before it reads
+                assert "bomb" in name or name in ("below-the-limit.png",), name
+                assert list(said) == ["error"]
+            elif code == 422:
+                assert not content, name
+            else:
+                assert code == 200, name
+                (row,) = said["predictions"]
+                # What is uploaded is a picture, whatever it is called.
+                assert row["status"] == status or name == "picture.mp4", name
+        assert client.predict(("pictures", noise("PNG")))[0] == 200

@@ -268,3 +268,10 @@ def test_a_model_that_gives_no_probabilities_is_refused(here: Path) -> None:
     broken = load(save(model, here / "m.onnx"))
     with pytest.raises(UserError, match="gives no probabilities"):
         list(broken.predict(paint(here / "a.png", RED)))
+
+
+def test_what_stands_before_a_wrong_source_is_read(model: Model) -> None:
+    faces = model.predict([np.zeros((9, 9), np.uint8)] * 9 + [None], channels="gray")
+    assert [next(faces).input for _ in range(9)] == [*range(1, 10)]
+    with pytest.raises(TypeError, match="source 10"):
+        next(faces)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tests.data.raw_faces import encoded
 
@@ -30,6 +31,11 @@ def form(parts: Iterable[Part]) -> bytes:
 def picture(colour: tuple[int, int, int], side: int = 20) -> bytes:
     """A PNG of one colour."""
     return encoded(np.full((side, side, 3), colour, np.uint8))
+
+
+def huge() -> bytes:
+    """A bomb: a PNG of some kilobytes whose 13,000 x 13,000 pixels would take 169 megabytes."""
+    return encoded(Image.new("1", (13_000, 13_000)))
 
 
 class Client:

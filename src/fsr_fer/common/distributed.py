@@ -62,7 +62,7 @@ def require_enough(faces: int) -> None:
 
 def require_one_process() -> None:
     if world_size() > 1:
-        raise UserError("this stage runs in one process: start it without torchrun")
+        raise UserError("this training runs in one process: start it without torchrun")
 
 
 def wrap(module: nn.Module) -> nn.Module:

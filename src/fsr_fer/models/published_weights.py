@@ -1,9 +1,10 @@
 """Published weights of RCAN and Meta-SR, renamed to our names, with every tensor checked.
 
 Read are state dicts of tensors alone; a file with code in it is refused. Known are the names of the
-authors' own files (RCAN_BIX2.pt, model_1000.pt).
+authors' own files (RCAN_BIX2.pt, model_1000.pt) and BasicSR's of RCAN.
 """
 
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import SettingsError
+from fsr_fer.models.image_tensors import MeanShift
 from fsr_fer.models.meta_sr import MetaSr
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.settings import MetaSrSettings, RcanSettings
@@ -22,14 +24,20 @@ from fsr_fer.models.weights import check_tensors
 Kind = Literal["rcan", "meta-sr"]
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+# What training programs put around a state dict, and before each of its names.
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "generator", "model", "net")
+PREFIXES = r"^((module|_orig_mod|generator|model|net)\.)+"
 
 
 def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
     """The network in a published file, and the name of the ``sr`` stage whose place it takes.
 
-    UserError if the file is missing or no state dict, or a tensor (which it names) is wrong.
+    Raises:
+        UserError: the file is missing, no state dict, or a tensor (the message names it) is wrong.
     """
     tensors = _state_dict(path)
+    if kind == "rcan" and any(name.startswith("conv_first") for name in tensors):
+        tensors = _from_basicsr(path, tensors)
     try:
         with torch.device("meta"):  # sizes are checked before any memory is taken
             network = _rcan(path, tensors) if kind == "rcan" else _meta_sr(path, tensors)
@@ -42,29 +50,78 @@ def read_official(kind: Kind, path: Path) -> tuple[str, Rcan | MetaSr]:
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
-    """The file's tensors in float32."""
+    """The file's tensors in float32, without wrappers and prefixes of their names."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except Exception:  # code in it is not run; damaged bytes fail in every way there is
+    except pickle.UnpicklingError:
         raise UserError(
             f"{path} holds more than tensors, or is damaged, and was not opened; "
             "wanted is a state dict as the authors published it"
         ) from None
+    except Exception:  # damaged bytes make the reader fail in every way there is
+        raise UserError(f"{path} is no file of torch's, or is damaged") from None
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds a {type(content).__name__}, not a state dict")
+    names: dict[str, str] = {}
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise UserError(f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor")
-        stored = tensor.layout == torch.strided and tensor.device.type == "cpu"
-        size = tensor.numel() * tensor.element_size()
-        if not stored or tensor.dtype not in FLOATS or size > tensor.untyped_storage().nbytes():
+        if wrong := _why_no_weights(tensor):
             raise UserError(
-                f"{path}: {name:.80} is {tensor.dtype}, {tensor.layout}; weights are dense tensors "
-                "of float32, float64, float16 or bfloat16, stored whole"
+                f"{path}: {name:.80} is {wrong}; weights are dense tensors of float32, float64, "
+                "float16 or bfloat16"
             )
-    return {name: tensor.float() for name, tensor in content.items()}
+        bare = re.sub(PREFIXES, "", name)
+        if bare in names:
+            raise UserError(
+                f"{path} has {names[bare]:.80} and {name:.80}, which are one tensor's names"
+            )
+        names[bare] = name
+    return {bare: content[name].float() for bare, name in names.items()}
+
+
+def _why_no_weights(tensor: Tensor) -> str:
+    """Why a tensor cannot be weights; empty if it can."""
+    if tensor.layout != torch.strided:
+        return str(tensor.layout).removeprefix("torch.")
+    if tensor.device.type != "cpu":
+        return "without values"
+    if tensor.dtype not in FLOATS:
+        return str(tensor.dtype).removeprefix("torch.")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "larger than what is stored of it"
+    return ""
+
+
+def _from_basicsr(path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """BasicSR's names to the authors': it has no mean shifts and reads 0..255 all the same."""
+    groups = _count(path, tensors, r"body\.(\d+)\.")
+    blocks = _count(path, tensors, r"body\.\d+\.residual_group\.(\d+)\.")
+    block = r"body\.(\d+)\.residual_group\.(\d+)\.rcab\."
+    rules = (
+        (r"conv_first\.", "head.0."),
+        (block + r"([02])\.", r"body.\1.body.\2.body.\3."),
+        (block + r"3\.attention\.1\.", r"body.\1.body.\2.body.3.conv_du.0."),
+        (block + r"3\.attention\.3\.", r"body.\1.body.\2.body.3.conv_du.2."),
+        (r"body\.(\d+)\.conv\.", rf"body.\1.body.{blocks}."),
+        (r"conv_after_body\.", f"body.{groups}."),
+        (r"upsample\.(\d+)\.", r"tail.0.\1."),
+        (r"conv_last\.", "tail.1."),
+    )
+    renamed = {}
+    for name, tensor in tensors.items():
+        matches = (re.subn("^" + pattern, new, name) for pattern, new in rules)
+        renamed[next((target for target, found in matches if found), name)] = tensor
+    for name, sign in (("sub_mean", -1), ("add_mean", 1)):
+        for key, tensor in MeanShift(sign).state_dict().items():
+            renamed[f"{name}.{key}"] = tensor
+    return renamed
 
 
 def _rcan(path: Path, tensors: dict[str, Tensor]) -> Rcan:

@@ -30,8 +30,10 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     drawn_width, drawn_height = (max(1, round(side * factor)) for side in (width, height))
     text_size = min(max(min(drawn_width, drawn_height) // TEXT_SHARE, TEXT_SIZE), LARGEST_TEXT)
     font = ImageFont.load_default(text_size)
-    lines = [_line(number, row) for number, row in enumerate(rows, 1)]
+    lines = [_line(row) for row in rows]
     colours = [colour for _, colour in lines]
+    if len(rows) > 1:
+        lines = [(f"{at}: {text}", colour) for at, (text, colour) in enumerate(lines, 1)]
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [(f"and {len(lines) - MOST_LINES:,} more", RED)]
     line_height = round(text_size * 1.4)
@@ -41,19 +43,31 @@ def annotate(rgb: np.ndarray, rows: Sequence[Prediction]) -> Image.Image:
     canvas.paste(enlarged)
     draw = ImageDraw.Draw(canvas)
     line = text_size // 5  # round the box, for it may be wider than a face
-    for number, row in enumerate(rows, 1):
-        if row.box is None or row.status == "bad_box":
-            continue
-        left, top = row.box.x * factor - line, row.box.y * factor - line
-        right = (row.box.x + row.box.width) * factor + line
-        bottom = (row.box.y + row.box.height) * factor + line
-        draw.rectangle((left, top, right, bottom), outline=colours[number - 1], width=line)
-        # The number of the line below: names would hide faces that stand close together.
-        name = str(number)
-        where = (
-            max(min(left, full_width - font.getlength(name) - line), 4),
-            max(top - line_height, 0),
+    framed = {
+        number: (
+            row.box.x * factor - line,
+            row.box.y * factor - line,
+            (row.box.x + row.box.width) * factor + line,
+            (row.box.y + row.box.height) * factor + line,
         )
+        for number, row in enumerate(rows, 1)
+        if row.box is not None and row.status != "bad_box"
+    }
+    for number, frame in framed.items():
+        draw.rectangle(frame, outline=colours[number - 1], width=line)
+    for number, (left, top, _, _) in framed.items():
+        row = rows[number - 1]
+        name = f"{number}: {row.label or row.status}"
+        wide, high = font.getlength(name) + line, max(top - line_height, 0)
+        others = (frame for other, frame in framed.items() if other != number)
+        # Faces stand too close together for names: the numbers are enough, each has its line.
+        if any(
+            x < left + wide and left < x2 and y - line_height < top and high < y2
+            for x, y, x2, y2 in others
+        ):
+            name = str(number)
+            wide = font.getlength(name) + line
+        where = (max(min(left, full_width - wide), 4), high)
         draw.text(where, name, "white", font, stroke_width=text_size // 8, stroke_fill="black")
     for at, (text, colour) in enumerate(lines):
         top = drawn_height + at * line_height
@@ -72,8 +86,8 @@ def save(folder: Path, rgb: np.ndarray, rows: Sequence[Prediction]) -> None:
     annotate(rgb, rows).save(folder / name)
 
 
-def _line(number: int, row: Prediction) -> tuple[str, tuple[int, int, int]]:
+def _line(row: Prediction) -> tuple[str, tuple[int, int, int]]:
     if row.label is None:
-        return f"{number}: {row.status}: {row.message}", RED
+        return f"{row.status}: {row.message}", RED
     doubt, colour = (" (uncertain)", ORANGE) if row.uncertain else ("", GREEN)
-    return f"{number}: {row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels", colour
+    return f"{row.label} {row.probability:.2f}{doubt}, {row.pixels} pixels", colour

@@ -5,6 +5,7 @@ import fcntl
 import io
 import itertools
 import math
+import os
 import re
 import sys
 import time
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from fsr_fer.predict.pictures import Picture
 
 SUFFIX_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl"}
-SECONDS_BETWEEN, SECONDS_IN_A_LOG = 10, 60
-"""From one line about progress to the next, on a terminal and in a log."""
+SECONDS_BETWEEN, SECONDS_IN_A_LOG = 0.5, 60
 
 
 def predict_command(
@@ -178,7 +178,7 @@ def predict_command(
         _prepare_folder(annotate, resume, [] if boxes else given)
         finished = _naming(annotate)(partial(save, annotate))
     stream = _open(output, lines, done.size)
-    progress = _Progress(done)
+    progress = _Progress(done, sys.stderr.isatty(), beside_rows=stream.isatty())
     owned = contextlib.nullcontext() if output is None else stream
     with _naming(output), owned, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
@@ -192,6 +192,8 @@ def predict_command(
             again = "; the same command with --resume goes on" if resumable else ""
             typer.echo(f"\nfsr-fer: stopped{again}", err=True)
             raise typer.Exit(130) from None
+        finally:
+            progress.erase()  # a message would stand behind it
     progress.finish()
     if strict and progress.failed:
         raise UserError(f"{progress.failed:,} of {progress.rows:,} rows are not ok (--strict)")
@@ -218,16 +220,17 @@ def _part(shard: str | None) -> tuple[int, int]:
 
 
 def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
-    from fsr_fer.predict.sources import lies_in
-
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--annotate {folder}: is a file; expected a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume and any(folder.iterdir()):
+    if not resume and folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"--annotate {folder}: holds files already; name a new folder")
     for source in sources:  # what is drawn is not read
-        if lies_in(source, folder):
+        if os.path.exists(source) and Path(source).resolve().is_relative_to(folder.resolve()):
             raise UserError(f"--annotate {folder}: {source} lies in it; name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--annotate {folder}: cannot be made: {error.strerror}") from None
 
 
 def _pictures(
@@ -309,11 +312,14 @@ def _order(place: "Picture | Place") -> tuple[int, float]:
 
 
 class _Progress:
-    """Progress on stderr, now and then a line."""
+    """Progress on stderr: a line that changes on a terminal, a line a minute in a log."""
 
-    def __init__(self, done: Done) -> None:
+    def __init__(self, done: Done, terminal: bool, beside_rows: bool) -> None:
         self.rows, self.failed = done.rows, done.failed
-        self._pause = SECONDS_BETWEEN if sys.stderr.isatty() else SECONDS_IN_A_LOG
+        self._live = terminal and not beside_rows
+        self._pause: float = SECONDS_BETWEEN if terminal else SECONDS_IN_A_LOG
+        if terminal and beside_rows:  # which show it themselves
+            self._pause = math.inf
         self._uncertain = 0
         self._statuses: Counter[str] = Counter()
         self._start = self._shown = time.monotonic()
@@ -326,7 +332,13 @@ class _Progress:
         now = time.monotonic()
         if now - self._shown > self._pause:
             self._shown = now
-            typer.echo(self._line(), err=True)
+            self.erase()
+            typer.echo(self._line(), err=True, nl=not self._live)
+
+    def erase(self) -> None:
+        """Clear the line that changes: the next may be shorter."""
+        if self._live:
+            typer.echo("\r\x1b[K", err=True, nl=False)
 
     def finish(self) -> None:
         """The last line, with what is not ok."""

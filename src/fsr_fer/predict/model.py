@@ -292,8 +292,10 @@ def load(
 
     ``detector`` is the shipped one by default. In the folder of the pipeline ``path`` may also be a
     method of ``profile`` or of the selected one, such as "mixed_resolution"; it then runs in torch,
-    on ``device`` (cpu, cuda, ...). UserError if file or method is missing, or the file is damaged
-    or no model of this project.
+    on ``device`` (cpu, cuda, ...).
+
+    Raises:
+        UserError: file or method is missing, or the file is damaged or no model of this project.
     """
     name = "" if path is None else os.fspath(path)
     packed = name.endswith(".safetensors")
@@ -382,14 +384,24 @@ def _boxes(given: Any, form: str, number: int) -> tuple[Box, ...]:
     return tuple(box_of(box, form) for box in boxes)
 
 
-def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[list[Picture]]:
+def _batches(pictures: Iterable[Picture], size: int, faces: Faces) -> Iterator[Iterable[Picture]]:
     batch: list[Picture] = []
-    for picture in pictures:
-        batch.append(picture)
-        held = not isinstance(picture.content, str)
-        few = held or (faces != "crops" and picture.boxes is None)
-        if len(batch) >= (min(size, SEARCHED) if few else size):
-            yield batch
-            batch = []
+    failed: list[Exception] = []
+    try:
+        for picture in pictures:
+            batch.append(picture)
+            held = not isinstance(picture.content, str)
+            few = held or (faces != "crops" and picture.boxes is None)
+            if len(batch) >= (min(size, SEARCHED) if few else size):
+                yield batch
+                batch = []
+    except Exception as error:
+        failed.append(error)
     if batch:
         yield batch
+    if failed:
+        yield map(_raise, failed)  # behind the rows of what stands before it
+
+
+def _raise(error: Exception) -> Picture:
+    raise error

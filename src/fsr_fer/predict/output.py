@@ -138,18 +138,21 @@ def read_done(path: Path, lines: Lines) -> Done:
     cut off. UserError if the file is of another form, or its rows are of other classes.
     """
     header = lines.header().encode("utf-8", ESCAPES)
-    start = header or JSON_START
     at, rows, failed = len(header), 0, 0
     done = Done(None, at)
     with open(path, "rb") as file:
-        first = file.read(len(start))
-        if not start.startswith(first):
-            raise UserError(f"{path} was not written by this command: its first line differs")
-        if first != start:
+        first = file.read(at)
+        if first != header:
+            if not header.startswith(first):
+                raise UserError(f"{path} was not written by this command: its first line differs")
             return Done(None, 0)
-        file.seek(at)
         for line in file:
             if not line.endswith(b"\n"):
+                start = JSON_START[: len(line)] if lines.format == "jsonl" else b""
+                if not line.startswith(start):
+                    raise UserError(
+                        f"{path} was not written by this command: its last line differs"
+                    )
                 break
             text = line.decode("utf-8", "replace")
             try:

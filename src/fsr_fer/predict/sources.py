@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,34 +31,31 @@ def find_pictures(sources: Iterable[str], drawn: Path | None = None) -> Iterator
     folder ``drawn``, where predictions are drawn on pictures, is left out. UserError if a list
     cannot be read.
     """
-    found = (one for source in sources for one in _source(source))
-    if drawn:
-        found = (one for one in found if not lies_in(one[0], drawn))
+    found = (picture for source in sources for picture in _source(source, drawn))
     for number, (name, content, problem) in enumerate(found, 1):
         yield Picture(number=number, source=name, content=content, problem=problem)
 
 
-def lies_in(path: str, folder: Path) -> bool:
-    """Whether something lies at ``path``, and in the folder."""
-    return os.path.exists(path) and Path(path).resolve().is_relative_to(folder.resolve())
-
-
-def _source(source: str) -> Iterator[Found]:
+def _source(source: str, drawn: Path | None) -> Iterator[Found]:
     if source == STDIN:
         yield STDIN, _stdin().read(), ""
     elif source.startswith("@"):
         yield from _list(source[1:])
     elif os.path.isdir(source):
-        yield from _folder(source)
+        yield from _folder(source, drawn)
     elif glob.has_magic(source) and not os.path.lexists(source):
         matches = sorted(glob.glob(source, recursive=True))
+        left_out = cache(lambda folder: _lies_in(folder, drawn))
+        read = [match for match in matches if not left_out(os.path.dirname(match))]
         found = itertools.chain.from_iterable(
-            _folder(match) if os.path.isdir(match) else [(match, match, "")] for match in matches
+            _folder(match, drawn) if os.path.isdir(match) else [(match, match, "")]
+            for match in read
         )
         # ** matches folders and what lies in them; what others match need not be remembered.
         yield from dict.fromkeys(found) if "**" in source else found
-        if not matches:
-            yield source, source, "matches no file"
+        if not read:
+            drawings = "only what is drawn" if matches else "no file"
+            yield source, source, f"matches {drawings}"
     else:
         yield source, source, ""
 
@@ -68,14 +66,20 @@ def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _folder(folder: str) -> Iterator[Found]:
-    found = _below(folder)
+def _lies_in(path: str, folder: Path | None) -> bool:
+    return folder is not None and Path(path).resolve().is_relative_to(folder.resolve())
+
+
+def _folder(folder: str, drawn: Path | None) -> Iterator[Found]:
+    if _lies_in(folder, drawn):
+        return
+    found = _below(folder, drawn)
     nothing = f"holds no picture or video ({', '.join(SUFFIXES + VIDEOS)})"
     yield next(found, (folder, folder, nothing))
     yield from found
 
 
-def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[Found]:
+def _below(folder: str, drawn: Path | None, above: tuple[str, ...] = ()) -> Iterator[Found]:
     real = os.path.realpath(folder)
     if real in above:
         yield folder, folder, "is a link to a folder that it lies in"
@@ -90,9 +94,9 @@ def _below(folder: str, above: tuple[str, ...] = ()) -> Iterator[Found]:
         path = os.path.join(folder, name)
         if name.startswith("."):
             continue
-        if is_folder:
-            yield from _below(path, (*above, real))
-        elif name.lower().endswith(SUFFIXES + VIDEOS + UNREAD):
+        if is_folder and not _lies_in(path, drawn):
+            yield from _below(path, drawn, (*above, real))
+        elif not is_folder and name.lower().endswith(SUFFIXES + VIDEOS + UNREAD):
             yield path, path, ""
 
 
