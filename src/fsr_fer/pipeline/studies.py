@@ -21,7 +21,7 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
-from fsr_fer.common.settings import SettingsError
+from fsr_fer.common.settings import SettingsError, require, require_one_of
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
 from fsr_fer.evaluation.statistics import total_accuracy
@@ -126,24 +126,21 @@ def experiments_of(
     file has under this name. UserError if a choice is not in the file, or is without ``methods``.
     """
     for method in methods:
-        if method not in params["methods"]:
-            known = ", ".join(params["methods"])
-            raise UserError(f"there is no method {method}; known: {known}")
+        require_one_of(params["methods"], "--method", method)
     studies = _read_studies(root / STUDIES_FILE)
     if (seeds is not None or variant is not None or ablations) and not methods:
         options = "--seeds, --variant and --ablations"
         raise UserError(f"{options} are for some methods: name them with --method")
     if variant is not None and ablations:
         raise UserError("--variant and --ablations do not go together")
-    if seeds is not None and seeds > len(studies["seeds"]):
-        raise UserError(f"--seeds {seeds}: {STUDIES_FILE} has {len(studies['seeds'])} seeds")
-    variants = {None: (), **studies["variants"]}
-    if variant not in variants:
-        known = ", ".join(studies["variants"])
-        raise UserError(f"{STUDIES_FILE} has no variant {variant}; known: {known}")
+    if seeds is not None:
+        most = len(studies["seeds"])
+        require(seeds <= most, "--seeds", seeds, f"up to {most}, those of {STUDIES_FILE}")
+    if variant is not None:
+        require_one_of(studies["variants"], "--variant", variant)
     for name, entry in studies["ablations"].items():
-        if entry["method"] not in params["methods"]:
-            raise UserError(f"{STUDIES_FILE}: ablations.{name}: no method {entry['method']}")
+        key = f"{STUDIES_FILE}: ablations.{name}.method"
+        require_one_of(params["methods"], key, entry["method"])
     changed = {
         name: entry
         for name, entry in studies["ablations"].items()
@@ -152,18 +149,12 @@ def experiments_of(
     if ablations and not changed:
         raise UserError(f"{STUDIES_FILE} has no ablation of {', '.join(methods)}")
     profile = params["profile"].replace("_", "-")
-    parts = [*filter(None, (variant, *methods))]
-    study = "_".join(parts) or None
+    study = "_".join(filter(None, (variant, *methods))) or None
     of_seeds = (study or "seed").replace("_", "-")
-    taken = {name.replace("_", "-"): name for name in (*params["methods"], *changed)}
-    if of_seeds in taken and parts != [taken[of_seeds]]:
-        raise UserError(
-            f"the study would be called as {taken[of_seeds]} is: {of_seeds}; rename that"
-        )
     found = []
     for seed in studies["seeds"][:seeds]:
         own = f"seed={seed}"
-        full, values = f"{profile}-{of_seeds}-{seed}", (own, *variants[variant])
+        full, values = f"{profile}-{of_seeds}-{seed}", (own, *studies["variants"].get(variant, ()))
         found.append(Experiment(full, seed, values, methods=tuple(methods), study=study))
         for name, entry in changed.items():
             full, values = f"{profile}-{name}-{seed}", (own, *entry["values"])
@@ -175,27 +166,25 @@ def _read_studies(path: Path) -> dict[str, Any]:
     """The file, its form checked."""
     studies = read_yaml(path)
 
-    def require(fits: bool, key: str, allowed: str) -> None:
-        if not fits:
-            raise UserError(f"{path.name}: {key} is missing or wrong; expected {allowed}")
-
     seeds: Any = studies.get("seeds")
     whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
     different = whole and len(set(seeds)) == len(seeds) >= 2
-    require(different, "seeds", "two or more different whole numbers: [1, 2]")
+    where = f"{path.name}: seeds"
+    require(different, where, seeds, "two or more different whole numbers: [1, 2]")
     for kind in ("ablations", "variants"):
         entries: Any = studies.get(kind)
-        require(isinstance(entries, dict), kind, "a section, {} if empty")
+        where = f"{path.name}: {kind}"
+        require(isinstance(entries, dict), where, entries, "a section, {} if empty")
         for name, values in entries.items():
-            key = f"{kind}.{name}"
-            plain = re.fullmatch("[A-Za-z0-9_-]+", str(name)) and name != "seed"
-            require(bool(plain), key, "a name of letters, digits, _ and -, not seed")
+            plain = re.fullmatch("[A-Za-z0-9_-]+", name) and name != "seed"
+            require(bool(plain), where, name, "names of letters, digits, _ and -, not seed")
             if kind == "ablations":
                 form = isinstance(values, dict) and values.keys() == {"method", "values"}
-                require(form and isinstance(values["method"], str), key, "method and values")
+                whole = form and isinstance(values["method"], str)
+                require(whole, f"{where}.{name}", values, "method and values")
                 values = values["values"]
             texts = isinstance(values, list) and all(re.match(r"[\w.-]+=.", str(v)) for v in values)
-            require(bool(values) and texts, key, "a list of KEY=VALUE")
+            require(bool(values) and texts, f"{where}.{name}", values, "a list of KEY=VALUE")
     return studies
 
 
@@ -338,9 +327,7 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
         return ""
     names = [stage for experiment in missing for stage in stages(experiment)]
     hours = sum(seconds_of(name, runs) for name in names) / default_jobs() / 3600
-    guessed = len(set(names) - runs.keys())
-    by = f", guessed for {guessed} without one" if guessed else ""
-    return f", about {hours:.1f} h by the last runs of their stages{by}"
+    return f", about {hours:.1f} h by the last runs of their stages, or a guess"
 
 
 def _write_results(
