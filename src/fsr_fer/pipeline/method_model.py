@@ -10,7 +10,7 @@ from fsr_fer.common.device import choose_device
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.method_settings import MethodSettings
-from fsr_fer.evaluation.methods import Method, load_method
+from fsr_fer.evaluation.methods import load_method
 from fsr_fer.evaluation.packing import mirrored_logits, probabilities, read_packed
 from fsr_fer.models.covpool import standardise
 from fsr_fer.pipeline.dvc_tracking import find_root
@@ -67,7 +67,19 @@ def load_method_model(
         accuracy=accuracy,
         licence=LICENCE,
     )
-    return Model(card, _Network(method, choose_device(device)), detector)
+    chosen = choose_device(device)
+    method.to(chosen)
+
+    @torch.inference_mode()
+    def probabilities_of(faces: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        result = np.empty((len(faces), len(card.class_names)))
+        for rows, are_small in ((sides < FULL_SIZE, True), (sides >= FULL_SIZE, False)):
+            if rows.any():
+                logits = method.logits(torch.from_numpy(faces[rows]).to(chosen), are_small).cpu()
+                result[rows] = logits.to(torch.float64).softmax(dim=1).numpy()
+        return result
+
+    return Model(card, probabilities_of, detector)
 
 
 def load_packed(path: Path, device: str | None, detector: Detector | None) -> Model:
@@ -104,24 +116,6 @@ def load_packed(path: Path, device: str | None, detector: Detector | None) -> Mo
         )
 
     return Model(card, probabilities_of, detector)
-
-
-class _Network:
-    def __init__(self, method: Method, device: torch.device) -> None:
-        self._method, self._device = method, device
-        method.to(device)
-
-    @torch.inference_mode()
-    def __call__(self, faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Probabilities, float64 [N, K], of uint8 [N, 100, 100, 3] that had so many pixels."""
-        result = np.empty((len(faces), len(self._method.network.class_names)))
-        small = pixels < FULL_SIZE
-        for rows, are_small in ((small, True), (~small, False)):
-            if rows.any():
-                images = torch.from_numpy(faces[rows]).to(self._device)
-                logits = self._method.logits(images, are_small).cpu()
-                result[rows] = logits.to(torch.float64).softmax(dim=1).numpy()
-        return result
 
 
 def _measured(file: Path, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
