@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
-from fsr_fer.common.files import write_json
 from fsr_fer.pipeline import run_stage
-from fsr_fer.pipeline.profiles import effective_values
 from fsr_fer.pipeline.stage import Stage, _stamps
 from tests import ROOT
 from tests.pipeline.provenance.conftest import own_environment, shell
@@ -151,20 +151,42 @@ def test_every_run_is_recorded_with_all_declared_outputs(finished: Path) -> None
     names = {path.parent.name for path in files}
     assert len(records) == len(names) == 38
     assert {"synthesize@small", "features_hr", "features@8", "fsr@plain", "report"} <= names
+    assert {"finetune@mixed_resolution", "evaluate@mixed_resolution"} <= names
     for record in records:
         assert record["device"] == "cpu"
+        assert re.search(r", \d+ cores$", record["machine"])
+        assert record["versions"]["torch"]
+        assert record["seconds"] > 0
         assert record["outs"]
         assert "missing" not in record["outs"].values()
+
+
+def torchrun(folder: Path, script: str, *arguments: str) -> None:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = ["--log-dir=logs", "-m", f"stages.{script}", *arguments]
+    result = run_python(folder, *launcher, *words)
+    assert result.returncode == 0, result.stderr
+    assert not list((folder / ".ckpt").rglob("*.safetensors"))
 
 
 def test_features_by_several_processes_are_the_same_bytes(folder: Path) -> None:
     written = folder / "data/small/features/train/x8.npy"
     expected = written.read_bytes()
     written.unlink()
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = run_python(folder, *launcher, "--log-dir=logs", "-m", "stages.features", "8")
-    assert done.returncode == 0, done.stderr
+    torchrun(folder, "features", "8")
     assert written.read_bytes() == expected
+
+
+def test_a_training_by_several_processes_is_that_of_one(folder: Path) -> None:
+    path = folder / "models/small/fsr/plain.safetensors"
+    alone = load_file(path)
+    path.unlink()
+    shutil.rmtree(folder / "metrics/small/fsr/plain")
+    torchrun(folder, "fsr", "plain")
+    shared = load_file(path)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(shared[name], tensor, rtol=1e-3, atol=1e-4)
+    assert list((folder / "metrics/small/fsr/plain").rglob("*.tsv"))
 
 
 @pytest.fixture
@@ -177,6 +199,7 @@ def copy_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     monkeypatch.setattr(run_stage, "require_own_code", lambda script: None)
     source, target = Path("in.txt"), Path("out.txt")
     source.write_text("in")
+    Path("link").symlink_to("/moved/cache")
     files = _stamps([source])
     copying = Stage("copy", {"a": 1.5}, (source,), (target,), "p", "", files)
     monkeypatch.setattr(run_stage, "load_stage", lambda name: copying)
@@ -200,11 +223,19 @@ def copy_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
             "raise OSError(28, 'No space left on device', 'metrics/x.tsv')",
             "error: the disk is full: metrics/x.tsv could not be written",
         ),
+        (
+            "open('link')",
+            "error: link leads to /moved/cache, which is not there: has DVC's cache moved",
+        ),
+        ("open('.').read()", "error: .: Is a directory"),
         ("open('x.npy')", "error: x.npy: no such file; `dvc repro` writes what stages write"),
         ("bytearray(10**15)", "error: out of memory; end other programs"),
         ("import torch; torch.empty(10**15)", "error: out of memory; end other programs"),
         ("raise KeyboardInterrupt", "interrupted; `dvc repro` goes on from here"),
-        ("Path('in.txt').write_text('new')", "error: in.txt has changed while copy ran; `dvc"),
+        (
+            "Path('in.txt').write_text('new')",
+            "error: in.txt has changed while copy ran; `dvc",
+        ),
         ("Path('settings.json').touch()", "error: settings.json has changed while copy ran; `dvc"),
     ],
 )
@@ -250,7 +281,7 @@ def test_dvc_repro_killed_with_all_below_it_and_typed_again(folder: Path) -> Non
     params = yaml.safe_load(path.read_text())
     params["fsr"] |= {"iterations": 60, "validation_every": 2}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
-    write_json(folder / "settings.json", effective_values(params))
+    assert run_python(folder, "-m", "stages.settings").returncode == 0
     weights = folder / "models/small/fsr/plain.safetensors"
     curves = folder / "metrics/small/fsr/plain/plots/metrics"
     assert run_python(folder, "-m", "stages.fsr", "plain").returncode == 0

@@ -216,9 +216,13 @@ def test_full_page_shows_cost_calibration_and_restored_faces(written_full):
         assert (written_full.directory / name).stat().st_size > 1000
 
 
-def test_names_in_pictures_are_drawn_in_a_font_that_has_them():
+def test_names_in_pictures_are_drawn_in_a_font_that_has_them(capsys):
     assert font_of("happiness").getname()[0] == "Aileron"  # Pillow's own
     assert font_of("joie \u00e9norme").getname()[0] == "DejaVu Sans"
+    assert capsys.readouterr().out == ""
+    for nobody_has in ("\U0010fffd", "\U0010fffc"):
+        font_of(nobody_has)
+    assert capsys.readouterr().out.count("note: no font here has all characters of the names") == 1
 
 
 def test_faces_that_were_enlarged_are_said_to_be(inputs, parsed):

@@ -125,7 +125,15 @@ def test_more_faces_than_can_be_read_are_told_so(model_file: Path) -> None:
 def test_a_face_detection_can_be_ended(model_file: Path) -> None:
     wide = Picture(number=1, source="", content=WIDE[1])
     with pytest.raises(TimeoutError):
-        answer(load(model_file), [wide], Choices(), None, Limits(), Mock(side_effect=TimeoutError))
+        answer(
+            load(model_file),
+            None,
+            [wide],
+            Choices(),
+            None,
+            Limits(),
+            Mock(side_effect=TimeoutError),
+        )
 
 
 @pytest.fixture

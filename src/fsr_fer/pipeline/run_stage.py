@@ -51,21 +51,29 @@ def run_script(main: Callable[[], None]) -> NoReturn:
             raise
         _exit(1, f"error: {line}")
     except (MemoryError, RuntimeError) as error:
-        of_gpu = type(error).__name__ == "OutOfMemoryError"
-        if not (isinstance(error, MemoryError) or of_gpu or "allocate memory" in str(error)):
+        if not isinstance(error, MemoryError) and not _is_out_of_memory(error):
             raise
         _exit(
             1,
             "error: out of memory; end other programs, or run one stage at a time (`fsr-fer repro "
-            "--jobs 1`)",
+            "--jobs 1`), which changes no result, as a smaller batch_size does",
         )
     except KeyboardInterrupt:
         _exit(130, "interrupted; `dvc repro` goes on from here")
     _exit(0)
 
 
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Torch's own way to say so, of a GPU or of the machine."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
 def _exit(code: int, last_words: str = "") -> NoReturn:
-    """Say why and exit at once: Python would take half a second, and ignore Ctrl-C meanwhile."""
+    """Say why and exit at once, without the half second in which the interpreter takes torch down.
+
+    It ignores Ctrl-C in that time, and `dvc repro` would go on to the next stage; and threads by
+    which processes talk to one another abort a process that ends around them.
+    """
     if last_words:
         print(last_words, file=sys.stderr)
     sys.stdout.flush()

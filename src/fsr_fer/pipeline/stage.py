@@ -51,6 +51,7 @@ class Stage:
 
     @property
     def seed(self) -> int:
+        """The seed that the random streams of trainings start from."""
         return int(self.value("seed"))
 
     @property
@@ -65,6 +66,7 @@ class Stage:
 
     @property
     def class_names(self) -> tuple[str, ...]:
+        """The classes, in label order."""
         return tuple(self.value("dataset.class_names"))
 
     @property
@@ -88,7 +90,10 @@ class Stage:
         raise KeyError(f"stage {self.name} reads {key}, which its params in dvc.yaml do not name")
 
     def require_unchanged(self) -> None:
-        """UserError if inputs, values or code have changed: DVC hashes them after the stage."""
+        """UserError if inputs, values or code have changed since the stage began.
+
+        DVC hashes them after it has ended, and would record changed ones for this result.
+        """
         now = _stamps(self.deps)
         if changed := sorted(f for f in now.keys() | self.files if now.get(f) != self.files.get(f)):
             raise UserError(
@@ -101,7 +106,10 @@ class Stage:
         return hashes_of(self.deps)
 
     def fingerprint(self) -> str:
-        """A key made of all that the result depends on: values, inputs, code."""
+        """A key made of all that the result depends on: values, inputs, code.
+
+        A checkpoint under it is found by runs alone that would give the same result.
+        """
         return run_key(self.name, self.values, self.input_hashes, self.code)
 
 
@@ -134,8 +142,8 @@ def load_stage(name: str) -> Stage:
         values = {key: _lookup(settings, key) for key in node["settings"] or settings}
     except KeyError as error:
         raise UserError(
-            f"{name} reads {error}, which {PARAMS_FILE} has no more; what names it in "
-            f"{PIPELINE_FILE} goes, too"
+            f"{name} reads {error}, which {PARAMS_FILE} has no more; a method whose faces "
+            f"are restored goes from the list of restore in {PIPELINE_FILE} as well"
         ) from None
     outs = tuple(map(Path, node["outs"]))
     return Stage(name, values, deps, outs, settings["profile"], code, _stamps(deps))

@@ -50,8 +50,10 @@ def cut_square(rgb: np.ndarray, box: Box | None) -> np.ndarray:
     """
     if box is None:
         return middle_square(rgb)
-    if not all(map(math.isfinite, box)) or box.width <= 0 or box.height <= 0:
-        raise BoxError("the box is not four finite numbers, width and height above 0")
+    if not all(map(math.isfinite, box)):
+        raise BoxError("the box is not four finite numbers")
+    if box.width <= 0 or box.height <= 0:
+        raise BoxError(f"the box is {box.width:g} x {box.height:g} pixels; both must be above 0")
     height, width, _ = rgb.shape
     if box.x >= width or box.y >= height or box.x + box.width <= 0 or box.y + box.height <= 0:
         raise BoxError(f"the box lies outside the picture of {width} x {height} pixels")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice, zip_longest
 
 import numpy as np
-from matplotlib.font_manager import findfont
+from matplotlib.font_manager import findfont, fontManager
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageDraw, ImageFont
 
@@ -73,13 +73,21 @@ def _class_name(inputs: ReportInputs, row: int) -> str:
 
 @functools.cache
 def font_of(text: str) -> ImageFont.FreeTypeFont:
-    """Pillow's own font if it has all characters of a text, else DejaVu Sans."""
+    """Pillow's own font if it has all characters of a text, else the first of the system's."""
     own = ImageFont.load_default(size=11 * ZOOM)
     assert isinstance(own, ImageFont.FreeTypeFont)
+    system = sorted(font.fname for font in fontManager.ttflist if "LastResort" not in font.fname)
     needed = {ord(character) for character in text if not character.isspace()}
-    if needed <= FT2Font(own.path).get_charmap().keys():
-        return own
-    return ImageFont.truetype(findfont("DejaVu Sans"), 11 * ZOOM)
+    for place in (own.path, findfont("DejaVu Sans"), *system):
+        if needed <= FT2Font(place).get_charmap().keys():
+            return own if place is own.path else ImageFont.truetype(place, 11 * ZOOM)
+    _note_boxes()
+    return own
+
+
+@functools.cache  # once is enough
+def _note_boxes() -> None:
+    print("note: no font here has all characters of the names; in pictures of faces some are boxes")
 
 
 def _face(inputs: ReportInputs, row: int, size: str) -> np.ndarray:
