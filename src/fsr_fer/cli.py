@@ -485,6 +485,8 @@ def diff_command(
     """
     from fsr_fer.report.diff import rendering, review
 
+    if markdown and as_json:
+        raise UserError("--md and --json exclude each other")
     root = tracking.find_root()
     os.chdir(root)
     comparison, reasons = review(root, revisions, profile, gate=fail_below)

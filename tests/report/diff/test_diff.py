@@ -283,6 +283,7 @@ def test_two_commits_and_an_experiment(based: Project, run: Run) -> None:
         (["mine"], "several experiments are called 'mine'"),
         (["--", "--output=x"], "'--output=x' is neither"),  # no option of Git
         (["^HEAD"], "'^HEAD' is neither"),
+        (["--md", "--json"], "exclude each other"),
         (["--profile", "mine"], "has no profile 'mine'; it has small, open_faces"),
         (["--profile", "paper"], "neither HEAD ("),
     ],
