@@ -5,6 +5,7 @@ const ANOTHER = "Drop another picture here, or paste one.";
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 let about; // what GET /model says
+let sizes; // sides of a face in pixels, one for each position of the slider, ascending
 let picture; // { blob, name, image, width, height }; image is null where the browser cannot show it
 let rows = []; // the faces of the picture
 let chosen = 0; // which of them is made smaller
@@ -62,12 +63,12 @@ function latest(work) {
 const readPicture = latest(async () => {
   const now = picture;
   const number = shows;
-  let found = await ask(now.blob, now.name, Number($("size").max), boxes);
+  let found = await ask(now.blob, now.name, sizes.at(-1), boxes);
   if (now !== picture) return; // another one came
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
   if (!boxes && now.image && found.every((row) => row.status === "no_face")) {
     boxes = [middleSquare(now)];
-    found = await ask(now.blob, now.name, Number($("size").max), boxes);
+    found = await ask(now.blob, now.name, sizes.at(-1), boxes);
     note ||= "No face was found. Drag a square over one, or tap it.";
   } else if (!boxes) {
     note = stream ? "" : ANOTHER;
@@ -93,7 +94,7 @@ const readSmall = latest(async () => {
     showReading(null);
     return;
   }
-  const small = await ask(bytesOf(face), "face.png", Number($("size").value));
+  const small = await ask(bytesOf(face), "face.png", sizes[$("size").value]);
   if (face !== rows[chosen]?.downsampled?.face) return;
   showReading(small[0].downsampled);
   if ($("note").textContent === failure) say(ANOTHER);
@@ -124,9 +125,9 @@ function showReading(read) {
     ? ""
     : `Trained on full-size faces alone: ${read.plain.label}, ` +
       `${percent(read.plain.probability)} probable; ` +
-      `${Math.round(100 * at(about.plain, read.pixels))} of 100 correct.`;
+      `${Math.round(100 * accuracyAt(about.plain, read.pixels))} of 100 correct.`;
   $("own").textContent =
-    none || rows[chosen].pixels <= $("size").max
+    none || rows[chosen].pixels <= sizes.at(-1)
       ? ""
       : `At its own ${rows[chosen].pixels} pixels: ${rows[chosen].label}, ${percent(rows[chosen].probability)}.`;
   if (read) $("face").src = read.face;
@@ -143,33 +144,36 @@ function showReading(read) {
 
 /** The slider's size, or the face's own; an answer that came late is of another one. */
 function showSize() {
-  const wanted = Number($("size").value);
+  const wanted = sizes[$("size").value];
   const pixels = Math.min(wanted, rows[chosen]?.downsampled?.pixels ?? wanted);
   $("pixels").textContent =
     pixels < wanted ? `${pixels} pixels, it has no more` : `${pixels} pixels`;
+  $("size").setAttribute("aria-valuetext", $("pixels").textContent);
   drawCurve(pixels);
 }
 
-/** A model's accuracy at a size: straight lines between the sizes that were measured. */
-function at({ pixels: sizes, accuracy }, pixels) {
-  const after = sizes.findIndex((size) => size >= pixels);
-  if (after === -1) return accuracy[accuracy.length - 1];
-  if (after === 0) return accuracy[0];
-  const share = (pixels - sizes[after - 1]) / (sizes[after] - sizes[after - 1]);
-  return accuracy[after - 1] + share * (accuracy[after] - accuracy[after - 1]);
+/** The value at a size: straight lines between the ascending sides at which there is one. */
+function between(sides, values, pixels) {
+  const after = sides.findIndex((side) => side >= pixels);
+  if (after === -1) return values.at(-1);
+  if (after === 0) return values[0];
+  const share = (pixels - sides[after - 1]) / (sides[after] - sides[after - 1]);
+  return values[after - 1] + share * (values[after] - values[after - 1]);
 }
 
-function expected(pixels) {
-  return at(about.expected_accuracy, pixels);
+/** What a model has measured, as GET /model says, at a size. */
+function accuracyAt(measured, pixels) {
+  return between(measured.pixels, measured.accuracy, pixels);
 }
 
 function drawCurve(pixels) {
   if ($("measured").hidden) return;
   const width = $("curve").clientWidth;
   const height = $("curve").clientHeight;
-  const [least, most] = [Number($("size").min), Number($("size").max)];
+  const [least, most] = [sizes[0], sizes.at(-1)];
+  const places = sizes.map((_, place) => place / (sizes.length - 1));
   // The slider's knob is 16 wide: the point stands right below its middle.
-  const x = (size) => 8 + ((width - 16) * (size - least)) / (most - least);
+  const x = (size) => 8 + (width - 16) * between(sizes, places, size);
   const y = (share) => 16 + (height - 36) * (1 - share);
   const nodes = [];
   const add = (kind, attributes, text = "") => {
@@ -183,24 +187,24 @@ function drawCurve(pixels) {
   for (const share of [0, 0.5, 1]) level(share, "grid");
   level(1 / about.class_names.length, "chance");
   const curve = (measured, kind) => {
-    const between = measured.pixels.filter((size) => size > least && size < most);
-    const points = [least, ...between, most].map((size) => `${x(size)},${y(at(measured, size))}`);
+    const points = sizes.map((size) => `${x(size)},${y(accuracyAt(measured, size))}`);
     add("polyline", { class: kind, points: points.join(" ") });
   };
   if (about.plain) curve(about.plain, "plain");
   curve(about.expected_accuracy, "model");
   add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % correct");
   add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
-  for (const size of [least, ...[25, 50, 75].filter((size) => size > least), most]) {
+  for (const size of [least, ...[13, 20, 34, 50, 70].filter((size) => size > least), most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
     const left = size === least ? 0 : size === most ? width : x(size);
     add("text", { x: left, y: height - 3, "text-anchor": anchor }, size === least ? `${size} pixels` : size);
   }
-  add("circle", { cx: x(pixels), cy: y(expected(pixels)), r: 6 });
+  const expected = accuracyAt(about.expected_accuracy, pixels);
+  add("circle", { cx: x(pixels), cy: y(expected), r: 6 });
   $("curve").replaceChildren(...nodes);
   $("curve").setAttribute(
     "aria-label",
-    `Accuracy expected at each size; at ${pixels} pixels ${percent(expected(pixels))}`,
+    `Accuracy expected at each size; at ${pixels} pixels ${percent(expected)}`,
   );
 }
 
@@ -492,7 +496,12 @@ function listen() {
 
 async function start() {
   about = await (await request("model")).json();
-  $("size").min = Math.max(8, about.smallest_pixels);
+  sizes = [Math.max(8, about.smallest_pixels)];
+  while (sizes.at(-1) < 100) {
+    const last = sizes.at(-1);
+    sizes.push(Math.min(100, Math.max(last + 1, Math.round(1.06 * last))));
+  }
+  $("size").max = $("size").value = sizes.length - 1;
   $("grey").hidden = !about.plain;
   $("measured").hidden = !about.expected_accuracy.pixels.length;
   $("model").textContent = `Model: ${about.name}. `;
