@@ -35,9 +35,8 @@ def answer(
 
     During face detection ``check`` is called many times a second; what it raises ends it. With
     ``pixels`` a row also has ``downsampled``: the prediction for the face resized to that side,
-    ``plain``'s label and probability, and the small face itself; None if no face was predicted.
-    Refused if the pictures, or the boxes in
-    them, have too many pixels, or too many faces.
+    ``plain``'s label and probability for it, and the small face itself; None if no face was
+    predicted. Refused if the pictures, or the boxes in them, have too many pixels or faces.
     """
     total = 0.0
     searched = []
