@@ -1,7 +1,10 @@
 """What a user meets at the command line: help, one-line errors, exit codes, an import with DVC."""
 
+import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,13 +64,9 @@ def test_help_imports_nothing_slow() -> None:
     assert not slow & set(modules)
 
 
-def test_help_lists_each_command_under_what_it_is_for(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_help_lists_each_command_under_what_it_is_for(run: Run) -> None:
     assert run("--version")[1].startswith("fsr-fer 0.")
-    monkeypatch.setenv("COLUMNS", "50")
     out = run("--help")[1]
-    assert "in parallel, and print the main table." in " ".join(out.split())  # not cut short
     _, use, pipeline, review = re.split(
         r"\n(?:Use a model|Run the pipeline|Review results):\n", out
     )
@@ -75,6 +74,19 @@ def test_help_lists_each_command_under_what_it_is_for(
     names = re.findall(r"^  (\w+) ", pipeline, re.M)
     assert names == ["import", "check", "repro", "studies", "weights", "predictions"]
     assert re.findall(r"^  (\w+) ", review, re.M) == ["summary", "trace", "verify", "diff"]
+
+
+def test_help_cuts_no_summary_short(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    said = {}
+    for group in ("", "predictions", "weights"):
+        said[group] = " ".join(run(*group.split(), "--help")[1].split())
+        assert "..." not in said[group].partition("[ARGS]...")[2]
+    assert "in parallel, and print the main table." in said[""]
+    assert (
+        "faces Write the test faces for another tool: SIZE/ID.png in their own pixels, and"
+        in (said["predictions"])
+    )
 
 
 def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_path: Path) -> None:
@@ -88,7 +100,9 @@ def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_pa
     assert (code, load(target).class_names) == (0, ("a", "b", "c"))
     assert out == f"wrote {target}: fsr-fer predict --model '{target}' PICTURES\n"
     assert "exists already; add --force to replace it" in run("export", target)[2]
-    assert "is a directory" in run("export", tmp_path, "--force")[2]
+    os.mkfifo(tmp_path / "pipe")
+    for no_file in (tmp_path, tmp_path / "pipe", ""):
+        assert "is no file; name one to write" in run("export", no_file, "--force")[2]
     err = refused(run("export", target, "--profile", "none"))
     assert err.startswith("fsr-fer: params.yaml has no profile 'none'; it has small")
 
@@ -116,9 +130,12 @@ def test_faulty_faces_are_one_line_and_code_1(project: Path, run: Run, tmp_path:
     [
         (["csv", "nowhere"], 1, "nowhere does not exist"),
         (["csv", ".", "--profile", "mine"], 1, "'mine' with dataset.source: csv; it has small (sy"),
+        (["csv", ".", "--profile", "paper"], 1, "no profile 'paper' with dataset.source: csv"),
         (["folder", "."], 1, "is empty"),
         (["jpeg", "."], 2, "Usage"),
+        (["csv"], 2, "Usage"),
         (["folder", ""], 2, "Usage"),
+        (["folder", ".", "--frce"], 2, "Usage"),
     ],
 )
 def test_mistakes_have_their_exit_code(
@@ -163,14 +180,37 @@ def test_without_git_check_says_what_dvc_would_refuse(project: Path, run: Run) -
     assert "Git does not answer: it has no commit; where" in refused(run("check"))
 
 
-@pytest.mark.parametrize("content", ["{", '{"bicubic": 3}', '{"bicubic": {"hr": NaN}}'])
-def test_a_damaged_result_file_is_one_line(project: Path, run: Run, content: str) -> None:
+def results(project: Path, content: str) -> None:
     path = project / "metrics/small/accuracy.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"bicubic": 3}', '{"bicubic": {"hr": NaN}}'])
+def test_a_damaged_result_file_is_one_line(project: Path, run: Run, content: str) -> None:
+    results(project, content)
     assert "metrics/small/accuracy.json" in refused(run("summary"))
-    path.write_text('{"bicubic": {"hr": 50.0}}')
-    assert "bicubic  50.0" in run("summary")[1]
+
+
+def test_the_summary_says_where_the_report_is_and_whether_it_is_there(
+    project: Path, run: Run
+) -> None:
+    results(project, '{"bicubic": {"hr": 50.0}}')
+    last = "Report with intervals, figures and params: data/small/report/index.html"
+    assert run("summary")[1].endswith(f"{last} (not here: `dvc pull`, or `make repro`)\n")
+    (project / "data/small/report").mkdir(parents=True)
+    (project / "data/small/report/index.html").touch()
+    assert run("summary")[1].endswith(f"{last}\n")
+
+
+def test_a_terminal_without_a_character_gets_another(project: Path) -> None:
+    results(project, json.dumps({"m\u00e9thode \u2192": {"hr": 50.0, "mean": 40.0}}))
+    out = subprocess.check_output(
+        [sys.executable, "-c", "from fsr_fer import cli; cli.main()", "summary"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=project,
+    )
+    assert "m\u00e9thode ?".encode("latin-1") in out
 
 
 def test_outside_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +299,9 @@ def test_another_tools_predictions_are_imported_once_and_replaced_on_demand(
     [
         (["nowhere", "--name", "tool"], "nowhere is no file"),
         (["table", "--name", "rcan"], "--name rcan is a method of params.yaml"),
+        (["table", "--name", "a.b"], "--name 'a.b': expected letters"),
         (["table", "--name", "../a"], "--name '../a': expected letters"),
+        (["table", "--name", "tool", "--profile", "mine"], "no profile 'mine'; it has small, "),
         (["table", "--name", "tool", "--profile", "paper"], "manifest.csv: no such file; `dvc"),
         (["table", "--name", "tool"], "table: its first line is 'no table'"),
     ],

@@ -84,10 +84,9 @@ def test_the_wheel_holds_the_kernel_the_model_and_its_card(wheel: Path) -> None:
 
 
 def test_the_wheel_and_what_it_declares_predict(binaries: Path, tmp_path: Path) -> None:
-    absent = ["torch", "dvc", "onnx", "pandas", "scipy", "tqdm", "matplotlib", "ruamel"]
-    program = f"import importlib.util; print(*map(importlib.util.find_spec, {absent}))"
-    out = subprocess.check_output([binaries / "python", "-c", program], text=True)
-    assert out.split() == ["None"] * len(absent)
+    for absent in ("torch", "dvc", "onnx", "pandas", "scipy", "tqdm", "matplotlib", "ruamel"):
+        command = [binaries / "python", "-c", f"import {absent}"]
+        assert subprocess.run(command, capture_output=True).returncode == 1, absent
     paint(tmp_path / "red.png", RED)
     model = save(colour_model(), tmp_path / "model.onnx")
     command = [binaries / "fsr-fer", "predict", "--model", model, "red.png", "--format", "csv"]
@@ -105,12 +104,18 @@ def test_the_wheel_and_what_it_declares_predict(binaries: Path, tmp_path: Path) 
     assert out == "True\n" or not shutil.which("cc")
 
 
-@pytest.mark.parametrize(("command", "extra"), [("summary", "pipeline"), ("serve", "serve")])
-def test_a_command_says_what_it_needs(binaries: Path, command: str, extra: str) -> None:
+@pytest.mark.parametrize("command", ["check", "summary", "repro"])
+def test_the_pipeline_says_what_it_needs(binaries: Path, command: str) -> None:
     done = subprocess.run([binaries / "fsr-fer", command], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "not installed" in done.stderr
-    assert f"pip install 'fsr-fer[{extra}]'" in done.stderr
+    assert "pip install 'fsr-fer[pipeline]'" in done.stderr
+
+
+def test_the_service_says_what_it_needs(binaries: Path) -> None:
+    done = subprocess.run([binaries / "fsr-fer", "serve"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "fsr-fer: starlette is not installed: pip install 'fsr-fer[serve]'\n"
 
 
 def test_an_environment_that_was_moved_with_its_folder_is_made_anew(tmp_path: Path) -> None:
@@ -130,3 +135,7 @@ def test_an_environment_that_was_moved_with_its_folder_is_made_anew(tmp_path: Pa
     ready.write_text("/before/it/was/moved\n")
     assert "rm -rf .venv" in commands()
     assert "-e '.[pipeline]'" in commands()
+    words = ("make", "--dry-run", "EXTRA=dev", ".venv/ready-dev")
+    assert (
+        "-e '.[dev]'" in subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).stdout
+    )

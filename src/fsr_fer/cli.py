@@ -109,9 +109,7 @@ def _options(
 
 @app.command("export", rich_help_panel=USE)
 def export_command(
-    file: Annotated[
-        Path, typer.Argument(dir_okay=False, help="The model file to write, such as model.onnx.")
-    ],
+    file: Annotated[Path, typer.Argument(help="The model file to write, such as model.onnx.")],
     profile: Profile = None,
     licence: Annotated[
         str, typer.Option(help="What the weights may be used for.")
@@ -130,15 +128,17 @@ def export_command(
 
     root = tracking.find_root()
     name, _ = selected_profile(root, profile)
-    packed = Paths(name).network("packed")
-    if not (root / packed).exists():
+    packed = root / Paths(name).network("packed")
+    if not packed.exists():
         raise UserError(
-            f"{packed} is not there; `dvc repro pack` makes it where params.yaml has profile: "
-            f"{name}"
+            f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it where params.yaml "
+            f"has profile: {name}"
         )
+    if file.exists() and not file.is_file():
+        raise UserError(f"{file} is no file; name one to write, such as model.onnx")
     if file.exists() and not force:
         raise UserError(f"{file} exists already; add --force to replace it")
-    write_onnx(root / packed, file, licence)
+    write_onnx(packed, file, licence)
     typer.echo(f"wrote {file}: fsr-fer predict --model {shlex.quote(str(file))} PICTURES")
 
 
@@ -324,14 +324,14 @@ def check_command() -> None:
     """Check params.yaml with all its profiles, and that DVC can read dvc.lock."""
     from fsr_fer.pipeline.recovery import require_whole_lock
 
-    root = tracking.find_root()
-    _check(root)
-    require_whole_lock(root)
+    _check()
+    require_whole_lock(tracking.find_root())
 
 
-def _check(root: Path) -> dict[str, Any]:
+def _check() -> dict[str, Any]:
     from fsr_fer.pipeline.params import read_params
 
+    root = tracking.find_root()
     if reason := git_refusal(root):
         raise UserError(
             f"Git does not answer: {reason}; where there is no repository, `git init` and "
@@ -355,7 +355,7 @@ def repro_command(
     from fsr_fer.pipeline.reproduce import reproduce, require_faces
 
     os.chdir(tracking.find_root())
-    require_faces(Path(), _check(Path()))
+    require_faces(Path(), _check())
     with _going_on_later():
         reproduce(Path(), jobs)
     summary_command()

@@ -40,6 +40,13 @@ def table(label: str) -> str:
     return f'.scroll[aria-label="{label}"]'
 
 
+def test_nothing_is_asked_for_but_the_page_and_nothing_fails(open_page, written_full):
+    page = open_page()
+    page.get_by_role("checkbox", name="rcan").uncheck()
+    assert page.log.pop(0) == (written_full.directory / "index.html").as_uri()
+    assert set(page.log) <= {"data:image/png"}
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 def test_first_screen_says_which_method_by_how_much_how_certain_at_what_cost(
     open_page, width, height
@@ -52,7 +59,11 @@ def test_first_screen_says_which_method_by_how_much_how_certain_at_what_cost(
         assert 0 <= box["y"] <= height - box["height"], selector
     hidden = "node => node.scrollWidth - node.clientWidth"
     assert page.locator(".best").evaluate(hidden) == 0  # the last column is the cost
-    # Only boxes scroll sideways.
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_only_boxes_scroll_sideways(open_page, width):
+    page = open_page(width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     beyond = """width => [...document.querySelectorAll("main *")].filter(node =>
         !node.closest(".scroll > *, svg") && node.getBoundingClientRect().right > width
@@ -60,7 +71,7 @@ def test_first_screen_says_which_method_by_how_much_how_certain_at_what_cost(
     assert page.evaluate(beyond, width) == []
 
 
-def test_methods_can_be_left_out_and_nothing_is_asked_for_but_the_page(open_page, written_full):
+def test_methods_can_be_left_out_of_tables_and_figures(open_page):
     page = open_page()
     rcan, best = "m1", "m8"  # their numbers
     page.get_by_role("checkbox", name="rcan").uncheck()
@@ -68,12 +79,11 @@ def test_methods_can_be_left_out_and_nothing_is_asked_for_but_the_page(open_page
     assert visible(page, f'tr.{best}, svg [id$="-{best}"]')
     page.get_by_role("checkbox", name="rcan").check()
     assert visible(page, f'tr.{rcan}, svg [id$="-{rcan}"]')
-    assert page.log.pop(0) == (written_full.directory / "index.html").as_uri()
-    assert set(page.log) <= {"data:image/png"}
 
 
-def test_tables_are_switched_by_keyboard_and_without_script(open_page):
-    page = open_page(java_script_enabled=False)
+@pytest.mark.parametrize("script", [True, False])
+def test_tables_are_switched_by_keyboard_and_without_script(open_page, script):
+    page = open_page(java_script_enabled=script)
     cells = f"{table('Scores')} tbody td"
     for a, score in enumerate(("Total accuracy", "Mean-class accuracy")):
         page.get_by_role("radio", name=score).check()
@@ -91,14 +101,32 @@ def test_tables_are_switched_by_keyboard_and_without_script(open_page):
     assert not visible(page, f"{cells} .view:not(.a1)")
 
 
-def test_in_the_dark_figures_stay_light_and_on_paper_every_column_is_there(open_page):
-    page = open_page(
-        width=1032, color_scheme="dark"
-    )  # A4, landscape, within its margins, at 96 pixels an inch
-    color = "nodes => nodes.map(node => getComputedStyle(node).backgroundColor)"
-    assert page.locator("body").evaluate_all(color) == ["rgb(23, 24, 27)"]
-    grounds = page.locator("figure svg, .swatch").evaluate_all(color)
+def test_every_control_has_a_name_and_can_be_reached(open_page):
+    page = open_page()
+    unnamed = """() => [...document.querySelectorAll("input, summary, a")].filter(node =>
+        !(node.labels?.length || node.textContent.trim() || node.ariaLabel)
+    ).length"""
+    assert page.evaluate(unnamed) == 0
+    assert page.locator("[tabindex]:not([tabindex='0'])").count() == 0
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#scores"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_in_the_dark_text_is_light_and_figures_have_a_white_ground(open_page):
+    page = open_page(color_scheme="dark")
+    color = "node => getComputedStyle(node)"
+    assert page.locator("body").evaluate(f"{color}.backgroundColor") == "rgb(23, 24, 27)"
+    assert page.locator("body").evaluate(f"{color}.color") == "rgb(230, 231, 233)"
+    grounds = page.locator("figure svg, .swatch").evaluate_all(
+        "nodes => nodes.map(node => getComputedStyle(node).backgroundColor)"
+    )
     assert set(grounds) == {"rgb(255, 255, 255)"}
+
+
+def test_on_paper_every_column_is_there_and_no_control(open_page):
+    page = open_page(width=1032)  # A4, landscape, within its margins, at 96 pixels an inch
     page.emulate_media(media="print")
     assert not visible(page, "nav, .switch, .legend input")
     assert visible(page, f"{table('Scores')} tbody tr")

@@ -49,13 +49,17 @@ def test_labels_alone_have_scores_and_tests_and_nothing_else(inputs, written, tm
     assert said in Collector(written.page).text
 
 
+def test_probabilities_have_a_calibration(inputs, tmp_path):
+    written = write(with_tool(inputs, "x2", confident=True), tmp_path)
+    assert written.numbers("calibration")["tool"] == {"x2": 25}  # always right, with 0.75
+
+
 def test_a_tool_that_is_the_best_and_has_sizes_that_no_method_of_ours_has(inputs, tmp_path):
-    more = with_tool(inputs, "hr", "x2", "x8", confident=True)
+    more = with_tool(inputs, "hr", "x2", "x8")
     few = {name: more.methods[name] for name in ("rcan", "tool")}  # rcan has no x2, so no mean
     written = write(
         replace(more, methods=few, report=replace(more.report, references=("rcan",))), tmp_path
     )
     assert "tool is the most accurate on the mean of x2–x8" in Collector(written.page).text
     assert written.numbers("accuracy")["tool"]["mean"] == 100
-    assert written.numbers("calibration")["tool"]["x2"] == 25  # always right, with 0.75
     assert "mean of" not in (written.directory / "cost.svg").read_text()

@@ -240,3 +240,20 @@ def test_faces_that_were_enlarged_are_said_to_be(inputs, parsed):
         text = text_of(replace(inputs, source=source, manifest=manifest))
         assert (enlarged in text) == (source == "fer2013")
         assert (other_part in text) == folder.endswith("FER2013Valid")
+
+
+def test_cost_is_drawn_at_the_smallest_size_that_a_method_of_ours_has(tmp_path):
+    inputs = build_inputs(tmp_path, percent={"rcan": (90, 80, None)})
+    write(inputs, tmp_path)
+    assert "x2, 50 px" in (tmp_path / "page/cost.svg").read_text()
+
+
+def test_lines_and_rows_of_a_method_are_found_by_the_legend(written_full):
+    for number, name in enumerate(written_full.inputs.methods):
+        box = rf'name="m{number}" checked [^>]*>\s*<span[^>]*>.</span><code>'
+        label = name.replace("_", "_<wbr>")
+        assert re.search(box + label, written_full.page), name
+        for part in ("accuracy.line", "cost.x8-range", "cost.x8-point"):
+            assert f'id="{part}-m{number}"' in written_full.page
+        # scores, cost, calibration, recall, and where it is PSNR and the paper
+        assert written_full.page.count(f'<tr class="m{number}">') >= 4

@@ -119,8 +119,12 @@ def test_where_there_is_a_p_value_it_decides_and_not_the_interval(inputs):
 
 
 def test_leads_that_may_be_chance_are_over_any_other_method(inputs):
-    percent = {"bicubic": (90, 80, 50), "a": (90, 80, 80), "b": (90, 80, 78)}
-    percent["rcan"] = (90, None, 80)
+    percent = {
+        "bicubic": (90, 80, 50),
+        "a": (90, 80, 80),
+        "b": (90, 80, 78),
+        "rcan": (90, None, 80),
+    }
     inputs = build_inputs(inputs.data, percent=percent)
     # Of 42 faces at x8 a has 34 right, b one fewer, bicubic 21; rcan has no mean.
     leads = as_good(inputs, "a")
@@ -173,3 +177,10 @@ def test_confusion_counts_every_face_once(written):
         if (line["method"], line["size"]) == ("bicubic", "x8"):
             faces[line["label"] == line["predicted"]] += int(line["faces"])
     assert faces == {True: 21, False: 21}
+
+
+def test_a_methods_numbers_do_not_depend_on_the_other_methods(inputs):
+    report = replace(inputs.report, references=("rcan",))
+    alone = replace(inputs, methods={"rcan": inputs.methods["rcan"]}, report=report)
+    for score, table in compute_scores(alone).tables.items():
+        assert table["rcan"] == compute_scores(inputs).tables[score]["rcan"]

@@ -180,8 +180,8 @@ def _read_studies(path: Path) -> dict[str, Any]:
             require(bool(plain), where, name, "names of letters, digits, _ and -, not seed")
             if kind == "ablations":
                 form = isinstance(values, dict) and values.keys() == {"method", "values"}
-                whole = form and isinstance(values["method"], str)
-                require(whole, f"{where}.{name}", values, "method and values")
+                named = form and isinstance(values["method"], str)
+                require(named, f"{where}.{name}", values, "method and values")
                 values = values["values"]
             texts = isinstance(values, list) and all(re.match(r"[\w.-]+=.", str(v)) for v in values)
             require(bool(values) and texts, f"{where}.{name}", values, "a list of KEY=VALUE")

@@ -41,17 +41,13 @@ def as_json(run: Run, *words: str) -> Any:
     return json.loads(out)
 
 
-def test_nothing_changed_and_noise(
-    based: Project, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_changed_and_noise(based: Project, run: Run) -> None:
     code, out, err = run("diff", "--fail-below")
     assert (code, err) == (0, "")
     assert "Every method predicts every test face as before." in out
     assert "Params, data and code behind the results are the same." in out
     assert "Gate: passed\n" in out
     based.reproduce(changed(x8=92))
-    for slow in ("dvc", "torch", "pandas"):  # once dvc.yaml is resolved
-        monkeypatch.setitem(sys.modules, slow, None)
     out = run("diff")[1]
     assert "may be noise; no size changed by more than noise" in out
     assert "*" not in out
@@ -90,7 +86,28 @@ def test_a_value_of_a_base_and_imported_weights_are_named(project: Project, run:
     assert [change["name"] for change in value["data"]] == ["data/raw/weights"]
 
 
-@pytest.mark.parametrize("edit", [{"profiles": None}, {"report": 5}])
+def test_a_row_without_all_scales_adds_no_test_of_a_mean(based: Project, run: Run) -> None:
+    based.reproduce(changed(x8=94))
+    alone = as_json(run)["table"]["fsr_reweighted"]["mean"]["p_value"]
+    for wrong, rows in ((9, BASE), (40, changed(x8=94))):
+        based.commit()
+        based.reproduce({**rows, "rcan": {"hr": 5, "x2": wrong}})
+        table = json.loads(Path(METRICS).read_text())
+        del table["rcan"]["mean"]
+        based.rewrite_metrics(table)
+    assert as_json(run)["table"]["fsr_reweighted"]["mean"]["p_value"] == alone < 0.9
+
+
+def test_a_profiles_own_limits_and_level_count(based: Project, run: Run) -> None:
+    own = {"review": {"largest_drop_of_mean": 50.0, "largest_drop_at_a_size": 50.0},
+           "report": {"confidence": 0.99}}  # fmt: skip
+    based.params["profiles"]["small"] = own
+    based.reproduce(changed(x8=150))
+    assert run("diff", "--fail-below")[0] == 0
+    assert as_json(run)["level"] == 0.01
+
+
+@pytest.mark.parametrize("edit", [{"profiles": None}, {"dataset": None}, {"report": 5}])
 def test_params_half_edited_are_one_line(based: Project, run: Run, edit: dict[str, Any]) -> None:
     based.params |= edit
     based.write_params()
@@ -126,6 +143,7 @@ def test_markdown_for_a_pull_request_keeps_what_others_wrote_as_text(
     [
         ({"x8": 120}, {}, "fsr_reweighted, x8: fell by 15.00 points to 40.00 %, allowed 3 (more"),
         ({"x8": 120}, {}, "fsr_reweighted, mean over the scales: fell by 7.50 points"),
+        ({"hr": 60}, {}, "fsr_reweighted, full size: fell by 20.00 points"),
         ({"x8": 120}, {"largest_drop_at_a_size": 15, "largest_drop_of_mean": 7.5}, None),
         ({"x8": 93}, {"largest_drop_at_a_size": 1}, None),  # may be noise
         (
@@ -139,7 +157,7 @@ def test_markdown_for_a_pull_request_keeps_what_others_wrote_as_text(
 def test_the_gate(
     based: Project, run: Run, columns: dict[str, int], limits: dict[str, Any], reason: str | None
 ) -> None:
-    based.params["profiles"]["small"] = {"review": limits}  # a profile's own count
+    based.params["review"] |= limits
     based.reproduce(changed(**columns))
     code, _, err = run("diff", "--fail-below")
     assert code == (reason is not None)
@@ -282,10 +300,11 @@ def test_two_commits_and_an_experiment(based: Project, run: Run) -> None:
         (["nowhere"], "'nowhere' is neither a revision nor an experiment here"),
         (["mine"], "several experiments are called 'mine'"),
         (["--", "--output=x"], "'--output=x' is neither"),  # no option of Git
+        (["HEAD...b"], "'.b' is neither"),
         (["^HEAD"], "'^HEAD' is neither"),
-        (["--md", "--json"], "exclude each other"),
         (["--profile", "mine"], "has no profile 'mine'; it has small, open_faces"),
         (["--profile", "paper"], "neither HEAD ("),
+        (["--md", "--json"], "exclude each other"),
     ],
 )
 def test_mistakes_are_one_line(based: Project, run: Run, words: list[str], message: str) -> None:
@@ -311,3 +330,9 @@ def test_a_damaged_file_is_one_line(based: Project, run: Run, path: str) -> None
         end = whole.index("size:", end) + len("size")
     (based.root / path).write_text(whole[:end])
     assert Path(path).name in refused(run("diff"))
+
+
+def test_dvc_is_not_imported(based: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for slow in ("dvc", "torch", "pandas"):
+        monkeypatch.setitem(sys.modules, slow, None)
+    assert run("diff")[0] == 0
