@@ -55,6 +55,7 @@ def test_neither_an_untouched_pipeline_nor_its_clone_without_run_cache_has_findi
 def test_each_of_100_mutations_is_caught(finished: Path, tmp_path: Path) -> None:
     mutations = chosen(finished, 100, seed=666)
     assert len(mutations) == 100
+    assert findings(finished) == []  # and its copies know how DVC resolves what is not mutated
     missed = []
     root = tmp_path / "pipeline"
     for name, apply in mutations:
