@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,21 +18,12 @@ from starlette.routing import Route
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.model import Model
-from fsr_fer.predict.model_file import Card
 from fsr_fer.serve.answer import answer
 from fsr_fer.serve.form import Limits, Refused, read_form
 from fsr_fer.serve.guard import Guard
 from fsr_fer.serve.openapi import describe
+from fsr_fer.serve.site import FILES, PAGE, describe_model
 
-PAGE = Path(__file__).with_name("page")
-FILES = {
-    "/": ("index.html", "text/html"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/page.css": ("page.css", "text/css"),
-    "/examples/photograph.jpg": ("photograph.jpg", "image/jpeg"),
-    "/examples/1.png": ("example-1.png", "image/png"),
-    "/examples/2.png": ("example-2.png", "image/png"),
-}
 MOST_THREADS = 4
 """Each may hold a picture of ``Limits.pixels`` while it decodes it."""
 
@@ -51,26 +40,17 @@ def build_app(
     ``plain``: a model of the same classes, to show beside it what small faces do to another.
     ``model_card``: Markdown about the model, to which the page then links.
     """
-    limits, card = limits or Limits(), model.card
-    about = {
-        "name": card.name,
-        "version": metadata.version("fsr-fer"),
-        "class_names": card.class_names,
-        "smallest_pixels": card.smallest_pixels,
-        "uncertain_below": card.uncertain_below,
-        "expected_accuracy": _measured(card),
-        "licence": card.licence,
-        "limits": asdict(limits),
-        "plain": plain and _measured(plain.card),
-        "model_card": "card" if model_card else None,
-    }
+    limits = limits or Limits()
+    about = describe_model(model.card, plain.card if plain else None, asdict(limits))
+    about["model_card"] = "card" if model_card else None
     fixed = {
         "/model": about,
         "/health": {"status": "ok"},
-        "/openapi.json": describe(card, limits),
+        "/openapi.json": describe(model.card, limits),
     }
     responses: dict[str, Response] = {path: JSONResponse(said) for path, said in fixed.items()}
-    for path, (name, kind) in FILES.items():
+    for name, kind in FILES.items():
+        path = "/" if name == "index.html" else f"/{name}"
         responses[path] = Response((PAGE / name).read_bytes(), media_type=kind)
     if model_card:
         responses["/card"] = Response(model_card, media_type="text/plain")
@@ -80,10 +60,6 @@ def build_app(
     app = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     app.router.redirect_slashes = False  # its answer to /predict/ would be empty
     return app
-
-
-def _measured(card: Card) -> dict[str, Any]:
-    return {"pixels": card.pixels, "accuracy": card.accuracy}
 
 
 class _Service:

@@ -5,7 +5,6 @@ import importlib.util
 import ipaddress
 import socket
 import warnings
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +13,6 @@ import typer
 from fsr_fer.common.errors import UserError
 
 PACKAGES = ("starlette", "uvicorn", "python_multipart")
-PLAIN = Path(__file__).with_name("plain.onnx")
-"""A network of the same shape that has seen full-size faces alone, which the page shows beside the
-shipped model; docs/results.md, The shipped model."""
 
 
 def serve_command(
@@ -31,18 +27,33 @@ def serve_command(
             "[default: the shipped one]."
         ),
     ] = None,
+    static: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Do not serve: write the page to this folder, for any web server; it predicts in "
+            "the browser. --model then is an .onnx file.",
+        ),
+    ] = None,
 ) -> None:
     """Predict over HTTP, with a web page to try it: a picture, or the webcam.
 
     \b
     fsr-fer serve                          then open http://127.0.0.1:8000
     curl -F pictures=@face.png http://127.0.0.1:8000/predict
+    fsr-fer serve --static site            after npm install onnxruntime-web@1.30
 
     Nothing leaves this machine, nothing is stored. A label is an expression as annotators named
     it in a picture, not what somebody feels. For research and teaching; not for workplaces,
     schools, hiring, policing, borders or health: the EU prohibits emotion recognition at work
     and in education (Regulation 2024/1689, Art. 5(1)(f)). Whoever deploys it is responsible.
     """  # noqa: D301
+    from fsr_fer.serve.site import PLAIN, shipped_model_card, write_site
+
+    if static:
+        write_site(static, model)
+        typer.echo(f"{static}: open it through a web server: python -m http.server -d {static}")
+        return
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"{missing[0]} is not installed: pip install 'fsr-fer[serve]'")
@@ -54,7 +65,9 @@ def serve_command(
     loaded = load(model)
     with _listen(host, port) as listening, warnings.catch_warnings():
         address = listening.getsockname()[0]
-        known: dict[str, Any] = {} if model else {"plain": load(PLAIN), "model_card": _model_card()}
+        known: dict[str, Any] = (
+            {} if model else {"plain": load(PLAIN), "model_card": shipped_model_card()}
+        )
         app = build_app(loaded, (host, address), **known)
         warnings.filterwarnings("ignore", module="PIL")  # a damaged picture has its row
         shown = f"[{host}]" if ":" in host else host
@@ -66,12 +79,6 @@ def serve_command(
             server_of(app).run(sockets=[listening])
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-
-
-def _model_card() -> bytes | None:
-    """The shipped model's card, which is installed as one of the licences."""
-    files = metadata.files("fsr-fer") or []
-    return next((file.read_binary() for file in files if file.name == "model-card.md"), None)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,6 +18,7 @@ let failure = null; // why the service gave no answer
 // ---- The service ---------------------------------------------------------------------------
 
 async function ask(blob, name, pixels, given) {
+  if (about.local) return (await import("./local.js")).predict(about, blob, pixels, given);
   const form = new FormData();
   form.append("pictures", blob, name);
   form.append("pixels", pixels);
@@ -511,7 +512,7 @@ async function start() {
     $("model").append(link, ".");
   }
   $("licence").textContent = `Licence of the weights: ${about.licence}.`;
-  if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
+  if (!about.local && !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
     $("privacy").textContent = `Pictures go to ${location.hostname}, where nothing is stored.`;
   }
   $("bars").replaceChildren(...about.class_names.map((name) => {

@@ -1,0 +1,83 @@
+"""The page's files, and the page as a folder that needs no service."""
+
+import json
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fsr_fer.common.errors import UserError
+from fsr_fer.predict.model import SHIPPED
+from fsr_fer.predict.model_file import Card, read_model_file
+
+PAGE = Path(__file__).with_name("page")
+FILES = {
+    "index.html": "text/html",
+    "page.js": "text/javascript",
+    "page.css": "text/css",
+    "examples/photograph.jpg": "image/jpeg",
+    "examples/1.png": "image/png",
+    "examples/2.png": "image/png",
+}
+PLAIN = Path(__file__).with_name("plain.onnx")
+"""A network of the same shape that has seen full-size faces alone, which the page shows beside the
+shipped model; docs/results.md, The shipped model."""
+RUNTIME = Path("node_modules/onnxruntime-web/dist")
+RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+LIMITS = {"bytes": 50 * 2**20, "pixels": 32_000_000}
+"""Of a picture, where the browser does the work."""
+
+
+def describe_model(card: Card, plain: Card | None, limits: dict[str, Any]) -> dict[str, Any]:
+    """What ``GET /model`` says."""
+    return {
+        "name": card.name,
+        "version": metadata.version("fsr-fer"),
+        "class_names": card.class_names,
+        "smallest_pixels": card.smallest_pixels,
+        "uncertain_below": card.uncertain_below,
+        "expected_accuracy": _measured(card),
+        "licence": card.licence,
+        "limits": limits,
+        "plain": plain and _measured(plain),
+    }
+
+
+def _measured(card: Card) -> dict[str, Any]:
+    return {"pixels": card.pixels, "accuracy": card.accuracy}
+
+
+def write_site(folder: Path, model: Path | None) -> None:
+    """Write the page and all it needs to ``folder``: networks, detector, onnxruntime-web.
+
+    ``model``: an ONNX file of this project, or None for the shipped one. UserError if it is none,
+    or onnxruntime-web is not in the current folder.
+    """
+    card, _ = read_model_file(model or SHIPPED)
+    if missing := [name for name in RUNTIME_FILES if not (RUNTIME / name).is_file()]:
+        raise UserError(f"{RUNTIME / missing[0]} is not here: npm install onnxruntime-web@1.30")
+    about = describe_model(card, None if model else read_model_file(PLAIN)[0], LIMITS)
+    about |= {"local": True, "model_card": None}
+    copies = {name: PAGE / name for name in (*FILES, "local.js")}
+    copies |= {name: RUNTIME / name for name in RUNTIME_FILES}
+    copies |= {file.name: file for file in SHIPPED.parent.glob("mtcnn_?.onnx")}
+    copies |= {"model.onnx": model or SHIPPED}
+    if not model:
+        copies["plain.onnx"] = PLAIN
+        if text := shipped_model_card():
+            about["model_card"] = "model-card.txt"
+    try:
+        (folder / "examples").mkdir(parents=True, exist_ok=True)
+        for name, file in copies.items():
+            shutil.copyfile(file, folder / name)
+        if about["model_card"]:
+            (folder / about["model_card"]).write_bytes(text)
+        (folder / "model").write_text(json.dumps(about))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
+
+
+def shipped_model_card() -> bytes | None:
+    """The shipped model's card, which is installed as one of the licences."""
+    files = metadata.files("fsr-fer") or []
+    return next((file.read_binary() for file in files if file.name == "model-card.md"), None)
