@@ -93,12 +93,19 @@ def test_boxes_too_large_and_too_far_by_hand() -> None:
     faces = np.zeros((1, 100, 100, 3), np.uint8)
     faces[:, :, :50] = 200
     changes = degradations(seed=1)
-    moved = changes["box 10 % too far right"](faces, 100)[0, 0, :, 0]
-    assert moved[:40].tolist() == [200] * 40
-    assert moved[40:].tolist() == [0] * 60
+    moved = changes["box 15 % too far right"](faces, 100)[0, 0, :, 0]
+    assert moved[:35].tolist() == [200] * 35
+    assert moved[35:].tolist() == [0] * 65
     for name, change in changes.items():
         small = change(faces, 20)
         assert small.shape == (1, 20, 20, 3), name
         assert small.dtype == np.uint8
         low, high = small[0, :, :5].mean(), small[0, :, 15:].mean()
         assert low > high + 60, name
+
+
+def test_colours_by_hand() -> None:
+    face = np.full((1, 20, 20, 3), [220, 100, 50], np.uint8)
+    changes = degradations(seed=1)
+    assert changes["red light"](face, 20)[0, 3, 4].tolist() == [255, 100, 40]
+    assert changes["grey"](face, 20)[0, 3, 4].tolist() == [130] * 3  # 65.8 + 58.7 + 5.7

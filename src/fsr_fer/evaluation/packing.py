@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors import safe_open
 from scipy.special import log_softmax, softmax
 
@@ -117,7 +118,9 @@ def degradations(seed: int) -> dict[str, Change]:
         "1.5 times as bright": each(lambda face: brighten(face, 1.5)),
         "box 15 % too large": boxed(1.15, 0.0),
         "box 15 % too small": boxed(0.85, 0.0),
-        "box 10 % too far right": boxed(1.0, 0.1),
+        "box 15 % too far right": boxed(1.0, 0.15),
+        "grey": each(lambda face: np.array(Image.fromarray(face).convert("L").convert("RGB"))),
+        "red light": each(lambda face: add(face, face * np.array([0.2, 0, -0.2]))),
     }
 
 
