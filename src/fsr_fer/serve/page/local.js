@@ -14,7 +14,10 @@ const sessions = new Map();
 
 /** A network's outputs by name. */
 async function run(name, inputs) {
-  if (!sessions.has(name)) sessions.set(name, ort.InferenceSession.create(`${name}.onnx`));
+  if (!sessions.has(name)) {
+    sessions.set(name, ort.InferenceSession.create(`${name}.onnx`));
+    sessions.get(name).catch(() => sessions.delete(name)); // the next question asks for it again
+  }
   return (await sessions.get(name)).run(inputs);
 }
 
