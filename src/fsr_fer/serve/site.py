@@ -1,12 +1,12 @@
 """The page's files, and the page as a folder that needs no service."""
 
 import json
-import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import replacing
 from fsr_fer.predict.model import SHIPPED
 from fsr_fer.predict.model_file import Card, read_model_file
 
@@ -56,25 +56,22 @@ def write_site(folder: Path, model: Path | None) -> None:
     card, _ = read_model_file(model or SHIPPED)
     if missing := [name for name in RUNTIME_FILES if not (RUNTIME / name).is_file()]:
         raise UserError(f"{RUNTIME / missing[0]} is not here: npm install onnxruntime-web@1.30")
-    about = describe_model(card, None if model else read_model_file(PLAIN)[0], LIMITS)
-    about |= {"local": True, "model_card": None}
-    copies = {name: PAGE / name for name in (*FILES, "local.js")}
-    copies |= {name: RUNTIME / name for name in RUNTIME_FILES}
-    copies |= {file.name: file for file in SHIPPED.parent.glob("mtcnn_?.onnx")}
-    copies |= {"model.onnx": model or SHIPPED}
+    files = {name: (PAGE / name).read_bytes() for name in (*FILES, "local.js")}
+    files |= {name: (RUNTIME / name).read_bytes() for name in RUNTIME_FILES}
+    files |= {file.name: file.read_bytes() for file in SHIPPED.parent.glob("mtcnn_?.onnx")}
+    files["model.onnx"] = (model or SHIPPED).read_bytes()
+    about: dict[str, Any] = {"local": True, "model_card": None}
+    plain = None
     if not model:
-        copies["plain.onnx"] = PLAIN
+        plain, _ = read_model_file(PLAIN)
+        files["plain.onnx"] = PLAIN.read_bytes()
         if text := shipped_model_card():
             about["model_card"] = "model-card.txt"
-    try:
-        (folder / "examples").mkdir(parents=True, exist_ok=True)
-        for name, file in copies.items():
-            shutil.copyfile(file, folder / name)
-        if about["model_card"]:
-            (folder / about["model_card"]).write_bytes(text)
-        (folder / "model").write_text(json.dumps(about))
-    except OSError as error:
-        raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
+            files["model-card.txt"] = text
+    files["model"] = json.dumps(about | describe_model(card, plain, LIMITS)).encode()
+    for name, content in files.items():
+        with replacing(folder / name) as part:
+            part.write_bytes(content)
 
 
 def shipped_model_card() -> bytes | None:
