@@ -51,7 +51,9 @@ KEPT = ("data/small", "data/raw/small", "models", "metrics")
 
 def run_here(folder: Path) -> None:
     """The stages in order, with a torch that reads the nearest pixel."""
-    importlib.import_module("stages")  # fixes arithmetic, so before torch
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    importlib.import_module("stages")  # that of the folder; fixes arithmetic, so before torch
     import torch
 
     def nearest(*arguments: Any, **options: Any) -> torch.Tensor:
@@ -59,7 +61,6 @@ def run_here(folder: Path) -> None:
 
     interpolating, torch.nn.functional.grid_sample = torch.nn.functional.grid_sample, nearest
     sys.modules["dvclive"] = None  # type: ignore[assignment]  # slow to load under emulation
-    os.chdir(folder)
     for command in COMMANDS:
         name, *arguments = command.split()
         if (stage := os.fork()) == 0:

@@ -195,7 +195,8 @@ function drawCurve(pixels) {
   curve(about.expected_accuracy, "model");
   add("text", { x: x(most), y: y(1) - 4, "text-anchor": "end" }, "100 % correct");
   add("text", { x: x(most), y: y(0.5) - 4, "text-anchor": "end" }, "50 %");
-  for (const size of [least, ...[13, 20, 34, 50, 70].filter((size) => size > least), most]) {
+  const marks = [13, 20, 34, 50, 70].filter((size) => x(size) > x(least) + 56); // beside its text
+  for (const size of [least, ...marks, most]) {
     const anchor = size === least ? "start" : size === most ? "end" : "middle";
     const left = size === least ? 0 : size === most ? width : x(size);
     add("text", { x: left, y: height - 3, "text-anchor": anchor }, size === least ? `${size} pixels` : size);
