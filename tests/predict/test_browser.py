@@ -3,12 +3,7 @@
 $FSR_FER_ORT_WEB names a folder in which `npm install onnxruntime-web@1.30` was typed.
 """
 
-import os
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +12,7 @@ from fsr_fer import imresize, load
 from fsr_fer.data.images import to_face
 from fsr_fer.data.synthetic.dataset import synthetic_face
 from fsr_fer.predict.model import SHIPPED
-from tests.browser import chromium  # noqa: F401
+from tests.browser import chromium, node_modules, served  # noqa: F401
 from tests.pages import ROOT, blocks
 
 SIZES = (100, 48, 25, 13, 8)
@@ -26,8 +21,8 @@ SIZES = (100, 48, 25, 13, 8)
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that has an empty page, the page's script, the model and onnxruntime-web."""
-    modules = Path(os.environ.get("FSR_FER_ORT_WEB", "no folder")).absolute() / "node_modules"
-    if not (modules / "onnxruntime-web").is_dir():
+    modules = node_modules()
+    if modules is None:
         pytest.skip("$FSR_FER_ORT_WEB names no folder with onnxruntime-web (docs/predict.md)")
     (script,) = (b.text for b in blocks(ROOT / "docs/predict.md") if b.language == "js")
     folder = tmp_path_factory.mktemp("page")
@@ -35,11 +30,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "read.mjs").write_text(script)
     (folder / "model.onnx").symlink_to(SHIPPED)
     (folder / "node_modules").symlink_to(modules)
-    handler = partial(SimpleHTTPRequestHandler, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with served(folder) as address:
+        yield address
 
 
 def test_a_browser_reads_what_python_reads(address: str, chromium) -> None:  # noqa: F811

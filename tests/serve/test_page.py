@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fsr_fer.predict.model import load
-from tests.browser import chromium  # noqa: F401
+from tests.browser import chromium, logged_page  # noqa: F401
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import GREEN, RED, paint, scene
 from tests.predict.models import probabilities
@@ -22,12 +22,8 @@ def open_page(chromium, client: Client):  # noqa: F811
     """Opens the page; what it asks for and complains of is on its ``log``."""
 
     def open_it(width: int = 1280, height: int = 900, port: int = client.port, **options: Any):
-        page = chromium.new_page(viewport={"width": width, "height": height}, **options)
-        page.set_default_timeout(120_000)  # on a busy machine
-        page.log = []
-        page.on("request", lambda request: page.log.append(request.url))
-        page.on("console", lambda message: page.log.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: page.log.append(f"error: {error}"))
+        viewport = {"width": width, "height": height}
+        page = logged_page(chromium, viewport=viewport, **options)
         page.goto(f"http://127.0.0.1:{port}/")
         wait_for(page, "#probability", "probable")  # the photograph is read
         return page

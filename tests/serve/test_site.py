@@ -5,12 +5,9 @@ stand-in that predicts by the face's size takes its place: all else is the page'
 """
 
 import base64
+import contextlib
 import io
 import json
-import os
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ from fsr_fer import imresize, load
 from fsr_fer.predict.faces import cut_square
 from fsr_fer.predict.results import Box
 from fsr_fer.serve.site import PAGE, RUNTIME, RUNTIME_FILES
-from tests.browser import chromium  # noqa: F401
+from tests.browser import chromium, logged_page, node_modules, served  # noqa: F401
 from tests.conftest import Run, refused
 from tests.data.raw_faces import encoded
 from tests.predict.conftest import model_file  # noqa: F401
@@ -45,48 +42,30 @@ export const InferenceSession = {
 """
 
 
-@pytest.fixture(scope="module")
-def runtime() -> Path | None:
-    """onnxruntime-web's files, if npm has brought them."""
-    folder = Path(os.environ.get("FSR_FER_ORT_WEB", "no folder")).absolute() / RUNTIME
-    return folder if folder.is_dir() else None
-
-
 @pytest.fixture
 def open_site(chromium, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
-    """Writes the page with a runtime, or the stand-in for one, and opens it in a browser."""
+    """Writes the page with npm's modules, or the stand-in for one, and opens it in a browser."""
     monkeypatch.chdir(tmp_path)
-    servers = []
+    with contextlib.ExitStack() as servers:
 
-    def open_it(runtime: Path | None) -> Any:
-        RUNTIME.parent.mkdir(parents=True)
-        if runtime:
-            RUNTIME.symlink_to(runtime)
-        else:
-            RUNTIME.mkdir()
-            for name in RUNTIME_FILES:
-                (RUNTIME / name).write_text(STAND_IN)
-        code, out, err = run("serve", "--static", "site")
-        assert (code, err) == (0, "")
-        assert out == "site: open it through a web server: python -m http.server -d site\n"
-        handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "site")
-        servers.append(server := ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=server.serve_forever).start()
-        page = chromium.new_page()
-        page.set_default_timeout(120_000)
-        page.log = []
-        page.on("request", lambda request: page.log.append(request.url))
-        page.on("pageerror", lambda error: page.log.append(f"error: {error}"))
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.locator("#probability", has_text="probable").wait_for()  # of the photograph
-        return page
+        def open_it(modules: Path | None) -> Any:
+            if modules:
+                Path("node_modules").symlink_to(modules)
+            else:
+                RUNTIME.mkdir(parents=True)
+                for name in RUNTIME_FILES:
+                    (RUNTIME / name).write_text(STAND_IN)
+            code, out, err = run("serve", "--static", "site")
+            assert (code, err) == (0, "")
+            assert out == "site: open it through a web server: python -m http.server -d site\n"
+            page = logged_page(chromium)
+            page.goto(servers.enter_context(served(tmp_path / "site")))
+            page.locator("#probability", has_text="probable").wait_for()  # of the photograph
+            return page
 
-    yield open_it
-    for context in chromium.contexts:
-        context.close()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield open_it
+        for context in chromium.contexts:
+            context.close()
 
 
 def asked(page: Any, rgb: np.ndarray, pixels: int, boxes: list[list[float]] | None) -> Any:
@@ -142,10 +121,11 @@ def test_the_page_needs_no_service(open_site) -> None:
     assert "Model card" in page.evaluate("async (card) => (await fetch(card)).text()", link)
 
 
-def test_the_browser_finds_and_predicts_what_python_does(open_site, runtime: Path | None) -> None:
-    if runtime is None:
+def test_the_browser_finds_and_predicts_what_python_does(open_site) -> None:
+    modules = node_modules()
+    if modules is None:
         pytest.skip("$FSR_FER_ORT_WEB names no folder with onnxruntime-web (docs/serve.md)")
-    page = open_site(runtime)
+    page = open_site(modules)
     photograph = Image.open(PHOTOGRAPH).convert("RGB")
     scene = Image.new("RGB", (700, 420), (120, 110, 100))
     for side, left, top in ((300, 10, 10), (110, 320, 40), (60, 500, 300)):

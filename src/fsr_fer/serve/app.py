@@ -41,8 +41,8 @@ def build_app(
     ``model_card``: Markdown about the model, to which the page then links.
     """
     limits = limits or Limits()
-    about = describe_model(model.card, plain.card if plain else None, asdict(limits))
-    about["model_card"] = "card" if model_card else None
+    place = "card" if model_card else None
+    about = describe_model(model.card, plain.card if plain else None, asdict(limits), place)
     fixed = {
         "/model": about,
         "/health": {"status": "ok"},

@@ -28,8 +28,10 @@ LIMITS = {"bytes": 50 * 2**20, "pixels": 32_000_000}
 """Of a picture, where the browser does the work."""
 
 
-def describe_model(card: Card, plain: Card | None, limits: dict[str, Any]) -> dict[str, Any]:
-    """What ``GET /model`` says."""
+def describe_model(
+    card: Card, plain: Card | None, limits: dict[str, Any], model_card: str | None
+) -> dict[str, Any]:
+    """What ``GET /model`` says; ``model_card`` is where the page finds it."""
     return {
         "name": card.name,
         "version": metadata.version("fsr-fer"),
@@ -40,6 +42,7 @@ def describe_model(card: Card, plain: Card | None, limits: dict[str, Any]) -> di
         "licence": card.licence,
         "limits": limits,
         "plain": plain and _measured(plain),
+        "model_card": model_card,
     }
 
 
@@ -60,15 +63,15 @@ def write_site(folder: Path, model: Path | None) -> None:
     files |= {name: (RUNTIME / name).read_bytes() for name in RUNTIME_FILES}
     files |= {file.name: file.read_bytes() for file in SHIPPED.parent.glob("mtcnn_?.onnx")}
     files["model.onnx"] = (model or SHIPPED).read_bytes()
-    about: dict[str, Any] = {"local": True, "model_card": None}
-    plain = None
+    plain = model_card = None
     if not model:
         plain, _ = read_model_file(PLAIN)
         files["plain.onnx"] = PLAIN.read_bytes()
         if text := shipped_model_card():
-            about["model_card"] = "model-card.txt"
-            files["model-card.txt"] = text
-    files["model"] = json.dumps(about | describe_model(card, plain, LIMITS)).encode()
+            model_card = "model-card.txt"
+            files[model_card] = text
+    about = {"local": True} | describe_model(card, plain, LIMITS, model_card)
+    files["model"] = json.dumps(about).encode()
     for name, content in files.items():
         with replacing(folder / name) as part:
             part.write_bytes(content)

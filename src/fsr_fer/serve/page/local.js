@@ -40,18 +40,18 @@ async function answer(about, blob, pixels, boxes) {
   if (!found.length) return [{ ...row, status: "no_face", message: "no face was found" }];
   const rows = [];
   for (const box of found) {
-    const square = squareOf(picture, box);
+    const square = cutSquare(picture, box);
     const side = square.width;
     if (side < about.smallest_pixels) {
       const message = `${side} pixels; the model reads faces from ${about.smallest_pixels}`;
       rows.push({ ...row, box, pixels: side, status: "too_small", message });
       continue;
     }
+    const own = await readFace(about, square);
     const small = side > pixels ? resized(square, pixels, pixels) : square;
-    const read = await readFace(about, small);
+    const read = small === square ? own : await readFace(about, small);
     const plain = about.plain && await label(about, "plain", small);
-    const downsampled = { ...read, plain, face: addressOf(small) };
-    rows.push({ ...row, box, ...await readFace(about, square), downsampled });
+    rows.push({ ...row, box, ...own, downsampled: { ...read, plain, face: addressOf(small) } });
   }
   return rows;
 }
@@ -59,8 +59,8 @@ async function answer(about, blob, pixels, boxes) {
 /** What a row says of a square face. */
 async function readFace(about, square) {
   const read = await label(about, "model", square);
-  const { pixels, accuracy } = about.expected_accuracy;
-  const expected_accuracy = pixels.length ? between(pixels, accuracy, square.width) : null;
+  const measured = about.expected_accuracy; // page.js has accuracyAt
+  const expected_accuracy = measured.pixels.length ? accuracyAt(measured, square.width) : null;
   const uncertain = read.probability < about.uncertain_below;
   return { pixels: square.width, expected_accuracy, uncertain, ...read };
 }
@@ -118,7 +118,7 @@ function cut(picture, left, top, width, height, black = false) {
 }
 
 /** The square of a face: round its box's middle and as large; without a box the central one. */
-function squareOf(picture, box) {
+function cutSquare(picture, box) {
   const shorter = Math.min(picture.width, picture.height);
   if (!box) {
     const [left, top] = [picture.width, picture.height].map((size) => Math.floor((size - shorter) / 2));
@@ -193,15 +193,6 @@ function pass(values, size, inner, outer, taken) {
     }
   }
   return new Uint8Array(made.buffer);
-}
-
-/** The value at a size: straight lines between ascending sides, constant beyond them. */
-function between(sides, values, pixels) {
-  const after = sides.findIndex((side) => side >= pixels);
-  if (after === -1) return values.at(-1);
-  if (after === 0) return values[0];
-  const share = (pixels - sides[after - 1]) / (sides[after] - sides[after - 1]);
-  return values[after - 1] + share * (values[after] - values[after - 1]);
 }
 
 // ---- The detector, as fsr_fer/predict/mtcnn.py explains it; boxes: [left, top, right, bottom] --
