@@ -21,7 +21,7 @@ def main(stage: Stage) -> None:
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     test, device = manifest.rows("test"), choose_device()
     downsample = stage.settings(DownsampleSettings)
-    settings = stage.settings(MethodSettings, f"methods.{name}")
+    settings = MethodSettings(model="pretrain", faces=f"restored/{name}")
     full = Faces(open_faces(stage.paths.images), test)
     values: dict[str, dict[str, dict[str, float]]] = {name: {}, "bicubic": {}}
     restorers = load_restorers(settings, stage.paths.models, stage.scales)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from fsr_fer.training import fit
 from fsr_fer.training.checkpoint import Checkpoint
 from fsr_fer.training.fit import Run
 
@@ -29,12 +31,27 @@ def recorded(
     return train(run).state_dict(), records
 
 
+class _Killed(Checkpoint):
+    """Interrupts once it has saved the first iteration of a unit whose validation is to come."""
+
+    def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        super().save(tensors, progress)
+        if progress["history"] and progress["seen"]:
+            raise KeyboardInterrupt
+
+
 def check_that_it_resumes(train: Train, folder: Path, stop_after: int) -> None:
-    """An interrupted run ends with the same weights and curves."""
+    """A run interrupted at a validation, or between two, ends with the same weights and curves."""
     expected, curves = recorded(train)
+    at, between = Checkpoint(folder / "at"), Checkpoint(folder / "between")
     with pytest.raises(KeyboardInterrupt):
-        recorded(train, Checkpoint(folder), stop_after)
-    resumed, resumed_curves = recorded(train, Checkpoint(folder))
-    assert resumed_curves == curves
-    for name, tensor in expected.items():
-        assert torch.equal(tensor, resumed[name]), name
+        recorded(train, at, stop_after)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "SAVE_EVERY", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            recorded(train, _Killed(between.folder))
+    for checkpoint in (at, between):
+        resumed, resumed_curves = recorded(train, checkpoint)
+        assert resumed_curves == curves
+        for name, tensor in expected.items():
+            assert torch.equal(tensor, resumed[name]), name

@@ -66,5 +66,5 @@ def test_a_non_finite_value_names_its_iteration_and_the_checkpoint_before_is_kep
     with pytest.raises(UserError, match=message):
         recorded(training([50.0, 70.0, 60.0], bad=3), checkpoint)
     tensors, progress = checkpoint.load()
-    assert progress["done"] == 1
+    assert progress["iterations"] == 2
     assert tensors["now.network.weight"].item() == 2

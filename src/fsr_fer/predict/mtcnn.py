@@ -28,7 +28,7 @@ SHRINK = 0.709
 TILE = 256
 """Pixels of a picture that P-net gets at a time: what it computes then stays in the cache."""
 BATCH = 8
-"""Squares that R-net and O-net get at a time; more take longer, for they no longer fit the cache."""
+"""Squares that R-net and O-net get at a time; what they compute of more does not fit the cache."""
 SCORE = 0.7
 """The probability from which a box goes on to the next network, and of a face in the end."""
 

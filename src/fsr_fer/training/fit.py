@@ -1,6 +1,7 @@
 """The loop of every training: steps, validation, the best network, a checkpoint of it all."""
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from fsr_fer.training.optimizer import TensorFlowAdam
 
 Stateful = nn.Module | TensorFlowAdam
 """What a checkpoint saves."""
+
+SAVE_EVERY = 300.0
+"""Seconds from one checkpoint to the next, where validations are further apart."""
 
 Recorder = Callable[[int, dict[str, float]], None]
 """Takes a step and its numbers by name; a resumed run gives its history first."""
@@ -88,23 +92,35 @@ def fit(
 
     ``train_step(iteration)`` does one update and returns its terms, scalars by name.
     ``validate(means)`` gets their means since its last call and returns further numbers, among them
-    ``score``, of which higher is better. Both are recorded and ``state`` is saved; a resumed run
-    ends with the same bytes. UserError if the training diverged; the message names the iteration.
+    ``score``, of which higher is better. Both are recorded. ``state`` is saved then and every
+    ``SAVE_EVERY``; a resumed run ends with the same bytes. UserError if the training diverged; the
+    message names the iteration.
     """
-    done, best_score, best = 0, -math.inf, dict[str, Tensor]()
+    first, best_score, best = 0, -math.inf, dict[str, Tensor]()
     history: list[tuple[int, dict[str, float]]] = []
-    seen = defaultdict[str, list[Tensor]](list)  # terms since the validation before
+    seen = defaultdict[str, list[Tensor | float]](list)  # terms since the validation before
     if saved := from_first(run.checkpoint.load()):
         tensors, progressed = saved
         for name, part in state.items():
             part.load_state_dict(unprefixed(f"now.{name}", tensors))
         best = unprefixed("best", tensors)
-        done, best_score = progressed["done"], progressed["best"]
+        first, best_score = progressed["iterations"], progressed["best"]
         history = progressed["history"]
+        seen |= progressed["seen"]
     for step, values in history:
         run.record(step, values)
 
-    first, total = done * schedule.unit, schedule.length * schedule.unit
+    def save(iterations: int) -> None:
+        tensors = prefixed("best", best)
+        for name, part in state.items():
+            tensors |= prefixed(f"now.{name}", part.state_dict())
+        terms = {name: [float(term) for term in values] for name, values in seen.items()}
+        run.checkpoint.save(
+            tensors,
+            {"iterations": iterations, "best": best_score, "history": history, "seen": terms},
+        )
+
+    saved_at, total = time.monotonic(), schedule.length * schedule.unit
     iterations = range(first, total)
     shown = progress(iterations, total=total, desc=run.name, initial=first)
     for iteration in shown if is_first() else iterations:
@@ -112,6 +128,9 @@ def fit(
             for name, value in train_step(iteration).items():
                 seen[name].append(value)
             if not schedule.validates_after(iteration):
+                if time.monotonic() >= saved_at + SAVE_EVERY:
+                    save(iteration + 1)
+                    saved_at = time.monotonic()
                 continue
             values = {name: mean([float(t) for t in terms]) for name, terms in seen.items()}
             seen.clear()
@@ -130,9 +149,7 @@ def fit(
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         history.append((done, values))
         run.record(done, values)
-        tensors = prefixed("best", best)
-        for name, part in state.items():
-            tensors |= prefixed(f"now.{name}", part.state_dict())
-        run.checkpoint.save(tensors, {"done": done, "best": best_score, "history": history})
+        save(iteration + 1)
+        saved_at = time.monotonic()
     network.load_state_dict(best)
     network.eval()
