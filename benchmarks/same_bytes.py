@@ -42,7 +42,8 @@ RUNS: dict[str, list[str]] = {
 COMMANDS = (
     *("code", "settings", "synthesize small", "dataset", "downsample 2", "downsample 8"),
     *("pretrain", "features hr", "features 2", "features 8", "fsr reweighted"),
-    *("finetune mixed_resolution", "finetune orthogonal_updates", "distill"),
+    *("finetune mixed_resolution", "finetune orthogonal_updates"),
+    "distill ensemble_distillation",
     *("natural", "sr rcan_x2", "sr meta_sr", "sr_faces", "restore meta_sr_retrained"),
     *("evaluate fsr_reweighted", "evaluate mixed_resolution", "evaluate ensemble_distillation"),
 )

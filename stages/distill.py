@@ -1,4 +1,4 @@
-"""Train the second of two methods again, distilled from both: ``python -m stages.distill``."""
+"""Train the second of two methods again, distilled from both: ``stages.distill STUDENT``."""
 
 from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.data.settings import DownsampleSettings
@@ -14,11 +14,12 @@ from fsr_fer.training.settings.finetuning import FinetuneSettings
 
 
 def main(stage: Stage) -> None:
-    """Write ``models/<profile>/finetune/ensemble_distillation.safetensors``, and curves."""
+    """Write ``models/<profile>/finetune/<student>.safetensors``, and curves beside the metrics."""
+    student = stage.item
     train, validation = open_faces_of(stage.paths.dataset, stage.class_names)
-    settings = stage.settings(DistillSettings)
+    settings = stage.settings(DistillSettings, f"distill.{student}")
     method = settings.teachers[1]
-    with training_run(stage, "distill") as run:
+    with training_run(stage, f"distill {student}") as run:
         teachers = [
             load_network(stage.paths.network(f"finetune/{teacher}"), CovPoolFER)
             for teacher in settings.teachers
@@ -33,7 +34,7 @@ def main(stage: Stage) -> None:
             run,
             Ensemble(teachers, settings, run.device),
         )
-        save_network(stage.paths.network("finetune/ensemble_distillation"), network)
+        save_network(stage.paths.network(f"finetune/{student}"), network)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ KEPT = {
     "methods": ("bicubic", "fsr_plain", "fsr_reweighted", "mixed_resolution"),
     "fsr_variants": ("plain", "reweighted"),
     "finetune": ("mixed_resolution",),
+    "distill": (),
 }
 SCALE = 8
 LEFT_OUT = ("distill", "natural", "sr", "sr_faces", "restore")
@@ -152,8 +153,6 @@ def _leave_methods_out(params: dict[str, Any], stages: dict[str, Any]) -> None:
         for section, kept in KEPT.items():
             if own := values.get(section):
                 values[section] = {name: own[name] for name in own if name in kept}
-        if "distill" in values:
-            values["distill"]["teachers"] = ["mixed_resolution", "mixed_resolution"]
     for name in LEFT_OUT:
         del stages[name]
     for stage in stages.values():

@@ -51,7 +51,6 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
     values = re.findall(r"stage\.value\(f?\"([^\"]+)\"\)", text)
     read |= {value.replace("{kind}", "${item}") for value in values}
     entries = {
-        "distill": "${distill.teachers[1]}",
         "sr": "${item}",
         "sr_faces": "meta_sr_retrained",
     }
@@ -59,6 +58,8 @@ def test_params_declare_exactly_what_a_stage_reads(name: str) -> None:
         plain = re.sub("([a-z])([A-Z])", r"\1_\2", kind.removesuffix("Settings")).lower()
         entry = entries.get(name, "${key}")
         read.add(re.sub(r"\{[\w.]+\}", entry, section) if section else plain)
+    if name == "distill":  # the teacher's
+        read = {key.replace("finetune.${key}", "finetune.${item.teachers[1]}") for key in read}
     if name == "sr":  # each network reads its own section
         read = {re.sub(r"^sr\.(rcan|meta_sr)$", "sr.${item}", key) for key in read}
     needed = {"synthesize.${item}" if "synthesize." in key else key for key in read}

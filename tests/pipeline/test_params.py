@@ -35,6 +35,10 @@ def params() -> dict[str, Any]:
     return copy.deepcopy(read_yaml(ROOT / "params.yaml"))
 
 
+STUDENT = "distill.ensemble_distillation"
+SAME = ["mixed_resolution", "mixed_resolution"]
+
+
 def section_of(params: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     *path, last = key.split(".")
     for part in path:
@@ -63,7 +67,6 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
             {"reweight": False, "perceptual_weight": 0, "gan_weight": 0, "feature_l2_weight": 0},
             r"fsr_variants\.l2\.gan_weight is 0\.0; allowed: above 0 where the other weights",
         ),
-        ("finetune.ensemble_distillation", {}, "allowed: .* not ensemble_distillation"),
         ("pretrain.center_rate", 1.5, r"center_rate is 1\.5; allowed: 0 to 1"),
         ("scales", [2, 2], r"scales is \[2, 2\]; allowed: each factor once"),
         ("scales", [2.5], r"scales\[0\] is 2\.5; allowed: a whole number"),
@@ -105,9 +108,17 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("pack.degraded_sizes", [24], r"degraded_sizes is \[24\]; allowed: some of sizes, where"),
         ("pack.model", "fsr/plain", r"model is 'fsr/plain'; allowed: one of pretrain, finetune/mi"),
         ("profiles.paper.pack", {"model": "pretrain"}, r"pack\.model cannot differ"),
-        ("distill.teachers", ["mixed_resolution"], r"allowed: two of finetune"),
-        ("distill.teachers", ["mixed_resolution", "x"], r"teachers is 'x'; allowed: one of mixed_"),
-        ("profiles.paper.distill", {"teachers": ["a", "b"]}, r"distill\.teachers cannot differ"),
+        (f"{STUDENT}.teachers", ["mixed_resolution"], r"ation\.teachers is .*allowed: two of fine"),
+        (f"{STUDENT}.teachers", ["mixed_resolution", "x"], r"is 'x'; allowed: one of mixed_"),
+        (
+            "profiles.paper.distill",
+            {"ensemble_distillation": {"teachers": SAME}},
+            r"profiles\.paper\.distill\.ensemble_distillation\.teachers cannot differ",
+        ),
+        ("distill.mixed_resolution", {}, r"distill\.mixed_resolution has the name of one in fine"),
+        ("distill.second", {"teachers": SAME}, r"distill\.second\.\w+ is missing"),
+        ("distill", {}, r"'finetune/ensemble_distillation'; allowed: one of pretrain"),
+        ("distill", [], r"distill is \[\]; expected a section per method"),
         (
             "report.references",
             ["bicubic", "x"],

@@ -24,8 +24,8 @@ from tests.pipeline.provenance.conftest import own_environment, shell
 from tests.stage_server import stage_server
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
-FSR_VARIANTS, FINETUNED, METHODS = (
-    tuple(PARAMS[section]) for section in ("fsr_variants", "finetune", "methods")
+FSR_VARIANTS, FINETUNED, STUDENTS, METHODS = (
+    tuple(PARAMS[section]) for section in ("fsr_variants", "finetune", "distill", "methods")
 )
 RESTORED = ("rcan", "meta_sr", "meta_sr_retrained")
 SR_NETWORKS = ("rcan_x2", "rcan_x3", "rcan_x4", "rcan_x8", "meta_sr")
@@ -89,7 +89,11 @@ def run_all(folder: Path) -> None:
     commands = [
         *[("code",), ("settings",), ("synthesize", "small"), ("natural",), ("dataset",)],
         *[("validate",), ("pretrain",), *each("downsample", "2", "8"), *each("sr", *SR_NETWORKS)],
-        *[*each("features", "hr", "2", "8"), *each("finetune", *FINETUNED), ("distill",)],
+        *[
+            *each("features", "hr", "2", "8"),
+            *each("finetune", *FINETUNED),
+            *each("distill", *STUDENTS),
+        ],
         *[("sr_faces",), *each("restore", *RESTORED), *each("fsr", *FSR_VARIANTS)],
         *[*each("evaluate", *METHODS), ("cost",), ("pack",), ("report",)],
     ]

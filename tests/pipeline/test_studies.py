@@ -129,11 +129,10 @@ def test_an_ablation_changes_what_its_stage_reads(ablation: Experiment) -> None:
     base, settings = EXPERIMENTS[0].settings(PARAMS), ablation.settings(PARAMS)
     other = changed(base, settings)
     name, _, item = PARAMS["methods"][ablation.methods[0]]["model"].partition("/")
-    if item == "ensemble_distillation":
-        assert other == {"distill"}
-    elif name == "finetune":
-        own = changed(base["finetune"], settings["finetune"])
-        assert (other, own) == ({"finetune"}, {item})
+    if name == "finetune":
+        section = "distill" if item in PARAMS["distill"] else "finetune"
+        own = changed(base[section], settings[section])
+        assert (other, own) == ({section}, {item})
     else:
         own = changed(base["fsr_variants"], settings["fsr_variants"])
         assert item in own or "fsr" in other

@@ -27,7 +27,7 @@ from fsr_fer.evaluation.class_balance import EvaluateSettings
 from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.settings import PackSettings, ReportSettings, ReviewSettings
 from fsr_fer.pipeline.paths import PARAMS_FILE
-from fsr_fer.pipeline.profiles import BASE, Values, fsr_variant, profile_values, read_yaml
+from fsr_fer.pipeline.profiles import BASE, Values, flat, fsr_variant, profile_values, read_yaml
 from fsr_fer.training.settings.distillation import DistillSettings
 from fsr_fer.training.settings.finetuning import FinetuneSettings
 from fsr_fer.training.settings.fsr import FsrSettings, LossSettings, ReweightSettings
@@ -47,7 +47,6 @@ SECTIONS: dict[str, type] = {
     "fsr": FsrSettings,
     "natural": NaturalSettings,
     "sr": SrSettings,
-    "distill": DistillSettings,
     "pack": PackSettings,
     "evaluate": EvaluateSettings,
     "report": ReportSettings,
@@ -59,9 +58,7 @@ RCAN_SCALES = (2, 3, 4, 8)
 """Scales for which dvc.yaml trains an RCAN."""
 RESERVED = ("predictions", "raw", "studies", "weights")
 """Folders beside those of profiles."""
-DISTILLED = "ensemble_distillation"
-"""The one model in finetune that the stage `distill` trains."""
-LISTED = ("methods", "fsr_variants", "finetune")
+LISTED = ("methods", "fsr_variants", "finetune", "distill")
 KEYS = (*COMMON, *SECTIONS, *LISTED)
 
 
@@ -123,9 +120,8 @@ def check_params(params: Mapping[str, Any]) -> None:
 def _check_names(sections: object, where: str) -> None:
     """Names are parts of paths and of stages; bases are names."""
     for name, own in sections.items() if isinstance(sections, Mapping) else ():
-        reserved = RESERVED if where != "finetune" else (DISTILLED,)
-        known = re.fullmatch("[A-Za-z0-9_-]+", name) and name not in reserved
-        allowed = f"letters, digits, _ and - alone, and not {', '.join(reserved)}"
+        known = re.fullmatch("[A-Za-z0-9_-]+", name) and name not in RESERVED
+        allowed = f"letters, digits, _ and - alone, and not {', '.join(RESERVED)}"
         require(bool(known), f"{where}: the name", name, allowed)
         base = own.get(BASE, "") if isinstance(own, Mapping) else ""
         require(isinstance(base, str), f"{where}.{name}.{BASE}", base, f"a name of {where}")
@@ -144,8 +140,8 @@ def _check_outline(params: Mapping[str, Any], values: Values) -> None:
 def _check_methods(values: Values) -> None:
     """Check the methods: each has a network, and each trained network is used by one."""
     trained = [f"fsr/{name}" for name in values["fsr_variants"]]
-    trained += [f"finetune/{name}" for name in values["finetune"]]
-    networks = ("pretrain", *trained, f"finetune/{DISTILLED}")
+    trained += [f"finetune/{name}" for name in (*values["finetune"], *values["distill"])]
+    networks = ("pretrain", *trained)
     used = set()
     for name, own in values["methods"].items():
         row = build(MethodSettings, own, f"methods.{name}")
@@ -167,7 +163,7 @@ def _check_methods(values: Values) -> None:
 def _check(params: Mapping[str, Any]) -> None:
     values = profile_values(params, params["profile"])
     for key in LISTED:
-        if not isinstance(values[key], Mapping) or not values[key]:
+        if not isinstance(values[key], Mapping) or not (values[key] or key == "distill"):
             raise SettingsError(f"{key} is {values[key]!r}; expected a section per method")
     _check_outline(params, values)
     require_keys(values, KEYS, needed=())
@@ -179,13 +175,20 @@ def _check(params: Mapping[str, Any]) -> None:
         require(some, "scales", values["scales"], allowed)
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
-    for section, key in (("pack", "model"), ("distill", "teachers")):
-        if values[section][key] != params[section][key]:  # dvc.yaml reads the default's
-            raise SettingsError(f"{section}.{key} cannot differ from the default's")
-    for teacher in values["distill"]["teachers"]:
-        require_one_of(values["finetune"], "distill.teachers", teacher)
     for method, own in values["finetune"].items():
         build(FinetuneSettings, own, f"finetune.{method}")
+    for student, own in values["distill"].items():
+        where = f"distill.{student}"
+        if student in values["finetune"]:
+            raise SettingsError(
+                f"{where} has the name of one in finetune; their networks are files there"
+            )
+        for teacher in build(DistillSettings, own, where).teachers:
+            require_one_of(values["finetune"], f"{where}.teachers", teacher)
+    now, default = flat(values), flat(params)
+    for key in ("pack.model", *(f"distill.{student}.teachers" for student in values["distill"])):
+        if now[key] != default[key]:  # dvc.yaml reads the default's
+            raise SettingsError(f"{key} cannot differ from the default's")
     for variant, own in values["fsr_variants"].items():
         says = isinstance(own, Mapping) and isinstance(own.get("reweight"), bool)
         allowed = "a section in which reweight is true or false"
