@@ -1,6 +1,7 @@
 """The ONNX file computes what the network does, and says what is in it."""
 
 import json
+import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.evaluation.onnx_file import write_onnx
+from fsr_fer.evaluation.packed_file import read_packed
 from fsr_fer.evaluation.packing import probabilities
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.weights import save_network
@@ -103,7 +105,39 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path) -> None:
     save_network(tmp_path / "plain.safetensors", network)
     save_network(tmp_path / "old.safetensors", network, CARD | {"temperature": [0.2, -0.3, 0.1]})
     for name in ("plain", "old"):
-        said = rf"{name}\.safetensors is no packed model, or an old one; `dvc repro pack`"
+        said = rf"{name}\.safetensors is no packed model of this release: .*; `dvc repro pack`"
         with pytest.raises(UserError, match=said):
             write_onnx(tmp_path / f"{name}.safetensors", tmp_path / "model.onnx", "")
     assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": "hot"},
+        {"temperature": {}},
+        {"temperature": {"classes": [0.2, -0.5], "size": [-0.3, 0.1]}},
+        {"temperature": {"classes": [0.2, -0.5, math.inf], "size": [-0.3, 0.1]}},
+        {"uncertain_below": 5},
+        {"uncertain_below": "x"},
+        {"expected_accuracy": {"pixels": [8, 60], "accuracy": [50, 90]}},
+        {"expected_accuracy": {"pixels": [60, 8], "accuracy": [0.5, 0.9]}},
+        {"expected_accuracy": {"pixels": [], "accuracy": []}},
+        {"name": None},
+        {"inputs": None},
+    ],
+)
+def test_a_header_that_pack_never_writes_is_one_line(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    network = CovPoolFER(extractor(), 3)
+    network.class_names = ("a", "b", "c")
+    path = tmp_path / "a.safetensors"
+    card = {key: value for key, value in (CARD | changes).items() if value is not None}
+    save_network(path, network, card)
+    with pytest.raises(UserError, match=r"a\.safetensors is no packed model of this release: "):
+        read_packed(path, "")
+    network.class_names = ("a", "a", "a")
+    save_network(path, network, CARD)
+    with pytest.raises(UserError, match="class_names is "):
+        read_packed(path, "")

@@ -121,7 +121,7 @@ def test_a_packed_network_predicts_what_its_exported_file_does(
     save_network(tmp_path / "plain.safetensors", network)
     for words, message in (
         (["no.safetensors"], "no.safetensors is not a readable safetensors file: No such file"),
-        ([tmp_path / "plain.safetensors"], "is no packed model, or an old one; `dvc repro pack`"),
+        ([tmp_path / "plain.safetensors"], "is no packed model of this release: "),
         (["a.safetensors", "--profile", "small"], "are for a method of the pipeline"),
     ):
         assert message in refused(run("predict", "face.png", "--model", *map(str, words)))

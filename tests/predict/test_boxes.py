@@ -117,7 +117,9 @@ def test_a_picture_without_a_face_has_no_boxes(tmp_path: Path) -> None:
         ("b.jsonl", '{"image": "a", "box": {"xmin": 1}}', None, "expected x,y,width,height"),
         ("b.json", '[{"image": "a"}]', None, "line 1 is no JSON object; expected one on each line"),
         ("b.json", '{\n"image": "a"}', None, "line 1 is no JSON object; expected one on each line"),
-        ("b.csv", 'image,x,y,w,h\n"b,1,2,3,4\nc,1,2,3,4\n', None, "is no CSV file"),
+        ("b.csv", 'image,x,y,w,"h\na,1,2,3,4\n', None, "is no CSV file"),
+        ("b.csv", "image,b,b,b,b\n", "xywh", "line 1 has two columns b"),
+        ("b.csv", "image,frame,x,y,w,h,frame\n", None, "line 1 has two columns frame"),
         ("b.txt", "", None, "from .csv"),
     ],
 )
@@ -126,3 +128,17 @@ def test_what_is_no_file_of_boxes_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read(tmp_path / name, text, form)
+
+
+def test_a_line_that_is_no_csv_is_a_picture_with_a_problem(tmp_path: Path) -> None:
+    lines = ["image,x,y,w,h", "a,1,2,3,4", '"b"z,1,2,3,4', "a,1,2,3,4", f"{'c' * 200_000},1,2,3,4"]
+    path, tail = tmp_path / "b.csv", ["d,1,2,3,4", '"e,1,2,3,4', "f,1,2,3,4"]
+    pictures = read(path, "\n".join([*lines, *tail]))
+    assert [picture.number for picture in pictures] == [1, 2, 3, 4, 5, 6]
+    assert [(one.source, one.boxes) for one in pictures if not one.problem] == [
+        (name, (BOX,)) for name in "aad"
+    ]
+    said = [(one.source, one.problem) for one in pictures if one.problem]
+    assert [source for source, _ in said] == [f"{path}:{number}" for number in (3, 5, 7)]
+    for (_, problem), why in zip(said, ("expected after", "limit", "unexpected end"), strict=True):
+        assert why in problem

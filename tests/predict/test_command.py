@@ -83,6 +83,16 @@ def test_every_kind_of_source(
         code, out, _ = predict(*words, "--format", "csv")
         assert (code, sources_of(out)) == (0, expected)
         assert [row["input"] for row in rows_of(out)] == [*map(str, range(1, len(expected) + 1))]
+    (here / "few").mkdir()
+    for name in ("a.pbm", "b.pnm"):
+        Image.new("L", (20, 20)).save(here / "few" / name, "PPM")
+    assert sources_of(predict("few", "--format", "csv")[1]) == ["few/a.pbm", "few/b.pnm"]
+    monkeypatch.setattr("fsr_fer.predict.sources.LARGEST_FILE", 5)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"123456")))
+    (large,) = rows_of(predict("-", "--format", "csv")[1])
+    assert (large["status"], large["message"]) == ("unreadable", "has more than 5 bytes")
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
     for word, content in (("-", (faces / "b.png").read_bytes()), ("@-", b"faces/b.png\n")):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         assert rows_of(predict(word, "--format", "csv")[1])[0]["label"] == "red"

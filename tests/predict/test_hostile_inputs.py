@@ -247,6 +247,7 @@ BOXES = {  # x, y, width, height in a picture of 300 x 240: what its row says
     "1,2": "not four finite numbers",
     "1,2,3,4,5,6": "3 pixels; the model",
     '"1,5",0,9,9': "not four finite numbers",
+    "1_0,0,9,9": "not four finite numbers",
     "295,235,20,20": "ok",
     "-20,0,25,1": "its square of 5 pixels lies outside",  # its middle is -7.5
     "299,0,100,4": "its square of 20 pixels lies outside",

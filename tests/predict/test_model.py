@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto
 from PIL import ExifTags, Image
 
 from fsr_fer.common.errors import UserError
@@ -95,6 +99,35 @@ def test_pillows_images_are_read_as_their_files_are(model: Model, here: Path) ->
     assert alone == whole
     assert (bad.source, bad.status) == ("image 2", "unreadable")
     assert repr(model) == "<Model colours: red, green, blue>"
+
+
+def test_one_image_of_pillows_may_be_several_sources(
+    model: Model, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Image.open(paint(here / "red.png", RED)) as picture:  # its pixels are not read yet
+        load_pixels, reading = picture.load, threading.Lock()
+
+        def read_alone() -> Any:
+            assert reading.acquire(blocking=False), "two threads read one file"
+            time.sleep(0.01)
+            try:
+                return load_pixels()
+            finally:
+                reading.release()
+
+        monkeypatch.setattr(picture, "load", read_alone)
+        faces = list(model.predict([picture] * 16, boxes=[[(0, 0, 20, 20)]] * 16, box_form="xywh"))
+    assert [face.label for face in faces] == ["red"] * 16
+
+
+def test_results_are_plain_values(model_file: Path) -> None:
+    class Unsure:
+        def detect(self, rgb: np.ndarray, min_face: int) -> list[Detection]:
+            return [Detection(Box(0, 0, 9, 9), math.nan)]
+
+    rgb = np.zeros((300, 300, 3), np.uint8)
+    (face,) = set(load(model_file, Unsure()).predict(rgb, channels="rgb"))  # it can be hashed
+    assert (face.status, face.to_dict()["score"]) == ("ok", None)
 
 
 def test_what_is_no_source_is_named(model: Model, here: Path) -> None:
@@ -268,6 +301,24 @@ def test_a_model_that_gives_no_probabilities_is_refused(here: Path) -> None:
     broken = load(save(model, here / "m.onnx"))
     with pytest.raises(UserError, match="gives no probabilities"):
         list(broken.predict(paint(here / "a.png", RED)))
+
+
+def test_a_model_that_cannot_be_run_is_refused(here: Path) -> None:
+    graph = colour_model().graph
+    for node in graph.node:
+        if node.op_type == "Div":
+            node.input[1] = "steps"
+    # A table that ends before the face's 20 pixels.
+    graph.node.insert(0, onnx.helper.make_node("Gather", ["table", "row"], ["steps"]))
+    graph.node.insert(0, onnx.helper.make_node("Cast", ["pixels"], ["row"], to=TensorProto.INT64))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.ones((9, 1), np.float32), "table"))
+    model = colour_model()
+    model.graph.CopyFrom(graph)
+    broken = load(save(model, here / "m.onnx"))
+    with pytest.raises(UserError, match="the model 'colours' cannot be run: "):
+        list(broken.predict(paint(here / "a.png", RED)))
+    with pytest.raises(UserError, match="the model's name is empty"):
+        load("")
 
 
 def test_what_stands_before_a_wrong_source_is_read(model: Model) -> None:

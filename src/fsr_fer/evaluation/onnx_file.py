@@ -17,10 +17,9 @@ from torch import Tensor
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.settings import FULL_SIZE
-from fsr_fer.evaluation.packing import read_packed
-from fsr_fer.evaluation.packing import temperature as temperature_of
+from fsr_fer.evaluation.packed_file import read_packed
+from fsr_fer.evaluation.packing import temperature
 from fsr_fer.models.covpool import CovPoolFER, folded
-from fsr_fer.predict.model_file import FORMAT
 
 OPSET, IR_VERSION = 18, 10
 
@@ -33,28 +32,19 @@ def write_onnx(packed: Path, target: Path, licence: str) -> None:
     E], float32. UserError if ``packed`` is missing or no packed model, or the network has a layer
     that ONNX does not have.
     """
-    network, card = read_packed(packed)
+    network, metadata = read_packed(packed, licence)
     if network.settings.pooling != "mean":
         raise UserError(
             f"{packed} pools by covariance, whose eigendecomposition ONNX lacks; expected "
             "pretrain.extractor.pooling: mean. `fsr-fer predict --model` reads it as it is"
         )
-    inputs = card.pop("inputs")
-    metadata = card | {
-        "format": FORMAT,
-        "class_names": list(network.class_names),
-        "licence": licence,
-        "provenance": inputs,
-    }
-    model = _model(network, card["temperature"], metadata)
+    model = _model(network, metadata)
     onnx.checker.check_model(model, full_check=True)
     with replacing(target) as part:
         part.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _model(
-    network: CovPoolFER, temperature: Mapping[str, Any], metadata: Mapping[str, Any]
-) -> onnx.ModelProto:
+def _model(network: CovPoolFER, metadata: Mapping[str, Any]) -> onnx.ModelProto:
     graph = _Graph()
     # models/covpool.py: standardise
     values = graph.add("Cast", "faces", to=TensorProto.FLOAT)
@@ -97,7 +87,7 @@ def _model(
     # onnxruntime's Log depends on a face's place in its batch, in the last bit.
     sizes = [int(size) for size in metadata["expected_accuracy"]["pixels"]]
     smallest, largest = min(sizes), max(sizes)
-    table = [temperature_of(temperature, size) for size in range(smallest, largest + 1)]
+    table = [temperature(metadata["temperature"], size) for size in range(smallest, largest + 1)]
     divisors = np.array(table, np.float32).ravel()
     pixels = graph.add("Clip", "pixels", np.float32(smallest), np.float32(largest))
     pixels = graph.add("Round", pixels)

@@ -6,19 +6,15 @@ factor for each class, fitted on validation faces. The predicted class stays the
 reported is measured on test faces.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
 from scipy.special import log_softmax, softmax
 
-from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.degradations import add, blur, brighten, jpeg, shrink
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
@@ -28,7 +24,6 @@ from fsr_fer.evaluation.statistics import (
     total_accuracy,
 )
 from fsr_fer.models.covpool import CovPoolFER, standardise
-from fsr_fer.models.weights import HEADER, PACKED, load_network
 from fsr_fer.resize import imresize
 
 CENTRE_PIXELS = 25
@@ -122,19 +117,6 @@ def degradations(seed: int) -> dict[str, Change]:
         "grey": each(lambda face: np.array(Image.fromarray(face).convert("L").convert("RGB"))),
         "red light": each(lambda face: add(face, face * np.array([0.2, 0, -0.2]))),
     }
-
-
-def read_packed(path: Path) -> tuple[CovPoolFER, dict[str, Any]]:
-    """The network that the stage ``pack`` left in ``path``, and what the file says of it.
-
-    UserError if it is missing or no packed network.
-    """
-    network = load_network(path, CovPoolFER)
-    with safe_open(path, framework="pt") as file:
-        card = json.loads(file.metadata()[HEADER]).get(PACKED)
-    if card is None or isinstance(card["temperature"], list):  # a list: of an older release
-        raise UserError(f"{path} is no packed model, or an old one; `dvc repro pack` makes one")
-    return network, card
 
 
 def mirrored_logits(network: CovPoolFER, faces: torch.Tensor) -> torch.Tensor:

@@ -11,14 +11,15 @@ from fsr_fer.common.errors import UserError
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_method
-from fsr_fer.evaluation.packing import mirrored_logits, probabilities, read_packed
+from fsr_fer.evaluation.packed_file import read_packed
+from fsr_fer.evaluation.packing import mirrored_logits, probabilities
 from fsr_fer.models.covpool import standardise
 from fsr_fer.pipeline.dvc_tracking import find_root
 from fsr_fer.pipeline.params import selected_profile
 from fsr_fer.pipeline.paths import Paths
 from fsr_fer.predict.detector import Detector
 from fsr_fer.predict.model import Model
-from fsr_fer.predict.model_file import Card
+from fsr_fer.predict.model_file import Card, card_of
 from fsr_fer.predict.results import SMALLEST_FACE
 
 LICENCE = "that of the faces it was trained on"
@@ -88,18 +89,9 @@ def load_packed(path: Path, device: str | None, detector: Detector | None) -> Mo
     It predicts what the file that ``fsr-fer export`` writes would. As a side effect torch computes
     on one thread per calling thread. UserError if the file is missing or no packed network.
     """
-    network, said = read_packed(path)
+    network, metadata = read_packed(path, LICENCE)
     torch.set_num_threads(1)
-    pixels, accuracy = (tuple(said["expected_accuracy"][key]) for key in ("pixels", "accuracy"))
-    card = Card(
-        name=said["name"],
-        class_names=network.class_names,
-        smallest_pixels=said["smallest_pixels"],
-        uncertain_below=said["uncertain_below"],
-        pixels=pixels,
-        accuracy=accuracy,
-        licence=LICENCE,
-    )
+    card, temperature = card_of(metadata), metadata["temperature"]
     chosen = choose_device(device)
     network.to(chosen)
 
@@ -107,12 +99,9 @@ def load_packed(path: Path, device: str | None, detector: Detector | None) -> Mo
     def probabilities_of(faces: np.ndarray, sides: np.ndarray) -> np.ndarray:
         images = standardise(torch.from_numpy(faces).to(chosen))
         logits = mirrored_logits(network, images).cpu().to(torch.float64).numpy()
-        sides = sides.clip(min(pixels), max(pixels))
+        sides = sides.clip(min(card.pixels), max(card.pixels))
         return np.concatenate(
-            [
-                probabilities(logits[[row]], said["temperature"], side)
-                for row, side in enumerate(sides)
-            ]
+            [probabilities(logits[[row]], temperature, side) for row, side in enumerate(sides)]
         )
 
     return Model(card, probabilities_of, detector)

@@ -80,10 +80,10 @@ def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
             raise UserError(
                 f"{path}: line 1 is no header with a column image (or source) and commas between"
             )
-        known = (*PICTURE_COLUMNS, *itertools.chain(*FORMS))
-        if twice := [column for column in known if header.count(column) > 1]:
-            raise UserError(f"{path}: line 1 has two columns {twice[0]}")
         beside = header[header.index(name) + 1 :][:4]
+        known = (*PICTURE_COLUMNS, "frame", *itertools.chain(*FORMS), *beside)
+        if twice := [column for column in known if column and header.count(column) > 1]:
+            raise UserError(f"{path}: line 1 has two columns {twice[0]}")
         unnamed = form and not _named(header) and len(beside) == 4 and BESIDE.isdisjoint(beside)
 
         def line(row: Mapping[str, Any]) -> Picture:
@@ -91,7 +91,17 @@ def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
             return _line(reader.line_num, said, form, f"{path}: the columns")
 
         line(dict.fromkeys(header))  # wrong columns fail before any row
-        yield from map(line, reader)
+        while True:
+            number = reader.reader.line_num + 1  # its own stays behind after an error
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                problem = f"line {number} of {path} is no CSV: {error}"
+                yield Picture(number=number, source="", problem=problem)
+                continue
+            if row is None:
+                return
+            yield line(row)
 
 
 def _json_lines(path: str, form: str | None) -> Iterator[Picture]:

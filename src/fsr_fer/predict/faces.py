@@ -35,8 +35,11 @@ def box_of(numbers: Sequence[object], form: str) -> Box:
 
 
 def _number(value: object) -> float:
+    # Python alone reads 1_0 as 10.
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return math.nan
     try:
-        return math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return math.nan
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,8 @@ files: arrays and frames of a video are held decoded."""
 Source = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 Boxes = Sequence[Sequence[float]] | np.ndarray
 _MISSING = object()
+_LOADING = threading.Lock()
+"""An image of Pillow's reads its file when its pixels are wanted, and may be several sources."""
 _Face = tuple[list[Prediction], int, np.ndarray]
 """The rows of a picture, which of them is about the face, and it, uint8 [100, 100, 3]."""
 Finished = Callable[[np.ndarray, list[Prediction]], None]
@@ -298,6 +301,8 @@ def load(
         UserError: file or method is missing, or the file is damaged or no model of this project.
     """
     name = "" if path is None else os.fspath(path)
+    if path is not None and not name:
+        raise UserError("the model's name is empty; expected a file, or a method of the pipeline")
     packed = name.endswith(".safetensors")
     if packed or (re.fullmatch(r"[\w-]+", name) and not os.path.isfile(name)):
         # Only where it is asked for, for it needs what `pip install fsr-fer` does not bring.
@@ -322,7 +327,11 @@ def load(
     card, session = read_model_file(SHIPPED if path is None else Path(path))
 
     def network(faces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        (probabilities,) = session.run(["probabilities"], {"faces": faces, "pixels": pixels})
+        try:
+            (probabilities,) = session.run(["probabilities"], {"faces": faces, "pixels": pixels})
+        except Exception as error:  # onnxruntime has a class of its own for each kind of damage
+            said = str(error).strip().partition("\n")[0]
+            raise UserError(f"the model {card.name!r} cannot be run: {said}") from None
         return np.asarray(probabilities)
 
     return Model(card, network, detector)
@@ -348,7 +357,7 @@ def _pictures(
         elif isinstance(source, bytes):
             name, content = f"bytes {number}", source
         elif isinstance(source, Image.Image):
-            name, content = f"image {number}", partial(images.upright_rgb, source)
+            name, content = f"image {number}", partial(_pixels, source)
         elif isinstance(source, (str, os.PathLike)):
             name = content = os.fspath(source)
         else:
@@ -368,6 +377,11 @@ def _pictures(
         for frame, some in by_frame.items():
             faces = None if some is None else _boxes(some, box_form, number)
             yield Picture(number=number, source=name, content=content, boxes=faces, frame=frame)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    with _LOADING:
+        return images.upright_rgb(image)
 
 
 def _boxes(given: Any, form: str, number: int) -> tuple[Box, ...]:

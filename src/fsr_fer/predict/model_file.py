@@ -59,7 +59,7 @@ def read_model_file(file: Path) -> tuple[Card, onnxruntime.InferenceSession]:
         if text is None:
             lacks = "is an ONNX model, but not one of fsr-fer: it lacks the metadata"
             raise UserError(f"{file} {lacks}")
-        card = _card(json.loads(text))
+        card = card_of(json.loads(text))
         _check_graph(session, card)
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise UserError(f"{file} is no model that this fsr-fer can use: {error!r}") from None
@@ -76,7 +76,7 @@ def session_of(content: bytes) -> onnxruntime.InferenceSession:
     )
 
 
-def _card(said: Any) -> Card:
+def card_of(said: Any) -> Card:
     """Metadata as a Card; ValueError, TypeError or KeyError if they do not make one."""
     if said["format"] != FORMAT:
         raise ValueError(f"format is {said['format']!r}; this release reads {FORMAT}")

@@ -45,13 +45,13 @@ class Prediction:
     probability: float | None = None
     uncertain: bool | None = None
     expected_accuracy: float | None = None
-    probabilities: dict[str, float] = field(default_factory=dict)
+    probabilities: dict[str, float] = field(default_factory=dict, hash=False)
     message: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON; the names and the order of the columns."""
         said: dict[str, Any] = {
-            name: round(value, DECIMALS) if isinstance(value, float) else value
+            name: _plain(value) if isinstance(value, float) else value
             for name, value in vars(self).items()
         }
         rounded = {name: round(p, DECIMALS) for name, p in self.probabilities.items()}
@@ -61,3 +61,8 @@ class Prediction:
                 k: v if math.isfinite(v) else None for k, v in self.box._asdict().items()
             }
         return said
+
+
+def _plain(value: float) -> float | None:
+    """Rounded; None for what JSON has no number for."""
+    return round(value, DECIMALS) if math.isfinite(value) else None

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data.images import SUFFIXES
-from fsr_fer.predict.pictures import Picture
+from fsr_fer.data import images
+from fsr_fer.predict.pictures import LARGEST_FILE, Picture
 from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
+SUFFIXES = (*images.SUFFIXES, ".pbm", ".pnm")
 STDIN = "-"
 UNREAD = (".heic", ".heif", ".avif")
 """Photographs of phones: none can be read, and in a folder none is passed over in silence."""
@@ -38,7 +39,9 @@ def find_pictures(sources: Iterable[str], drawn: Path | None = None) -> Iterator
 
 def _source(source: str, drawn: Path | None) -> Iterator[Found]:
     if source == STDIN:
-        yield STDIN, _stdin().read(), ""
+        content = _stdin().read(LARGEST_FILE + 1)
+        problem = f"has more than {LARGEST_FILE:,} bytes" if len(content) > LARGEST_FILE else ""
+        yield STDIN, b"" if problem else content, problem
     elif source.startswith("@"):
         yield from _list(source[1:])
     elif os.path.isdir(source):
