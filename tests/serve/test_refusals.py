@@ -74,6 +74,7 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("faces", "some")], 422, "faces must be one of auto, crops"),
         ([FACE, ("faces", "auto"), ("faces", "crops")], 422, "faces must be one of auto, crops"),
         ([FACE, ("boxes", "[]"), ("min_face", "9")], 422, "min_face is for pictures without boxes"),
+        ([FACE, ("boxes", "[]"), ("faces", "crops")], 422, "faces is for pictures without boxes"),
     ],
 )
 def test_a_request_that_asks_too_much_is_told_so(
@@ -206,6 +207,21 @@ def test_what_is_no_form_is_told_so(
     got, content, _ = small.ask("POST", "/predict", body, Content_Type=kind)
     assert got == status
     assert message in json.loads(content)["error"]
+
+
+@pytest.mark.parametrize("sent", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])
+def test_what_is_no_http_is_told_so(small: Client, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", small.port)) as connection:
+        connection.sendall(sent)
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/json" in head.lower()
+    assert list(json.loads(body)) == ["error"]
+
+
+def test_boxes_that_are_none_have_their_rows(small: Client) -> None:
+    status, said = small.predict(FACE, ("boxes", "[[0,0,-6000,-6000],[0,0,1e400,9]]"))
+    assert (status, [row["status"] for row in said["predictions"]]) == (200, ["bad_box"] * 2)
 
 
 def test_other_addresses_and_methods(small: Client) -> None:

@@ -8,6 +8,7 @@ import base64
 import contextlib
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,26 @@ def test_the_page_needs_no_service(open_site) -> None:
     assert "Model card" in page.evaluate("async (card) => (await fetch(card)).text()", link)
 
 
+def test_a_search_lets_the_page_react_and_ends_for_another_picture(open_site) -> None:
+    page = open_site(None)
+    search = """async (unwanted) => {
+      const { predict } = await import("./local.js");
+      const blob = await (await fetch("large.png")).blob();
+      let turns = 0;
+      const timer = setInterval(() => { turns += 1; }, 0);
+      const said = await predict(about, blob, 50, null, () => unwanted).catch((error) => error);
+      clearInterval(timer);
+      return [turns, said.message ?? said[0].status];
+    }"""
+    Image.new("RGB", (1600, 1200)).save("site/large.png")
+    turns, said = page.evaluate(search, False)
+    assert (turns > 3, said) == (True, "no_face")
+    assert page.evaluate(search, True)[1] == "another picture came"
+    page.evaluate("() => { about.limits.pixels = 9e5; }")
+    said = "The picture is too large: 1600 x 1200 pixels, of at most 0.9 million."
+    assert page.evaluate(search, False)[1] == said
+
+
 def test_the_browser_finds_and_predicts_what_python_does(open_site) -> None:
     modules = node_modules()
     if modules is None:
@@ -164,7 +185,15 @@ def test_what_is_missing_is_said_in_one_line(folder: Path, run: Run) -> None:
     for name in RUNTIME_FILES:
         (RUNTIME / name).touch()
     Path("file").touch()
-    assert "file" in refused(run("serve", "--static", "file"))
+    assert "file: is a file; expected a folder" in refused(run("serve", "--static", "file"))
+    Path("mine").mkdir()
+    Path("mine/index.html").write_text("mine")
+    said = "mine: holds other files than the page; name a new folder"
+    assert said in refused(run("serve", "--static", "mine"))
+    assert os.listdir("mine") == ["index.html"]
+    assert "holds other files" in refused(run("serve", "--static", ""))  # the current folder
+    said = "--port is for the service; --static writes a folder"
+    assert said in refused(run("serve", "--static", "s", "--port", "8000"))
 
 
 def test_a_model_of_ones_own_has_neither_the_card_nor_the_plain_network(

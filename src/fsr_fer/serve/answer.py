@@ -50,8 +50,10 @@ def answer(
             searched.append((width * height, least))
     _check_search(searched, limits)
     for box in (box for picture in pictures for box in picture.boxes or ()):
-        total += max(0.0, box.width * box.height)  # 0 for NaN too: no box, which has its row
-        _check(total, limits, "the boxes are too large")
+        # One that is no box has its row.
+        if min(box.width, box.height) > 0 and math.isfinite(area := box.width * box.height):
+            total += area
+            _check(total, limits, "the boxes are too large")
     pixels_of: dict[int, np.ndarray] = {}
 
     def keep(rgb: np.ndarray, rows: list[Prediction]) -> None:
@@ -86,7 +88,7 @@ class _Detector:
             raise Refused(
                 413,
                 f"{self._found:,} faces were found; at most {self._most} are read in one request: "
-                "send fewer or smaller pictures, a larger min_face, or boxes of some faces",
+                "send fewer pictures, a part of one, a larger min_face, or boxes of some faces",
             )
         return found
 

@@ -3,6 +3,7 @@
 import errno
 import importlib.util
 import ipaddress
+import shlex
 import socket
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ PACKAGES = ("starlette", "uvicorn", "python_multipart")
 
 
 def serve_command(
+    context: typer.Context,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,
     host: Annotated[
         str, typer.Option(help="Another lets other machines ask; there is no password.")
@@ -51,8 +53,13 @@ def serve_command(
     from fsr_fer.serve.site import PLAIN, shipped_model_card, write_site
 
     if static:
+        for name in ("port", "host"):
+            given = context.get_parameter_source(name)
+            if given and given.name != "DEFAULT":
+                raise UserError(f"--{name} is for the service; --static writes a folder")
         write_site(static, model)
-        typer.echo(f"{static}: open it through a web server: python -m http.server -d {static}")
+        server = f"python -m http.server -d {shlex.quote(str(static))}"
+        typer.echo(f"{static}: open it through a web server: {server}")
         return
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:

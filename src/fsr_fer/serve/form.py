@@ -101,8 +101,9 @@ async def read_form(
         raise Refused(422, "the form has no file; expected one or more, as pictures")
     boxes = _boxes(texts["boxes"], len(pictures), limits.faces)
     min_face = _number("min_face", texts["min_face"], SMALLEST_FACE, LARGEST_MIN_FACE)
-    if min_face and None not in boxes:
-        raise Refused(422, "min_face is for pictures without boxes, and each has boxes")
+    for name in ("min_face", "faces"):
+        if texts[name] and None not in boxes:
+            raise Refused(422, f"{name} is for pictures without boxes, and each has boxes")
     faces: Any = texts["faces"] or ["auto"]
     if len(faces) > 1 or faces[0] not in get_args(Faces):
         raise Refused(422, "faces must be one of auto, crops and detect, for all pictures")

@@ -24,7 +24,7 @@ REFUSALS = {
 }
 
 
-def describe(card: Card, limits: Limits) -> dict[str, Any]:
+def describe(card: Card, limits: Limits, model_card: bool) -> dict[str, Any]:
     """The document for a model, OpenAPI 3.1."""
     return {
         "openapi": "3.1.0",
@@ -41,6 +41,7 @@ def describe(card: Card, limits: Limits) -> dict[str, Any]:
             "/predict": {"post": _predict(card, limits)},
             "/model": {"get": _get("The model, its expected accuracy by size, and the limits.")},
             "/health": {"get": _get("Whether the service is up.")},
+            **({"/card": {"get": _text("The model card, Markdown.")}} if model_card else {}),
         },
         "components": {"schemas": _schemas(card)},
     }
@@ -133,6 +134,11 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _text(summary: str) -> dict[str, Any]:
+    answer = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {"summary": summary, "responses": {"200": answer}}
 
 
 def _get(summary: str) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The HTTP server: uvicorn, with time limits for slow clients, which it lacks."""
 
 import asyncio
+import json
 import logging
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -24,6 +26,18 @@ class InTime(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._timer.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the form of the service's other refusals."""
+        headers = [("content-type", "application/json"), ("connection", "close")]
+        body = json.dumps({"error": msg}).encode()
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _check(self) -> None:
         at_work = self.cycle is not None and not self.cycle.response_complete

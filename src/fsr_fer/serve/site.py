@@ -54,8 +54,12 @@ def write_site(folder: Path, model: Path | None) -> None:
     """Write the page and all it needs to ``folder``: networks, detector, onnxruntime-web.
 
     ``model``: an ONNX file of this project, or None for the shipped one. UserError if it is none,
-    or onnxruntime-web is not in the current folder.
+    onnxruntime-web is not in the current folder, or ``folder`` holds something else.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--static {folder}: is a file; expected a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "local.js").is_file():
+        raise UserError(f"--static {folder}: holds other files than the page; name a new folder")
     card, _ = read_model_file(model or SHIPPED)
     if missing := [name for name in RUNTIME_FILES if not (RUNTIME / name).is_file()]:
         raise UserError(f"{RUNTIME / missing[0]} is not here: npm install onnxruntime-web@1.30")

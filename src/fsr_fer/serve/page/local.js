@@ -5,12 +5,22 @@ import * as ort from "./ort.wasm.bundle.min.mjs";
 const FACE = 100; // side of the face that a network takes
 const LARGEST_CROP = 200;
 const LARGE_PICTURE = 2_000_000;
-const [CELL, STRIDE, SHRINK, TILE, BATCH] = [12, 2, 0.709, 256, 128];
+const [CELL, STRIDE, SHRINK, TILE, BATCH] = [12, 2, 0.709, 256, 8];
 const SCORE = Math.log(0.7 / 0.3);
 const FACE_SCALE = 1.1;
+const BUSY = 50; // milliseconds, after which the page gets its turn
 
 ort.env.wasm.numThreads = 1; // more need headers that few servers send
 const sessions = new Map();
+
+let rested = performance.now();
+
+/** Let the page react, if it could not for a while. */
+async function rest() {
+  if (performance.now() < rested + BUSY) return;
+  await new Promise((resolve) => { setTimeout(resolve); });
+  rested = performance.now();
+}
 
 /** A network's outputs by name. */
 async function run(name, inputs) {
@@ -23,20 +33,28 @@ async function run(name, inputs) {
 
 let last = Promise.resolve();
 
-/** The rows of `POST /predict` for one picture; a network answers one question at a time. */
-export function predict(about, blob, pixels, boxes) {
-  last = last.catch(() => {}).then(() => answer(about, blob, pixels, boxes));
+/**
+ * The rows of `POST /predict` for one picture; a network answers one question at a time.
+ *
+ * A search ends with an error once `unwanted()`.
+ */
+export function predict(about, blob, pixels, boxes, unwanted) {
+  last = last.catch(() => {}).then(() => answer(about, blob, pixels, boxes, unwanted));
   return last;
 }
 
-async function answer(about, blob, pixels, boxes) {
+async function answer(about, blob, pixels, boxes, unwanted) {
   const picture = await decode(blob).catch(() => null);
   const row = { status: "ok", box: null, message: "" };
   if (!picture) return [{ ...row, status: "unreadable", message: "cannot be read by this browser" }];
-  if (picture.width * picture.height > about.limits.pixels) throw new Error("The picture is too large.");
+  const most = about.limits.pixels;
+  if (picture.width * picture.height > most) {
+    const size = `${picture.width} x ${picture.height} pixels`;
+    throw new Error(`The picture is too large: ${size}, of at most ${most / 1e6} million.`);
+  }
   let found = boxes?.map(([x, y, width, height]) => ({ x, y, width, height })) ?? [null];
   const isCrop = Math.max(picture.width, picture.height) <= LARGEST_CROP;
-  if (!boxes && !isCrop) found = await detect(picture);
+  if (!boxes && !isCrop) found = await detect(picture, unwanted);
   if (!found.length) return [{ ...row, status: "no_face", message: "no face was found" }];
   const rows = [];
   for (const box of found) {
@@ -197,15 +215,19 @@ function pass(values, size, inner, outer, taken) {
 
 // ---- The detector, as fsr_fer/predict/mtcnn.py explains it; boxes: [left, top, right, bottom] --
 
-async function detect(picture) {
+async function detect(picture, unwanted) {
+  const check = async () => {
+    await rest();
+    if (unwanted?.()) throw new Error("another picture came");
+  };
   const least = picture.width * picture.height <= LARGE_PICTURE ? 10 : 20;
   let found = [];
   const shorter = Math.min(picture.width, picture.height);
   for (let scale = CELL / least; shorter * scale >= CELL; scale *= SHRINK) {
-    found.push(...await proposals(picture, scale));
+    found.push(...await proposals(picture, scale, check));
   }
-  found = suppressed(await judged("mtcnn_r", 24, picture, found.map(square)), false);
-  found = await judged("mtcnn_o", 48, picture, found.map(moved).map(square));
+  found = suppressed(await judged("mtcnn_r", 24, picture, found.map(square), check), false);
+  found = await judged("mtcnn_o", 48, picture, found.map(moved).map(square), check);
   found = found.map((one) => ({ ...one, box: moved(one) }));
   return suppressed(found.filter(({ box }) => usable(picture, box)), true).map(({ box, score }) => {
     const [left, top, right, bottom] = box;
@@ -215,7 +237,7 @@ async function detect(picture) {
 }
 
 /** P-net's boxes in the picture at a scale. */
-async function proposals(picture, scale) {
+async function proposals(picture, scale, check) {
   const [width, height] = [picture.width, picture.height].map((side) => 2 * Math.ceil((side * scale) / 2));
   const part = resized(picture, width, height, linear);
   const boxes = [];
@@ -223,6 +245,7 @@ async function proposals(picture, scale) {
   for (let top = 0; top < height - overlap; top += TILE) {
     for (let left = 0; left < width - overlap; left += TILE) {
       const [wide, high] = [Math.min(TILE + overlap, width - left), Math.min(TILE + overlap, height - top)];
+      await check();
       const { pixels } = cut(part, left, top, wide, high);
       const inputs = { pixels: new ort.Tensor("uint8", pixels, [1, high, wide, 3]) };
       const [right, down] = [picture.width / width, picture.height / height];
@@ -253,10 +276,11 @@ function cells({ data, dims: [, , rows, columns] }) {
 }
 
 /** The squares that a network takes for faces: { box, score, offsets }. */
-async function judged(network, side, picture, boxes) {
+async function judged(network, side, picture, boxes, check) {
   const wanted = boxes.filter((box) => usable(picture, box));
   const found = [];
   for (let start = 0; start < wanted.length; start += BATCH) {
+    await check();
     const batch = wanted.slice(start, start + BATCH);
     const pixels = new Uint8Array(batch.length * side * side * 3);
     for (const [at, box] of batch.entries()) {

@@ -17,8 +17,8 @@ let failure = null; // why the service gave no answer
 
 // ---- The service ---------------------------------------------------------------------------
 
-async function ask(blob, name, pixels, given) {
-  if (about.local) return (await import("./local.js")).predict(about, blob, pixels, given);
+async function ask(blob, name, pixels, given, unwanted) {
+  if (about.local) return (await import("./local.js")).predict(about, blob, pixels, given, unwanted);
   const form = new FormData();
   form.append("pictures", blob, name);
   form.append("pixels", pixels);
@@ -64,12 +64,13 @@ function latest(work) {
 const readPicture = latest(async () => {
   const now = picture;
   const number = shows;
-  let found = await ask(now.blob, now.name, sizes.at(-1), boxes);
+  const unwanted = () => now !== picture;
+  let found = await ask(now.blob, now.name, sizes.at(-1), boxes, unwanted);
   if (now !== picture) return; // another one came
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
   if (!boxes && now.image && found.every((row) => row.status === "no_face")) {
     boxes = [middleSquare(now)];
-    found = await ask(now.blob, now.name, sizes.at(-1), boxes);
+    found = await ask(now.blob, now.name, sizes.at(-1), boxes, unwanted);
     note ||= "No face was found. Drag a square over one, or tap it.";
   } else if (!boxes) {
     note = stream ? "" : ANOTHER;
