@@ -150,7 +150,8 @@ def import_command(
         str | None, typer.Option(help="Profile of the faces [default: the first with this source].")
     ] = None,
     numbered_from: Annotated[
-        int | None, typer.Option(help="Number of the first class, where classes are numbers.")
+        int | None,
+        typer.Option(min=0, help="Number of the first class, where classes are numbers."),
     ] = None,
     test_fraction: Annotated[
         float | None, typer.Option(min=0.01, max=0.5, help="Draw a test split.")

@@ -44,16 +44,19 @@ def test_labels_in_any_order_and_spelling_of_class_and_size():
 
 
 def test_probabilities_are_shared_out_among_our_classes():
-    # Of 0.6 for our classes 0.45, which is 3/4; percent are as good: 30 of 40.
-    text = "id,size,happy,contempt,angry\nb,x2,0.15,0.4,0.45\nc/d,x2,30,60,10\n"
-    table, notes = read(text)
-    assert named(table) == {"x2": ["anger", "happiness"]}
-    np.testing.assert_allclose(table.confidence["x2"], [0.75, 0.75])
-    assert notes == [
-        "columns that are no class here, left out: 'contempt'",
-        "classes without a column, never predicted: fear",
-        "sizes without rows, left empty: hr, x8",
-    ]
+    # Of 0.6 for our classes 0.45, which is 3/4; percent are as good: 30 of 40, 6 of 8.
+    for rows in (
+        "b,x2,0.15,0.4,0.45,9\nc/d,x2,0.3,0.6,0.1,8\n",
+        "b,x2,2,92,6,1\nc/d,x2,30,60,10,x\n",
+    ):
+        table, notes = read(f"id,size,happy,contempt,angry,frame\n{rows}")
+        assert named(table) == {"x2": ["anger", "happiness"]}
+        np.testing.assert_allclose(table.confidence["x2"], [0.75, 0.75])
+        assert notes == [
+            "columns that are no class here, left out: 'contempt', 'frame'",
+            "classes without a column, never predicted: fear",
+            "sizes without rows, left empty: hr, x8",
+        ]
 
 
 def test_of_equal_probabilities_the_first_class_counts():
@@ -98,9 +101,18 @@ GOOD = "id,size,label\nb,hr,fear\nc/d,hr,fear\n"
         ("id,size,fear\nb,hr,1\nc/d,hr,nan\n", "line 3: fear is 'nan'"),
         ("id,size,fear,anger\nb,hr,.5,.5\nc/d,hr,3.2,.1\n", "line 3: the .* add up to 3.3"),
         ("id,size,fear,anger\nb,hr,.9,.2\nc/d,hr,.5,.5\n", "line 2: the .* add up to 1.1;"),
-        ("id,size,fear\nb,hr,1\nc/d,hr,inf\n", "line 3: the .* add up to inf"),
+        ("id,size,fear\nb,hr,1\nc/d,hr,inf\n", "line 3: fear is 'inf'; expected a probability"),
+        ("id,size,fear,anger\nb,hr,1e308,1e308\nc/d,hr,0,1\n", "line 2: fear is '1e308'"),
+        (
+            "id,size,fear,anger,x\nb,hr,.4,.4,.7\nc/d,hr,.4,.4,.7\n",  # independent scores
+            "line 2: the probabilities, those of 'x' included, add up to 1.5; expected",
+        ),
         ("id,size,fear,anger\nb,hr,20,9\nc/d,hr,9,8\n", "line 2: the .* add up to 29"),
-        ("id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n", "line 3: the probabilities add up to 0;"),
+        ("id,size,fear,x\nb,hr,1,a\nc/d,hr,0,b\n", "line 3: the probabilities add up to 0;"),
+        (
+            "id,size,fear,x\nb,hr,1,0\nc/d,hr,0,1\n",
+            "line 3: the probability of each class here is 0, that of 'x' is not; expected",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(text: str, message: str):

@@ -65,7 +65,8 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         value = f" {self.value!r}" if self.value else ""
-        return f"{self.file}: {self.field}{value} {self.problem}"
+        file = "".join(one if one.isprintable() else repr(one)[1:-1] for one in self.file)
+        return f"{file}: {self.field}{value} {self.problem}"
 
 
 @dataclass

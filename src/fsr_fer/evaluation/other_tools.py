@@ -16,6 +16,9 @@ from fsr_fer.data.listing import class_position
 from fsr_fer.data.manifest import Manifest
 from fsr_fer.evaluation.predictions import HR, PredictionTable
 
+MOST, MOST_PERCENT = 1.05, 105
+"""The largest sum of a face's probabilities: they may be rounded."""
+
 
 def write_faces(
     folder: Path, manifest: Manifest, images: Path, downsampled: Mapping[int, Path]
@@ -171,28 +174,39 @@ def _shares(rows: pd.DataFrame, class_names: Sequence[str], notes: list[str]) ->
     shares = np.zeros((len(rows), len(class_names)))
     for column, label in ours.items():
         shares[:, label] = pd.to_numeric(rows[column], errors="coerce")
-        bad = np.flatnonzero(~(shares[:, label] >= 0))  # nan too
+        # nan too
+        bad = np.flatnonzero(~((shares[:, label] >= 0) & (shares[:, label] <= MOST_PERCENT)))
         if len(bad):
             raise UserError(
                 f"line {rows.index[bad[0]]}: {column} is {rows[column].iloc[bad[0]]!r}; expected a "
                 "probability, 0 to 1 or percent"
             )
-    sums = shares.sum(axis=1)
+    ours_alone = shares.sum(axis=1)
+    numbers = rows[others].apply(pd.to_numeric, errors="coerce")
+    most = MOST if shares.max() <= MOST else MOST_PERCENT
+    foreign = [column for column in others if numbers[column].between(0, most).all()]
+    sums = ours_alone + numbers[foreign].to_numpy().sum(axis=1)
+    beside = f", those of {', '.join(map(repr, foreign))} included," if foreign else ""
     # Scores and logits are refused. Probabilities may be rounded, and lack what other classes have;
     # percent too, but hardly for all faces.
-    least, largest = 20 if others else 95, sums.max()
-    too_large = 1.05 < largest < least or largest > 105
+    largest = sums.max()
+    too_large = MOST < largest < 95 or largest > MOST_PERCENT
     if too_large or not sums.all():
         wrong = sums.argmax() if too_large else sums.argmin()
         raise UserError(
-            f"line {rows.index[wrong]}: the probabilities add up to {sums[wrong]:.4g}; expected 1, "
-            "or 100 in percent"
+            f"line {rows.index[wrong]}: the probabilities{beside} add up to {sums[wrong]:.4g}; "
+            "expected 1, or 100 in percent"
         )
-    whole = 1 if largest <= 1.05 else 100
-    if not others and (few := int((sums < 0.95 * whole).sum())):
+    if not ours_alone.all():
+        raise UserError(
+            f"line {rows.index[ours_alone.argmin()]}: the probability of each class here is 0"
+            f"{beside and f', that of {foreign[0]!r} is not'}; expected one of ours for each face"
+        )
+    whole = 1 if largest <= MOST else 100
+    if few := int((sums < 0.95 * whole).sum()):
         notes.append(f"rows whose probabilities do not add up to {whole}, scaled to it: {few:,}")
     if others:
         notes.append(f"columns that are no class here, left out: {', '.join(map(repr, others))}")
     if absent := [name for k, name in enumerate(class_names) if k not in ours.values()]:
         notes.append(f"classes without a column, never predicted: {', '.join(absent)}")
-    return shares / sums[:, None]
+    return shares / ours_alone[:, None]
