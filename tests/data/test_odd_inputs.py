@@ -145,6 +145,14 @@ def test_files_that_systems_leave_and_names_that_are_no_text(class_folders: Path
     assert found("folder", path) == [expected]
 
 
+def test_a_problem_with_any_file_is_one_line(class_folders: Path) -> None:
+    picture = next((class_folders / "train").rglob("*.png"))
+    shutil.copy(picture, picture.with_name("a\nb\x1b[31m.png"))
+    (said,) = found("folder", class_folders)
+    assert "/a\\nb\\x1b[31m.png: image '" in said
+    assert said.isprintable()
+
+
 def test_a_name_is_found_in_either_unicode_form(csv_folder: Path, tmp_path: Path) -> None:
     composed = "\u00e9.png"
     decomposed = unicodedata.normalize("NFD", composed)

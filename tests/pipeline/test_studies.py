@@ -74,6 +74,7 @@ def test_the_ablations_of_some_methods_are_their_own() -> None:
             {"methods": ["rcan"], "seeds": 6},
             r"--seeds is 6; allowed: up to 5, those of studies\.yaml",
         ),
+        ({"methods": ["rcan"] * 2}, "--method is .*; allowed: each method once"),
         ({"seeds": 2}, "name them with --method"),
         ({"methods": ["rcan"], "variant": "lon"}, "--variant is 'lon'; allowed: one of long"),
         ({"methods": ["bicubic"], "ablations": True}, r"studies\.yaml has no ablation of bicubic"),
