@@ -125,6 +125,12 @@ def test_a_value_that_the_profile_replaces_is_refused() -> None:
     experiments_of(ROOT, PARAMS, ["fsr_plain"], variant="long")[0].check(PARAMS)
 
 
+def test_values_that_no_stage_behind_the_methods_reads_are_refused() -> None:
+    wanted = experiments_of(ROOT, PARAMS, ["bicubic"], variant="long")
+    with pytest.raises(UserError, match=r"long-bicubic-1: no stage behind bicubic reads fsr\."):
+        run_studies(ROOT, PARAMS, wanted, dry_run=True)
+
+
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda e: e.ablation)
 def test_an_ablation_changes_what_its_stage_reads(ablation: Experiment) -> None:
     base, settings = EXPERIMENTS[0].settings(PARAMS), ablation.settings(PARAMS)

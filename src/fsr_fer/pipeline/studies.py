@@ -14,8 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predicti
 from fsr_fer.evaluation.statistics import total_accuracy
 from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.git import commit_of, experiments
-from fsr_fer.pipeline.graph import graph_of
+from fsr_fer.pipeline.graph import Graph, graph_of
 from fsr_fer.pipeline.params import check_params
 from fsr_fer.pipeline.paths import CODE_FILE, SETTINGS_FILE, Paths
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, profile_values, read_yaml
@@ -197,9 +196,12 @@ def run_studies(
     The comparison of the methods is written before their ablations begin. UserError if one fails
     (its last lines are on stderr), or results are missing.
     """
-    for experiment in wanted:
-        if experiment.ablation is None or experiment.seed == wanted[0].seed:
-            experiment.check(params)  # for other seeds an ablation has the same values
+    # For other seeds an ablation has the same values.
+    first = [one for one in wanted if one.ablation is None or one.seed == wanted[0].seed]
+    for experiment in first:
+        experiment.check(params)
+    for experiment in first:
+        _require_effect(root, experiment, params)
     with contextlib.chdir(root):  # code.json and the .dvc files may be of other code and data
         code = fingerprints()
         data = hashes_of(_imported(root))
@@ -228,6 +230,35 @@ def run_studies(
             done[experiment] = revision
         written = _write_results(root, params, done) if part else written
     return written
+
+
+def _require_effect(root: Path, experiment: Experiment, params: Mapping[str, Any]) -> None:
+    """UserError if no stage behind the methods reads what is changed besides the seed."""
+    seed, *others = experiment.values
+    if not others or not experiment.methods:
+        return
+    then, now = (
+        flat(one.settings(params)) for one in (replace(experiment, values=(seed,)), experiment)
+    )
+    changed = [key for key in now if now[key] != then.get(key)]
+    graph = graph_of(root)
+    read = {key for name in _behind(graph, experiment.targets) for key in graph[name]["settings"]}
+    if not any(f"{key}.".startswith(f"{section}.") for key in changed for section in read):
+        raise UserError(
+            f"{STUDIES_FILE}, {experiment.name}: no stage behind {', '.join(experiment.methods)} "
+            f"reads {', '.join(changed) or 'a value that is changed'}"
+        )
+
+
+def _behind(graph: Graph, targets: Iterable[str]) -> set[str]:
+    """Stages that these need, and they themselves; a name without @ stands for all with one."""
+    found: set[str] = set()
+    waiting = [name for name in graph if name in targets or name.partition("@")[0] in targets]
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += inputs_of(graph, name)
+    return found
 
 
 def _run_all(root: Path, missing: Sequence[Experiment]) -> None:
@@ -310,18 +341,13 @@ def _duration(root: Path, missing: Sequence[Experiment], params: Mapping[str, An
     runs = last_runs(root)
     graph = graph_of(root)
 
-    @cache
-    def behind(name: str) -> frozenset[str]:
-        return frozenset({name}).union(*map(behind, inputs_of(graph, name)))
-
     def stages(experiment: Experiment) -> Iterable[str]:
         targets = experiment.targets
         if experiment.ablation:  # the rest of it is what its seed has
             networks = {params["methods"][method]["model"] for method in experiment.methods}
             files = {Paths(params["profile"]).network(name).as_posix() for name in networks}
             return {*targets, *(name for name in graph if files & set(graph[name]["outs"]))}
-        wanted = {name for name in graph if name in targets or name.split("@")[0] in targets}
-        every = frozenset[str]().union(*map(behind, wanted))
+        every = _behind(graph, targets)
         return {name for name in every if name.partition("@")[0] not in UNSEEDED}
 
     if not missing:  # asking for the device takes two seconds
