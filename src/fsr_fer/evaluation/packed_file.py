@@ -22,6 +22,8 @@ def read_packed(path: Path, licence: str) -> tuple[CovPoolFER, dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         packed = json.loads(file.metadata()[HEADER]).get(PACKED)
     try:
+        if packed is None:
+            raise ValueError("it has no calibration")
         metadata = {
             **packed,
             "format": FORMAT,
