@@ -46,7 +46,7 @@ def build_app(
     fixed = {
         "/model": about,
         "/health": {"status": "ok"},
-        "/openapi.json": describe(model.card, limits, model_card is not None),
+        "/openapi.json": describe(model.card, limits, bool(model_card)),
     }
     responses: dict[str, Response] = {path: JSONResponse(said) for path, said in fixed.items()}
     for name, kind in FILES.items():

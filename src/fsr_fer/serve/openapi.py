@@ -26,6 +26,7 @@ REFUSALS = {
 
 def describe(card: Card, limits: Limits, model_card: bool) -> dict[str, Any]:
     """The document for a model, OpenAPI 3.1."""
+    card_text = _get("The model card, Markdown.", "text/plain", "string")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -41,7 +42,7 @@ def describe(card: Card, limits: Limits, model_card: bool) -> dict[str, Any]:
             "/predict": {"post": _predict(card, limits)},
             "/model": {"get": _get("The model, its expected accuracy by size, and the limits.")},
             "/health": {"get": _get("Whether the service is up.")},
-            **({"/card": {"get": _text("The model card, Markdown.")}} if model_card else {}),
+            **({"/card": {"get": card_text}} if model_card else {}),
         },
         "components": {"schemas": _schemas(card)},
     }
@@ -132,15 +133,15 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _answer(
+    description: str, schema: dict[str, Any], kind: str = "application/json"
+) -> dict[str, Any]:
+    return {"description": description, "content": {kind: {"schema": schema}}}
 
 
-def _text(summary: str) -> dict[str, Any]:
-    answer = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
-    return {"summary": summary, "responses": {"200": answer}}
-
-
-def _get(summary: str) -> dict[str, Any]:
-    answers = {"200": _answer(summary, {"type": "object"}), "403": _answer(REFUSALS["403"], ERROR)}
+def _get(summary: str, kind: str = "application/json", form: str = "object") -> dict[str, Any]:
+    answers = {
+        "200": _answer(summary, {"type": form}, kind),
+        "403": _answer(REFUSALS["403"], ERROR),
+    }
     return {"summary": summary, "responses": answers}
