@@ -9,14 +9,11 @@ from fsr_fer.pipeline.stage import Stage
 
 def main(stage: Stage) -> None:
     """Write ``metrics/<profile>/cost.json``: method, then kind of count, then column."""
-    cost = {
-        name: cost_of(
-            load_method(method, stage.paths.models),
-            load_restorers(method, stage.paths.models, stage.scales),
-            stage.scales,
-        )
-        for name, method in stage.methods.items()
-    }
+    models, cost = stage.paths.models, {}
+    for name, method in stage.methods.items():
+        network = method.restored_by
+        restorers = load_restorers(network, models, stage.scales) if network else {}
+        cost[name] = cost_of(load_method(method, models), restorers, stage.scales)
     write_json(stage.paths.metrics / "cost.json", cost)
 
 

@@ -3,6 +3,7 @@
 from fsr_fer.data.labelled_faces import open_faces_of
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.networks import NETWORKS
 from fsr_fer.models.weights import load_network, save_network
 from fsr_fer.pipeline.run_stage import run_stage
 from fsr_fer.pipeline.runs import training_run
@@ -21,7 +22,7 @@ def main(stage: Stage) -> None:
     method = settings.teachers[1]
     with training_run(stage, f"distill {student}") as run:
         teachers = [
-            load_network(stage.paths.network(f"finetune/{teacher}"), CovPoolFER)
+            load_network(stage.paths.network(f"finetune/{teacher}"), CovPoolFER, *NETWORKS.values())
             for teacher in settings.teachers
         ]
         network = finetune(

@@ -8,7 +8,6 @@ from fsr_fer.common.files import write_json
 from fsr_fer.data.face_stream import Faces
 from fsr_fer.data.manifest import read_manifest
 from fsr_fer.data.settings import DownsampleSettings
-from fsr_fer.evaluation.method_settings import MethodSettings
 from fsr_fer.evaluation.methods import load_restorers
 from fsr_fer.evaluation.restoration import fidelity, write_restored
 from fsr_fer.pipeline.run_stage import run_stage
@@ -21,10 +20,9 @@ def main(stage: Stage) -> None:
     manifest = read_manifest(stage.paths.manifest, stage.class_names)
     test, device = manifest.rows("test"), choose_device()
     downsample = stage.settings(DownsampleSettings)
-    settings = MethodSettings(model="pretrain", faces=f"restored/{name}")
     full = Faces(open_faces(stage.paths.images), test)
     values: dict[str, dict[str, dict[str, float]]] = {name: {}, "bicubic": {}}
-    restorers = load_restorers(settings, stage.paths.models, stage.scales)
+    restorers = load_restorers(name, stage.paths.models, stage.scales)
     for scale, restorer in restorers.items():
         small = open_faces(stage.paths.downsampled(scale))
         path = stage.paths.restored(name, scale)

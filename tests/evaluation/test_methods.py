@@ -42,12 +42,13 @@ def test_restorers_are_there_for_the_sizes_that_a_method_has(tmp_path: Path) -> 
         save_network(tmp_path / f"sr/rcan_x{scale}.safetensors", Rcan(SMALL_RCAN, scale))
     save_network(tmp_path / "sr_faces/meta_sr_retrained.safetensors", MetaSr(SMALL_META_SR))
     scales = range(2, 9)
-    assert load_restorers(row("pretrain"), tmp_path, scales) == {}
-    restorers = load_restorers(row("pretrain", "restored/rcan"), tmp_path, scales)
+    assert row("pretrain").restored_by == ""
+    assert row("pretrain", "restored/rcan").restored_by == "rcan"
+    restorers = load_restorers("rcan", tmp_path, scales)
     assert list(restorers) == [2, 3, 4, 8]
     assert restorers[3](torch.zeros(1, 34, 34, 3, dtype=torch.uint8)).shape == (1, 100, 100, 3)
-    restorers = load_restorers(row("pretrain", "restored/meta_sr_retrained"), tmp_path, scales)
+    restorers = load_restorers("meta_sr_retrained", tmp_path, scales)
     assert list(restorers) == list(scales)
     assert restorers[2] is restorers[7]
     with pytest.raises(UserError, match="has no network meta_sr in sr or sr_faces"):
-        load_restorers(row("pretrain", "restored/meta_sr"), tmp_path, scales)
+        load_restorers("meta_sr", tmp_path, scales)

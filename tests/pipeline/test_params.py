@@ -13,6 +13,8 @@ import pytest
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import write_json
 from fsr_fer.common.settings import SettingsError
+from fsr_fer.models.classifier import FaceClassifier
+from fsr_fer.models.networks import NETWORKS
 from fsr_fer.pipeline.code_fingerprint import fingerprints
 from fsr_fer.pipeline.params import SECTIONS, check_params, read_params
 from fsr_fer.pipeline.profiles import (
@@ -105,6 +107,11 @@ def test_the_committed_file_is_right(params: dict[str, Any]) -> None:
         ("finetune.bset", 3, r"finetune\.bset is 3; expected a section"),
         ("finetune.bset", {}, r"finetune\.bset\.\w+ is missing"),
         ("finetune.orthogonal_updates.epochs", 0, r"epochs is 0; allowed: above 0"),
+        (
+            "finetune.mixed_resolution.network",
+            "x",
+            r"network is 'x'; allowed: one of pretrained$",
+        ),
         ("pack.degraded_sizes", [24], r"degraded_sizes is \[24\]; allowed: some of sizes, where"),
         ("pack.model", "fsr/plain", r"model is 'fsr/plain'; allowed: one of pretrain, finetune/mi"),
         ("profiles.paper.pack", {"model": "pretrain"}, r"pack\.model cannot differ"),
@@ -161,6 +168,18 @@ def test_a_missing_key_is_named(params: dict[str, Any], key: str) -> None:
     del section[last]
     with pytest.raises(SettingsError, match=rf"{key.replace('.', '[.]')} is missing"):
         check_params(params)
+
+
+def test_a_network_of_another_class_is_named_by_its_method_and_cannot_be_packed(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "plain", FaceClassifier)
+    params["finetune"]["orthogonal_updates"]["network"] = "plain"
+    check_params(params)
+    for model in ("orthogonal_updates", "ensemble_distillation"):  # whose second teacher it is
+        params["pack"]["model"] = f"finetune/{model}"
+        with pytest.raises(SettingsError, match=f"{model}'; allowed: one of pretrain, finetune/mi"):
+            check_params(params)
 
 
 def test_a_new_method_is_one_entry_for_every_profile(params: dict[str, Any]) -> None:

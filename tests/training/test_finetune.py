@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fsr_fer.common.settings import SettingsError
 from fsr_fer.data.downsampling import downsample, restore
 from fsr_fer.data.labelled_faces import LabelledFaces
+from fsr_fer.evaluation.method_settings import MethodSettings
+from fsr_fer.evaluation.methods import load_method
+from fsr_fer.models.classifier import FaceClassifier
 from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.networks import NETWORKS
+from fsr_fer.models.weights import save_network
 from fsr_fer.resize import imresize
 from fsr_fer.training.distillation import Ensemble
 from fsr_fer.training.finetune import (
@@ -26,6 +31,7 @@ from fsr_fer.training.finetune import (
     draw_degradations,
     draw_sizes,
     finetune,
+    initial_network,
     teacher_weights,
     validate,
 )
@@ -46,6 +52,7 @@ def network(seed: int = 5) -> CovPoolFER:
     for name, buffer in made.named_buffers():
         if name.endswith("running_var"):
             buffer.fill_(2.0)
+    made.class_names = ("a", "b", "c")
     return made.eval().requires_grad_(False)
 
 
@@ -215,7 +222,7 @@ def test_learning_rate_falls_along_half_a_cosine() -> None:
     assert rates == pytest.approx(expected)
 
 
-def training(**changes: Any) -> Callable[[Run], CovPoolFER]:
+def training(**changes: Any) -> Callable[[Run], FaceClassifier]:
     settings = sections.finetune(**{"teacher": TAUGHT, "ema_decay": 0.8} | changes)
     parts = network(), faces(16), faces(6), settings, sections.downsample(), SCALES
     return lambda run: finetune(*parts, run)
@@ -228,6 +235,40 @@ def test_an_interrupted_run_ends_with_the_same_weights_and_curves(tmp_path: Path
 def test_another_repeat_is_another_training() -> None:
     first, second = (recorded(training(epochs=1, repeat=repeat))[0] for repeat in (0, 1))
     assert not torch.equal(first["classifier.logits.weight"], second["classifier.logits.weight"])
+
+
+class Plain(FaceClassifier):
+    """A network of another class than the extractor's, with torch's own batch normalisation."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, stride=4)
+        self.norm = nn.BatchNorm2d(4)
+        self.last = nn.Linear(4, classes)
+
+    def logits(self, faces: Tensor, half: bool = False) -> Tensor:
+        return self.last(self.norm(self.conv(faces)).relu().mean(dim=(2, 3)))
+
+
+def test_a_network_of_another_class_is_trained_from_its_initial_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETWORKS, "plain", Plain)
+    first, again = (initial_network("plain", network(seed), 7) for seed in (5, 6))
+    assert first.class_names == ("a", "b", "c")
+    assert torch.equal(first.conv.weight, again.conv.weight)
+    other = initial_network("plain", network(), 8)
+    assert not torch.equal(first.conv.weight, other.conv.weight)
+    changes = {"network": "plain", "muon": 0.6, "epochs": 2}
+    check_that_it_resumes(training(**changes), tmp_path, stop_after=1)
+    trained = training(**changes)(Run("finetune", 7, CPU))
+    assert not torch.equal(first.last.weight, trained.last.weight)
+    save_network(tmp_path / "finetune/plain.safetensors", trained)
+    method = load_method(MethodSettings(model="finetune/plain", faces="downsample"), tmp_path)
+    images, _ = faces(4).batch(torch.arange(4))
+    with torch.no_grad():
+        assert torch.equal(method.logits(images, small=True), trained.logits(standardise(images)))
+    assert method.network.class_names == ("a", "b", "c")
 
 
 def test_each_step_is_given_a_batch_of_the_train_faces_and_its_rate(

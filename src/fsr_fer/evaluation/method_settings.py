@@ -9,3 +9,9 @@ class MethodSettings:
 
     model: str
     faces: str
+
+    @property
+    def restored_by(self) -> str:
+        """The network that restored its small faces; empty if they are resized by bicubic."""
+        folder, _, name = self.faces.partition("/")
+        return name if folder == "restored" else ""

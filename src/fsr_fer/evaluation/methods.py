@@ -7,24 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data.face_stream import Faces, batch_size, batches_of, computed
 from fsr_fer.evaluation.method_settings import MethodSettings
+from fsr_fer.models.classifier import FaceClassifier
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.image_tensors import Restorer
 from fsr_fer.models.meta_sr import MetaSr
+from fsr_fer.models.networks import NETWORKS
 from fsr_fer.models.rcan import Rcan
 from fsr_fer.models.weights import load_network
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A method's networks in eval mode; a generator restores the features of small faces."""
+    """A method's networks in eval mode; a generator restores the features of small faces.
 
-    network: CovPoolFER
+    With a generator the network is a CovPoolFER.
+    """
+
+    network: FaceClassifier
     generator: Generator | None = None
 
     def to(self, device: torch.device) -> None:
@@ -34,11 +39,13 @@ class Method:
 
     def logits(self, faces: Tensor, small: bool) -> Tensor:
         """Logits [B, classes] of uint8 [B, 100, 100, 3]; ``small``: once downsampled."""
-        features = self.network.extractor(standardise(faces))
-        if self.generator is not None and small:
-            features = self.generator(features[:, None])
+        values = standardise(faces)
+        if self.generator is None or not small:
+            return self.network.logits(values)
+        assert isinstance(self.network, CovPoolFER)
+        features = self.generator(self.network.extractor(values)[:, None])
         _, logits = self.network.classifier(features)
-        return logits
+        return torch.as_tensor(logits)
 
     def predict(
         self, faces: Faces, small: bool, bias: Tensor, device: torch.device, desc: str
@@ -56,30 +63,26 @@ class Method:
 
 
 def load_method(settings: MethodSettings, models: Path) -> Method:
-    """A method's networks: an extractor, or a generator and the pretrained extractor.
+    """A method's networks: one from faces to classes, or a generator and the pretrained CovPoolFER.
 
     UserError if a network is missing or cannot be read.
     """
-    own = load_network(models / f"{settings.model}.safetensors", CovPoolFER, Generator)
-    if isinstance(own, CovPoolFER):
+    kinds: tuple[type[nn.Module], ...] = (CovPoolFER, *NETWORKS.values(), Generator)
+    own = load_network(models / f"{settings.model}.safetensors", *kinds)
+    if isinstance(own, FaceClassifier):
         return Method(network=own)
     pretrained = load_network(models / "pretrain.safetensors", CovPoolFER)
     assert isinstance(own, Generator)
     return Method(network=pretrained, generator=own)
 
 
-def load_restorers(
-    settings: MethodSettings, models: Path, scales: Sequence[int]
-) -> dict[int, Restorer]:
-    """Networks that restore small faces to full size, by scale; empty for methods that use bicubic.
+def load_restorers(name: str, models: Path, scales: Sequence[int]) -> dict[int, Restorer]:
+    """The networks ``name``, which restore small faces to full size, by scale.
 
     In ``models/sr`` or ``models/sr_faces`` is one network for all scales, NAME.safetensors, or one
     for each of some, NAME_x2.safetensors and so on. UserError if no network is there, or one cannot
     be read.
     """
-    folder, _, name = settings.faces.partition("/")
-    if folder != "restored":
-        return {}
     files = {path.stem: path for path in models.glob("sr*/*.safetensors")}
     load = functools.cache(lambda path: Restorer(load_network(path, Rcan, MetaSr)))
     found = {scale: files.get(f"{name}_x{scale}", files.get(name)) for scale in scales}

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from fsr_fer.common.distributed import SumOverAll, world_size
 from fsr_fer.common.settings import FULL_SIZE
+from fsr_fer.models.classifier import FaceClassifier
 from fsr_fer.models.settings import ExtractorSettings
 from fsr_fer.models.spd import BiMap, covariance_pool, log_eig
 from fsr_fer.resize import imresize
@@ -174,11 +175,8 @@ class ExpressionClassifier(nn.Module):
         return embedding, self.logits(embedding)
 
 
-class CovPoolFER(nn.Module):
+class CovPoolFER(FaceClassifier):
     """The network: standardised faces [B, 3, 100, 100] -> (embedding [B, E], logits [B, K])."""
-
-    class_names: tuple[str, ...] = ()
-    """The classes of the logits; set them before saving, loading sets them."""
 
     def __init__(self, settings: ExtractorSettings, num_classes: int) -> None:
         super().__init__()
@@ -189,6 +187,20 @@ class CovPoolFER(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         embedding, logits = self.classifier(self.extractor(faces))
         return embedding, logits
+
+    def logits(self, faces: Tensor, half: bool = False) -> Tensor:
+        with torch.autocast(faces.device.type, torch.bfloat16, enabled=half):
+            maps = self.extractor.maps(faces)
+        _, logits = self.classifier(self.extractor.pooled(maps.to(faces.dtype)))
+        return torch.as_tensor(logits)
+
+    def project_gradient(self) -> None:
+        if self.extractor.bimap is not None:
+            self.extractor.bimap.project_gradient()
+
+    def retract(self) -> None:
+        if self.extractor.bimap is not None:
+            self.extractor.bimap.retract()
 
 
 def layer_weights(network: nn.Module) -> list[Tensor]:

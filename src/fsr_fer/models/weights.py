@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import replacing
 from fsr_fer.common.settings import build
+from fsr_fer.models.classifier import FaceClassifier
 from fsr_fer.models.covpool import CovPoolFER
 from fsr_fer.models.generator import Generator
 from fsr_fer.models.meta_sr import MetaSr
@@ -44,13 +45,12 @@ PACKED = "packed"
 
 
 def save_network(path: Path, network: nn.Module, packed: Mapping[str, Any] | None = None) -> None:
-    """Write a network of ``KINDS`` with its settings; equal networks give equal bytes.
+    """Write a network with its settings, if it has any; equal networks give equal bytes.
 
     ``packed`` is what the stage ``pack`` adds: calibration and measured accuracy, for JSON.
     """
-    name, _ = KINDS[type(network)]
-    settings: Any = network.settings
-    header = {name: asdict(settings)}
+    settings: Any = getattr(network, "settings", None)
+    header = {_name(type(network)): {} if settings is None else asdict(settings)}
     for more in ("class_names", "scale"):
         if hasattr(network, more):
             header[more] = getattr(network, more)
@@ -61,6 +61,11 @@ def save_network(path: Path, network: nn.Module, packed: Mapping[str, Any] | Non
     # different bytes, and DVC would take them for a change.
     with replacing(path) as part:
         write_tensors(tensors, part, {HEADER: json.dumps(header, sort_keys=True)})
+
+
+def _name(kind: type[nn.Module]) -> str:
+    """In the header of a file: of which class its network is."""
+    return KINDS[kind][0] if kind in KINDS else kind.__name__
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -74,6 +79,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, st
 def load_network(path: Path, *kinds: type[Network]) -> Network:
     """Load a network of one of these ``kinds``, in eval mode, frozen, on the CPU.
 
+    Each is one of ``KINDS``, or a FaceClassifier that is made from the number of classes.
     UserError if the file is missing or damaged, or holds another kind of network.
     """
     try:
@@ -82,23 +88,23 @@ def load_network(path: Path, *kinds: type[Network]) -> Network:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a readable safetensors file: {error}") from error
-    kind = next((kind for kind in kinds if KINDS[kind][0] in header), None)
+    kind = next((kind for kind in kinds if _name(kind) in header), None)
     if kind is None:
-        raise UserError(f"{path} holds no {' or '.join(KINDS[kind][0] for kind in kinds)}")
-    name, settings_class = KINDS[kind]
-    settings: Any = build(settings_class, header[name], f"{path}: {name}")
-    network: nn.Module
+        raise UserError(f"{path} holds no {' or '.join(map(_name, kinds))}")
+    arguments: list[Any] = []
+    if kind in KINDS:
+        name, settings_class = KINDS[kind]
+        arguments.append(build(settings_class, header[name], f"{path}: {name}"))
     try:
-        if kind is CovPoolFER:
-            network = CovPoolFER(settings, len(header["class_names"]))
-            network.class_names = tuple(header["class_names"])
+        if issubclass(kind, FaceClassifier):
+            arguments.append(len(header["class_names"]))
         elif kind is Rcan:
-            network = Rcan(settings, header["scale"])
-        else:
-            network = kind(settings)
+            arguments.append(header["scale"])
+        network = kind(*arguments)
+        if isinstance(network, FaceClassifier):
+            network.class_names = tuple(header["class_names"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its header is damaged: {error}") from None
-    assert isinstance(network, kind)
     check_tensors(path, network, tensors)
     network.load_state_dict(tensors)
     return network.eval().requires_grad_(False)

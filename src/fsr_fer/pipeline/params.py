@@ -149,7 +149,11 @@ def _check_methods(values: Values) -> None:
         known = ("downsample", *(f"restored/{method}" for method in RESTORED))
         require_one_of(known, f"methods.{name}.faces", row.faces)
         used.add(row.model)
+    kinds = {name: own["network"] for name, own in values["finetune"].items()}
+    kinds |= {name: kinds[own["teachers"][1]] for name, own in values["distill"].items()}
+    others = [f"finetune/{name}" for name, kind in kinds.items() if kind != "pretrained"]
     extractors = [name for name in networks if name in used and not name.startswith("fsr/")]
+    extractors = [name for name in extractors if name not in others]
     require_one_of(extractors, "pack.model", values["pack"]["model"])
     references, names = values["report"]["references"], list(values["methods"])
     distinct = len(set(references) & set(names)) == len(references)
@@ -176,7 +180,11 @@ def _check(params: Mapping[str, Any]) -> None:
     for section, kind in SECTIONS.items():
         build(kind, values[section], section)
     for method, own in values["finetune"].items():
-        build(FinetuneSettings, own, f"finetune.{method}")
+        name = build(FinetuneSettings, own, f"finetune.{method}").network
+        if name != "pretrained":
+            from fsr_fer.models.networks import NETWORKS  # slow to import
+
+            require_one_of(("pretrained", *NETWORKS), f"finetune.{method}.network", name)
     for student, own in values["distill"].items():
         where = f"distill.{student}"
         if student in values["finetune"]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fsr_fer.models.covpool import CovPoolFER
+from fsr_fer.models.classifier import FaceClassifier
 from fsr_fer.training.settings.distillation import DistillSettings
 
 
@@ -29,7 +29,7 @@ class Ensemble:
     """Trained networks whose mean prediction the student imitates."""
 
     def __init__(
-        self, networks: Sequence[CovPoolFER], settings: DistillSettings, device: torch.device
+        self, networks: Sequence[FaceClassifier], settings: DistillSettings, device: torch.device
     ) -> None:
         self.networks = [n.to(device).eval().requires_grad_(False) for n in networks]
         self.settings = settings
@@ -38,6 +38,6 @@ class Ensemble:
         """The weighted divergence of the student's ``logits`` of the same standardised faces."""
         temperature = self.settings.temperature
         with torch.no_grad():
-            predicted = [(n(faces)[1] / temperature).softmax(dim=1) for n in self.networks]
+            predicted = [(n.logits(faces) / temperature).softmax(dim=1) for n in self.networks]
             target = torch.stack(predicted).mean(dim=0)
         return self.settings.weight * divergence(logits, target, temperature)

@@ -1,4 +1,4 @@
-"""The pretrained extractor trained further on faces of all sizes.
+"""The pretrained extractor trained further on faces of all sizes, or another network on them.
 
 In ``orthogonal_updates`` Muon updates most weights; ``ensemble_distillation`` also imitates two
 trained networks. With ``teacher.weight`` above 0 the EMA's prediction for the full-size face is
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fsr_fer.common.distributed import require_one_process
-from fsr_fer.common.random_streams import epoch_order, stream
+from fsr_fer.common.random_streams import epoch_order, stream, stream_seed
 from fsr_fer.common.settings import FULL_SIZE
 from fsr_fer.data.degradations import Kernel, add, blur, brighten, jpeg, shrink
 from fsr_fer.data.downsampling import downsample, restore
@@ -25,7 +25,9 @@ from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.data.settings import DownsampleSettings
 from fsr_fer.evaluation.class_balance import log_class_shares
 from fsr_fer.evaluation.predictions import HR
-from fsr_fer.models.covpool import CovPoolFER, standardise
+from fsr_fer.models.classifier import FaceClassifier
+from fsr_fer.models.covpool import standardise
+from fsr_fer.models.networks import NETWORKS
 from fsr_fer.resize import imresize
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.distillation import Ensemble, divergence
@@ -159,7 +161,7 @@ def _degrade(small: np.ndarray, faces: np.ndarray, what: Degradations, face: int
 
 
 class FinetuneTrainer:
-    """Student (a copy of ``pretrained``), EMA and optimizer; ``model`` is what results of them.
+    """Student (a copy of ``initial``), EMA and optimizer; ``model`` is what results of them.
 
     ``log_shares`` [classes] are the logarithms of the classes' shares of the train faces.
     """
@@ -167,7 +169,7 @@ class FinetuneTrainer:
     def __init__(
         self,
         settings: FinetuneSettings,
-        pretrained: CovPoolFER,
+        initial: FaceClassifier,
         log_shares: Tensor,
         device: torch.device,
         ensemble: Ensemble | None = None,
@@ -175,7 +177,7 @@ class FinetuneTrainer:
         self.settings = settings
         self.log_shares = log_shares.to(device)
         self.ensemble = ensemble
-        self.ema = copy.deepcopy(pretrained).to(device).eval().requires_grad_(False)
+        self.ema = copy.deepcopy(initial).to(device).eval().requires_grad_(False)
         self.student = copy.deepcopy(self.ema).train().requires_grad_(True)
         self.model = self.ema if settings.ema_decay > 0 else self.student
         make = partial(Muon, step_size=settings.muon) if settings.muon > 0 else TensorFlowAdam
@@ -206,7 +208,8 @@ class FinetuneTrainer:
         ``teacher_weights`` [B]: the teacher's weight per face; None is 1. Returned are the terms of
         the loss, accuracy in percent and gradient norm; FloatingPointError if one is not finite.
         """
-        logits = self._logits(self.student, small)
+        half = self.settings.precision == "bfloat16"
+        logits = self.student.logits(small, half)
         # Logit adjustment: the classes' frequencies are added in training alone.
         adjusted = logits + self.settings.class_balance * self.log_shares
         cross_entropy = functional.cross_entropy(
@@ -218,7 +221,7 @@ class FinetuneTrainer:
         teacher = self.settings.teacher
         if full is not None and teacher.weight > 0:
             with torch.no_grad():
-                target = (self._logits(self.ema, full) / teacher.temperature).softmax(dim=1)
+                target = (self.ema.logits(full, half) / teacher.temperature).softmax(dim=1)
             distance = divergence(logits, target, teacher.temperature, teacher_weights)
             terms["train/teacher"] = teacher.weight * distance
         if self.ensemble is not None:
@@ -228,27 +231,21 @@ class FinetuneTrainer:
         self._update_ema()
         return terms
 
-    def _logits(self, network: CovPoolFER, faces: Tensor) -> Tensor:
-        """[B, classes]; ``precision`` is that of the convolutions."""
-        half = self.settings.precision == "bfloat16"
-        with torch.autocast(faces.device.type, torch.bfloat16, enabled=half):
-            maps = network.extractor.maps(faces)
-        _, logits = network.classifier(network.extractor.pooled(maps.to(faces.dtype)))
-        return logits
-
     @torch.no_grad()
     def _update_ema(self) -> None:
-        """Move the EMA towards the student; its BiMap stays orthonormal."""
+        """Move the EMA towards the student."""
         if self.settings.ema_decay == 0:
             return
-        ema, student = (list(n.state_dict().values()) for n in (self.ema, self.student))
+        ema, student = (
+            [t for t in network.state_dict().values() if t.is_floating_point()]
+            for network in (self.ema, self.student)
+        )
         torch._foreach_lerp_(ema, student, 1 - self.settings.ema_decay)
-        if self.ema.extractor.bimap is not None:
-            self.ema.extractor.bimap.retract()
+        self.ema.retract()
 
 
 def validate(
-    network: CovPoolFER, held_out: Mapping[str, LabelledFaces], device: torch.device
+    network: FaceClassifier, held_out: Mapping[str, LabelledFaces], device: torch.device
 ) -> dict[str, float]:
     """``accuracies`` of the same faces by size ("hr", "x2", ...), and the mean of both kinds."""
     predicted = {size: classify(network, faces, device) for size, faces in held_out.items()}
@@ -262,8 +259,19 @@ def cosine_learning_rate(initial: float, final: float, position: int, total: int
     return final + (initial - final) * (1 + math.cos(math.pi * position / total)) / 2
 
 
+def initial_network(name: str, pretrained: FaceClassifier, seed: int) -> FaceClassifier:
+    """``pretrained``, or one of ``NETWORKS`` with the same classes and its initial weights."""
+    if name == "pretrained":
+        return pretrained
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "finetune", "weights"))
+        network = NETWORKS[name](len(pretrained.class_names))
+    network.class_names = pretrained.class_names
+    return network
+
+
 def finetune(
-    pretrained: CovPoolFER,
+    pretrained: FaceClassifier,
     train: LabelledFaces,
     validation: LabelledFaces,
     settings: FinetuneSettings,
@@ -271,15 +279,16 @@ def finetune(
     scales: Sequence[int],
     run: Run,
     ensemble: Ensemble | None = None,
-) -> CovPoolFER:
-    """Train a copy of ``pretrained``; returned is the best on validation.
+) -> FaceClassifier:
+    """Train a copy of ``pretrained``, or the network in ``settings``; the best on validation.
 
     UserError if the training diverged, or torchrun has started several processes.
     """
     require_one_process()
-    classes = pretrained.classifier.logits.out_features
-    log_shares = torch.from_numpy(log_class_shares(train.labels, classes)).float()
-    trainer = FinetuneTrainer(settings, pretrained, log_shares, run.device, ensemble)
+    initial = initial_network(settings.network, pretrained, run.seed)
+    shares = log_class_shares(train.labels, len(pretrained.class_names))
+    log_shares = torch.from_numpy(shares).float()
+    trainer = FinetuneTrainer(settings, initial, log_shares, run.device, ensemble)
     rows, held_out = np.arange(len(validation)), {HR: validation}
     full = np.ascontiguousarray(validation.images[validation.rows])
     for scale in scales:

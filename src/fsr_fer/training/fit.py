@@ -96,6 +96,7 @@ def fit(
     ``SAVE_EVERY``; a resumed run ends with the same bytes. UserError if the training diverged; the
     message names the iteration.
     """
+    saved_at = time.monotonic()
     first, best_score, best = 0, -math.inf, dict[str, Tensor]()
     history: list[tuple[int, dict[str, float]]] = []
     seen = defaultdict[str, list[Tensor | float]](list)  # terms since the validation before
@@ -111,6 +112,7 @@ def fit(
         run.record(step, values)
 
     def save(iterations: int) -> None:
+        nonlocal saved_at
         tensors = prefixed("best", best)
         for name, part in state.items():
             tensors |= prefixed(f"now.{name}", part.state_dict())
@@ -119,8 +121,9 @@ def fit(
             tensors,
             {"iterations": iterations, "best": best_score, "history": history, "seen": terms},
         )
+        saved_at = time.monotonic()
 
-    saved_at, total = time.monotonic(), schedule.length * schedule.unit
+    total = schedule.length * schedule.unit
     iterations = range(first, total)
     shown = progress(iterations, total=total, desc=run.name, initial=first)
     for iteration in shown if is_first() else iterations:
@@ -130,7 +133,6 @@ def fit(
             if not schedule.validates_after(iteration):
                 if time.monotonic() >= saved_at + SAVE_EVERY:
                     save(iteration + 1)
-                    saved_at = time.monotonic()
                 continue
             values = {name: mean([float(t) for t in terms]) for name, terms in seen.items()}
             seen.clear()
@@ -150,6 +152,5 @@ def fit(
         history.append((done, values))
         run.record(done, values)
         save(iteration + 1)
-        saved_at = time.monotonic()
     network.load_state_dict(best)
     network.eval()

@@ -11,6 +11,7 @@ from fsr_fer.common.distributed import gather, require_enough, share, weighted, 
 from fsr_fer.common.random_streams import epoch_order, stream, stream_seed
 from fsr_fer.data.labelled_faces import LabelledFaces
 from fsr_fer.evaluation.statistics import mean_class_accuracy, total_accuracy
+from fsr_fer.models.classifier import FaceClassifier
 from fsr_fer.models.covpool import CovPoolFER, standardise
 from fsr_fer.training.augmentation import draw_variation, vary
 from fsr_fer.training.fit import Run, Schedule, Stateful, fit
@@ -52,7 +53,7 @@ class CenterLoss(nn.Module):
 
 
 def update(
-    network: CovPoolFER,
+    network: FaceClassifier,
     optimizer: TensorFlowAdam,
     loss: Tensor,
     terms: dict[str, Tensor],
@@ -64,12 +65,9 @@ def update(
     terms = terms | {"train/accuracy": correct.double() * 100}
     optimizer.zero_grad()
     weighted(loss, len(labels)).backward()
-    bimap = network.extractor.bimap
-    if bimap is not None:
-        bimap.project_gradient()
+    network.project_gradient()
     terms = optimizer.step_if_finite(terms, "train", len(labels))
-    if bimap is not None:
-        bimap.retract()
+    network.retract()
     return terms
 
 
@@ -116,12 +114,12 @@ class ExtractorTrainer:
 
 
 @torch.no_grad()
-def classify(network: CovPoolFER, faces: LabelledFaces, device: torch.device) -> np.ndarray:
+def classify(network: FaceClassifier, faces: LabelledFaces, device: torch.device) -> np.ndarray:
     """Predicted class of every face of a split, int64 [N], by a network in eval mode."""
     predicted = []
     for positions in torch.arange(len(faces)).split(128):
         images, _ = faces.batch(positions)
-        _, logits = network(standardise(images.to(device)))
+        logits = network.logits(standardise(images.to(device)))
         predicted.append(logits.argmax(dim=1).cpu().numpy())
     return np.concatenate(predicted)
 

@@ -53,8 +53,9 @@ class TeacherSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneSettings:
-    """How the pretrained extractor is trained further on faces of all sizes."""
+    """How a network is trained on faces of all sizes, the pretrained extractor or another one."""
 
+    network: str
     epochs: PositiveInt
     batch_size: BatchSize
     learning_rate: PositiveFloat
