@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import itertools
 import json
 import os
 import re
@@ -74,6 +75,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not know every character
             stream.reconfigure(errors="replace")
+    for option, word in itertools.pairwise([*sys.argv, "end"]):
+        if option.startswith("--") and (not word or option.endswith("=")):
+            _fail(f"{option.rstrip('=')} is followed by nothing; is a variable unset?")
     try:
         app()
     except BrokenPipeError:  # `fsr-fer trace ... | head`
@@ -134,11 +138,14 @@ def export_command(
             f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it where params.yaml "
             f"has profile: {name}"
         )
-    if file.exists() and not file.is_file():
-        raise UserError(f"{file} is no file; name one to write, such as model.onnx")
+    if file.suffix == ".safetensors" or (file.exists() and not file.is_file()):
+        raise UserError(f"{file} is no name of a model file; name one such as model.onnx")
     if file.exists() and not force:
         raise UserError(f"{file} exists already; add --force to replace it")
-    write_onnx(packed, file, licence)
+    try:
+        write_onnx(packed, file, licence)
+    except FileNotFoundError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from None
     typer.echo(f"wrote {file}: fsr-fer predict --model {shlex.quote(str(file))} PICTURES")
 
 

@@ -130,6 +130,13 @@ def test_grey_levels_in_another_form_are_refused() -> None:
         decode_picture(signed)
 
 
+def test_grey_levels_of_8_bits_in_a_wider_form_are_refused() -> None:
+    for most, refused in ((255, True), (256, False), (0, False)):
+        values = np.full((4, 4), most, np.uint16)
+        with pytest.raises(PictureError, match="to 255 of") if refused else nullcontext():
+            decode_picture(encoded(values, "PNG"))
+
+
 def test_a_picture_with_too_many_pixels_says_so() -> None:
     head = f"P6 {MOST_PIXELS + 1} 1 255\n".encode()
     with pytest.raises(PictureError, match="has more than 89,478,485 pixels"):

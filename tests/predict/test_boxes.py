@@ -134,11 +134,19 @@ def test_a_line_that_is_no_csv_is_a_picture_with_a_problem(tmp_path: Path) -> No
     lines = ["image,x,y,w,h", "a,1,2,3,4", '"b"z,1,2,3,4', "a,1,2,3,4", f"{'c' * 200_000},1,2,3,4"]
     path, tail = tmp_path / "b.csv", ["d,1,2,3,4", '"e,1,2,3,4', "f,1,2,3,4"]
     pictures = read(path, "\n".join([*lines, *tail]))
-    assert [picture.number for picture in pictures] == [1, 2, 3, 4, 5, 6]
+    assert [picture.number for picture in pictures] == [1, 2, 3, 4, 5, 6, 7]
     assert [(one.source, one.boxes) for one in pictures if not one.problem] == [
-        (name, (BOX,)) for name in "aad"
+        (name, (BOX,)) for name in "aadf"
     ]
     said = [(one.source, one.problem) for one in pictures if one.problem]
     assert [source for source, _ in said] == [f"{path}:{number}" for number in (3, 5, 7)]
     for (_, problem), why in zip(said, ("expected after", "limit", "unexpected end"), strict=True):
         assert why in problem
+
+
+def test_a_quote_that_nobody_closes_costs_its_own_line_alone(tmp_path: Path) -> None:
+    lines = ['"a,1,2,3,4', *["b,1,2,3,4"] * 100, '"c\nd",1,2,3,4', '"e', 'e",1,2,"3,4', "f,1,2,3,4"]
+    pictures = read(tmp_path / "b.csv", "image,x,y,w,h\n" + "\n".join(lines) + "\n")
+    sources = [one.source.removeprefix(str(tmp_path)) for one in pictures]
+    assert sources == ["/b.csv:2", "b", "c\nd", "/b.csv:105", "/b.csv:106", "f"]
+    assert len(pictures[1].boxes) == 100

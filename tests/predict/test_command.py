@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -19,7 +20,7 @@ from PIL import Image
 from fsr_fer.predict import command
 from fsr_fer.predict.annotate import annotate
 from fsr_fer.predict.model import Model
-from fsr_fer.predict.output import Lines
+from fsr_fer.predict.output import Done, Lines
 from fsr_fer.predict.results import Box, Prediction
 from fsr_fer.predict.sources import find_pictures
 from tests.conftest import Run, refused
@@ -228,6 +229,31 @@ def test_two_runs_do_not_write_one_file(faces: Path, here: Path, predict: Predic
         assert "--output out.csv: another run writes it" in refused(predict(*words))
     assert predict(*words)[0] == 0
     assert (here / "out.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("resume", "message"), [(False, "out.csv exists by now"), (True, "another run has written it")]
+)
+def test_what_another_run_wrote_while_a_source_was_waited_for_stays(
+    faces: Path,
+    here: Path,
+    predict: Predict,
+    monkeypatch: pytest.MonkeyPatch,
+    resume: bool,
+    message: str,
+) -> None:
+    assert predict("faces", "--output", "other.csv")[0] == 0
+    look = command._done
+
+    def looked(*parts: Any) -> Done:
+        done = look(*parts)
+        shutil.copy("other.csv", "out.csv")
+        return done
+
+    monkeypatch.setattr(command, "_done", looked)
+    words = ["faces", "--output", "out.csv", *(["--resume"] if resume else [])]
+    assert message in refused(predict(*words))
+    assert (here / "out.csv").read_bytes() == (here / "other.csv").read_bytes()
 
 
 def test_progress_on_a_terminal_leaves_nothing_behind(

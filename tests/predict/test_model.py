@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ def test_options_of_what_is_said(model: Model, here: Path) -> None:
     (face,) = model.predict(picture, top_k=2, min_probability=0.4)
     assert list(face.probabilities) == ["green", "blue"]  # in falling order
     assert face.uncertain is False
+    with pytest.raises(ValueError, match="min_face is for pictures in which faces are looked for"):
+        model.predict("a.png", faces="crops", min_face=20)
     for wrong in ({"top_k": 0}, {"min_probability": 1.1}, {"batch_size": 0}, {"faces": "all"},
                   {"min_face": 7}, {"min_face": "12"}, {"top_k": 1.5}, {"every": None},
                   {"min_probability": "0.5"}, {"box_form": "corners"}):  # fmt: skip
@@ -128,6 +131,13 @@ def test_results_are_plain_values(model_file: Path) -> None:
     rgb = np.zeros((300, 300, 3), np.uint8)
     (face,) = set(load(model_file, Unsure()).predict(rgb, channels="rgb"))  # it can be hashed
     assert (face.status, face.to_dict()["score"]) == ("ok", None)
+
+
+def test_a_detector_that_gives_no_box_is_named(model_file: Path) -> None:
+    rgb = np.zeros((300, 300, 3), np.uint8)
+    detector = SimpleNamespace(detect=lambda rgb, min_face: [((1, 2, 3), 0.5)])
+    with pytest.raises(TypeError, match=r"the detector gave \(1, 2, 3\); expected x, y, width"):
+        list(load(model_file, detector).predict(rgb, channels="rgb"))
 
 
 def test_what_is_no_source_is_named(model: Model, here: Path) -> None:
@@ -317,7 +327,10 @@ def test_a_model_that_cannot_be_run_is_refused(here: Path) -> None:
     broken = load(save(model, here / "m.onnx"))
     with pytest.raises(UserError, match="the model 'colours' cannot be run: "):
         list(broken.predict(paint(here / "a.png", RED)))
-    with pytest.raises(UserError, match="the model's name is empty"):
+    for wrong, error in (("a\0b", UserError), (b"a.onnx", TypeError)):
+        with pytest.raises(error, match="the model"):
+            load(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="the model's name is ''; expected that of a file"):
         load("")
 
 

@@ -3,7 +3,11 @@
 import contextlib
 import errno
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -70,6 +74,7 @@ def small(model_file: Path) -> Iterator[Client]:
         ([FACE, ("pixels", "101")], 422, "pixels must be one whole number from 8 to 100"),
         ([FACE, ("pixels", "\u0661\u0663")], 422, "pixels must be one whole number"),  # 13
         ([FACE, ("pixels", "9" * 5000)], 422, "pixels must be one whole number from 8 to 100"),
+        ([FACE, ("faces", "crops"), ("min_face", "9")], 422, "min_face is for pictures in which"),
         ([FACE, ("min_face", "7")], 422, "min_face must be one whole number from 8 to 1000"),
         ([FACE, ("faces", "some")], 422, "faces must be one of auto, crops"),
         ([FACE, ("faces", "auto"), ("faces", "crops")], 422, "faces must be one of auto, crops"),
@@ -188,6 +193,20 @@ def test_what_runs_when_the_service_is_ended_is_told_so(
         with waiting:
             assert waiting.recv(2000).startswith(b"HTTP/1.1 503 ")
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_what_ends_a_container_ends_the_service_with_an_answer() -> None:
+    code = "from fsr_fer.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout
+        port = re.match(r"http://127\.0\.0\.1:(\d+) ", service.stdout.readline())
+        assert port
+        with Client(int(port[1])).half_open() as waiting:
+            time.sleep(0.5)  # until the head has been read
+            service.send_signal(signal.SIGTERM)
+            assert waiting.recv(2000).startswith(b"HTTP/1.1 503 ")
+    assert service.returncode == 143
 
 
 @pytest.mark.parametrize(

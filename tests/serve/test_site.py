@@ -191,7 +191,7 @@ def test_what_is_missing_is_said_in_one_line(folder: Path, run: Run) -> None:
     said = "mine: holds other files than the page; name a new folder"
     assert said in refused(run("serve", "--static", "mine"))
     assert os.listdir("mine") == ["index.html"]
-    assert "holds other files" in refused(run("serve", "--static", ""))  # the current folder
+    assert "--static is followed by nothing" in refused(run("serve", "--static", ""))
     said = "--port is for the service; --static writes a folder"
     assert said in refused(run("serve", "--static", "s", "--port", "8000"))
 

@@ -164,8 +164,8 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
 def _scaled_grey(picture: Image.Image) -> np.ndarray:
     """Grey values of more than 8 bits as uint8 [H, W]: 0..65535 or 0.0..1.0 to 0..255.
 
-    Refused are a TIFF of 12 bits or of 15 and a sign, whose white would be dark here, and one whose
-    white is 0.
+    Refused are a TIFF of 12 bits or of 15 and a sign, whose white would be dark here, one whose
+    white is 0, and whole numbers up to 255, which nearly always are 8 bits in a wider form.
     """
     tags = getattr(picture, "tag_v2", {})
     bits, signed = tags.get(BITSPERSAMPLE, (16,))[0], tags.get(SAMPLEFORMAT, (1,))[0] == 2
@@ -179,4 +179,6 @@ def _scaled_grey(picture: Image.Image) -> np.ndarray:
     full = 1.0 if values.dtype.kind == "f" else 65535.0
     if low < 0 or high > full:
         raise PictureError(f"has grey values from {low} to {high}; readable are 0 to {full:g}")
+    if full > 1.0 and 0 < high <= 255:
+        raise PictureError(f"has grey values from {low} to {high} of {full:g}; save 8 bits")
     return np.floor(values.astype(np.float64) * (255.0 / full) + 0.5).astype(np.uint8)

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,8 @@ FORMS = {
 PICTURE_COLUMNS = ("image", "source")
 BESIDE = {"", "frame", "score", "confidence", "label"}
 """Columns that are no number of a box; they may stand after its four."""
+LONGEST_NAME = 20
+"""Lines of a CSV over which a name in quotes may go."""
 NO_BOX = Box(*[math.nan] * 4)
 
 
@@ -73,8 +75,11 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
 
 def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        reader.fieldnames = header = [column.strip() for column in reader.fieldnames or ()]
+        records = _records(file)
+        _, first = next(records, (1, []))
+        if isinstance(first, csv.Error):
+            raise first
+        header = [column.strip() for column in first]
         name = next((column for column in PICTURE_COLUMNS if column in header), None)
         if name is None:
             raise UserError(
@@ -86,22 +91,36 @@ def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
             raise UserError(f"{path}: line 1 has two columns {twice[0]}")
         unnamed = form and not _named(header) and len(beside) == 4 and BESIDE.isdisjoint(beside)
 
-        def line(row: Mapping[str, Any]) -> Picture:
+        def line(number: int, cells: Sequence[str]) -> Picture:
+            row: dict[str, Any] = dict(itertools.zip_longest(header, cells[: len(header)]))
             said = {**row, "box": [row[column] for column in beside]} if unnamed else row
-            return _line(reader.line_num, said, form, f"{path}: the columns")
+            return _line(number, said, form, f"{path}: the columns")
 
-        line(dict.fromkeys(header))  # wrong columns fail before any row
-        while True:
-            number = reader.reader.line_num + 1  # its own stays behind after an error
-            try:
-                row = next(reader, None)
-            except csv.Error as error:
-                problem = f"line {number} of {path} is no CSV: {error}"
+        line(1, ())  # wrong columns fail before any row
+        for number, cells in records:
+            if isinstance(cells, csv.Error):
+                problem = f"line {number} of {path} is no CSV: {cells}"
                 yield Picture(number=number, source="", problem=problem)
-                continue
-            if row is None:
-                return
-            yield line(row)
+            elif cells:
+                yield line(number, cells)
+
+
+def _records(file: Iterator[str]) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """The number of each line of CSV, and its cells or what is wrong with it.
+
+    A name in quotes may go on over some lines. A quote that nobody closes ends with its line.
+    """
+    number, lines = 1, list(itertools.islice(file, LONGEST_NAME))
+    while lines:
+        reader = csv.reader(lines, strict=True)
+        found: list[str] | csv.Error
+        try:
+            found, read = next(reader), reader.line_num
+        except csv.Error as error:
+            found, read = error, 1
+        yield number + read - 1, found
+        number += read
+        lines = [*lines[read:], *itertools.islice(file, read)]
 
 
 def _json_lines(path: str, form: str | None) -> Iterator[Picture]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
@@ -177,7 +177,7 @@ def predict_command(
 
         _prepare_folder(annotate, resume, [] if boxes else given)
         finished = _naming(annotate)(partial(save, annotate))
-    stream = _open(output, lines, done.size)
+    stream = _open(output, lines, done, resume)
     progress = _Progress(done, sys.stderr.isatty(), beside_rows=stream.isatty())
     owned = contextlib.nullcontext() if output is None else stream
     with _naming(output), owned, warnings.catch_warnings():
@@ -272,22 +272,33 @@ def _done(output: Path | None, lines: Lines, resume: bool) -> Done:
     return read_done(output, lines) if output.exists() else Done(None, 0)
 
 
-def _open(output: Path | None, lines: Lines, size: int) -> TextIO:
-    """The stream for rows, after the first ``size`` bytes of the file, its header written."""
+def _open(output: Path | None, lines: Lines, done: Done, resume: bool) -> TextIO:
+    """The stream for rows, after those that are ``done``, its header written.
+
+    Since the first look at the file a source may have been waited for, and another run have ended.
+    """
     if output is None:
         stream: TextIO = sys.stdout
         if lines.format != "table" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=ESCAPES)  # the same as in a file
     else:
-        stream = open(output, "a", newline="\n", encoding="utf-8", errors=ESCAPES)  # noqa: SIM115
+        mode: Literal["a", "x"] = "a" if resume else "x"
+        try:
+            stream = output.open(mode, newline="\n", encoding="utf-8", errors=ESCAPES)
+        except FileExistsError:
+            raise UserError(f"{output} exists by now; another name keeps it") from None
+        except FileNotFoundError as error:
+            raise UserError(f"--output {output}: {error.strerror}") from None
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
         except BlockingIOError:
             raise UserError(f"--output {output}: another run writes it; wait for its end") from None
         except OSError:  # some file systems of clusters know no locks
             pass
-        stream.truncate(size)
-    if size == 0:
+        if resume and read_done(output, lines) != done:
+            raise UserError(f"--output {output}: another run has written it; start this one again")
+        stream.truncate(done.size)
+    if done.size == 0:
         stream.write(lines.header())
     return stream
 

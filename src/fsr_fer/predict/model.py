@@ -66,6 +66,8 @@ class Choices:
                 continue
             if not (isinstance(value, Integral) and int(value) >= smallest):
                 raise ValueError(f"{name} is {value!r}; expected a whole number from {smallest}")
+        if self.min_face is not None and self.faces == "crops":
+            raise ValueError("min_face is for pictures in which faces are looked for, not crops")
         limit = self.min_probability
         if limit is not None and not (isinstance(limit, Real) and 0 <= limit <= 1):
             raise ValueError(f"min_probability is {limit!r}; expected 0 to 1")
@@ -139,7 +141,7 @@ class Model:
             top_k=top_k,
             min_probability=min_probability,
         )
-        one = isinstance(sources, (str, os.PathLike, bytes, bytearray))
+        one = isinstance(sources, (str, os.PathLike, bytes, bytearray, memoryview))
         one = one or (isinstance(sources, np.ndarray) and sources.dtype.kind not in "UO")  # paths
         several = isinstance(sources, Iterable) or hasattr(sources, "__getitem__")
         one = one or not several or hasattr(sources, "read")  # a file has lines
@@ -221,12 +223,13 @@ class Model:
                 f"none of {least} pixels or more was found; if one face fills the picture, "
                 "set faces to crops, or give its box"
             )
-            faces = [  # another detector may have NumPy's numbers, which JSON does not know
-                replace(
-                    row, box=Box(*map(float, box)), score=None if score is None else float(score)
-                )
-                for box, score in (self._detector or shipped()).detect(rgb, least)
-            ]
+            faces = []
+            for box, score in (self._detector or shipped()).detect(rgb, least):
+                if len(box) != 4:
+                    raise TypeError(f"the detector gave {box}; expected x, y, width, height")
+                # Another one may have NumPy's numbers, which JSON does not know.
+                known = None if score is None else float(score)
+                faces.append(replace(row, box=Box(*map(float, box)), score=known))
         return rgb, faces or [replace(row, status="no_face", message=message)]
 
     def _cut(self, rgb: np.ndarray, row: Prediction) -> tuple[Prediction, np.ndarray | None]:
@@ -301,8 +304,12 @@ def load(
         UserError: file or method is missing, or the file is damaged or no model of this project.
     """
     name = "" if path is None else os.fspath(path)
-    if path is not None and not name:
-        raise UserError("the model's name is empty; expected a file, or a method of the pipeline")
+    if not isinstance(name, str):
+        raise TypeError(f"the model is {path!r}; expected a path, str or pathlib's")
+    if path is not None and (not name or "\0" in name):
+        raise UserError(
+            f"the model's name is {name!r}; expected that of a file or of a method of the pipeline"
+        )
     packed = name.endswith(".safetensors")
     if packed or (re.fullmatch(r"[\w-]+", name) and not os.path.isfile(name)):
         # Only where it is asked for, for it needs what `pip install fsr-fer` does not bring.

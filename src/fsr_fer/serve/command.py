@@ -4,7 +4,9 @@ import errno
 import importlib.util
 import ipaddress
 import shlex
+import signal
 import socket
+import sys
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +59,10 @@ def serve_command(
             given = context.get_parameter_source(name)
             if given and given.name != "DEFAULT":
                 raise UserError(f"--{name} is for the service; --static writes a folder")
-        write_site(static, model)
+        try:
+            write_site(static, model)
+        except FileNotFoundError as error:
+            raise UserError(f"--static {static} cannot be written: {error.strerror}") from None
         server = f"python -m http.server -d {shlex.quote(str(static))}"
         typer.echo(f"{static}: open it through a web server: {server}")
         return
@@ -82,6 +87,8 @@ def serve_command(
         # A name of this machine may be one that it alone knows, as 127.0.1.1 on Debian.
         if not ipaddress.ip_address(address).is_loopback:
             typer.echo("note: other machines can ask, without a password", err=True)
+        # uvicorn sends itself the signal again in the end; the default would drop answers.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             server_of(app).run(sockets=[listening])
         except KeyboardInterrupt:

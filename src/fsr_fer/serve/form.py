@@ -107,7 +107,10 @@ async def read_form(
     faces: Any = texts["faces"] or ["auto"]
     if len(faces) > 1 or faces[0] not in get_args(Faces):
         raise Refused(422, "faces must be one of auto, crops and detect, for all pictures")
-    choices = Choices(faces=faces[0], min_face=min_face)
+    try:
+        choices = Choices(faces=faces[0], min_face=min_face)
+    except ValueError as error:
+        raise Refused(422, str(error)) from None
     pixels = _number("pixels", texts["pixels"], smallest, FULL_SIZE)
     pictures = [replace(one, boxes=own) for one, own in zip(pictures, boxes, strict=True)]
     return pictures, choices, pixels

@@ -284,6 +284,7 @@ async function show(file, name) {
     say(`The picture has more than ${Math.floor(about.limits.bytes / 2 ** 20)} MB.`, true);
     return;
   }
+  say("Reading the picture…");
   // A file that is changed on the disk could not be sent again with another square.
   const bytes = await file.arrayBuffer().catch(() => null);
   const blob = bytes && new Blob([bytes], { type: file.type });
@@ -444,7 +445,8 @@ function listenToPointer() {
     }
     const hit = rows.findIndex(({ status, box }) => status === "ok" && box
       && x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height);
-    const usual = boxes ? boxes[0][2] : Math.min(picture.width, picture.height) / 3;
+    const third = Math.min(picture.width, picture.height) / 3;
+    const usual = boxes ? boxes[0][2] : Math.min(third, largestSide(picture));
     if (hit >= 0 && !boxes) choose(hit);
     else setSquare(x - usual / 2, y - usual / 2, usual);
   });
