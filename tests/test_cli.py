@@ -312,7 +312,7 @@ def test_another_tools_predictions_are_imported_once_and_replaced_on_demand(
         (["table", "--name", "a.b"], "--name 'a.b': expected letters"),
         (["table", "--name", "../a"], "--name '../a': expected letters"),
         (["table", "--name", "tool", "--profile", "mine"], "no profile 'mine'; it has small, "),
-        (["table", "--name", "tool", "--profile", "paper"], "manifest.csv: no such file; `dvc"),
+        (["table", "--name", "tool", "--profile", "paper"], "manifest.csv is not here: `dvc pull`"),
         (["table", "--name", "tool"], "table: its first line is 'no table'"),
     ],
 )

@@ -1,6 +1,7 @@
 """The command line: ``fsr-fer``. A command imports what is slow to load when it runs."""
 
 import contextlib
+import csv
 import importlib.util
 import io
 import itertools
@@ -548,14 +549,21 @@ def _put(what: str, target: Path, root: Path, force: bool, write: Callable[[Path
         raise UserError(
             f"{relative} is tracked but not here: `dvc pull {relative}`, or add --force"
         )
-    with replacing(target) as part:
-        write(part)
-        if target.exists() and not force and target.read_bytes() != part.read_bytes():
-            raise UserError(
-                f"{relative} already holds other {what}, which were left as they are; "
-                "add --force to put these in their place"
-            )
-    tracking.track_with_dvc(target, root=root, push=True)
+    is_new = not target.exists()
+    try:
+        with replacing(target) as part:
+            write(part)
+            if target.exists() and not force and target.read_bytes() != part.read_bytes():
+                raise UserError(
+                    f"{relative} already holds other {what}, which were left as they are; "
+                    "add --force to put these in their place"
+                )
+        tracking.track_with_dvc(target, root=root, push=True)
+    except KeyboardInterrupt:
+        if is_new and not tracked.exists():  # else nobody knew that it is an import
+            target.unlink(missing_ok=True)
+        typer.echo("fsr-fer: stopped; run the same command again", err=True)
+        raise typer.Exit(130) from None
     return relative
 
 
@@ -565,8 +573,19 @@ def _faces_of(root: Path, profile: str | None) -> tuple[str, "Manifest", dict[st
     from fsr_fer.pipeline.params import selected_profile
 
     name, values = selected_profile(root, profile)
-    class_names = tuple(values["dataset"]["class_names"])
-    return name, read_manifest(root / Paths(name).manifest, class_names), values
+    class_names, path = tuple(values["dataset"]["class_names"]), Paths(name).manifest
+    if not (root / path).exists():
+        raise UserError(
+            f"{path} is not here: `dvc pull`, or `dvc repro dataset` where params.yaml has "
+            f"profile: {name}"
+        )
+    try:
+        manifest = read_manifest(root / path, class_names)
+    except (ValueError, LookupError, csv.Error):
+        manifest = None
+    if manifest is None or not len(manifest.rows("test")):
+        raise UserError(f"{path} is damaged: `dvc checkout {path}`")
+    return name, manifest, values
 
 
 def _profile_for(source: str, wanted: str | None, path: Path) -> tuple[str, dict[str, Any]]:

@@ -102,6 +102,7 @@ def test_an_ablation_of_a_method_that_is_gone_is_named() -> None:
         ("ablations", {"no gan": {}}, "ablations is 'no gan'; allowed: names of letters"),
         ("ablations", {"x": {"method": "rcan", "values": ["seed.x=1"]}}, "there is no seed.x"),
         ("ablations", {"x": {"method": "rcan", "values": ["seed=7"]}}, "seed cannot be set, or is"),
+        ("ablations", {"x": {"method": "rcan", "values": ["data_seed=1"]}}, "changes test faces"),
         ("variants", None, "variants is None; allowed: a section"),
         ("ablations", {"x": {"method": "rcan"}}, r"ablations\.x is .*; allowed: method and"),
         ("ablations", {"x": {"method": "rcan", "values": ["a"]}}, r"ablations\.x .* KEY=VALUE"),

@@ -86,8 +86,12 @@ class Experiment:
         keys = [key for key, _ in self._parsed()]
         for key, value in self._parsed():
             where = f"{STUDIES_FILE}, {self.name}: {key}"
-            if key.partition(".")[0] in ("profile", "profiles") or keys.count(key) > 1:
+            section = key.partition(".")[0]
+            if section in ("profile", "profiles") or keys.count(key) > 1:
                 raise UserError(f"{where} cannot be set, or is set twice")
+            of_data = section in ("scales", "data_seed", "synthesize", "dataset")
+            if of_data and key not in ("dataset.train_share", "dataset.validation_fraction"):
+                raise UserError(f"{where} changes test faces; a study compares on the same ones")
             if effective.get(key) != value:
                 profile = f"profiles.{changed['profile']}"
                 raise UserError(f"{where} has no effect, for {profile} replaces it")

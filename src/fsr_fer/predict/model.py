@@ -301,7 +301,8 @@ def load(
     on ``device`` (cpu, cuda, ...).
 
     Raises:
-        UserError: file or method is missing, or the file is damaged or no model of this project.
+        UserError: file or method is missing, or the file is no model of this project. A number
+            that was changed within its weights goes unnoticed.
     """
     name = "" if path is None else os.fspath(path)
     if not isinstance(name, str):

@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.git import git_refusal
 from fsr_fer.pipeline.provenance.replay import replay
 from fsr_fer.pipeline.provenance.revision import Revision
-from fsr_fer.pipeline.provenance.verify import verify
+from fsr_fer.pipeline.provenance.verify import _left, verify
 from tests import ROOT
 from tests.conftest import Run, refused
 from tests.pipeline.provenance.conftest import commit, edit, init, interrupt, shell
@@ -143,6 +144,29 @@ def test_what_a_stage_that_is_gone_has_left_where_others_read(pipeline: Path) ->
     assert findings(pipeline) == []
 
 
+def test_an_imported_file_that_nobody_tracks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import that was killed leaves it, and Git ignores it."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data/raw/predictions"
+    files = [f"{folder}/{name}" for name in ("README.md", "a/.gitignore", "a/x.csv.dvc", "a/x.csv")]
+    found = [*files, f"{folder}/y"]
+    repo = SimpleNamespace(dvcignore=SimpleNamespace(find=lambda fs, folder: found))
+        dvcignore=SimpleNamespace(find=lambda _, folder: [*files, f"{folder}/y"])
+    )
+    tracked = SimpleNamespace(deps=[], outs=[SimpleNamespace(fs_path=files[-1])])
+    report = SimpleNamespace(deps=[SimpleNamespace(fs_path=str(folder), fs=None)], outs=[])
+    (finding,) = _left(repo, {"report": report, "x.csv.dvc": tracked})
+    assert finding.startswith("data/raw/predictions/y is of no stage, so other clones lack it")
+
+
+def test_metrics_that_are_gone_are_brought_back_by_git(pipeline: Path) -> None:
+    (pipeline / "metrics/tiny/accuracy.json").unlink()
+    said = "metrics/tiny/accuracy.json is not here; `git checkout metrics/tiny/accuracy.json`"
+    assert any(finding.startswith(said) for finding in findings(pipeline))
+
+
 def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:
     (pipeline / "data/raw/one.txt").write_text("won")
     assert findings(pipeline) == [
@@ -233,7 +257,7 @@ def test_an_interrupted_replay_ends_its_stage(pipeline: Path) -> None:
 
 def test_without_a_lock_nothing_has_run(pipeline: Path) -> None:
     (pipeline / "dvc.lock").unlink()
-    with pytest.raises(UserError, match=r"dvc\.lock is not here; nothing has run yet"):
+    with pytest.raises(UserError, match=r"dvc\.lock is not here: `git checkout"):
         findings(pipeline)
 
 

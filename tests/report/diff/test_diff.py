@@ -241,6 +241,27 @@ def test_predictions_here_that_are_of_another_commit_judge_nothing(
     assert "x8: fell by 15.00 points to 40.00 %, allowed 3 (not tested for noise)" in err
 
 
+def test_predictions_in_another_order_are_of_other_faces(based: Project, run: Run) -> None:
+    file = based.root / "data/small/predictions/bicubic.csv"
+    header, *rows = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([header, *reversed(rows)]))
+    said = "No verdict on noise: predictions of bicubic in workspace are of other faces; `dvc"
+    assert said in run("diff")[1]
+
+
+@pytest.mark.parametrize("content", [b"id,label\nface0,neutral\n", b"id,split\n\xff,test\n"])
+def test_a_damaged_manifest_is_one_line(based: Project, run: Run, content: bytes) -> None:
+    (based.root / "data/small/dataset/manifest.csv").write_bytes(content)
+    assert "manifest.csv of workspace is damaged: `dvc checkout" in refused(run("diff"))
+
+
+@pytest.mark.parametrize("name", ["settings.json", "code.json"])
+def test_results_of_nobody_knows_what_pass_no_gate(based: Project, run: Run, name: str) -> None:
+    (based.root / name).unlink()
+    code, _, err = run("diff", "--fail-below")
+    assert (code, f"{name} is not here; `dvc repro` writes it" in err) == (1, True)
+
+
 def test_sizes_that_both_have_and_equal_faces_are_compared_one_by_one(
     based: Project, run: Run
 ) -> None:
@@ -253,6 +274,8 @@ def test_sizes_that_both_have_and_equal_faces_are_compared_one_by_one(
     # Three methods have 40 faces worse at full size, and the same at x2: six tests.
     assert cells["hr"]["p_value"] == pytest.approx(6 * 2 / 2**40)
     assert [cells[size]["p_value"] for size in ("x2", "x4", "x8", "mean")] == [1, None, None, None]
+    assert cells["mean"]["difference"] is None  # of other scales
+    assert "mean over the scales" not in err
     based.reproduce(changed(x8=60), faces="b")
     out = run("diff")[1]
     assert "No verdict on noise: the test faces differ." in out

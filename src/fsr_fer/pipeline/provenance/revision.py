@@ -85,7 +85,9 @@ class Revision:
 
     def output(self, path: str) -> bytes:
         """A file that a stage wrote or DVC tracks, of here, Git or DVC's cache; else UserError."""
-        content = self.read(path) or self._cached(path) or self._tracked(path)
+        content = self.read(path)
+        if content is None:
+            content = self._cached(path) or self._tracked(path)
         if content is None:
             raise UserError(
                 f"{path} of {self.title} is not in DVC's cache; `dvc fetch -A` brings the results "

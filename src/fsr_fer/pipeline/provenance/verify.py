@@ -42,7 +42,10 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
             with Repo(str(root), config={"core": {"site_cache_dir": empty}}) as repo, repo.lock:
                 lock = Revision(root, locked=True).lock
                 if not lock:
-                    raise UserError(f"{LOCK_FILE} is not here; nothing has run yet: `dvc repro`")
+                    raise UserError(
+                        f"{LOCK_FILE} is not here: `git checkout {LOCK_FILE}`, or `dvc repro` "
+                        "where nothing has run yet"
+                    )
                 if runs_a_stage(root):
                     raise UserError("DVC is running a stage; try again when it has ended")
                 stages = {stage.addressing: stage for stage in repo.index.stages}
@@ -52,7 +55,7 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
                     if name in ran and Path(f"{name}.json").exists():
                         del ran[name]
                         findings += check(root)
-                findings += [*_status(ran, lock), *_left(repo, ran)]
+                findings += [*_status(ran, lock), *_left(repo, stages)]
                 runs = Path(repo.stage_cache.cache_dir)
         except DvcException as error:
             raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
@@ -91,6 +94,7 @@ def _settings(root: Path) -> Iterator[str]:
 def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
     """What DVC itself finds different, one sentence a file or value."""
     written: dict[str, str] = {}
+    in_git: set[str] = set()
     read: dict[str, list[str]] = defaultdict(list)
     params: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
     for name, stage in stages.items():
@@ -100,7 +104,9 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
         if stage.cmd_changed:
             yield f"{name} would run `{stage.cmd}`; it ran `{lock[name]['cmd']}`"
         yield from _undeclared(name, stage, lock[name])
-        written |= {o.def_path: name for o in stage.outs if o.hash_info and o.workspace_status()}
+        changed = [out for out in stage.outs if out.hash_info and out.workspace_status()]
+        written |= {out.def_path: name for out in changed}
+        in_git |= {out.def_path for out in changed if not out.use_cache}
         for dep in filter(lambda dep: dep.hash_info, stage.deps):
             if hasattr(dep, "params"):
                 then, now = dep.hash_info.value, dep.read_params()
@@ -111,7 +117,10 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
                 read[dep.def_path].append(name)
     for path in dict.fromkeys([*written, *read]):
         if not _is_here(Path(path)):
-            yield f"{path} is not here; `dvc checkout` or `dvc pull` brings outputs back"
+            brings = "`dvc checkout` or `dvc pull` brings outputs back"
+            if path in in_git:
+                brings = f"`git checkout {path}` brings it back"
+            yield f"{path} is not here; {brings}"
         elif path in written:
             yield f"{path} is not what {written[path]} wrote"
         else:
@@ -121,13 +130,15 @@ def _status(stages: Mapping[str, Any], lock: Stages) -> Iterator[str]:
 
 
 def _left(repo: Any, stages: Mapping[str, Any]) -> Iterator[str]:
-    """Files of no stage, in folders of several stages' outputs that another one reads."""
+    """Files of no stage or import, in folders of several ones' files that another stage reads."""
     outs = {out.fs_path for stage in stages.values() for out in stage.outs}
     deps = {dep.fs_path: dep for stage in stages.values() for dep in stage.deps}
     for folder in sorted(deps.keys() - outs):
-        if any(holds(folder, out) for out in outs):
+        imports = Path(os.path.relpath(folder)).parts[:2] == ("data", "raw")
+        if imports or any(holds(folder, out) for out in outs):
             for file in repo.dvcignore.find(deps[folder].fs, folder):
-                if Path(file).name != ".gitignore" and not any(holds(out, file) for out in outs):
+                own = Path(file).name in (".gitignore", "README.md") or file.endswith(".dvc")
+                if not own and not any(holds(out, file) for out in outs):
                     yield (
                         f"{os.path.relpath(file)} is of no stage, so other clones lack it, and "
                         f"{os.path.relpath(folder)} is read with it: delete it, then `dvc repro`"

@@ -101,7 +101,11 @@ def _obstacle(before: Results, after: Results) -> str | None:
                 f"predictions or faces of {title} are not in DVC's cache; `dvc fetch -A` brings "
                 "them, where there is a remote"
             )
+        faces = [(face, label) for face, label, _ in results.test_faces]
         for name, table in results.predictions.items():  # `git checkout` changes Git's files alone
+            labels = [table.class_names[label] for label in table.labels]
+            if list(zip(table.ids, labels, strict=True)) != faces:
+                return f"predictions of {name} in {title} are of other faces; `dvc checkout`"
             for column, predicted in table.predicted.items():
                 share = round(total_accuracy(table.labels, predicted), 3)
                 if results.accuracy[name].get(column, share) != share:
@@ -120,11 +124,13 @@ def _table(
     names = {**before.accuracy, **after.accuracy}
     for name in sorted(names, key=[*after.values.get("methods", {}), *names].index):
         first, second = before.accuracy.get(name, {}), after.accuracy.get(name, {})
+        other_scales = first.keys() != second.keys()
         table[name] = {}
         for column in {**first, **second}:
             old, new = first.get(column), second.get(column)
-            # No -0.0.
-            points = None if old is None or new is None else round(new - old, 3) + 0.0
+            points = None
+            if old is not None and new is not None and not (column == MEAN and other_scales):
+                points = round(new - old, 3) + 0.0  # no -0.0
             test = tests.get((name, column), {})
             table[name][column] = Cell(before=old, after=new, difference=points, **test)
     return table

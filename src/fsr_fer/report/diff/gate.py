@@ -32,7 +32,7 @@ def _breach(
     comparison: Comparison, cell: Cell, limit: float, only_beyond_noise: bool
 ) -> str | None:
     if cell.difference is None:
-        return None if cell.before is None else "no result any more"
+        return "no result any more" if cell.after is None else None
     if -cell.difference <= limit:
         return None
     noise = "not tested for noise"

@@ -94,7 +94,7 @@ def _verdict(comparison: Comparison) -> list[str]:
 def _judged(comparison: Comparison, name: str) -> Iterator[str]:
     cells = comparison.table[name]
     mean = cells.get(MEAN)
-    if mean and mean.p_value is not None:
+    if mean and mean.difference is not None and mean.p_value is not None:
         kind = "more than noise" if comparison.is_clear(mean) else "may be noise"
         yield f"mean {mean.difference:+.1f} points, p {p_text(mean.p_value)}: {kind}"
     sizes = [c for c in comparison.columns if c != MEAN and c in cells]

@@ -1,5 +1,6 @@
 """What one revision has of a profile: accuracies, params, data, code, and predictions."""
 
+import csv
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ class Results:
         """Percent by method and column, if there are results; UserError if damaged."""
         table = self.revision.values(self._metrics)
         rows = [row if isinstance(row, dict) else {"": None} for row in table.values()]
-        numbers = [value for row in rows for value in row.values()]
-        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+        numbers: list[Any] = [value for row in rows for value in row.values()]
+        # True is no number.
+        if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
             raise UserError(
                 f"{self._metrics} of {self.revision.title} is damaged: a value in it is no "
                 "number; `dvc repro` writes it"
@@ -99,8 +101,14 @@ class Results:
     @cached_property
     def test_faces(self) -> list[Face] | None:
         """Each test face; None if the manifest is not on this machine."""
-        content = self._output(Paths(self.profile).manifest.as_posix())
-        return None if content is None else given_faces(content)
+        path = Paths(self.profile).manifest.as_posix()
+        content = self._output(path)
+        try:
+            return None if content is None else given_faces(content)
+        except (UnicodeDecodeError, KeyError, csv.Error):
+            raise UserError(
+                f"{path} of {self.revision.title} is damaged: `dvc checkout {path}`"
+            ) from None
 
     def _output(self, path: str) -> bytes | None:
         try:
@@ -114,7 +122,12 @@ class Results:
         if "report" not in lock:
             yield f"{name}: dvc.lock has no results"
             return
-        if settings := self.revision.values(SETTINGS_FILE.name):
+        settings = self.revision.values(SETTINGS_FILE.name)
+        if self.revision.commit is None:  # a commit may be older than these files
+            missing = {SETTINGS_FILE: settings, CODE_FILE: self.code}
+            for file in (file for file, values in missing.items() if not values):
+                yield f"{name}: {file} is not here; `dvc repro` writes it"
+        if settings:
             if (other := settings.get("profile")) != self.profile:
                 yield f"{name}: dvc.lock is of profile {other}, not {self.profile}"
                 return
