@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -191,6 +192,7 @@ def import_command(
     Splits are train, test and perhaps validation. Pictures of any size, mode and orientation
     will do. If there are problems, import-problems.csv lists them and nothing is imported.
     """  # noqa: D301
+    from fsr_fer.common.files import exclusive
     from fsr_fer.data.importing import import_faces
 
     if not path:  # of an unset variable; Path("") would be the current folder
@@ -209,26 +211,28 @@ def import_command(
             f"pushed; else {others}"
         )
     is_new, was_tracked = not target.exists(), tracked.exists()
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged picture is a problem of ours
     try:
-        summary = import_faces(
-            source,
-            Path(path),
-            target,
-            class_names=dataset["class_names"],
-            problems_file=Path("import-problems.csv"),
-            force=force,
-            numbered_from=numbered_from,
-            test_fraction=test_fraction,
-            subject_from=subject_from,
-            seed=values["data_seed"],
-            votes=dataset["votes"],
-            duplicates=dataset["duplicates"],
-            test_part=test_part,
-            one_of_several=several,
-            is_import=was_tracked,
-        )
-        licensed = several or source in ("rafdb", "fer2013")
-        tracking.track_with_dvc(top, root=root, push=not licensed)
+        with exclusive(root / ".runs/import", "an import"):
+            summary = import_faces(
+                source,
+                Path(path),
+                target,
+                class_names=dataset["class_names"],
+                problems_file=Path("import-problems.csv"),
+                force=force,
+                numbered_from=numbered_from,
+                test_fraction=test_fraction,
+                subject_from=subject_from,
+                seed=values["data_seed"],
+                votes=dataset["votes"],
+                duplicates=dataset["duplicates"],
+                test_part=test_part,
+                one_of_several=several,
+                is_import=was_tracked,
+            )
+            licensed = several or source in ("rafdb", "fer2013")
+            tracking.track_with_dvc(top, root=root, push=not licensed)
     except KeyboardInterrupt:
         if is_new and tracked.exists() == was_tracked:  # else nobody knew that it is an import
             shutil.rmtree(target, ignore_errors=True)
@@ -258,11 +262,13 @@ def weights_import_command(
     """
     from fsr_fer.models.published_weights import read_official
     from fsr_fer.models.weights import save_network
-    from fsr_fer.pipeline.params import selected_profile
+    from fsr_fer.pipeline.params import RCAN_SCALES, selected_profile
 
     root = tracking.find_root()
     key, network = read_official(kind, file)
     target = root / "data/raw/weights" / f"{key}.safetensors"
+    if key.startswith("rcan") and key not in {f"rcan_x{scale}" for scale in RCAN_SCALES}:
+        raise UserError(f"{file} holds {key}; the stages use RCANs for x2, x3, x4 and x8")
     relative = _put("weights", target, root, force, lambda part: save_network(part, network))
     typer.echo(f"imported {key} into {relative}")
     typer.echo(f"next: git add {relative}.dvc data/raw/weights/.gitignore")

@@ -52,7 +52,7 @@ class FolderFiles:
         self.path = path
         found, self.refused = [], dict[str, str]()
         named = (str(path / name) for name in only or () if (path / name).is_file())
-        for file in _files_below(path, frozenset()) if only is None else named:
+        for file in _files_below(path) if only is None else named:
             name = Path(file).relative_to(path)
             shown = _as_utf8(str(name))
             if shown == str(name):
@@ -252,15 +252,18 @@ def _as_utf8(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _files_below(folder: Path | str, above: frozenset[str]) -> Iterator[str]:
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    for entry in os.scandir(folder):
-        if entry.is_dir() and not _is_junk(entry.name):
-            yield from _files_below(entry.path, above | {real})
-        elif not _is_junk(entry.name):
-            yield entry.path
+def _files_below(top: Path) -> Iterator[str]:
+    waiting = [(str(top), frozenset[str]())]
+    while waiting:
+        folder, above = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in above:  # a link in a circle
+            continue
+        for entry in os.scandir(folder):
+            if entry.is_dir() and not _is_junk(entry.name):
+                waiting.append((entry.path, above | {real}))
+            elif not _is_junk(entry.name):
+                yield entry.path
 
 
 def _is_within_junk(path: str) -> bool:

@@ -66,7 +66,7 @@ def read_fer2013(source: Source, *, has_splits: bool, test_part: str | None) -> 
     files = source.pictures
     pictures: dict[tuple[str, str], str] = {}
     parts = {folder: part for part, folder in FOLDERS.items()}
-    for name in files.names:
+    for name in sorted(files.names, key=lambda name: name.count("/")):  # those beside the table
         folder, image = PurePosixPath(name).parts[-2:] if "/" in name else ("", name)
         if folder in parts and image.lower().endswith(".png"):
             pictures.setdefault((parts[folder], image), name)

@@ -127,7 +127,8 @@ def _is_cut(data: bytes, picture: Image.Image) -> bool:
     """
     end = data.rfind(b"\xff\xd9")
     end = len(data) if end < 0 else end
-    longer = data[:end] + bytes(range(1, 200)) + data[end:]
+    # A byte 255 at the cut would make a mark of what follows.
+    longer = data[:end].rstrip(b"\xff") + bytes(range(1, 200)) + data[end:]
     with Image.open(io.BytesIO(longer), formats=["JPEG"]) as other:
         return bool(other.tobytes() != picture.tobytes())
 

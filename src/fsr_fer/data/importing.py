@@ -5,6 +5,7 @@ The packed files are written to a temporary folder, which replaces the target if
 
 import filecmp
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def _find_subjects(source: Source, pattern: str) -> None:
     for faces in (source.faces, source.undecided):
         for position, face in enumerate(faces):
             found = compiled.search(face.file.rpartition("/")[2])
-            subject = (found[1] or "").strip() if found else ""
+            subject = unicodedata.normalize("NFC", (found[1] or "").strip()) if found else ""
             if subject.casefold() in NOBODY or subject.startswith("."):  # a hidden folder
                 allowed = "a name that has one in all pictures"
                 source.problem(face.file, "subject", subject, f"is none by {pattern}", allowed)

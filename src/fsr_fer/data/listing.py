@@ -168,6 +168,7 @@ class Source:
         elif split is None or (label is None and not votes):
             self.doubtful.append(file)
         else:
+            subject = unicodedata.normalize("NFC", subject)
             subject = "" if subject.casefold() in NOBODY else subject
             faces, position = (self.undecided, 0) if label is None else (self.faces, label)
             faces.append(Face(identity, file, split, position, subject, votes))
@@ -185,13 +186,17 @@ class Source:
         """If there are problems, list all in a CSV and raise UserError with three."""
         if not self.problems:
             return
-        write_csv(listing, Problem._fields, self.problems)
+        listed = f"listed in {listing}"
+        try:
+            write_csv(listing, Problem._fields, self.problems)
+        except (OSError, UserError) as error:
+            listed = f"not listed ({listing}: {getattr(error, 'strerror', None) or error})"
         first, *others = self.problems[:3]
         shown = "; ".join([f"{first} (allowed: {first.allowed})", *map(str, others)])
         count = len(self.problems)
         more = f"; and {count - 3:,} more" if count > 3 else ""
         problems = f"{count:,} problem" + ("s" if count > 1 else "")
-        raise UserError(f"{outcome}: {problems}, listed in {listing}: {shown}{more}")
+        raise UserError(f"{outcome}: {problems}, {listed}: {shown}{more}")
 
 
 def rows_of(
@@ -208,7 +213,9 @@ def rows_of(
             if len(found) > len(columns):
                 problem = f"has {len(found)} fields, the first line {len(columns)}"
         except UserError:
-            problem = "has a quote that does not close"
+            problem = "has a cell that is too long"
+            if '"' in line:
+                problem = "has a quote that does not close"
         if problem:
             allowed = "as many cells as in the first line"
             source.problem(f"{table}:{number}", "line", line[:40].strip(), problem, allowed)

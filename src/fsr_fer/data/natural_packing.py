@@ -3,6 +3,7 @@
 Apart from it, so that image super-resolution, which reads them, does not depend on image formats.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ def pack_pictures(source: str, directory: Path) -> None:
     with writing_array(directory / PIXELS, np.dtype(np.uint8), (total, 3)) as append:
         for file in progress(files, desc="natural pictures"):
             append(_decoded(file).reshape(-1, 3))
-    rows = [(file.name, *shape) for file, shape in zip(files, shapes, strict=True)]
+    # A name that is no UTF-8 is written with escapes.
+    names = [os.fsencode(file.name).decode("utf-8", "backslashreplace") for file in files]
+    rows = [(name, *shape) for name, shape in zip(names, shapes, strict=True)]
     write_csv(directory / PICTURES, ["name", "height", "width"], rows)
 
 
@@ -48,7 +51,7 @@ def _files_of(source: str) -> list[Path]:
             f"natural.pictures is {source!r}; allowed: {SCIKIT_IMAGE}, or a folder that is there"
         )
     found = folder.glob("[!.]*")  # "._0801.png" is what macOS leaves beside a picture
-    files = sorted(file for file in found if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in found if file.suffix.lower() in SUFFIXES and file.is_file())
     if len(files) < 2:
         raise UserError(f"{folder} holds {len(files)} pictures; two are needed, one to validate on")
     return files

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -11,9 +12,16 @@ from fsr_fer.data.archive import UNREADABLE, Files, UnreadableFileError
 
 
 def outermost(files: Files, *names: str) -> str | None:
-    """Of the files with one of these names the one in the fewest folders; None if there is none."""
-    found = (path for path in files.names if PurePosixPath(path).name in names)
-    return min(found, key=lambda path: path.count("/"), default=None)
+    """Of the files with one of these names the one in the fewest folders; None if there is none.
+
+    UserError if several of one name are in equally few: they belong to different sets.
+    """
+    found = [PurePosixPath(path) for path in files.names if PurePosixPath(path).name in names]
+    found.sort(key=lambda path: len(path.parts))
+    for first, other in itertools.pairwise(found[:2]):
+        if first.name == other.name and len(first.parts) == len(other.parts):
+            raise UserError(f"{files.path} holds {first} and {other}; name the folder of one")
+    return str(found[0]) if found else None
 
 
 def read_table(files: Files, name: str) -> bytes:

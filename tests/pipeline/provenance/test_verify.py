@@ -153,8 +153,6 @@ def test_an_imported_file_that_nobody_tracks(
     files = [f"{folder}/{name}" for name in ("README.md", "a/.gitignore", "a/x.csv.dvc", "a/x.csv")]
     found = [*files, f"{folder}/y"]
     repo = SimpleNamespace(dvcignore=SimpleNamespace(find=lambda fs, folder: found))
-        dvcignore=SimpleNamespace(find=lambda _, folder: [*files, f"{folder}/y"])
-    )
     tracked = SimpleNamespace(deps=[], outs=[SimpleNamespace(fs_path=files[-1])])
     report = SimpleNamespace(deps=[SimpleNamespace(fs_path=str(folder), fs=None)], outs=[])
     (finding,) = _left(repo, {"report": report, "x.csv.dvc": tracked})
