@@ -14,6 +14,7 @@ import yaml
 
 from fsr_fer import load
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import exclusive
 from fsr_fer.data import importing
 from fsr_fer.pipeline import dvc_tracking as tracking
 from tests import ROOT
@@ -258,6 +259,14 @@ def test_dvc_tracks_an_import_and_never_pushes_licensed_faces(
     assert "data/raw/paper.dvc" in shell(root, "dvc", "dag")
     (entry,) = yaml.safe_load((root / "data/raw/paper.dvc").read_text())["outs"]
     assert (entry["path"], entry["nfiles"], entry["push"]) == ("paper", 2, False)
+    with exclusive(root / ".runs/import", "an import"):
+        assert "an import is already running" in refused(run("import", "rafdb", tmp_path / "rafdb"))
+    (root / "table.csv").write_text("a\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("dvc.output.Output.changed_cache", lambda *_, **__: True)
+        with pytest.raises(UserError, match=r"table\.csv is there, but .*; is the disk full\?"):
+            tracking.track_with_dvc(root / "table.csv", root=root, push=True)
+    assert not (root / "table.csv.dvc").exists()
     (root / "dvc.yaml").write_text("stages: wrong\n")
     with pytest.raises(UserError, match=r"DVC does not track it: `dvc add data/raw/paper` says"):
         tracking.track_with_dvc(root / "data/raw/paper", root=root, push=True)

@@ -159,6 +159,10 @@ def test_a_jpeg_without_the_data_of_its_last_rows_is_refused(progressive: bool) 
     for share in (0.5, 0.9):
         with pytest.raises(PictureError, match="cut off"):
             decode_picture(content[: int(share * len(content))] + b"\xff\xd9")
+    # A byte 255 of the data right at the cut, which with what follows would be a mark.
+    at = content.index(b"\xff\0", content.index(b"\xff\xda"))
+    with pytest.raises(PictureError, match="cut off"):
+        decode_picture(content[: at + 1] + b"\xff\xd9")
     assert decode_picture(content + b"more").shape == (60, 44, 3)
 
 

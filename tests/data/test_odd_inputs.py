@@ -163,6 +163,36 @@ def test_a_name_is_found_in_either_unicode_form(csv_folder: Path, tmp_path: Path
     assert found("csv", tmp_path / "around") == []
 
 
+def test_a_person_is_one_in_either_unicode_form(csv_folder: Path) -> None:
+    for line, form in ((2, "NFC"), (14, "NFD")):
+        cells = (csv_folder / "labels.csv").read_text().splitlines()[line - 1].split(",")
+        cells[3] = unicodedata.normalize(form, "Zo\u00eb")
+        edit_line(csv_folder / "labels.csv", line, ",".join(cells))
+    assert {face.subject for face in open_source("csv", csv_folder, CLASSES).faces} >= {"Zo\u00eb"}
+    subjects = [face.subject for face in open_source("csv", csv_folder, CLASSES).faces]
+    assert subjects.count("Zo\u00eb") == 2
+
+
+def test_two_tables_of_equal_rank_are_not_mixed(csv_folder: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        shutil.copytree(csv_folder, tmp_path / "both" / name)
+    with pytest.raises(UserError, match=r"both holds a/labels\.csv and b/labels\.csv; name the"):
+        open_source("csv", tmp_path / "both", CLASSES)
+
+
+def test_folders_may_be_deep_and_a_list_may_have_no_place(
+    class_folders: Path, tmp_path: Path
+) -> None:
+    deep = class_folders / "train/sad"
+    for _ in range(1100):
+        deep = deep / "d"
+        deep.mkdir()
+    source = open_source("folder", class_folders, CLASSES)
+    source.problem("a", "file", "", "is odd", "another")
+    with pytest.raises(UserError, match=r"1 problem, not listed \(.*\): a: file .*is odd"):
+        source.raise_problems(class_folders / "train/sad/0.png/list.csv", "nothing was imported")
+
+
 def test_tables_as_programs_write_them(csv_folder: Path) -> None:
     lines = (csv_folder / "labels.csv").read_text().splitlines()
     rows = [", ".join(f'"{cell}"' for cell in line.split(",")) for line in lines[1:]]
