@@ -287,7 +287,8 @@ def predictions_faces_command(
     selected, manifest, values = _faces_of(root, profile)
     paths = Paths(selected)
     small = {scale: root / paths.downsampled(scale) for scale in values["scales"]}
-    number = write_faces(folder, manifest, root / paths.images, small)
+    target = folder.resolve() if folder.is_symlink() else folder  # a link stays one
+    number = write_faces(target, manifest, root / paths.images, small)
     typer.echo(f"wrote {number:,} test faces at {len(small) + 1} sizes into {folder}")
     typer.echo("next: a table of what the tool predicts, with the columns id, size and label, or")
     typer.echo("      id, size and a probability for each class; then")
@@ -414,6 +415,19 @@ def summary_command() -> None:
     typer.echo(f"Report with intervals, figures and params: {report}{here}")
 
 
+@contextlib.contextmanager
+def _blaming_params(root: Path) -> Iterator[None]:
+    """Report what is wrong in params.yaml, if anything, in place of what DVC makes of it."""
+    from fsr_fer.pipeline.params import read_params
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, UserError) or str(error).startswith("dvc.yaml cannot be read"):
+            read_params(root / "params.yaml")
+        raise
+
+
 @app.command("trace", rich_help_panel=REVIEW)
 def trace_command(
     name: Annotated[str, typer.Argument(help="Value, file or stage.")],
@@ -432,7 +446,9 @@ def trace_command(
     from fsr_fer.pipeline.provenance.revision import find_revision
     from fsr_fer.pipeline.provenance.trace import as_text, trace
 
-    traced = trace(find_revision(tracking.find_root(), rev), name)
+    root = tracking.find_root()
+    with _blaming_params(root):
+        traced = trace(find_revision(root, rev), name)
     typer.echo(json.dumps(traced, indent=2) if as_json else as_text(traced))
 
 
@@ -460,7 +476,8 @@ def verify_command(
         if not written_by:
             raise UserError(f"--replay {words}: no stage writes it")
         stages += written_by
-    findings, newer = verify(root)
+    with _blaming_params(root):
+        findings, newer = verify(root)
     for finding in findings:
         typer.echo(finding)
     if refusal := git_refusal(root):
@@ -504,11 +521,13 @@ def diff_command(
         raise UserError("--md and --json exclude each other")
     root = tracking.find_root()
     os.chdir(root)
-    comparison, reasons = review(root, revisions, profile, gate=fail_below)
     render = rendering.as_markdown if markdown else rendering.as_text
     if as_json:
         render = rendering.as_json
-    typer.echo(render(comparison, reasons), nl=False)
+    with _blaming_params(root):
+        comparison, reasons = review(root, revisions, profile, gate=fail_below)
+        text = render(comparison, reasons)
+    typer.echo(text, nl=False)
     if reasons:
         raise UserError(f"gate: {'; '.join(reasons)}")
 

@@ -13,6 +13,7 @@ from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from fsr_fer.common.errors import UserError
+from fsr_fer.common.files import write_json
 from fsr_fer.pipeline import studies
 from fsr_fer.pipeline.git import experiments
 from fsr_fer.pipeline.graph import graph_of
@@ -84,6 +85,17 @@ def test_the_ablations_of_some_methods_are_their_own() -> None:
 def test_a_choice_that_makes_no_study_is_one_line(choice: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         experiments_of(ROOT, PARAMS, **choice)
+
+
+def test_a_study_of_fewer_seeds_replaces_none_of_more(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "studies.yaml", tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
+    chosen = experiments_of(tmp_path, PARAMS, ["bicubic", "fsr_plain"], seeds=2)
+    kept = tmp_path / f"metrics/studies/{PARAMS['profile']}_{chosen[0].study}.json"
+    write_json(kept, {"results": {"seeds": [1, 2, 3]}})
+    with pytest.raises(UserError, match=r"fsr_plain\.json has more seeds, 1, 2, 3; ask for all"):
+        run_studies(tmp_path, PARAMS, chosen, dry_run=True)
 
 
 def test_an_ablation_of_a_method_that_is_gone_is_named() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.common.files import write_json
+from fsr_fer.common.files import read_json, write_json
 from fsr_fer.common.settings import SettingsError, require, require_one_of
 from fsr_fer.evaluation import convergence, seeds
 from fsr_fer.evaluation.predictions import MEAN, PredictionTable, parse_predictions
@@ -206,6 +206,7 @@ def run_studies(
         experiment.check(params)
     for experiment in first:
         _require_effect(root, experiment, params)
+    _require_all_seeds(root, wanted, params)
     with contextlib.chdir(root):  # code.json and the .dvc files may be of other code and data
         code = fingerprints()
         data = hashes_of(_imported(root))
@@ -234,6 +235,16 @@ def run_studies(
             done[experiment] = revision
         written = _write_results(root, params, done) if part else written
     return written
+
+
+def _require_all_seeds(root: Path, wanted: Sequence[Experiment], params: Mapping[str, Any]) -> None:
+    """UserError if the study is there with these seeds and more: it would be replaced."""
+    path = RESULTS / f"{params['profile']}_{wanted[0].study or 'seeds'}.json"
+    there = read_json(root / path).get("results", {}).get("seeds", [])
+    if set(there) > {experiment.seed for experiment in wanted}:
+        raise UserError(
+            f"{path} has more seeds, {', '.join(map(str, there))}; ask for all of them, or move it"
+        )
 
 
 def _require_effect(root: Path, experiment: Experiment, params: Mapping[str, Any]) -> None:

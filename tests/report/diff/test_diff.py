@@ -241,6 +241,26 @@ def test_predictions_here_that_are_of_another_commit_judge_nothing(
     assert "x8: fell by 15.00 points to 40.00 %, allowed 3 (not tested for noise)" in err
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed: 666", "seed: .nan", "seed is nan"),
+        ("  bicubic:\n    model", '  "":\n    model', "methods: the name is ''"),
+        ("    teachers:\n    - mixed_resolution\n", "    teachers:\n", "teachers is"),
+    ],
+)
+@pytest.mark.parametrize("words", [("diff", "--json"), ("trace", "accuracy")])
+def test_invalid_params_are_blamed_not_what_dvc_makes_of_them(
+    based: Project, run: Run, old: str, new: str, said: str, words: tuple[str, ...]
+) -> None:
+    file = based.root / "params.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    if (said, words[0]) != ("seed is nan", "trace"):  # where a number comes from depends on no seed
+        assert f"params.yaml: {said}" in run(*words)[2]
+
+
 def test_predictions_in_another_order_are_of_other_faces(based: Project, run: Run) -> None:
     file = based.root / "data/small/predictions/bicubic.csv"
     header, *rows = file.read_text().splitlines(keepends=True)
