@@ -423,7 +423,8 @@ def _blaming_params(root: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, UserError) or str(error).startswith("dvc.yaml cannot be read"):
+        ours = isinstance(error, UserError) and not str(error).startswith("dvc.yaml cannot be read")
+        if not ours and not isinstance(error, OSError):
             read_params(root / "params.yaml")
         raise
 

@@ -241,12 +241,15 @@ def test_predictions_here_that_are_of_another_commit_judge_nothing(
     assert "x8: fell by 15.00 points to 40.00 %, allowed 3 (not tested for noise)" in err
 
 
+TEACHERS = "distill.ensemble_distillation.teachers is"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("seed: 666", "seed: .nan", "seed is nan"),
         ("  bicubic:\n    model", '  "":\n    model', "methods: the name is ''"),
-        ("    teachers:\n    - mixed_resolution\n", "    teachers:\n", "teachers is"),
+        ("    teachers:\n    - mixed_resolution\n", "    teachers:\n", TEACHERS),
     ],
 )
 @pytest.mark.parametrize("words", [("diff", "--json"), ("trace", "accuracy")])
