@@ -9,8 +9,9 @@ functions stay those of MTCNN; three things are written otherwise, for speed or 
 * An input is uint8 RGB [N, H, W, 3]; (value - 127.5) / 128 is part of the first convolution.
 * The two outputs "no face" and "face" of a softmax are one, the difference of their logits, of
   which the sigmoid is the probability; the landmarks are left out.
-* ReLU and convolutions of one pixel stand where the original has PReLU: onnxruntime keeps its fast
-  layout through a whole net then, which takes half the time. See `rectified_maximum`.
+* ReLU and convolutions of one pixel stand where the original has PReLU, and maps have channels of
+  zeros: onnxruntime keeps its fast layout through a whole net then, which takes less than half the
+  time. See `rectified_maximum`.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional
 
 FOLDER = Path(__file__).parent.parent / "src/fsr_fer/predict"
+BLOCK = 16
+"""onnxruntime's fast layout is for maps with so many channels, or twice as many, and so on."""
 Weights = dict[str, np.ndarray]
 
 
@@ -78,57 +81,82 @@ def heads(weights: Weights, score: str, offsets: str) -> tuple[np.ndarray, np.nd
     return kernel, np.concatenate([bias[1:] - bias[:1], weights[f"{offsets}.bias"]])
 
 
+def blocks(channels: int) -> int:
+    """The channels of the smallest map of whole blocks that has these."""
+    return -(-channels // BLOCK) * BLOCK
+
+
+def filled(values: np.ndarray, *shape: int) -> np.ndarray:
+    """The values, and zeros behind them up to a shape; dimensions it leaves out stay."""
+    pairs = zip(values.shape, (*shape, *values.shape[len(shape) :]), strict=True)
+    return np.pad(values, [(0, wanted - there) for there, wanted in pairs])
+
+
 def point(matrix: np.ndarray) -> np.ndarray:
     """A matrix [outputs, inputs] as a convolution of one pixel."""
     return matrix[:, :, None, None]
 
 
-def rectified(net: Net, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> None:
-    """A convolution and PReLU with slope a, which is max(x, 0) - a max(-x, 0)."""
-    net.add("Conv", np.concatenate([kernel, -kernel]), np.concatenate([bias, -bias]))
+def convolved(net: Net, kernel: np.ndarray, bias: np.ndarray) -> str:
+    """A convolution to whole blocks."""
+    width = blocks(len(bias))
+    return net.add("Conv", filled(kernel, width), filled(bias, width))
+
+
+def bent(net: Net, source: str, straight: np.ndarray, bend: np.ndarray, *bias: np.ndarray) -> None:
+    """``straight`` times ``source`` plus ``bend`` times max(the last map, 0), both matrices."""
     net.add("Relu")
-    net.add("Conv", point(np.hstack([np.eye(len(slope)), -np.diag(slope)])))
+    curved = net.add("Conv", point(bend))
+    net.add("Conv", point(straight), *bias, source=source)
+    net.nodes.append(helper.make_node("Add", [curved, net.last], [f"sum_{len(net.nodes)}"]))
+    net.last = f"sum_{len(net.nodes) - 1}"
+
+
+def rectified(net: Net, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> None:
+    """A convolution and PReLU with slope a, which is a x + (1 - a) max(x, 0)."""
+    slope = filled(slope, blocks(len(slope)))
+    bent(net, convolved(net, kernel, bias), np.diag(slope), np.diag(1 - slope))
 
 
 def rectified_maximum(
-    net: Net, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray, **pool: Any
+    net: Net, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray, outputs: int, **pool: Any
 ) -> None:
     """A convolution, PReLU with slope a, and a maximum over neighbours, which is taken first here.
 
-    Where a >= 0 it is the PReLU of the maximum. Where a < 0 it is max(M, -a M'), M and M' the
-    maxima of x and of -x, which is M + max(-a M' - M, 0).
+    With M and M', the maxima of x and of -x, it is a M + (1 - a) max(M, 0) where a >= 0. Where
+    a < 0 it is max(M, -a M'), which is M + max(-a M' - M, 0). The last map has ``outputs``.
     """
     count, falling = len(slope), np.flatnonzero(slope < 0)
-    kernel = np.concatenate([kernel, -kernel[falling]])
-    net.add("Conv", kernel, np.concatenate([bias, -bias[falling]]))
-    net.add("MaxPool", strides=[2, 2], **pool)
-    # M, -M, and -a M' - M where the slope is falling, each cut off at 0; then their sum.
-    upper = np.eye(count, count + len(falling))
-    third = -upper[falling]
-    third[range(len(falling)), count + np.arange(len(falling))] = -slope[falling]
-    net.add("Conv", point(np.concatenate([upper, -upper, third])))
-    net.add("Relu")
-    below = np.where(slope < 0, 1.0, slope)
-    net.add("Conv", point(np.hstack([np.eye(count), -np.diag(below), np.eye(count)[:, falling]])))
+    opposite = count + np.arange(len(falling))  # where M' stands
+    convolved(
+        net,
+        np.concatenate([kernel, -kernel[falling]]),
+        np.concatenate([bias, -bias[falling]]),
+    )
+    maxima = net.add("MaxPool", strides=[2, 2], **pool)
+    width, inputs = blocks(count), blocks(count + len(falling))
+    bending = np.eye(count)
+    bending[falling] *= -1
+    bending = filled(bending, width, inputs)
+    bending[falling, opposite] = -slope[falling]
+    net.add("Conv", point(bending))
+    straight = np.diag(np.where(slope < 0, 1, slope))
+    bend = np.diag(np.where(slope < 0, 1, 1 - slope))
+    bent(net, maxima, filled(straight, outputs, inputs), filled(bend, outputs, width))
 
 
 def first_net(weights: Weights) -> onnx.ModelProto:
     """P-net: any height and width to a map of answers, [N, 5, H / 2 - 5, W / 2 - 5] if even."""
     net = Net()
-    rectified_maximum(net, *scaled_input(weights), weights["prelu1.weight"], kernel_shape=[2, 2])
+    slope = weights["prelu1.weight"]
+    # No more than it has: what the next convolution costs grows with them.
+    rectified_maximum(net, *scaled_input(weights), slope, len(slope), kernel_shape=[2, 2])
     rectified(net, weights["conv2.weight"], weights["conv2.bias"], weights["prelu2.weight"])
-    second = net.last
-    # PReLU is also a x + (1 - a) max(x, 0), of which the first part is one convolution in all.
-    kernel, bias = weights["conv3.weight"], weights["conv3.bias"]
+    last = convolved(net, weights["conv3.weight"], weights["conv3.bias"])
     slope = weights["prelu3.weight"]
-    head, head_bias = heads(weights, "conv4_1", "conv4_2")
+    head, bias = heads(weights, "conv4_1", "conv4_2")
     matrix = head[:, :, 0, 0]
-    net.add("Conv", kernel, bias)
-    net.add("Relu")
-    curved = net.add("Conv", point(matrix * (1 - slope)))
-    straight = np.einsum("ho,oikl->hikl", matrix * slope, kernel)
-    net.add("Conv", straight, head_bias + matrix @ (slope * bias), source=second)
-    net.nodes.append(helper.make_node("Add", [curved, net.last], ["answers"]))
+    bent(net, last, matrix * slope, matrix * (1 - slope), bias)
     return net.model(["H", "W"], ["N", 5, "h", "w"])
 
 
@@ -143,14 +171,15 @@ def later_net(
         kernel, bias = weights[f"conv{number}.weight"], weights[f"conv{number}.bias"]
         if number == 1:
             kernel, bias = scaled_input(weights)
+        else:
+            kernel = filled(kernel, len(kernel), blocks(kernel.shape[1]))
         slope = weights[f"prelu{number}.weight"]
         now -= kernel.shape[2] - 1
         if number <= len(pools):
             size = pools[number - 1]
             over = (size - now) % 2  # the last row and column count too
-            rectified_maximum(
-                net, kernel, bias, slope, kernel_shape=[size, size], pads=[0, 0, over, over]
-            )
+            pool = {"kernel_shape": [size, size], "pads": [0, 0, over, over]}
+            rectified_maximum(net, kernel, bias, slope, blocks(len(slope)), **pool)
             now = (now + over - size) // 2 + 1
         else:
             rectified(net, kernel, bias, slope)

@@ -71,7 +71,9 @@ class Mtcnn:
             # A band of the picture at a time: the whole may be large, and here even larger.
             bottom = min(top + TILE + overlap, height)
             band = (0, top * rows, picture.width, min(bottom * rows, picture.height))
-            part = picture.resize((width, bottom - top), Image.Resampling.BILINEAR, band)
+            size = (width, bottom - top)
+            # With the gap Pillow does not read all of a large picture for a small size of it.
+            part = picture.resize(size, Image.Resampling.BILINEAR, band, reducing_gap=3.0)
             pixels = np.asarray(part)
             for left in range(0, width - overlap, TILE):
                 check()
