@@ -102,8 +102,13 @@ def test_an_export_is_a_model_that_predict_reads(project: Path, run: Run, tmp_pa
     assert out == f"wrote {target}: fsr-fer predict --model '{target}' PICTURES\n"
     assert "exists already; add --force to replace it" in run("export", target)[2]
     os.mkfifo(tmp_path / "pipe")
-    for no_file in (tmp_path, tmp_path / "pipe", "", "packed.safetensors"):  # predict takes it so
+    for no_file in (tmp_path, tmp_path / "pipe", "", "-", "packed.safetensors"):
         assert "is no name of a model file" in run("export", no_file, "--force")[2]
+    link = tmp_path / "link.onnx"
+    link.symlink_to("behind.onnx")
+    assert run("export", link)[0] == 0
+    assert link.is_symlink()
+    assert load(tmp_path / "behind.onnx").class_names == ("a", "b", "c")
     err = refused(run("export", target, "--profile", "none"))
     assert err.startswith("fsr-fer: params.yaml has no profile 'none'; it has small")
 

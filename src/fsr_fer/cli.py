@@ -140,12 +140,13 @@ def export_command(
             f"{packed.relative_to(root)} is not there; `dvc repro pack` makes it where params.yaml "
             f"has profile: {name}"
         )
-    if file.suffix == ".safetensors" or (file.exists() and not file.is_file()):
+    no_model = file.suffix == ".safetensors" or str(file) == "-"
+    if no_model or (file.exists() and not file.is_file()):
         raise UserError(f"{file} is no name of a model file; name one such as model.onnx")
     if file.exists() and not force:
         raise UserError(f"{file} exists already; add --force to replace it")
     try:
-        write_onnx(packed, file, licence)
+        write_onnx(packed, Path(os.path.realpath(file)), licence)  # a link stays one
     except FileNotFoundError as error:
         raise UserError(f"{file} cannot be written: {error.strerror}") from None
     typer.echo(f"wrote {file}: fsr-fer predict --model {shlex.quote(str(file))} PICTURES")

@@ -1,5 +1,6 @@
 """Pictures of every mode, orientation and size become the same upright face."""
 
+import io
 import struct
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +165,26 @@ def test_a_jpeg_without_the_data_of_its_last_rows_is_refused(progressive: bool) 
     with pytest.raises(PictureError, match="cut off"):
         decode_picture(content[: at + 1] + b"\xff\xd9")
     assert decode_picture(content + b"more").shape == (60, 44, 3)
+    # A second picture behind it, as phones write it, has an end mark of its own.
+    two = io.BytesIO()
+    picture = Image.fromarray(noise)
+    picture.save(two, "MPO", save_all=True, append_images=[picture], progressive=progressive)
+    whole = two.getvalue()
+    end = whole.index(b"\xff\xd9")
+    for behind in (b"", content):
+        assert decode_picture(whole + behind).shape == (60, 44, 3)
+        with pytest.raises(PictureError, match=r"cut off|cannot be decoded"):
+            decode_picture(whole[: end - 900] + whole[end:] + behind)
+        with pytest.raises(PictureError, match=r"cut off|cannot be decoded"):
+            decode_picture(content[:-900] + b"\xff\xd9" + behind)
+
+
+def test_a_transparent_level_of_16_bits_is_white() -> None:
+    levels = np.array([[0, 1000], [1000, 65535]], np.uint16)
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, "PNG", transparency=1000)
+    grey = decode_picture(file.getvalue())[:, :, 0]
+    np.testing.assert_array_equal(grey, [[0, 255], [255, 255]])
 
 
 def test_the_middle_square_counts() -> None:

@@ -37,6 +37,10 @@ def faces(here: Path) -> Path:
     return here / "faces"
 
 
+def stdin_of(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedReader(io.BytesIO(content)))  # type: ignore[arg-type]
+
+
 def sources_of(text: str) -> list[str]:
     return [row["source"] for row in rows_of(text)]
 
@@ -85,18 +89,26 @@ def test_every_kind_of_source(
         assert (code, sources_of(out)) == (0, expected)
         assert [row["input"] for row in rows_of(out)] == [*map(str, range(1, len(expected) + 1))]
     (here / "few").mkdir()
-    for name in ("a.pbm", "b.pnm"):
-        Image.new("L", (20, 20)).save(here / "few" / name, "PPM")
-    assert sources_of(predict("few", "--format", "csv")[1]) == ["few/a.pbm", "few/b.pnm"]
+    names = ["few/a.pbm", "few/b.pnm", "few/c.mpo", "few/d.apng"]
+    for name, kind in zip(names, ("PPM", "PPM", "JPEG", "PNG"), strict=True):
+        Image.new("L", (20, 20)).save(here / name, kind)
+    assert sources_of(predict("few", "--format", "csv")[1]) == names
+    # Beside a frame too they are pictures.
+    (here / "boxes.csv").write_text("image,frame,x,y,w,h\nfew/b.pnm,1,0,0,20,20\n")
+    assert json_rows(predict, "--boxes", "boxes.csv")[0]["status"] == "ok"
     monkeypatch.setattr("fsr_fer.predict.sources.LARGEST_FILE", 5)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"123456")))
+    monkeypatch.setattr(sys, "stdin", stdin_of(b"123456"))
     (large,) = rows_of(predict("-", "--format", "csv")[1])
     assert (large["status"], large["message"]) == ("unreadable", "has more than 5 bytes")
     monkeypatch.undo()
     monkeypatch.chdir(here)
     for word, content in (("-", (faces / "b.png").read_bytes()), ("@-", b"faces/b.png\n")):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        monkeypatch.setattr(sys, "stdin", stdin_of(content))
         assert rows_of(predict(word, "--format", "csv")[1])[0]["label"] == "red"
+        monkeypatch.setattr(sys, "stdin", stdin_of(content))
+        _, out, err = predict(word, "-", "--format", "csv")
+        assert len(rows_of(out)) == 1
+        assert "standard input is closed, or was read already" in err
 
 
 def test_a_line_holds_the_same_words_in_csv_json_and_python(
@@ -356,6 +368,7 @@ def test_pictures_are_drawn_large_enough_to_read(faces: Path, here: Path, predic
     assert (code, "--annotate /proc/drawn: cannot be made" in err) == (1, True)
     (here / "full").mkdir()
     (here / "full/000001-b.png").symlink_to("/dev/full")
+    (here / "o.csv").touch()  # of a run that was stopped at once
     words = ("faces/b.png", "--annotate", "full", "--output", "o.csv", "--resume")
     assert "the disk is full: full could not be written" in refused(predict(*words))
     (here / "boxes.csv").write_text("image,x,y,w,h\nscene.png,30,40,20,20\nscene.png,9,9,0,0\n")
@@ -426,17 +439,24 @@ def test_exit_codes_and_mistakes(
     for words in ([], ["faces", "--box-form", "xywh"], ["faces", "--resume"], ["--top-k", "0"],
                   ["faces", "--min-face", "7"], ["faces", "--faces", "crops", "--min-face", "9"],
                   ["--boxes", "boxes.csv", "--faces", "detect"], ["a", "--min-probability", "nan"],
-                  ["--boxes", "boxes.csv", "--min-face", "9"]):  # fmt: skip
+                  ["--boxes", "boxes.csv", "--min-face", "9"],
+                  ["--boxes", "boxes.csv", "--faces", "crops"]):  # fmt: skip
         assert predict(*words)[0] == 2
     (here / "boxes.csv").write_text("image,x,y,w,h\n")
     (here / "noise.csv").write_bytes(bytes(range(256)) * 9)
     (here / "folder.csv").mkdir()
     os.mkfifo("pipe.csv")
+    for name, text in (("le.txt", "faces/b.png\n"), ("be.csv", "image,x,y,w,h\n")):
+        (here / name).write_bytes(text.encode("utf-16"))
+    (here / "be.jsonl").write_bytes(b"\xfe\xff" + "{}".encode("utf-16-be"))
     for words, message in (
         (["@no.txt"], "the list no.txt cannot be read: No such file"),
         (["@"], "the list @ cannot be read"),
         (["@faces"], "the list faces cannot be read: Is a directory"),
         (["@nul\0"], "the list nul\0 cannot be read: embedded null"),
+        (["@le.txt"], "the list le.txt is UTF-16; save it as UTF-8"),
+        (["--boxes", "be.csv"], "be.csv is UTF-16; save it as UTF-8"),
+        (["--boxes", "be.jsonl"], "be.jsonl is UTF-16; save it as UTF-8"),
         (["--boxes", "folder.csv"], "cannot be read: Is a directory"),
         (["--boxes", "noise.csv"], "line 1 is no header"),
         (["faces", "--model", "faces/b.png"], "is no ONNX model"),
@@ -450,7 +470,9 @@ def test_exit_codes_and_mistakes(
         (["faces/b.png", "--boxes", "boxes.csv"], "--boxes names the pictures itself"),
         (["faces", "--annotate", "new", "--output", "no/out.csv"], "there is no folder no"),
         (["faces", "--annotate", "faces/b.png"], "is a file; expected a folder"),
-        (["faces", "--annotate", "faces"], "holds files already"),
+        (["faces/b.png", "--annotate", "faces/c"], "holds files already"),
+        # Nothing was written yet that could be gone on with.
+        (["faces/b.png", "--output", "n.csv", "--resume", "--annotate", "faces/c"], "holds files"),
     ):
         assert message in refused(predict(*words)), words
     assert not (here / "o.txt").exists()

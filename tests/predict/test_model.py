@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -65,6 +66,8 @@ def test_boxes_are_cut_from_the_picture(model: Model, here: Path) -> None:
     corners = [[(30, 40, 50, 60)]]
     (face,) = model.predict("scene.png", boxes=corners, box_form="xyxy")
     assert (face.label, face.box) == ("red", Box(30, 40, 20, 20))
+    (entry,) = os.scandir(b".")
+    assert next(model.predict(entry)).source == "./scene.png"
     with pytest.raises(ValueError, match="box_form"):
         model.predict("scene.png", boxes=corners)
     keyed = {"x": 30, "y": 40, "width": 20, "height": 20}  # as to_dict has a box

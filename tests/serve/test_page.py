@@ -438,6 +438,31 @@ def test_the_webcam_has_no_square_of_the_picture_before(open_page, tmp_path: Pat
         page.get_by_role("button", name="Turn the webcam off").click()
 
 
+def test_a_webcam_without_a_face_is_searched_until_somebody_draws_a_square(open_page) -> None:
+    page = open_page()
+    page.evaluate("""() => {
+        window.squares = [];
+        const first = window.fetch;
+        window.fetch = (...words) => {
+            if (words[1]?.body?.get("pictures")?.name === "webcam")
+                window.squares.push(words[1].body.get("boxes"));
+            return first(...words);
+        };
+    }""")
+    page.get_by_role("button", name="Use the webcam").click()
+
+    def until(said: str) -> None:
+        pause = "await new Promise((done) => setTimeout(done, 5))"
+        page.evaluate(f"async () => {{ while (!({said})) {pause}; }}")
+
+    until("squares.length >= 4")
+    middle = "[[176,96,288,288]]"
+    assert page.evaluate("squares.slice(0, 4)") == [None, middle, None, middle]
+    page.locator("#picture").press("ArrowLeft")  # a twelfth of the square
+    drawn = "[[152,96,288,288]]"
+    until(f"squares.slice(-3).every((one) => one === '{drawn}')")
+
+
 def test_a_name_on_the_picture_hides_no_other(open_page) -> None:
     page = open_page()
     texts = page.evaluate("""() => {

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gzip
 import json
 import re
 import signal
@@ -226,6 +227,14 @@ def test_what_is_no_form_is_told_so(
     got, content, _ = small.ask("POST", "/predict", body, Content_Type=kind)
     assert got == status
     assert message in json.loads(content)["error"]
+
+
+def test_a_compressed_form_is_told_so(small: Client) -> None:
+    body = gzip.compress(form([FACE]))
+    status, content, _ = small.ask(
+        "POST", "/predict", body, Content_Type=KIND, Content_Encoding="gzip"
+    )
+    assert (status, "send it uncompressed" in json.loads(content)["error"]) == (415, True)
 
 
 @pytest.mark.parametrize("sent", [b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])

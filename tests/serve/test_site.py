@@ -204,11 +204,14 @@ def test_a_model_of_ones_own_has_neither_the_card_nor_the_plain_network(
     RUNTIME.mkdir(parents=True)
     for name in RUNTIME_FILES:
         (RUNTIME / name).touch()
+    assert run("serve", "--static", "site")[0] == 0
+    assert Path("site/plain.onnx").exists()
     assert run("serve", "--static", "site", "--model", model_file)[0] == 0
     about = json.loads(Path("site/model").read_text())
     assert (about["plain"], about["model_card"], about["local"]) == (None, None, True)
     assert Path("site/model.onnx").read_bytes() == model_file.read_bytes()
     assert not Path("site/plain.onnx").exists()
+    assert not Path("site/model-card.txt").exists()
     # The same once more, also with the model that lies there.
     assert run("serve", "--static", "site", "--model", "site/model.onnx")[0] == 0
     assert Path("site/model.onnx").read_bytes() == model_file.read_bytes()

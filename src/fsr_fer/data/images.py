@@ -20,10 +20,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """Formats that Pillow may try: plain pictures, none that starts another program."""
 
 SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm",
-    ".pgm",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".gif", ".tif", ".tiff",
+    ".webp", ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
-
 
 MOST_PIXELS = 89_478_485
 """Above, Pillow warns of a decompression bomb."""
@@ -78,10 +77,12 @@ def decode_picture(data: bytes) -> np.ndarray:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     with picture:
-        if picture.format in ("JPEG", "MPO") and _scans(data) > MOST_SCANS:
+        jpeg = picture.format in ("JPEG", "MPO")
+        scans, end = _scans(data) if jpeg else (0, 0)
+        if scans > MOST_SCANS:
             raise PictureError(f"is a JPEG of more than {MOST_SCANS} scans")
         picture.load()
-        if picture.format == "JPEG" and _is_cut(data, picture):
+        if jpeg and _is_cut(data, end, picture):
             raise PictureError("is cut off: pixels at its end have no data")
         upright = _upright(picture)
         bmp = picture.format == "BMP" and upright.mode == "RGBA"
@@ -96,19 +97,22 @@ def upright_rgb(picture: Image.Image) -> np.ndarray:
     return _to_rgb(_upright(picture))
 
 
-def _scans(data: bytes) -> int:
-    """Scans of a JPEG's first picture; bytes in previews and behind its end are none."""
+def _scans(data: bytes) -> tuple[int, int]:
+    """The scans of a JPEG's first picture and where it ends; previews and what follows are not it.
+
+    Without an end mark that is the end of the data.
+    """
     at, found = 2, 0
-    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
+    while (at := data.find(b"\xff", at)) >= 0 and at + 2 <= len(data):
         marker = data[at + 1]
-        if marker == 0xD9:  # the end
-            break
+        if marker == 0xD9:
+            return found, at
         if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD8:  # these have no length
             at += 1 if marker == 0xFF else 2
             continue
         found += marker == 0xDA
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return found
+    return found, len(data)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -120,13 +124,11 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture
 
 
-def _is_cut(data: bytes, picture: Image.Image) -> bool:
+def _is_cut(data: bytes, end: int, picture: Image.Image) -> bool:
     """Whether a JPEG's data end before its pixels do; libjpeg then fills these in silence.
 
     More data before the end mark are left over, except by a decoder that still waits for some.
     """
-    end = data.rfind(b"\xff\xd9")
-    end = len(data) if end < 0 else end
     # A byte 255 at the cut would make a mark of what follows.
     longer = data[:end].rstrip(b"\xff") + bytes(range(1, 200)) + data[end:]
     with Image.open(io.BytesIO(longer), formats=["JPEG"]) as other:
@@ -176,10 +178,12 @@ def _scaled_grey(picture: Image.Image) -> np.ndarray:
     values = np.asarray(picture)
     if not np.isfinite(values).all():
         raise PictureError("has pixels that are not finite numbers")
-    low, high = values.min(), values.max()
+    low, high = values.min(initial=0), values.max(initial=0)
     full = 1.0 if values.dtype.kind == "f" else 65535.0
     if low < 0 or high > full:
         raise PictureError(f"has grey values from {low} to {high}; readable are 0 to {full:g}")
     if full > 1.0 and 0 < high <= 255:
         raise PictureError(f"has grey values from {low} to {high} of {full:g}; save 8 bits")
-    return np.floor(values.astype(np.float64) * (255.0 / full) + 0.5).astype(np.uint8)
+    grey = np.floor(values.astype(np.float64) * (255.0 / full) + 0.5).astype(np.uint8)
+    transparent = picture.info.get("transparency")  # a level of 16 bits, of a PNG
+    return np.where(values == transparent, np.uint8(255), grey) if transparent is not None else grey

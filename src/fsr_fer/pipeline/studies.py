@@ -131,6 +131,7 @@ def experiments_of(
     for method in methods:
         require_one_of(params["methods"], "--method", method)
     require(len(set(methods)) == len(methods), "--method", list(methods), "each method once")
+    methods = [method for method in params["methods"] if method in methods]  # in any order the same
     studies = _read_studies(root / STUDIES_FILE)
     if (seeds is not None or variant is not None or ablations) and not methods:
         options = "--seeds, --variant and --ablations"

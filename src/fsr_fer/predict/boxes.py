@@ -18,7 +18,7 @@ from typing import Any
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.predict.faces import box_of
-from fsr_fer.predict.pictures import Picture
+from fsr_fer.predict.pictures import Picture, as_text
 from fsr_fer.predict.results import Box
 
 FORMS = {
@@ -74,7 +74,7 @@ def read_boxes(path: str, form: str | None, folder: str) -> Iterator[Picture]:
 
 
 def _csv_lines(path: str, form: str | None) -> Iterator[Picture]:
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with as_text(open(path, "rb"), path, newline="") as file:
         records = _records(file)
         _, first = next(records, (1, []))
         if isinstance(first, csv.Error):
@@ -125,7 +125,7 @@ def _records(file: Iterator[str]) -> Iterator[tuple[int, list[str] | csv.Error]]
 
 def _json_lines(path: str, form: str | None) -> Iterator[Picture]:
     first = True
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+    with as_text(open(path, "rb"), path) as file:
         for number, text in enumerate(file, 1):
             if not text.strip():
                 continue

@@ -138,8 +138,8 @@ def predict_command(
     given = list(sources or ())
     if not (given or list_file is not None or boxes):
         raise typer.BadParameter("name a SOURCE, a --list or --boxes")
-    if boxes and faces == "detect":
-        raise typer.BadParameter("--boxes says where the faces are, --faces detect looks for them")
+    if boxes and faces != "auto":
+        raise typer.BadParameter("--boxes says where the faces are; --faces is without it")
     if boxes and every:
         raise typer.BadParameter("--boxes names the frames of a video itself; --every is without")
     if min_face and (boxes or faces == "crops"):
@@ -169,13 +169,14 @@ def predict_command(
     pictures = with_frames(pictures, choices.every)
     if done.last:
         pictures = _without_done(pictures, output, lines, done.last)
+    resumed = resume and output is not None and output.exists()
     first = list(itertools.islice(pictures, 1))  # a missing list fails before any output
     pictures = itertools.chain(first, pictures)
     finished = None
     if annotate is not None:
         from fsr_fer.predict.annotate import save
 
-        _prepare_folder(annotate, resume, [] if boxes else given)
+        _prepare_folder(annotate, resumed, [] if boxes else given)
         finished = _naming(annotate)(partial(save, annotate))
     stream = _open(output, lines, done, resume)
     progress = _Progress(done, sys.stderr.isatty(), beside_rows=stream.isatty())
@@ -205,7 +206,7 @@ def _naming(target: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or target
+        error.filename = error.filename or target or "standard output"
         raise
 
 
@@ -219,14 +220,14 @@ def _part(shard: str | None) -> tuple[int, int]:
     return part, parts
 
 
-def _prepare_folder(folder: Path, resume: bool, sources: list[str]) -> None:
+def _prepare_folder(folder: Path, resumed: bool, sources: list[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--annotate {folder}: is a file; expected a folder")
-    if not resume and folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"--annotate {folder}: holds files already; name a new folder")
     for source in sources:  # what is drawn is not read
         if os.path.exists(source) and Path(source).resolve().is_relative_to(folder.resolve()):
             raise UserError(f"--annotate {folder}: {source} lies in it; name another folder")
+    if not resumed and folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"--annotate {folder}: holds files already; name a new folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

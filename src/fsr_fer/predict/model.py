@@ -367,7 +367,7 @@ def _pictures(
         elif isinstance(source, Image.Image):
             name, content = f"image {number}", partial(_pixels, source)
         elif isinstance(source, (str, os.PathLike)):
-            name = content = os.fspath(source)
+            name = content = os.fsdecode(source)
         else:
             raise TypeError(
                 f"source {number} is of type {type(source).__name__}; expected a path, the bytes "

@@ -1,5 +1,7 @@
 """A picture to predict, with the boxes of its faces if they are known."""
 
+import codecs
+import io
 import os
 import stat
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from fsr_fer.common.errors import UserError
 from fsr_fer.data.images import PictureError, decode_picture
 from fsr_fer.predict.results import Box
 
@@ -57,6 +60,16 @@ def _read_file(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise PictureError(f"cannot be read: {error.strerror or error}") from None
+
+
+def as_text(file: io.BufferedReader, name: str, newline: str | None = None) -> io.TextIOWrapper:
+    """A file of names as text. Names may be any bytes: what is not UTF-8 comes back as the same.
+
+    UserError if it is UTF-16, as PowerShell writes it; ``name`` is what the error calls it.
+    """
+    if file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise UserError(f"{name} is UTF-16; save it as UTF-8")
+    return io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline)
 
 
 def regular_size(path: str) -> int:

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from fsr_fer.common.errors import UserError
 from fsr_fer.data import images
-from fsr_fer.predict.pictures import LARGEST_FILE, Picture
+from fsr_fer.predict.pictures import LARGEST_FILE, Picture, as_text
 from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
-SUFFIXES = (*images.SUFFIXES, ".pbm", ".pnm")
+SUFFIXES = images.SUFFIXES
 STDIN = "-"
 UNREAD = (".heic", ".heif", ".avif")
 """Photographs of phones: none can be read, and in a folder none is passed over in silence."""
@@ -39,7 +39,8 @@ def find_pictures(sources: Iterable[str], drawn: Path | None = None) -> Iterator
 
 def _source(source: str, drawn: Path | None) -> Iterator[Found]:
     if source == STDIN:
-        content = _stdin().read(LARGEST_FILE + 1)
+        with _stdin() as stream:  # closed, so that a second one is told
+            content = stream.read(LARGEST_FILE + 1)
         problem = f"has more than {LARGEST_FILE:,} bytes" if len(content) > LARGEST_FILE else ""
         yield STDIN, b"" if problem else content, problem
     elif source.startswith("@"):
@@ -63,10 +64,10 @@ def _source(source: str, drawn: Path | None) -> Iterator[Found]:
         yield source, source, ""
 
 
-def _stdin() -> BinaryIO:
+def _stdin() -> io.BufferedReader:
     if sys.stdin is None or sys.stdin.closed:
         raise UserError("standard input is closed, or was read already")
-    return sys.stdin.buffer
+    return cast(io.BufferedReader, sys.stdin.buffer)
 
 
 def _lies_in(path: str, folder: Path | None) -> bool:
@@ -110,9 +111,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _list(file: str) -> Iterator[Found]:
     try:
-        # A name may be any bytes: what is not UTF-8 comes back as the same bytes.
         stream = _stdin() if file == STDIN else open(file, "rb")  # noqa: SIM115
-        with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape") as lines:
+        with as_text(stream, f"the list {file}") as lines:
             for line in lines:
                 name = line.rstrip("\n")
                 if name.strip():

@@ -15,7 +15,7 @@ from fsr_fer.predict.pictures import Picture, regular_size
 
 SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
-    ".3gp", ".wmv", ".flv", ".ogv",
+    ".3gp", ".3g2", ".wmv", ".flv", ".ogv",
 )  # fmt: skip
 EVERY = 25
 """Of so many frames one is read: about one a second."""

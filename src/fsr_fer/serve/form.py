@@ -61,6 +61,8 @@ async def read_form(
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(415, "expected a form, multipart/form-data, with the files as pictures")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "expected a form without content-encoding: send it uncompressed")
     parser = _Parser(
         request.headers,
         _limited(request, limits.bytes),

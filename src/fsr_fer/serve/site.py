@@ -76,6 +76,8 @@ def write_site(folder: Path, model: Path | None) -> None:
             files[model_card] = text
     about = {"local": True} | describe_model(card, plain, LIMITS, model_card)
     files["model"] = json.dumps(about).encode()
+    for name in {"plain.onnx", "model-card.txt"} - files.keys():  # of a site that was here before
+        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         with replacing(folder / name) as part:
             part.write_bytes(content)

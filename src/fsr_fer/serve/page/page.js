@@ -9,7 +9,8 @@ let sizes; // sides of a face in pixels, one for each position of the slider, as
 let picture; // { blob, name, image, width, height }; image is null where the browser cannot show it
 let rows = []; // the faces of the picture
 let chosen = 0; // which of them is made smaller
-let boxes = null; // squares that somebody drew, [x, y, width, height]; null: the service looks
+let boxes = null; // squares that are read, [x, y, width, height]; null: the service looks for faces
+let guessed = false; // whether the square is the webcam's middle, since no face was found there yet
 let stream = null; // the webcam, while it is on
 let starting = false; // whether the browser asks for leave to use it
 let shows = 0; // what was to be shown: the last one counts, whichever is decoded or answered first
@@ -65,14 +66,16 @@ const readPicture = latest(async () => {
   const now = picture;
   const number = shows;
   const unwanted = () => now !== picture;
-  let found = await ask(now.blob, now.name, sizes.at(-1), boxes, unwanted);
+  const drawn = () => boxes && !guessed;
+  let found = await ask(now.blob, now.name, sizes.at(-1), drawn() ? boxes : null, unwanted);
   if (now !== picture) return; // another one came
   let note = stream ? "Hold your face inside the square, or drag it over your face." : "";
-  if (!boxes && now.image && found.every((row) => row.status === "no_face")) {
-    boxes = [middleSquare(now)];
+  if (!drawn() && now.image && found.every((row) => row.status === "no_face")) {
+    [boxes, guessed] = [[middleSquare(now)], stream !== null];
     found = await ask(now.blob, now.name, sizes.at(-1), boxes, unwanted);
     note ||= "No face was found. Drag a square over one, or tap it.";
-  } else if (!boxes) {
+  } else if (!drawn()) {
+    boxes = null;
     note = stream ? "" : ANOTHER;
     if (!now.image) note = `The browser cannot show this picture. ${note}`;
   }
@@ -378,7 +381,7 @@ function largestSide({ width, height }) {
 
 function setSquare(x, y, side) {
   const whole = Math.round(side);
-  boxes = [[Math.round(x), Math.round(y), whole, whole]];
+  [boxes, guessed] = [[[Math.round(x), Math.round(y), whole, whole]], false];
   chosen = 0;
   readPicture();
 }
