@@ -29,8 +29,8 @@ class Limits:
     pictures: int = 16
     pixels: int = 32_000_000
     """Of all its pictures and all its boxes together: the memory that reading takes."""
-    searched: int = 40_000_000
-    """Pixels of all its pictures in which faces of 20 pixels are looked for, a quarter of a second
+    searched: int = 60_000_000
+    """Pixels of all its pictures in which faces of 20 pixels are looked for, an eighth of a second
     of one core a million; looking for faces of 10 pixels each counts as four."""
     faces: int = 256
     """Boxes that are given, and faces that are found."""
