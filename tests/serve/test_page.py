@@ -190,6 +190,9 @@ def test_a_square_is_drawn_over_a_face_by_pointer_and_by_keys(open_page, tmp_pat
     make_smaller(page, 14)
     wait_for(page, "#expected", "66 of 100")
     assert page.locator("#note").inner_text() == ""
+    page.locator("#picture").press("Escape")  # the faces are looked for again
+    wait_for(page, "#note", "Drag a square over one")
+    wait_for(page, "#faces", "1: ")
 
 
 def test_a_file_is_read_once_whatever_becomes_of_it(open_page, tmp_path: Path) -> None:

@@ -410,8 +410,12 @@ function pointAt(event) {
 function squareKeys(event) {
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const factors = { "+": 1.1, "=": 1.1, "-": 1 / 1.1 };
-  if (!(event.key in steps || event.key in factors) || !picture?.image) return;
   if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own
+  if (event.key === "Escape" && boxes) { // without the square all faces are looked for again
+    boxes = null;
+    readPicture();
+  }
+  if (!(event.key in steps || event.key in factors) || !picture?.image) return;
   event.preventDefault();
   const own = rows[chosen]?.box;
   boxes ??= [own ? squareOf(own) : middleSquare(picture)];
