@@ -100,7 +100,7 @@ def upright_rgb(picture: Image.Image) -> np.ndarray:
 def _scans(data: bytes) -> tuple[int, int]:
     """The scans of a JPEG's first picture and where it ends; previews and what follows are not it.
 
-    Without an end mark that is the end of the data.
+    Where damage hides its end mark the last one counts, or the end of the data.
     """
     at, found = 2, 0
     while (at := data.find(b"\xff", at)) >= 0 and at + 2 <= len(data):
@@ -112,7 +112,8 @@ def _scans(data: bytes) -> tuple[int, int]:
             continue
         found += marker == 0xDA
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return found, len(data)
+    last = data.rfind(b"\xff\xd9")
+    return found, len(data) if last < 0 else last
 
 
 def _upright(picture: Image.Image) -> Image.Image:
