@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,6 +164,25 @@ def test_metrics_that_are_gone_are_brought_back_by_git(pipeline: Path) -> None:
     (pipeline / "metrics/tiny/accuracy.json").unlink()
     said = "metrics/tiny/accuracy.json is not here; `git checkout metrics/tiny/accuracy.json`"
     assert any(finding.startswith(said) for finding in findings(pipeline))
+
+
+def test_metrics_that_the_commit_of_their_lock_lacks(pipeline: Path) -> None:
+    """As after `git commit dvc.lock` alone: what others clone does not fit together."""
+    git = partial(shell, pipeline, "git")
+    said = "HEAD has what dvc.lock says of {}, but not these files: commit them too"
+    git("rm", "-q", "--cached", "metrics/tiny/accuracy.json")
+    git("commit", "-q", "-m", "lost")
+    assert findings(pipeline) == [said.format("metrics/tiny/accuracy.json")]
+    git("add", "metrics")
+    assert len(findings(pipeline)) == 1
+    git("commit", "-q", "-m", "there again")
+    assert findings(pipeline) == []
+    curve = pipeline / "metrics/tiny/sharp/g/loss.tsv"
+    here = curve.read_bytes()
+    curve.write_text("old")
+    git("commit", "-q", "-a", "-m", "of another run")
+    curve.write_bytes(here)
+    assert findings(pipeline) == [said.format("metrics/tiny/sharp/g/loss.tsv")]
 
 
 def test_raw_data_that_changed_after_the_import(pipeline: Path) -> None:

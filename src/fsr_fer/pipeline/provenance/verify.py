@@ -11,7 +11,7 @@ from typing import Any
 from fsr_fer.common.errors import UserError
 from fsr_fer.common.files import exclusive
 from fsr_fer.pipeline.code_fingerprint import fingerprints
-from fsr_fer.pipeline.git import git_refusal
+from fsr_fer.pipeline.git import git_bytes, git_refusal
 from fsr_fer.pipeline.params import explaining
 from fsr_fer.pipeline.paths import CODE_FILE, LOCK_FILE, PARAMS_FILE, SETTINGS_FILE
 from fsr_fer.pipeline.profiles import effective_values, flat, parse_yaml, read_yaml
@@ -56,6 +56,12 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
                         del ran[name]
                         findings += check(root)
                 findings += [*_status(ran, lock), *_left(repo, stages)]
+                kept = {
+                    out.def_path: name
+                    for name, stage in ran.items()
+                    for out in stage.outs
+                    if not out.use_cache and out.hash_info and not out.workspace_status()
+                }
                 runs = Path(repo.stage_cache.cache_dir)
         except DvcException as error:
             raise UserError(f"DVC says: {' '.join(str(error).split())}") from None
@@ -67,6 +73,8 @@ def verify(root: Path) -> tuple[list[str], list[str]]:
             other_run = before is None or _identity(entry) != _identity(before)
             known = other_run and _ran_here(root, runs, name, entry, before or {})
             (newer if known else edited).append(name)
+    same = [path for path, name in kept.items() if lock[name] == committed.get(name)]
+    findings += _uncommitted(root, same)
     if edited:
         findings.append(
             f"{LOCK_FILE}: what it says of {some(edited)} is neither in HEAD nor of a run recorded"
@@ -143,6 +151,18 @@ def _left(repo: Any, stages: Mapping[str, Any]) -> Iterator[str]:
                         f"{os.path.relpath(file)} is of no stage, so other clones lack it, and "
                         f"{os.path.relpath(folder)} is read with it: delete it, then `dvc repro`"
                     )
+
+
+def _uncommitted(root: Path, paths: list[str]) -> Iterator[str]:
+    """Of outputs that Git keeps and HEAD's dvc.lock names, the files that HEAD has otherwise."""
+    if not paths:
+        return
+    changed = git_bytes(root, "diff", "--name-only", "--relative", "-z", "HEAD", "--", *paths)
+    added = git_bytes(root, "ls-files", "--others", "-z", "--", *paths)
+    files = sorted({*((changed or b"") + (added or b"")).split(b"\0")} - {b""})
+    if files:
+        names = some([os.fsdecode(file) for file in files])
+        yield f"HEAD has what {LOCK_FILE} says of {names}, but not these files: commit them too"
 
 
 def _is_here(path: Path) -> bool:
