@@ -175,6 +175,12 @@ MUON = "bicubic_mixed_resolution_self_distillation_orthogonal_updates"
             (f"ferplus_by_class_bicubic_{TEACHERS}",),
             "mean_class_accuracy",
         ),
+        ("open faces, four seeds, total", (f"open_faces_bicubic_{TEACHERS}",), "total_accuracy"),
+        (
+            "open faces, four seeds, by class",
+            (f"open_faces_bicubic_{TEACHERS}",),
+            "mean_class_accuracy",
+        ),
     ],
 )
 def test_the_first_place_over_seeds(first_words: str, studies: tuple[str, ...], score: str) -> None:
@@ -237,10 +243,14 @@ def test_what_four_times_the_training_gains() -> None:
     assert said.format(*leads) in " ".join(PAGE.split())
 
 
+@pytest.mark.parametrize(
+    ("faces", "study"),
+    [("", "small_ablations"), ("open faces, ", f"open_faces_bicubic_{TEACHERS}_ablations")],
+)
 @pytest.mark.parametrize("method", ["orthogonal_updates", "ensemble_distillation"])
-def test_the_ablations_of_the_most_accurate_methods(method: str) -> None:
-    found = read("metrics/studies/small_ablations.json")["results"]
-    rows = by_size(f"ablation of `{method}`")
+def test_the_ablations_of_the_most_accurate_methods(faces: str, study: str, method: str) -> None:
+    found = read(f"metrics/studies/{study}.json")["results"]
+    rows = by_size(f"{faces}ablation of `{method}`")
     assert list(rows) == [
         name for name in found if method in found[name]["scores"]["total_accuracy"]
     ]
