@@ -41,6 +41,12 @@ def wait_for(page, selector: str, text: str) -> None:
     page.locator(selector, has_text=text).wait_for()
 
 
+def until(page, said: str) -> None:
+    """Wait until a JavaScript expression is true; the page allows no wait_for_function."""
+    pause = "await new Promise((done) => setTimeout(done, 5))"
+    page.evaluate(f"async () => {{ while (!({said})) {pause}; }}")
+
+
 def make_smaller(page, pixels: int) -> None:
     """By the slider, whose positions are 8 pixels, 9 and so on; above 25 they are further apart."""
     page.locator("#size").fill(str(pixels - 8))
@@ -433,8 +439,7 @@ def test_the_webcam_has_no_square_of_the_picture_before(open_page, tmp_path: Pat
         with page.expect_request("**/predict"):
             drop(page, (tmp_path / "scene.png").read_bytes())
         page.get_by_role("button", name="Use the webcam").click()
-        pause = "await new Promise((done) => setTimeout(done, 5))"
-        page.evaluate(f"async () => {{ while (!({shown})) {pause}; }}")
+        until(page, shown)
         waiting[0].continue_()
         wait_for(page, "#faces", " pixels")
         assert page.evaluate("boxes") == [[176, 96, 288, 288]]  # 0.6 of 480, in the middle
@@ -453,17 +458,12 @@ def test_a_webcam_without_a_face_is_searched_until_somebody_draws_a_square(open_
         };
     }""")
     page.get_by_role("button", name="Use the webcam").click()
-
-    def until(said: str) -> None:
-        pause = "await new Promise((done) => setTimeout(done, 5))"
-        page.evaluate(f"async () => {{ while (!({said})) {pause}; }}")
-
-    until("squares.length >= 4")
+    until(page, "squares.length >= 4")
     middle = "[[176,96,288,288]]"
     assert page.evaluate("squares.slice(0, 4)") == [None, middle, None, middle]
     page.locator("#picture").press("ArrowLeft")  # a twelfth of the square
     drawn = "[[152,96,288,288]]"
-    until(f"squares.slice(-3).every((one) => one === '{drawn}')")
+    until(page, f"squares.slice(-3).every((one) => one === '{drawn}')")
 
 
 def test_a_name_on_the_picture_hides_no_other(open_page) -> None:

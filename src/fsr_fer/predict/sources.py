@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import cast
 
 from fsr_fer.common.errors import UserError
-from fsr_fer.data import images
+from fsr_fer.data.images import SUFFIXES
 from fsr_fer.predict.pictures import LARGEST_FILE, Picture, as_text
 from fsr_fer.predict.videos import SUFFIXES as VIDEOS
 
-SUFFIXES = images.SUFFIXES
 STDIN = "-"
 UNREAD = (".heic", ".heif", ".avif")
 """Photographs of phones: none can be read, and in a folder none is passed over in silence."""
